@@ -1,0 +1,1 @@
+"""The generators that SeqGAN is compared with; one algorithm, one file."""

@@ -1,0 +1,1 @@
+"""The harness: judge, clock and record keeper of the benchmark."""

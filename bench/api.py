@@ -1,0 +1,243 @@
+"""The contract between the harness and a generator: everything a plugin needs to import.
+
+A generator is a frozen dataclass whose fields are hyper-parameters and whose ``fit`` is the algorithm. It gets the
+training data and a :class:`Run`, and returns a :class:`Sampler`. It never sees the test split or the oracle, because
+nothing it is handed has such a field.
+
+Example:
+    >>> @dataclass(frozen=True, slots=True)
+    ... class AlwaysSeven:
+    ...     def fit(self, data: TrainingData, run: Run) -> Sampler:
+    ...         for _ in run.phase("nothing", 1):
+    ...             pass
+    ...         return SevenSampler(data.spec)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "Decoding",
+    "Generator",
+    "HasLogProb",
+    "Run",
+    "Sampler",
+    "SequenceSpec",
+    "Stateful",
+    "TrainingData",
+    "Unsupported",
+    "Vocabulary",
+]
+
+
+class Unsupported(Exception):  # noqa: N818 - it is an answer, not an error
+    """Raised by ``fit`` when a generator cannot do a task; the row then says ``skipped`` and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceSpec:
+    """What the sequences of a task look like.
+
+    Attributes:
+        vocab_size: V; every token is in ``[0, V)``.
+        seq_len: T; every sequence has exactly T places.
+        bos: The symbol fed before the first token. Either an ordinary word (0 on the synthetic oracle, as in the
+            paper) or V itself: a symbol that can be read but never written.
+        eos: The token that ends a sequence, or None where every sequence has T tokens.
+        pad: What fills the places after ``eos``; None exactly when ``eos`` is None.
+        kind: What the tokens are, for people: "synthetic", "characters", "words", "pitches".
+    """
+
+    vocab_size: int
+    seq_len: int
+    bos: int
+    eos: int | None = None
+    pad: int | None = None
+    kind: str = "synthetic"
+
+    def __post_init__(self) -> None:
+        if self.vocab_size < 1 or self.seq_len < 1:
+            raise ValueError(
+                f"expected vocab_size >= 1 and seq_len >= 1, got vocab_size={self.vocab_size}, seq_len={self.seq_len}"
+            )
+        if not 0 <= self.bos <= self.vocab_size:
+            raise ValueError(f"expected bos in [0, {self.vocab_size}], got {self.bos}")
+        if (self.eos is None) != (self.pad is None):
+            raise ValueError(f"expected eos and pad both or neither, got eos={self.eos}, pad={self.pad}")
+
+    @property
+    def input_size(self) -> int:
+        """How many symbols a model must be able to read: V, and one more when ``bos`` is not a word."""
+        return max(self.vocab_size, self.bos + 1)
+
+    def mask(self, tokens: Tensor) -> Tensor:
+        """True where a token counts: up to and including the first ``eos``.
+
+        Args:
+            tokens: int64, (..., T).
+
+        Returns:
+            bool, (..., T); all True where the task has no ``eos``.
+        """
+        if self.eos is None:
+            return torch.ones_like(tokens, dtype=torch.bool)
+        ends = (tokens == self.eos).long()
+        return ends.cumsum(-1) - ends == 0
+
+    def lengths(self, tokens: Tensor) -> Tensor:
+        """Words of each sequence, its end mark not among them: int64 (..., T) to int64 (...)."""
+        words = self.mask(tokens)
+        return words.sum(-1) if self.eos is None else (words & (tokens != self.eos)).sum(-1)
+
+
+class Vocabulary(Protocol):
+    """Ids to symbols and back, for tasks made of real text."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The symbol of every id, V of them."""
+        ...
+
+    @property
+    def unk(self) -> int | None:
+        """The id that stands for symbols outside the vocabulary, or None."""
+        ...
+
+    def decode(self, tokens: Tensor) -> list[str]:
+        """One readable line for each row of int64 (N, T) tokens."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """All that a generator may learn from. The test split and the oracle are not here on purpose.
+
+    Attributes:
+        spec: The shape of the sequences.
+        train: int64, (N, T), on the CPU.
+        valid: int64, (M, T), on the CPU; for early stopping and selection.
+        vocabulary: Words of the ids, None on synthetic tasks.
+    """
+
+    spec: SequenceSpec
+    train: Tensor
+    valid: Tensor
+    vocabulary: Vocabulary | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How to draw tokens from a trained model.
+
+    Attributes:
+        temperature: Logits are divided by it; 1.0 is the model's own distribution.
+        top_k: Keep the k most probable tokens, None for all.
+        top_p: Keep the smallest set of tokens with at least this probability, None for all.
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ValueError(f"expected temperature > 0, got {self.temperature}")
+        if self.top_k is not None and self.top_k < 1:
+            raise ValueError(f"expected top_k >= 1, got {self.top_k}")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise ValueError(f"expected 0 < top_p <= 1, got {self.top_p}")
+
+
+class Sampler(Protocol):
+    """What ``fit`` returns: something that writes sequences."""
+
+    def sample(self, n: int, decoding: Decoding, rng: torch.Generator) -> Tensor:
+        """Draw n sequences, int64 (n, T), using no randomness but ``rng``'s."""
+        ...
+
+
+@runtime_checkable
+class HasLogProb(Protocol):
+    """Optional on a sampler: the density it draws from, always at temperature 1."""
+
+    def log_prob(self, tokens: Tensor) -> Tensor:
+        """Log-probability of each sequence in nats: int64 (N, T) to float (N,), summed up to and including eos."""
+        ...
+
+
+class Stateful(Protocol):
+    """Anything with the state_dict pair: modules, optimizers, schedulers."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, made of tensors, numbers, strings and containers of them."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> Any:
+        """Take a state back."""
+        ...
+
+
+class Generator(Protocol):
+    """A way of training: a frozen dataclass, fields are hyper-parameters, ``fit`` the algorithm.
+
+    An optional class attribute ``presets`` maps "smoke", "quick" or "paper" to field overrides.
+    """
+
+    def fit(self, data: TrainingData, run: Run) -> Sampler:
+        """Train on ``data``.
+
+        Raises:
+            Unsupported: when this generator cannot do such a task.
+        """
+        ...
+
+
+class Run(Protocol):
+    """What the harness lends to ``fit``: the device, randomness, the loop, and the record."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where to compute."""
+        ...
+
+    def rng(self, name: str) -> torch.Generator:
+        """The random stream of this name, on ``device``; seeded from (task, seed, name), one object a name."""
+        ...
+
+    def track(self, sampler: Sampler, **state: Stateful) -> None:
+        """Say what to evaluate while training, and what to save and restore. Call it before the first phase."""
+        ...
+
+    def phase(self, name: str, steps: int) -> Iterator[int]:
+        """Loop over ``range(steps)``.
+
+        Between two steps the harness takes its turn: it stops the clock, evaluates the tracked sampler, draws the
+        progress, saves the tracked state with every random stream, and ends the loop when the budget is spent.
+        After an interruption only the missing steps come.
+        """
+        ...
+
+    def log(self, **scalars: float) -> None:
+        """Add to the current step's line of the training curve."""
+        ...
+
+    def measure(self, **amounts: int) -> AbstractContextManager[None]:
+        """Count what a block does and time it: ``with run.measure(train_tokens=batch.numel()): ...``.
+
+        The throughput table shows amounts over seconds for ``train_tokens`` and ``rollouts``.
+        """
+        ...
+
+    def pretrained(self, generator: Generator, data: TrainingData) -> Sampler:
+        """What ``generator.fit(data)`` gives for this task and seed, trained once and shared by all who ask.
+
+        Its cost is added to this run's, and its scores are recorded as this run's ``pretrained`` checkpoint.
+        """
+        ...

@@ -1,0 +1,42 @@
+"""Trained and half-trained states on disk, named by the content of the training that made them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFolder:
+    """States under their fit ids; one process at a time may train one of them.
+
+    Attributes:
+        path: The folder, made when first written to.
+    """
+
+    path: Path
+
+    def lock(self, fit_id: str) -> FileLock:
+        """Held while a training runs: whoever comes second waits, and then finds it done. Freed if its holder dies."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.path / f"{fit_id}.lock")
+
+    def load(self, fit_id: str) -> dict[str, Any] | None:
+        """The state, on the CPU, or None. Only tensors and plain containers are read, never code."""
+        file = self.path / f"{fit_id}.pt"
+        if not file.exists():
+            return None
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        return state
+
+    def save(self, fit_id: str, state: dict[str, Any]) -> None:
+        """Write the state; a reader sees the old one or the new one, whole."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        partial = self.path / f"{fit_id}.{os.getpid()}.partial"
+        torch.save(state, partial)
+        partial.replace(self.path / f"{fit_id}.pt")

@@ -1,0 +1,236 @@
+"""The command line. Each command imports what it needs inside the function, so that ``bench --help`` is instant."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.errors import UsageError, unknown
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.executors.base import Executor
+    from bench.progress import Display
+    from bench.record import RunSpec
+    from bench.store import Store
+
+INTERRUPTED = 130
+
+
+class Group(click.Group):
+    """Turns a user's mistake into one sentence and exit code 2, whatever command it was made in."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            click.echo(f"bench: {error}", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="seqgan-bench")
+def main() -> None:
+    """Train sequence generators under the same conditions and compare them honestly."""
+
+
+def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in value.split(",") if name.strip())
+    if not names:
+        raise click.BadParameter("expected one or more names, parted by commas")
+    return names
+
+
+@main.command()
+@click.option("--models", default="all", callback=_names, help="Names parted by commas, package.module:Class, or all.")
+@click.option("--tasks", default="oracle,quatrains", show_default=True, callback=_names, help="Likewise.")
+@click.option("--metrics", default="all", callback=_names, help="Likewise; one named here must not be absent.")
+@click.option("--seeds", default=3, show_default=True, help="How many seeds, from 0.")
+@click.option("--preset", default="quick", show_default=True, help="smoke (seconds), quick (minutes) or paper (days).")
+@click.option("--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE", help="Set a model's or task's field.")
+@click.option("--oracle-weights", type=click.Path(path_type=Path), help="Released weights, for oracle-published.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--workers", default=2, show_default=True, help="Worker processes, one thread each; 0: this process.")
+@click.option("--output", default="results", show_default=True, type=click.Path(path_type=Path), help="Results folder.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+def run(
+    models: tuple[str, ...],
+    tasks: tuple[str, ...],
+    metrics: tuple[str, ...],
+    seeds: int,
+    preset: str,
+    settings: tuple[str, ...],
+    oracle_weights: Path | None,
+    device: str,
+    workers: int,
+    output: Path,
+    dry_run: bool,
+) -> None:
+    """Run the benchmark; what is done already is not done again.
+
+    Leaves leaderboard.csv, leaderboard.md and figures in the results folder. Exit code 0 when every run is ok or
+    skipped, 1 when one failed, 2 for a mistake in use, 130 after Ctrl-C.
+    """
+    from rich.console import Console
+
+    from bench.plan import Request, make_plan
+    from bench.progress import plan_table
+    from bench.store import Store
+
+    if workers < 0:
+        raise UsageError(f"expected --workers of 0 or more, got {workers}.")
+    request = Request(
+        models, tasks, metrics, seeds, preset, _with_weights(settings, tasks, oracle_weights), _choose_device(device)
+    )
+    plan = make_plan(request)
+    store = Store(output)
+    if not dry_run:
+        store.open()
+    finished = store.finished()
+    console = Console()
+    console.print(plan_table(plan, finished))
+    if dry_run:
+        for spec in plan:
+            state = finished.get(spec.run_id, "to do")
+            console.print(f"{spec.run_id} {spec.task_label} {spec.label} seed {spec.seed}: {state}", highlight=False)
+    else:
+        sys.exit(_execute(console, store, plan, finished, workers))
+
+
+def _execute(console: Console, store: Store, plan: list[RunSpec], finished: dict[str, str], workers: int) -> int:
+    """Do the missing runs, write the reports, and say how it went."""
+    from collections import Counter
+
+    from bench.executors.base import Finished
+    from bench.progress import Display
+
+    missing = [spec for spec in plan if spec.run_id not in finished]
+    for spec in missing:
+        store.begin(spec)
+    counts = Counter(finished[spec.run_id] for spec in plan if spec.run_id in finished)
+    failures = []
+    interrupted = False
+    display = Display(console, missing, workers)
+    events = _executor(store, workers, display).execute(missing)
+    with display:
+        try:
+            for event in events:
+                if isinstance(event, Finished):
+                    store.write(event.record)
+                    counts[event.record.status] += 1
+                    failures += [event.record] if event.record.status == "failed" else []
+                display.see(event)
+        except KeyboardInterrupt:
+            interrupted = True
+            events.close()
+            store.interrupt(missing)
+    _write_reports(console, store)
+    for record in failures:
+        console.print(f"failed: {record.reason} (see {store.file(record.spec)})", style="red", soft_wrap=True, markup=False)
+    if interrupted:
+        left = len(plan) - sum(counts.values())
+        console.print(f"Interrupted, {left} runs left: the same command continues.", style="yellow")
+    click.echo(f"{counts['ok']} ok, {counts['skipped']} skipped, {counts['failed']} failed")
+    return INTERRUPTED if interrupted else 1 if counts["failed"] else 0
+
+
+def _executor(store: Store, workers: int, display: Display) -> Executor:
+    if workers == 0:
+        from bench.executors.base import Progress
+        from bench.executors.serial import SerialExecutor
+
+        return SerialExecutor(store.checkpoints, lambda *progress: display.see(Progress(0, *progress)))
+    from bench.executors.processes import ProcessExecutor
+
+    return ProcessExecutor(workers, store.checkpoints, store.logs)
+
+
+def _choose_device(device: str) -> str:
+    if device not in ("auto", "cpu", "cuda"):
+        raise unknown("device", device, ("auto", "cpu", "cuda"))
+    if device == "cpu":
+        return device
+    import torch
+
+    if not torch.cuda.is_available():
+        if device == "cuda":
+            raise UsageError("expected a CUDA device for --device cuda, but torch finds none; use --device cpu.")
+        return "cpu"
+    return "cuda"
+
+
+def _with_weights(settings: tuple[str, ...], tasks: tuple[str, ...], weights: Path | None) -> tuple[str, ...]:
+    """--oracle-weights is a short way of setting the published task's field."""
+    if weights is None:
+        return settings
+    if "oracle-published" not in tasks:
+        raise UsageError("--oracle-weights goes with --tasks oracle-published.")
+    return (*settings, f"oracle-published.weights={str(weights.resolve())!r}")
+
+
+def _write_reports(console: Console, store: Store) -> None:
+    """Make leaderboard.csv, leaderboard.md and the figures anew from the records."""
+    from bench.reports import write_reports
+
+    frames = store.load()
+    for table in write_reports(frames.runs, frames.scores, frames.curves, store.path):
+        console.print(table)
+    if frames.superseded:
+        console.print(f"{frames.superseded} older runs of changed code or settings are left out.", highlight=False)
+    console.print(f"Leaderboard: {store.path / 'leaderboard.md'}", highlight=False, soft_wrap=True)
+
+
+@main.command()
+@click.argument("folder", default="results", type=click.Path(path_type=Path))
+def report(folder: Path) -> None:
+    """Rebuild the leaderboards and figures of a results FOLDER from its records."""
+    from rich.console import Console
+
+    from bench.store import Store
+
+    store = Store(folder)
+    store.require()
+    _write_reports(Console(), store)
+
+
+@main.command("list")
+@click.argument("kind", type=click.Choice(["models", "tasks", "metrics"]))
+def list_plugins(kind: str) -> None:
+    """List the installed models, tasks or metrics; imports none of them."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from bench.registry import available
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "what", "from"):
+        table.add_column(column, no_wrap=column != "what")
+    for plugin in available(kind[:-1]).values():
+        table.add_row(plugin.name, plugin.description, plugin.distribution)
+    Console().print(table)
+
+
+@main.command()
+@click.argument("name")
+def validate(name: str) -> None:
+    """Run the contract suite on the generator NAME (or package.module:Class)."""
+    from bench.registry import PluginError, find
+    from bench.testing import run_suite
+
+    plugin = find("model", name)
+    try:
+        generator = plugin.load()
+    except PluginError as error:
+        click.echo(f"FAILED {error}")
+        sys.exit(1)
+    failures = 0
+    for outcome in run_suite(generator):
+        failures += outcome.status == "FAILED"
+        click.echo(f"{outcome.status:7} {outcome.check}" + (f": {outcome.detail}" if outcome.detail else ""))
+    click.echo(f"{name}: " + (f"{failures} checks failed" if failures else "keeps the contract"))
+    sys.exit(1 if failures else 0)

@@ -1,0 +1,1 @@
+"""Small corpora that ship with the package, each with its datasheet and notices."""

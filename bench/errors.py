@@ -1,0 +1,18 @@
+"""The user's mistakes, as opposed to the program's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UsageError(Exception):
+    """A mistake in use, told in one sentence: what was expected, what came, what to do. Exit code 2."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """The error for a name that nothing answers to, with the nearest names and the whole list."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return UsageError(f"unknown {kind} '{name}'.{hint} Known: {', '.join(names)}.")

@@ -1,0 +1,146 @@
+"""Runs in worker processes, one torch thread each; a worker that dies costs one run."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+from bench.executors.base import Event, Finished, Progress, Started
+from bench.record import RunRecord, RunSpec
+
+ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_MMAP_THRESHOLD_": "1000000000"}
+"""glibc would give every large tensor back to the system and fault its pages in anew: a fifth of a training step."""
+
+
+@dataclass
+class Worker:
+    """A process, the pipe to it, and the run it has in hand."""
+
+    number: int
+    process: SpawnProcess
+    pipe: Connection[Any, Any]
+    spec: RunSpec | None = None
+
+
+@dataclass
+class ProcessExecutor:
+    """Worker processes that live as long as there is work, so that torch and the data are loaded once each.
+
+    Attributes:
+        workers: How many.
+        checkpoints: Folder of saved states, shared.
+        logs: Folder for what plugins print, so that it does not run through the progress bars; None to let it.
+    """
+
+    workers: int = 2
+    checkpoints: Path | None = None
+    logs: Path | None = None
+    _alive: list[Worker] = field(default_factory=list)
+
+    def execute(self, specs: Sequence[RunSpec]) -> Generator[Event, None, None]:
+        """Do the runs; closing the iterator, as an interrupt does, ends the workers."""
+        waiting = list(reversed(specs))
+        try:
+            for number in range(min(self.workers, len(specs))):
+                self._alive.append(self._start(number))
+            for worker in self._alive:
+                yield from self._hand_out(worker, waiting)
+            while any(worker.spec for worker in self._alive):
+                ready = wait([worker.pipe for worker in self._alive if worker.spec])
+                for worker in [worker for worker in self._alive if worker.pipe in ready]:
+                    yield from self._hear(worker, waiting)
+        finally:
+            self._end()
+
+    def _start(self, number: int) -> Worker:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        log = self.logs / f"worker-{number}.log" if self.logs else None
+        process = context.Process(target=_work, args=(theirs, self.checkpoints, log), daemon=True)
+        kept = {name: os.environ.get(name) for name in ALLOCATOR}
+        os.environ.update(ALLOCATOR)
+        try:
+            process.start()
+        finally:
+            for name, value in kept.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+        theirs.close()
+        return Worker(number, process, ours)
+
+    @staticmethod
+    def _hand_out(worker: Worker, waiting: list[RunSpec]) -> Iterator[Event]:
+        worker.spec = waiting.pop() if waiting else None
+        if worker.spec is not None:
+            worker.pipe.send(worker.spec)
+            yield Started(worker.number, worker.spec)
+
+    def _hear(self, worker: Worker, waiting: list[RunSpec]) -> Iterator[Event]:
+        try:
+            message = worker.pipe.recv()
+        except (EOFError, OSError):
+            message = None
+        if isinstance(message, tuple):
+            yield Progress(worker.number, *message)
+            return
+        if message is None:
+            worker.process.join()
+            message = _died(worker)
+            replacement = self._start(worker.number)
+            worker.process, worker.pipe = replacement.process, replacement.pipe
+        yield Finished(worker.number, message)
+        yield from self._hand_out(worker, waiting)
+
+    def _end(self) -> None:
+        for worker in self._alive:
+            if worker.spec is None:
+                worker.pipe.close()  # it reads the end of its work, and leaves
+            else:
+                worker.process.terminate()
+        for worker in self._alive:
+            worker.process.join(timeout=10)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+        self._alive.clear()
+
+
+def _died(worker: Worker) -> RunRecord:
+    code = worker.process.exitcode
+    cause = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+    hint = "; the system may have run out of memory" if code == -signal.SIGKILL else ""
+    assert worker.spec is not None
+    return RunRecord(worker.spec, "failed", reason=f"the worker process ended with {cause}{hint}")
+
+
+def _work(pipe: Connection[Any, Any], checkpoints: Path | None, log: Path | None) -> None:
+    """What a worker does: take a specification, send signs of life and then the record, until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the workers
+    if log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+    import torch
+
+    from bench.checkpoints import CheckpointFolder
+    from bench.runner import run
+
+    torch.set_num_threads(1)
+    folder = CheckpointFolder(checkpoints) if checkpoints else None
+    while True:
+        try:
+            spec = pipe.recv()
+        except EOFError:
+            return
+        record = run(spec, folder, lambda *progress: pipe.send(progress))
+        pipe.send(record)

@@ -1,0 +1,1 @@
+"""Fast code, each function beside a plain ``reference_`` twin."""

@@ -1,0 +1,1 @@
+"""Scores of a sampler, each with unit, direction, version and signature."""

@@ -1,0 +1,131 @@
+"""Models x tasks x seeds to a list of runs: pure data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench import registry
+from bench.errors import UsageError
+from bench.presets import build, configuration, convert, find_preset, parse_override
+from bench.record import REFERENCE, RunSpec
+
+DEFAULT_TASKS = ("oracle", "quatrains")
+NEEDS_A_FILE = "oracle-published"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asked for, in the words of the command line.
+
+    Attributes:
+        models: Names, ``package.module:Class``, or "all".
+        tasks: Names, ``package.module:Class``, or "all".
+        metrics: Names, ``package.module:Class``, or "all".
+        seeds: How many, counted from 0.
+        preset: smoke, quick or paper.
+        settings: ``NAME.field=value`` each.
+        device: "cpu" or "cuda".
+    """
+
+    models: Sequence[str] = ("all",)
+    tasks: Sequence[str] = DEFAULT_TASKS
+    metrics: Sequence[str] = ("all",)
+    seeds: int = 3
+    preset: str = "quick"
+    settings: Sequence[str] = ()
+    device: str = "cpu"
+
+
+def make_plan(request: Request) -> list[RunSpec]:
+    """All runs of a request, ordered so that those that can share a pre-training do not begin together.
+
+    A model that cannot be loaded stays in the plan, and becomes a failed row.
+
+    Raises:
+        UsageError: for an unknown model, task, metric, preset or field, a value of the wrong type, or a task whose data
+            is not there.
+    """
+    preset = find_preset(request.preset)
+    if request.seeds < 1:
+        raise UsageError(f"expected at least one seed, got {request.seeds}.")
+    models = _select("model", request.models)
+    tasks = _select("task", request.tasks)
+    metrics = _select("metric", request.metrics)
+    overrides = _overrides(request.settings, {plugin.name for plugin in (*models, *tasks)})
+    explicit = list(request.metrics) != ["all"]
+    versions = {plugin.name: _load("metric", plugin).version for plugin in metrics}
+    prepared = [_prepare_task(plugin, preset.name, overrides.get(plugin.name, {})) for plugin in tasks]
+    rows = [_prepare_model(plugin, preset.name, overrides.get(plugin.name, {})) for plugin in models]
+    reference = {"model": REFERENCE, "target": "", "source": "", "config": {}, "overrides": {}}
+    return [
+        RunSpec(
+            **row,
+            **task,
+            seed=seed,
+            preset=preset.name,
+            metrics=versions,
+            explicit_metrics=explicit,
+            samples=preset.samples,
+            device=request.device,
+        )
+        for row in (reference, *rows)
+        for seed in range(request.seeds)
+        for task in prepared
+    ]
+
+
+def _select(kind: str, names: Sequence[str]) -> list[registry.Plugin]:
+    if list(names) == ["all"]:
+        return [plugin for plugin in registry.available(kind).values() if plugin.name != NEEDS_A_FILE]
+    if not names:
+        raise UsageError(f"expected at least one {kind}.")
+    if "all" in names:
+        raise UsageError(f"expected 'all' or a list of {kind}s, got both: {','.join(names)}.")
+    return [registry.find(kind, name) for name in dict.fromkeys(names)]
+
+
+def _overrides(settings: Sequence[str], selected: set[str]) -> dict[str, dict[str, str]]:
+    overrides: dict[str, dict[str, str]] = {}
+    for setting in settings:
+        owner, field, value = parse_override(setting)
+        if owner not in selected:
+            raise UsageError(
+                f"--set {setting}: '{owner}' is not among the chosen models and tasks ({', '.join(sorted(selected))})."
+            )
+        overrides.setdefault(owner, {})[field] = value
+    return overrides
+
+
+def _load(kind: str, plugin: registry.Plugin) -> Any:
+    try:
+        return plugin.load()
+    except registry.PluginError as error:
+        raise UsageError(f"{error}.") from error
+
+
+def _prepare_task(plugin: registry.Plugin, preset: str, settings: Mapping[str, str]) -> dict[str, Any]:
+    task = _load("task", plugin)
+    overrides = {field: convert(plugin.name, task, field, text) for field, text in settings.items()}
+    config = configuration(task, preset, overrides)
+    return {
+        "task": plugin.name,
+        "task_target": plugin.target,
+        "task_version": task.version,
+        "task_config": config,
+        "task_overrides": overrides,
+        "data": build(task, config).fingerprint(),
+    }
+
+
+def _prepare_model(plugin: registry.Plugin, preset: str, settings: Mapping[str, str]) -> dict[str, Any]:
+    row: dict[str, Any] = {"model": plugin.name, "target": plugin.target, "overrides": {}, "config": {}, "source": ""}
+    try:
+        generator = plugin.load()
+        row["source"] = registry.source_hash(plugin)
+    except registry.PluginError:
+        return row  # the run itself will fail, and say why
+    row["overrides"] = {field: convert(plugin.name, generator, field, text) for field, text in settings.items()}
+    row["config"] = configuration(generator, preset, row["overrides"])
+    return row

@@ -1,0 +1,215 @@
+"""What is kept of a run: its specification, its record, and strict JSON of both. Imports nothing of ours."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA = 1
+"""Version of the record's shape. Every change of it adds a step to :func:`migrate`."""
+
+STATUSES = ("started", "ok", "skipped", "failed", "interrupted")
+REFERENCE = "real data"
+"""The row of held-in real text, scored like a model's samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """One run: everything that decides its outcome, and nothing else that is not derived from it.
+
+    Attributes:
+        model: The generator as the user named it, or ``real data``.
+        target: ``package.module:Class`` of the generator, "" for real data.
+        source: Sha-256 of the generator's source.
+        config: Every field of the generator.
+        overrides: Those that the user set.
+        task: The task as the user named it.
+        task_target: ``package.module:Class`` of the task.
+        task_version: Version of the task's code.
+        task_config: Every field of the task.
+        task_overrides: Those that the user set.
+        data: Fingerprint of the task's data.
+        seed: Names all random streams, together with the task.
+        preset: smoke, quick or paper.
+        metrics: Name to version of each metric asked for.
+        explicit_metrics: Whether the user named them: then an absent one fails the run.
+        samples: Sequences drawn for scoring.
+        device: "cpu" or "cuda".
+        budget: Limits of training, such as {"steps": 100}; empty for none.
+    """
+
+    model: str
+    target: str
+    source: str
+    config: Mapping[str, Any]
+    overrides: Mapping[str, Any]
+    task: str
+    task_target: str
+    task_version: str
+    task_config: Mapping[str, Any]
+    task_overrides: Mapping[str, Any]
+    data: str
+    seed: int
+    preset: str
+    metrics: Mapping[str, str]
+    explicit_metrics: bool
+    samples: int
+    device: str
+    budget: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def run_id(self) -> str:
+        """Twelve hexadecimal digits that name this run."""
+        return _digest(self._identity())
+
+    @property
+    def group_id(self) -> str:
+        """The same for all seeds of one configuration."""
+        return _digest({**self._identity(), "seed": None})
+
+    @property
+    def fit_id(self) -> str:
+        """Names what training yields, whatever is scored afterwards: runs that share it share their training."""
+        return fit_id(self.target, self.source, self.config, self.stream, self.device, self.budget)
+
+    @property
+    def stream(self) -> str:
+        """The stem of every random stream's name: task, its data, and seed."""
+        return f"{self.task_target}/{self.data}/{self.seed}"
+
+    @property
+    def label(self) -> str:
+        """The model with what the user set, as tables show it."""
+        return _label(self.model, self.overrides)
+
+    @property
+    def task_label(self) -> str:
+        """The task with what the user set, as tables show it."""
+        return _label(self.task, self.task_overrides)
+
+    def _identity(self) -> dict[str, Any]:
+        identity = dataclasses.asdict(self)
+        # Where the data lies does not matter, only what it is: its fingerprint is in ``data``.
+        del identity["task_config"], identity["task_overrides"]
+        return identity
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One metric of one checkpoint.
+
+    Attributes:
+        metric: Its name, such as "nll_oracle".
+        value: Never NaN or infinite; None when there is none.
+        absent: Why there is no value; None exactly when there is one.
+        unit: "nats/token", "s", "" for pure numbers.
+        direction: "lower", "higher", or "real": the nearer to the real data's value the better.
+        kind: "quality" or "cost".
+        signature: Version and everything else that a comparable score must share.
+    """
+
+    metric: str
+    value: float | None
+    unit: str
+    direction: str
+    signature: str
+    kind: str = "quality"
+    absent: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.value is None) == (self.absent is None):
+            raise ValueError(f"expected a value or a reason for its absence, got {self.value} and {self.absent}")
+        if self.value is not None and not math.isfinite(self.value):
+            raise ValueError(f"expected a finite {self.metric}, got {self.value}")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """The outcome of a run.
+
+    Attributes:
+        spec: What was asked for.
+        status: started, ok, skipped, failed or interrupted.
+        reason: One line: why skipped or failed.
+        traceback: The whole story of a failure.
+        scores: Checkpoint ("pretrained", "final") to scores.
+        curve: Training curve: phase, step, seconds, and one number a name.
+        samples: A few generated sequences as people read them.
+        data_sha256: Hash of the very tokens that were used.
+        environment: Versions, commit, machine.
+        started: UTC, ISO 8601.
+        finished: UTC, ISO 8601; None before the end.
+    """
+
+    spec: RunSpec
+    status: str
+    reason: str | None = None
+    traceback: str | None = None
+    scores: Mapping[str, tuple[Score, ...]] = field(default_factory=dict)
+    curve: tuple[Mapping[str, Any], ...] = ()
+    samples: tuple[str, ...] = ()
+    data_sha256: str | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    started: str | None = None
+    finished: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise ValueError(f"expected a status of {', '.join(STATUSES)}, got '{self.status}'")
+
+
+def fit_id(
+    target: str, source: str, config: Mapping[str, Any], stream: str, device: str, budget: Mapping[str, float]
+) -> str:
+    """Name of a training by its content."""
+    return _digest(
+        {"target": target, "source": source, "config": config, "stream": stream, "device": device, "budget": budget}
+    )
+
+
+def to_json(record: RunRecord) -> str:
+    """Strict JSON: no NaN, no infinity, sorted keys."""
+    content = {"schema": SCHEMA, "run_id": record.spec.run_id, **dataclasses.asdict(record)}
+    return json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def from_json(text: str) -> RunRecord:
+    """The record back from :func:`to_json`'s text, of this or an earlier schema.
+
+    Raises:
+        ValueError: for a text that is no record, or one of a later schema.
+    """
+    content = migrate(json.loads(text))
+    del content["schema"], content["run_id"]
+    try:
+        content["spec"] = RunSpec(**content["spec"])
+        content["scores"] = {
+            checkpoint: tuple(Score(**score) for score in scores) for checkpoint, scores in content["scores"].items()
+        }
+        content["curve"], content["samples"] = tuple(content["curve"]), tuple(content["samples"])
+        return RunRecord(**content)
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"not a run record of schema {SCHEMA}: {error}") from error
+
+
+def migrate(content: dict[str, Any]) -> dict[str, Any]:
+    """Bring a record of an earlier schema up to this one; the one place where old shapes are known."""
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema != SCHEMA:
+        raise ValueError(f"expected a run record of schema {SCHEMA}, got {schema}")
+    return content
+
+
+def _digest(content: Any) -> str:
+    canonical = json.dumps(content, sort_keys=True, allow_nan=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def _label(name: str, overrides: Mapping[str, Any]) -> str:
+    settings = ", ".join(f"{key}={value}" for key, value in sorted(overrides.items()))
+    return f"{name}[{settings}]" if settings else name

@@ -1,0 +1,1 @@
+"""Leaderboards, tables and plots: pure functions of the results frames."""

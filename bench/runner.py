@@ -1,0 +1,271 @@
+"""RunSpec to RunRecord: load, fit, sample, score."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench import environment, registry
+from bench.api import Decoding, Generator, Sampler, SequenceSpec, TrainingData, Unsupported
+from bench.checkpoints import CheckpointFolder
+from bench.metrics.base import Evidence, HeldOut, Metric, Result
+from bench.presets import PRESETS, build, configuration
+from bench.record import REFERENCE, RunRecord, RunSpec, Score, fit_id
+from bench.session import Cost, Observer, Session, named_stream
+from bench.tasks.base import TaskData
+
+SHOWN_SAMPLES = 5
+Progress = Callable[[str, int, int, Mapping[str, float]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTask:
+    """A task's data and the judge's view of its test set."""
+
+    data: TaskData
+    held_out: HeldOut
+
+
+class RealData:
+    """Training sequences as if a model had written them: what the scores look like for the real thing.
+
+    Args:
+        data: The task.
+    """
+
+    def __init__(self, data: TaskData) -> None:
+        self._train = data.training.train
+        if data.oracle is not None:
+            self.log_prob = data.oracle.log_prob
+
+    def sample(self, n: int, decoding: Decoding, rng: torch.Generator) -> Tensor:
+        """n different training sequences, or all where there are fewer; they are as new to the test set as any."""
+        return self._train[torch.randperm(len(self._train), generator=rng)[:n]]
+
+
+def run(spec: RunSpec, checkpoints: CheckpointFolder | None = None, progress: Progress | None = None) -> RunRecord:
+    """Do one run; whatever a plugin does wrong ends in the record, and only there."""
+    started = _now()
+    facts: dict[str, Any] = {"spec": spec, "environment": describe(spec), "started": started}
+    try:
+        facts |= _run(spec, checkpoints, progress)
+        facts["status"] = "ok"
+    except Unsupported as reason:
+        facts |= {"status": "skipped", "reason": str(reason) or "the generator does not support this task"}
+    except Exception as error:
+        first = str(error).strip().partition("\n")[0]
+        facts |= {
+            "status": "failed",
+            "reason": first if isinstance(error, registry.PluginError) else f"{type(error).__name__}: {first}",
+            "traceback": traceback.format_exc(),
+        }
+    return RunRecord(**facts, finished=_now())
+
+
+def describe(spec: RunSpec) -> dict[str, Any]:
+    """The environment of a run."""
+    facts = {**environment.describe(), "threads": torch.get_num_threads(), "device": spec.device}
+    if spec.device == "cuda":
+        facts["device_name"] = torch.cuda.get_device_name()
+    return facts
+
+
+@lru_cache(maxsize=2)
+def _load_task(target: str, config: tuple[tuple[str, Any], ...]) -> LoadedTask:
+    data: TaskData = build(registry.Plugin("task", target, target).load(), dict(config)).load()
+    unk = data.vocabulary.unk if data.vocabulary else None
+    return LoadedTask(data, HeldOut(data.training.spec, data.test, data.oracle, unk, data.tokenizer))
+
+
+def load_task(spec: RunSpec) -> LoadedTask:
+    """The data of a run's task, kept for the next run of the same task."""
+    config = {name: tuple(value) if isinstance(value, list) else value for name, value in spec.task_config.items()}
+    return _load_task(spec.task_target, tuple(config.items()))
+
+
+def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, progress: Progress | None) -> dict[str, Any]:
+    show = progress or (lambda phase, done, steps, scalars: None)
+    show("loading data", 0, 1, {})
+    task = load_task(spec)
+    metrics = {name: registry.find("metric", name).load()() for name in spec.metrics}
+    scores: dict[str, tuple[Score, ...]] = {}
+
+    def judge(checkpoint: str, sampler: Sampler) -> Judged:
+        show(f"scoring {checkpoint}", 0, 1, {})
+        judged = score(sampler, task, metrics, spec)
+        scores[checkpoint] = judged.scores
+        return judged
+
+    if spec.model == REFERENCE:
+        judged = judge("final", RealData(task.data))
+        return {"scores": scores, "samples": judged.shown, "data_sha256": task.data.sha256}
+
+    plugin = registry.Plugin("model", spec.model, spec.target)
+    generator: Generator = build(plugin.load(), spec.config)
+    preset = PRESETS[spec.preset]
+    observer = Observer(
+        progress=show,
+        evaluate=lambda sampler: curve_scores(sampler, task, preset.curve_samples, spec),
+        curve_points=preset.curve_points,
+        pretrained=lambda sampler: void(judge("pretrained", sampler)),
+    )
+    session = Session(
+        spec.stream,
+        spec.device,
+        spec.fit_id,
+        checkpoints,
+        lambda shared, budget: _name_fit(shared, budget, spec),
+        observer,
+        spec.budget,
+    )
+    _seed_global_streams(spec)
+    sampler = session.train(generator, private_copy(task.data.training))
+    judged = judge("final", sampler)
+    scores["final"] = (*judged.scores, *cost_scores(session.cost, judged, spec.device))
+    return {
+        "scores": scores,
+        "curve": tuple(session.curve),
+        "samples": judged.shown,
+        "data_sha256": task.data.sha256,
+    }
+
+
+def void(_: object) -> None:
+    """Drop a value."""
+
+
+def private_copy(data: TrainingData) -> TrainingData:
+    """The same data in tensors of its own, so that a generator that writes into them spoils nobody else's."""
+    return TrainingData(data.spec, data.train.clone(), data.valid.clone(), data.vocabulary)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A checkpoint's scores, a few samples as people read them, and how fast they were drawn."""
+
+    scores: tuple[Score, ...]
+    shown: tuple[str, ...]
+    tokens_per_second: float
+
+
+def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spec: RunSpec) -> Judged:
+    """Draw samples from the evaluation stream, which is the same for all models of a seed, and score them.
+
+    Raises:
+        ValueError: for samples that are no sequences of the task, or a metric that was asked for by name and is absent.
+    """
+    rng = named_stream(spec.stream, "evaluation", "cpu" if spec.model == REFERENCE else spec.device)
+    start = time.perf_counter()
+    samples = checked(sampler.sample(spec.samples, Decoding(), rng), task.held_out.spec)
+    seconds = time.perf_counter() - start
+    if spec.model != REFERENCE and len(samples) != spec.samples:
+        raise ValueError(f"expected {spec.samples} samples, got {len(samples)}")
+    evidence = Evidence(sampler, samples, task.held_out)
+    scores = []
+    for name, metric in metrics.items():
+        results = metric.scores(evidence)
+        missing = "; ".join(result.absent for result in results if result.absent)
+        if spec.explicit_metrics and spec.model != REFERENCE and (missing or not results):
+            raise ValueError(f"metric '{name}' was asked for and is absent: {missing or 'this task rules it out'}")
+        scores += [_as_score(result) for result in results]
+    vocabulary = task.data.vocabulary
+    rows = samples[:SHOWN_SAMPLES]
+    shown = vocabulary.decode(rows) if vocabulary else [" ".join(map(str, row)) for row in rows.tolist()]
+    return Judged(tuple(scores), tuple(shown), samples.numel() / seconds)
+
+
+def checked(samples: Tensor, spec: SequenceSpec) -> Tensor:
+    """The samples on the CPU, if they are sequences of this task.
+
+    Raises:
+        ValueError: saying what is wrong with them.
+    """
+    if samples.dtype != torch.int64 or samples.ndim != 2 or samples.shape[1] != spec.seq_len:
+        raise ValueError(
+            f"expected samples of dtype int64 and shape (n, {spec.seq_len}), got {samples.dtype} {tuple(samples.shape)}"
+        )
+    samples = samples.detach().cpu().contiguous()
+    if len(samples) and not (0 <= int(samples.min()) and int(samples.max()) < spec.vocab_size):
+        raise ValueError(
+            f"expected tokens in [0, {spec.vocab_size}), got {int(samples.min())} to {int(samples.max())}"
+        )
+    return samples
+
+
+def curve_scores(sampler: Sampler, task: LoadedTask, n: int, spec: RunSpec) -> dict[str, float]:
+    """The cheap scores of the training curve: NLL on fewer samples, and on as much of the *validation* split."""
+    rng = named_stream(spec.stream, "curve", spec.device)
+    samples = checked(sampler.sample(n, Decoding(), rng), task.held_out.spec)
+    valid = task.data.training.valid[:n]
+    glance = HeldOut(task.held_out.spec, valid, task.data.oracle, None, "")
+    evidence = Evidence(sampler, samples, glance)
+    names = {"nll_oracle": "nll_oracle", "nll_test": "nll_valid"}
+    metric: Metric = registry.find("metric", "nll").load()()
+    return {
+        names[result.metric]: result.value for result in metric.scores(evidence) if result.value is not None
+    }
+
+
+def cost_scores(cost: Cost, judged: Judged, device: str) -> tuple[Score, ...]:
+    """What training took, evaluation left out; rates are amounts over the seconds in which they were worked off."""
+    columns = {
+        "seconds": (cost.seconds, "s", "lower"),
+        "pretraining_seconds": (cost.pretraining_seconds, "s", "lower"),
+        "train_tokens_per_second": (_rate(cost, "train_tokens"), "tokens/s", "higher"),
+        "sampled_tokens_per_second": (judged.tokens_per_second, "tokens/s", "higher"),
+        "rollouts_per_second": (_rate(cost, "rollouts"), "rollouts/s", "higher"),
+        "peak_memory_mib": (cost.peak_memory / 2**20, "MiB", "lower"),
+    }
+    memory = "allocated on the device" if device == "cuda" else "resident memory of the process"
+    notes = {"peak_memory_mib": f"{memory}, while training|", "rollouts_per_second": "completed and scored|"}
+    return tuple(
+        Score(name, value, unit, direction, f"{notes.get(name, '')}device={device}|v=1", "cost")
+        for name, (value, unit, direction) in columns.items()
+        if value is not None
+    )
+
+
+def _rate(cost: Cost, name: str) -> float | None:
+    seconds = cost.durations.get(name, 0.0)
+    return cost.amounts[name] / seconds if seconds > 0 else None
+
+
+def _as_score(result: Result) -> Score:
+    return Score(
+        result.metric, result.value, result.unit, result.direction, result.signature, "quality", result.absent
+    )
+
+
+def _name_fit(generator: Generator, budget: Mapping[str, float], spec: RunSpec) -> str:
+    """The fit id of a shared pre-training: the same as that of a run of the same generator and fields."""
+    kind = type(generator)
+    target = f"{kind.__module__}:{kind.__qualname__}"
+    source = registry.source_hash(registry.Plugin("model", target, target))
+    fields = {name: getattr(generator, name) for name in configuration(kind, spec.preset, {})}
+    return fit_id(target, source, fields, spec.stream, spec.device, budget)
+
+
+def _seed_global_streams(spec: RunSpec) -> None:
+    """Our code uses named streams only; a plugin that does not is at least repeatable."""
+    import random
+
+    import numpy as np
+
+    seed = named_stream(spec.stream, "global").initial_seed()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - for plugins that use it
+    torch.manual_seed(seed)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+

@@ -1,0 +1,348 @@
+"""What a run lends to ``fit``: named random streams, phases, checkpoints, clock and budget.
+
+Resuming needs no code in a generator. ``fit`` runs again from its first line; the phases that were gone through yield
+nothing, and the phase that was saved last begins by restoring all that is tracked and every random stream. A finished
+training is the same with nothing left to do: this is how one pre-training serves several generators.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from filelock import Timeout
+
+from bench import environment
+from bench.api import Generator, Sampler, Stateful, TrainingData
+from bench.checkpoints import CheckpointFolder
+
+SAVE_SECONDS = 60.0
+"""Training time between two saved states."""
+PROGRESS_SECONDS = 0.2
+"""Time between two signs of life."""
+
+Evaluate = Callable[[Sampler], Mapping[str, float]]
+FitId = Callable[[Generator, Mapping[str, float]], str]
+"""Names the training of a generator under a budget."""
+
+
+@dataclass
+class Cost:
+    """What training took.
+
+    Attributes:
+        seconds: Wall time, without evaluation and without writing checkpoints.
+        pretraining_seconds: The part of it that was shared.
+        amounts: What was counted, such as {"train_tokens": 200000}.
+        durations: The seconds in which each of those was done.
+        peak_memory: Bytes: resident memory of the process, or allocated memory of the CUDA device.
+    """
+
+    seconds: float = 0.0
+    pretraining_seconds: float = 0.0
+    amounts: dict[str, int] = field(default_factory=dict)
+    durations: dict[str, float] = field(default_factory=dict)
+    peak_memory: int = 0
+
+    def add_shared(self, shared: Cost) -> None:
+        """Charge a shared pre-training to this run."""
+        self.seconds += shared.seconds
+        self.pretraining_seconds += shared.seconds
+        for name, amount in shared.amounts.items():
+            self.amounts[name] = self.amounts.get(name, 0) + amount
+            self.durations[name] = self.durations.get(name, 0.0) + shared.durations[name]
+        self.peak_memory = max(self.peak_memory, shared.peak_memory)
+
+
+@dataclass
+class Observer:
+    """What the harness does while a generator trains; every part of it is optional.
+
+    Attributes:
+        progress: Told (phase, steps done, steps in all, scalars).
+        evaluate: Scores the tracked sampler for the curve.
+        curve_points: Times a phase that it does, at most.
+        pretrained: Given the sampler of a shared pre-training, before it is trained on.
+    """
+
+    progress: Callable[[str, int, int, Mapping[str, float]], None] | None = None
+    evaluate: Evaluate | None = None
+    curve_points: int = 0
+    pretrained: Callable[[Sampler], None] | None = None
+
+
+class Session:
+    """One training: the :class:`bench.api.Run` that ``fit`` gets.
+
+    Args:
+        stream: The stem of every random stream's name.
+        device: Where to compute.
+        fit_id: Names this training; needed with ``checkpoints``.
+        checkpoints: Where to save and look for states; None to keep nothing.
+        name_fit: Names a shared pre-training.
+        observer: What to do between steps.
+        budget: Limits: "steps" of all phases together, "seconds" of training.
+        clock: Tells seconds.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        device: torch.device | str = "cpu",
+        fit_id: str = "",
+        checkpoints: CheckpointFolder | None = None,
+        name_fit: FitId | None = None,
+        observer: Observer | None = None,
+        budget: Mapping[str, float] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._stream, self._device, self._fit_id = stream, torch.device(device), fit_id
+        self._checkpoints, self._name_fit = checkpoints, name_fit
+        self._observer = observer or Observer()
+        self._budget = dict(budget or {})
+        self._clock = clock
+        self.cost = Cost()
+        self.curve: list[dict[str, Any]] = []
+        self.steps = 0
+        self._streams: dict[str, torch.Generator] = {}
+        self._sampler: Sampler | None = None
+        self._tracked: dict[str, Stateful] = {}
+        self._phases: dict[str, dict[str, Any]] = {}
+        self._scalars: dict[str, float] = {}
+        self._saved: dict[str, Any] | None = None
+        self._running_since: float | None = None
+        self._saved_at, self._shown_at = 0.0, -math.inf
+
+    # What fit() sees
+
+    @property
+    def device(self) -> torch.device:
+        """Where to compute."""
+        return self._device
+
+    def rng(self, name: str) -> torch.Generator:
+        """The random stream of this name, seeded from (task and data, seed, name)."""
+        if name not in self._streams:
+            self._streams[name] = named_stream(self._stream, name, self._device)
+        return self._streams[name]
+
+    def track(self, sampler: Sampler, **state: Stateful) -> None:
+        """Say what to evaluate, and what to save and restore."""
+        self._sampler = sampler
+        self._tracked |= state
+
+    def log(self, **scalars: float) -> None:
+        """Add to the current step's line of the curve."""
+        self._scalars |= {name: float(value) for name, value in scalars.items()}
+
+    @contextlib.contextmanager
+    def measure(self, **amounts: int) -> Iterator[None]:
+        """Count amounts, and the seconds that the block takes."""
+        self._synchronize()
+        start = self._clock()
+        yield
+        self._synchronize()
+        seconds = self._clock() - start
+        for name, amount in amounts.items():
+            self.cost.amounts[name] = self.cost.amounts.get(name, 0) + amount
+            self.cost.durations[name] = self.cost.durations.get(name, 0.0) + seconds
+
+    def phase(self, name: str, steps: int) -> Iterator[int]:
+        """Loop over the steps that are still missing; between two of them the harness takes its turn."""
+        if self._saved is not None:
+            if name != self._saved["phase"]:
+                return  # an earlier training went through this phase, and its end is in what is restored later
+            self._restore()
+        elif name in self._phases:
+            raise ValueError(f"expected every phase of a run to have its own name, got '{name}' twice")
+        phase = self._phases.setdefault(name, {"done": 0, "ended": False})
+        every = math.ceil(steps / self._observer.curve_points) if self._observer.curve_points else 0
+        try:
+            while phase["done"] < steps and not phase["ended"] and not self._spent():
+                self._scalars = {}
+                yield phase["done"]
+                self._pause()
+                phase["done"] += 1
+                self.steps += 1
+                last = phase["done"] == steps
+                if every and (phase["done"] % every == 0 or last):
+                    self._evaluate()
+                self._record(name, phase["done"])
+                self._show(name, phase["done"], steps)
+                if self.cost.seconds - self._saved_at > SAVE_SECONDS:
+                    self._save(name)
+                self._resume()
+        finally:
+            # Also after a ``break`` in the generator's loop: early stopping ends a phase for good.
+            phase["ended"] = True
+
+    def pretrained(self, generator: Generator, data: TrainingData) -> Sampler:
+        """What ``generator`` learns from this task and seed, trained once and shared."""
+        self._pause()
+        budget = {name: limit - self._used(name) for name, limit in self._budget.items()}
+        shared = Session(
+            self._stream,
+            self._device,
+            self._name_fit(generator, budget) if self._name_fit else "",
+            self._checkpoints if self._name_fit else None,
+            self._name_fit,
+            Observer(self._observer.progress, self._observer.evaluate, self._observer.curve_points),
+            budget,
+            self._clock,
+        )
+        sampler = shared.train(generator, data)
+        self.cost.add_shared(shared.cost)
+        self.steps += shared.steps
+        self.curve = [*shared.curve, *self.curve]
+        self._saved_at = self.cost.seconds
+        if self._observer.pretrained:
+            self._observer.pretrained(sampler)
+        environment.reset_peak_memory()
+        self._resume()
+        return sampler
+
+    # What the harness sees
+
+    def train(self, generator: Generator, data: TrainingData) -> Sampler:
+        """Run ``fit`` from where an earlier training of the same content stopped, or from the start."""
+        if self._checkpoints is None:
+            return self._train(generator, data)
+        lock = self._checkpoints.lock(self._fit_id)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if self._observer.progress:
+                self._observer.progress("waiting for the same training elsewhere", 0, 1, {})
+            lock.acquire()
+        try:
+            self._saved = self._checkpoints.load(self._fit_id)
+            complete = self._saved is not None and self._saved["complete"]
+            sampler = self._train(generator, data)
+            if not complete:
+                self._save(None, keep=sampler)
+            return sampler
+        finally:
+            lock.release()
+
+    def _train(self, generator: Generator, data: TrainingData) -> Sampler:
+        environment.reset_peak_memory()
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+        before = self._saved
+        self._resume()
+        sampler = generator.fit(data, self)
+        self._pause()
+        if before is not None and before["complete"]:
+            # Nothing was trained: the cost is what it was when it was.
+            self._take_back(before)
+        return sampler
+
+    def _used(self, limit: str) -> float:
+        return self.steps if limit == "steps" else self.cost.seconds
+
+    def _spent(self) -> bool:
+        self._pause()
+        spent = any(self._used(name) >= limit for name, limit in self._budget.items())
+        self._resume()
+        return spent
+
+    # The clock
+
+    def _synchronize(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+    def _pause(self) -> None:
+        if self._running_since is not None:
+            self._synchronize()
+            self.cost.seconds += self._clock() - self._running_since
+            self._running_since = None
+            self.cost.peak_memory = max(self.cost.peak_memory, self._peak_memory())
+
+    def _resume(self) -> None:
+        self._running_since = self._clock()
+
+    def _peak_memory(self) -> int:
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device)
+        return environment.peak_memory()
+
+    # The harness's turn
+
+    def _evaluate(self) -> None:
+        if self._observer.evaluate and self._sampler is not None:
+            self.log(**self._observer.evaluate(self._sampler))
+            environment.reset_peak_memory()
+
+    def _record(self, phase: str, step: int) -> None:
+        scalars = {name: value for name, value in self._scalars.items() if math.isfinite(value)}
+        self.curve.append({"phase": phase, "step": step, "seconds": self.cost.seconds, "scalars": scalars})
+
+    def _show(self, phase: str, done: int, steps: int) -> None:
+        now = self._clock()
+        if self._observer.progress and (now - self._shown_at > PROGRESS_SECONDS or done == steps):
+            self._shown_at = now
+            self._observer.progress(phase, done, steps, dict(self._scalars))
+
+    # Checkpoints
+
+    def _save(self, phase: str | None, keep: Sampler | None = None) -> None:
+        """Save the state in the middle of ``phase``; or, with ``keep``, the end of training: what made the sampler."""
+        self._saved_at = self.cost.seconds
+        if self._checkpoints is None or not self._tracked:
+            return  # what is not tracked cannot be restored: it is trained anew
+        complete = keep is not None
+        tracked = self._tracked
+        if complete and any(part is keep for part in tracked.values()):
+            tracked = {name: part for name, part in tracked.items() if part is keep}
+        self._checkpoints.save(
+            self._fit_id,
+            {
+                "complete": complete,
+                "phase": phase or (list(self._phases)[-1] if self._phases else None),
+                "phases": {name: dict(value, ended=complete or name != phase) for name, value in self._phases.items()},
+                "steps": self.steps,
+                "tracked": {name: part.state_dict() for name, part in tracked.items()},
+                "streams": {name: stream.get_state() for name, stream in self._streams.items()},
+                "cost": dict(vars(self.cost)),
+                "curve": self.curve,
+            },
+        )
+
+    def _restore(self) -> None:
+        """Take back the saved state: fit() has built what it tracks by now, and comes to the phase that was saved."""
+        saved, self._saved = self._saved, None
+        if saved is None:
+            return
+        missing = set(self._tracked) - set(saved["tracked"])
+        if missing and not saved["complete"]:
+            raise ValueError(f"the checkpoint lacks {', '.join(sorted(missing))}; remove it to train anew")
+        for name, state in saved["tracked"].items():
+            self._tracked[name].load_state_dict(state)
+        for name, state in saved["streams"].items():
+            self.rng(name).set_state(state)
+        self._take_back(saved)
+
+    def _take_back(self, saved: dict[str, Any]) -> None:
+        running = self._running_since is not None
+        self._running_since = None
+        self._phases = {name: dict(phase) for name, phase in saved["phases"].items()}
+        self.steps = saved["steps"]
+        self.cost = Cost(**{**saved["cost"], "amounts": dict(saved["cost"]["amounts"])})
+        self.cost.durations = dict(self.cost.durations)
+        self.curve = list(saved["curve"])
+        self._saved_at = self.cost.seconds
+        if running:
+            self._resume()
+
+
+def named_stream(stem: str, name: str, device: torch.device | str = "cpu") -> torch.Generator:
+    """A random stream seeded by a hash of its name; streams of different names are independent."""
+    digest = hashlib.sha256(f"{stem}/{name}".encode()).digest()
+    return torch.Generator(device=device).manual_seed(int.from_bytes(digest[:7], "little"))

@@ -1,0 +1,244 @@
+"""Results on disk: one JSON file a run, written atomically; read as tidy pandas frames."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import UsageError
+from bench.record import RunRecord, RunSpec, from_json, to_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MARKER = "store.json"
+MARKED = {"format": "seqgan-bench results", "version": 1}
+DONE = ("ok", "skipped")
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """All results, tidy, superseded runs left out.
+
+    Attributes:
+        runs: One row a run.
+        scores: One row a run, checkpoint and metric.
+        curves: One row a run, step and name.
+        superseded: How many runs were left out because newer code or settings replaced them.
+    """
+
+    runs: pd.DataFrame
+    scores: pd.DataFrame
+    curves: pd.DataFrame
+    superseded: int
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A results folder: ``runs/`` with a file a run, the leaderboards beside it.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def runs(self) -> Path:
+        """Where the records lie."""
+        return self.path / "runs"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where trained states lie."""
+        return self.runs / "checkpoints"
+
+    @property
+    def logs(self) -> Path:
+        """Where what workers print is kept."""
+        return self.runs / "logs"
+
+    def open(self) -> None:
+        """Make the folder, or accept one that is empty or was made here before.
+
+        Raises:
+            UsageError: for a file, a folder that cannot be written, or one that holds somebody else's things.
+        """
+        marker = self.path / MARKER
+        try:
+            if self.path.exists() and not self.path.is_dir():
+                raise UsageError(f"expected --output to be a folder, but '{self.path}' is a file.")
+            strange = self.path.exists() and any(self.path.iterdir()) and not self._marked()
+            if strange:
+                raise UsageError(
+                    f"'{self.path}' is not empty and no results folder (it has no valid {MARKER}); "
+                    "choose an empty or new folder with --output."
+                )
+            self.runs.mkdir(parents=True, exist_ok=True)
+            if not marker.exists():
+                write_atomically(marker, json.dumps(MARKED) + "\n")
+            with tempfile.TemporaryFile(dir=self.runs):
+                pass
+        except OSError as error:
+            raise UsageError(f"cannot write to '{self.path}': {error.strerror}; choose another --output.") from error
+
+    def require(self) -> None:
+        """Accept only a folder that was made here.
+
+        Raises:
+            UsageError: for any other.
+        """
+        if not self._marked():
+            raise UsageError(f"expected a results folder (with a {MARKER}), got '{self.path}'.")
+
+    def _marked(self) -> bool:
+        with contextlib.suppress(OSError, ValueError):
+            return bool(json.loads((self.path / MARKER).read_text(encoding="utf-8")) == MARKED)
+        return False
+
+    def file(self, spec: RunSpec) -> Path:
+        """Where a run's record lies: readable names, told apart by the run id."""
+        parts = (spec.task, spec.model, spec.preset, f"s{spec.seed}", spec.run_id)
+        name = ".".join("".join(c if c.isalnum() or c in "-_" else "-" for c in part) for part in parts)
+        return self.runs / f"{name}.json"
+
+    def write(self, record: RunRecord) -> None:
+        """Keep a record; a reader sees the old one or the new one, whole."""
+        write_atomically(self.file(record.spec), to_json(record))
+
+    def begin(self, spec: RunSpec) -> None:
+        """Give a run its first record, from its first byte a valid one."""
+        self.write(RunRecord(spec, "started"))
+
+    def read(self, spec: RunSpec) -> RunRecord | None:
+        """The record of a run, or None."""
+        file = self.file(spec)
+        return from_json(file.read_text(encoding="utf-8")) if file.exists() else None
+
+    def records(self) -> Iterator[RunRecord]:
+        """All records, in order of their files' names.
+
+        Raises:
+            UsageError: for a file that is no record.
+        """
+        for file in sorted(self.runs.glob("*.json")):
+            try:
+                yield from_json(file.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise UsageError(f"cannot read '{file}': {error}; remove it and run again.") from error
+
+    def finished(self) -> dict[str, str]:
+        """Ids and statuses of the runs that need not be done again."""
+        return {record.spec.run_id: record.status for record in self.records() if record.status in DONE}
+
+    def interrupt(self, specs: list[RunSpec]) -> None:
+        """Mark the runs that an interrupt kept from finishing."""
+        for spec in specs:
+            record = self.read(spec) or RunRecord(spec, "started")
+            if record.status not in DONE:
+                reason = "interrupted; run the same command again to continue"
+                self.write(replace(record, status="interrupted", reason=reason))
+
+    def load(self) -> Frames:
+        """Everything as tidy frames.
+
+        Of the runs of one model on one task under one preset, those of the configuration that finished last count: code
+        and versions change, and old rows must not mix with new ones. What the user set with ``--set`` is part of the
+        model's and the task's label, so that variants stand side by side.
+        """
+        import pandas as pd
+
+        records = list(self.records())
+        newest: dict[tuple[str, str, str], tuple[str, str]] = {}
+        for record in records:
+            key = _place(record)
+            newest[key] = max(newest.get(key, ("", "")), (record.finished or "", record.spec.group_id))
+        current = [record for record in records if newest[_place(record)][1] == record.spec.group_id]
+        runs = [_run_row(record) for record in current]
+        scores = [
+            {**_keys(record), "checkpoint": checkpoint, **_score_row(score)}
+            for record in current
+            for checkpoint, checkpoint_scores in record.scores.items()
+            for score in checkpoint_scores
+        ]
+        curves = [
+            {**_keys(record), "phase": row["phase"], "step": row["step"], "seconds": row["seconds"], "name": name, "value": value}
+            for record in current
+            for row in record.curve
+            for name, value in row["scalars"].items()
+        ]
+        return Frames(
+            pd.DataFrame(runs, columns=RUN_COLUMNS),
+            pd.DataFrame(scores, columns=SCORE_COLUMNS),
+            pd.DataFrame(curves, columns=CURVE_COLUMNS),
+            len(records) - len(current),
+        )
+
+
+KEYS = ["run_id", "group_id", "task", "model", "preset", "seed"]
+RUN_COLUMNS = [
+    *KEYS, "status", "reason", "finished", "version", "commit", "dirty",
+    "device", "machine", "python", "torch", "threads", "samples",
+]  # fmt: skip
+SCORE_COLUMNS = [
+    *KEYS, "checkpoint", "kind", "metric", "value", "absent", "unit", "direction", "signature",
+]  # fmt: skip
+CURVE_COLUMNS = [*KEYS, "phase", "step", "seconds", "name", "value"]
+
+
+def write_atomically(file: Path, text: str) -> None:
+    """Write a file such that it is never seen half-written, whatever happens meanwhile."""
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    with partial.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(file)
+
+
+def _place(record: RunRecord) -> tuple[str, str, str]:
+    return record.spec.task_label, record.spec.label, record.spec.preset
+
+
+def _keys(record: RunRecord) -> dict[str, Any]:
+    spec = record.spec
+    values = (spec.run_id, spec.group_id, spec.task_label, spec.label, spec.preset, spec.seed)
+    return dict(zip(KEYS, values, strict=True))
+
+
+def _run_row(record: RunRecord) -> dict[str, Any]:
+    facts = record.environment
+    packages = facts.get("packages", {})
+    return {
+        **_keys(record),
+        "status": record.status,
+        "reason": record.reason,
+        "finished": record.finished,
+        "version": packages.get("seqgan-bench"),
+        "commit": facts.get("commit"),
+        "dirty": facts.get("dirty"),
+        "device": facts.get("device_name") or record.spec.device,
+        "machine": facts.get("machine"),
+        "python": facts.get("python"),
+        "torch": packages.get("torch"),
+        "threads": facts.get("threads"),
+        "samples": list(record.samples),
+    }
+
+
+def _score_row(score: Any) -> dict[str, Any]:
+    return {
+        "kind": score.kind,
+        "metric": score.metric,
+        "value": float("nan") if score.value is None else score.value,
+        "absent": score.absent,
+        "unit": score.unit,
+        "direction": score.direction,
+        "signature": score.signature,
+    }

@@ -1,0 +1,1 @@
+"""Tasks: training data for the generators, held-out data and oracles for the judge."""

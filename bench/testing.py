@@ -1,0 +1,224 @@
+"""The contract suite: what any generator must do, in-tree or a stranger's.
+
+On the command line ``bench validate NAME`` runs it. In a plugin's own tests::
+
+    import pytest
+    from bench.testing import CHECKS
+
+    @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+    def test_contract(check):
+        check(MyGenerator)
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench.api import Decoding, Generator, HasLogProb, Sampler, TrainingData, Unsupported
+from bench.checkpoints import CheckpointFolder
+from bench.presets import build, configuration
+from bench.runner import checked
+from bench.session import Observer, Session
+from bench.tasks.toy import Toy
+
+PRESET = "smoke"
+CHI_SQUARE_SAMPLES = 20_000
+CHI_SQUARE_LEVEL = 1e-4
+"""A sound sampler fails the chi-square check once in 10,000 seeds; the seed is fixed."""
+
+
+class ContractViolation(AssertionError):
+    """A generator that does not do what the contract says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A check's result: "ok", "skipped" or "FAILED", and why."""
+
+    check: str
+    status: str
+    detail: str = ""
+
+
+def run_suite(generator: type) -> Iterator[Outcome]:
+    """All checks, one after another, none of which can stop the others."""
+    for check in CHECKS:
+        title = (check.__doc__ or check.__name__).partition("\n")[0].rstrip(".")
+        try:
+            check(generator)
+        except Unsupported as reason:
+            yield Outcome(title, "skipped", str(reason))
+        except ContractViolation as violation:
+            yield Outcome(title, "FAILED", str(violation))
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{Path(where.filename).name}:{where.lineno}"
+            yield Outcome(title, "FAILED", f"{type(error).__name__}: {error} ({place})")
+        else:
+            yield Outcome(title, "ok")
+
+
+def check_samples(generator: type) -> None:
+    """Samples are int64, of the asked shape, inside the vocabulary."""
+    data = _data()
+    sampler = _fit(generator, data)
+    for n in (1, 7, 0):
+        tokens = _sample(sampler, n)
+        _expect(tokens.shape == (n, data.spec.seq_len), f"expected shape {(n, data.spec.seq_len)}, got {tuple(tokens.shape)}")
+        checked(tokens, data.spec)
+
+
+def check_seed(generator: type) -> None:
+    """The same seed gives the same tokens."""
+    data = _data()
+    _expect_same(_fit(generator, data), _fit(generator, data), "two trainings with one seed")
+
+
+def check_evaluation(generator: type) -> None:
+    """Evaluating often or never gives the same tokens."""
+    data = _data()
+
+    def evaluate(sampler: Sampler) -> dict[str, float]:
+        sampler.sample(5, Decoding(), torch.Generator().manual_seed(0))
+        if isinstance(sampler, HasLogProb):
+            sampler.log_prob(data.valid[:5])
+        return {}
+
+    often = _fit(generator, data, Observer(evaluate=evaluate, curve_points=1_000_000))
+    _expect_same(_fit(generator, data), often, "training with and without evaluation after every step")
+
+
+def check_data(generator: type) -> None:
+    """The training data are left as they were."""
+    data = _data()
+    train, valid = data.train.clone(), data.valid.clone()
+    _sample(_fit(generator, data), 5)
+    _expect(torch.equal(train, data.train), "fit() or sample() changed data.train")
+    _expect(torch.equal(valid, data.valid), "fit() or sample() changed data.valid")
+
+
+def check_resume(generator: type) -> None:
+    """A finished training taken from its checkpoint gives the same tokens."""
+    data = _data()
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints = CheckpointFolder(Path(folder))
+        _expect_same(
+            _fit(generator, data, checkpoints=checkpoints),
+            _fit(generator, data, checkpoints=checkpoints),
+            "training and its checkpoint (is all state given to run.track?)",
+        )
+
+
+def check_temperature(generator: type) -> None:
+    """Colder is less diverse."""
+    data = _data()
+    sampler = _fit(generator, data)
+    entropies = {}
+    for temperature in (0.25, 1.0):
+        tokens = _sample(sampler, 2_000, temperature)
+        pairs = torch.bincount((tokens[:, :-1] * data.spec.vocab_size + tokens[:, 1:]).flatten()).double()
+        probabilities = pairs[pairs > 0] / pairs.sum()
+        entropies[temperature] = -float((probabilities * probabilities.log()).sum())
+    flat = isinstance(sampler, HasLogProb) and float(sampler.log_prob(data.valid).std()) < 1e-6
+    cold, warm = entropies[0.25], entropies[1.0]
+    _expect(
+        cold <= warm + 0.02 if flat else cold < warm - 0.01,
+        f"expected a lower entropy of word pairs at temperature 0.25 than at 1, got {cold:.3f} and {warm:.3f} nats",
+    )
+
+
+def check_density(generator: type) -> None:
+    """On three words, probabilities sum to 1 and 20,000 samples fit them."""
+    data = _data(Toy(vocab_size=3, seq_len=3, train_size=200, concentration=1.0))
+    sampler = _fit(generator, data)
+    if not isinstance(sampler, HasLogProb):
+        raise Unsupported("the sampler has no log_prob")
+    places = torch.tensor(list(itertools.product(range(3), repeat=3)))
+    log_prob = sampler.log_prob(places)
+    _expect(log_prob.shape == (27,), f"expected log_prob of shape (27,), got {tuple(log_prob.shape)}")
+    probabilities = log_prob.detach().cpu().double().exp()
+    total = float(probabilities.sum())
+    _expect(abs(total - 1) < 1e-4, f"expected the 27 probabilities to sum to 1, got {total:.6f}")
+    tokens = _sample(sampler, CHI_SQUARE_SAMPLES)
+    counts = torch.bincount((tokens * torch.tensor([9, 3, 1])).sum(-1), minlength=27).double()
+    p = _chi_square_p(counts, probabilities * CHI_SQUARE_SAMPLES / total)
+    _expect(p > CHI_SQUARE_LEVEL, f"{CHI_SQUARE_SAMPLES} samples do not fit log_prob: chi-square p = {p:.2g}")
+
+
+def check_budget(generator: type) -> None:
+    """Training stops within one step when the budget is spent."""
+    data = _data()
+    whole = Session("contract/0")
+    whole.train(_build(generator), data)
+    _expect(whole.steps > 0, "fit() never looped over run.phase(), so that no budget can stop it")
+    for limit in (0, 1):
+        session = Session("contract/0", budget={"steps": limit})
+        checked(_sample(session.train(_build(generator), data), 3), data.spec)
+        _expect(session.steps <= limit, f"expected at most {limit} steps with a budget of {limit}, got {session.steps}")
+
+
+CHECKS: tuple[Callable[[type], None], ...] = (
+    check_samples,
+    check_seed,
+    check_evaluation,
+    check_data,
+    check_resume,
+    check_temperature,
+    check_density,
+    check_budget,
+)
+
+
+def _data(task: Toy | None = None) -> TrainingData:
+    return (task or Toy(train_size=128)).load().training
+
+
+def _build(generator: type) -> Generator:
+    built: Generator = build(generator, configuration(generator, PRESET, {}))
+    return built
+
+
+def _fit(
+    generator: type,
+    data: TrainingData,
+    observer: Observer | None = None,
+    checkpoints: CheckpointFolder | None = None,
+) -> Sampler:
+    session = Session("contract/0", fit_id="whole", checkpoints=checkpoints, observer=observer)
+    return session.train(_build(generator), data)
+
+
+def _sample(sampler: Sampler, n: int, temperature: float = 1.0) -> Tensor:
+    return sampler.sample(n, Decoding(temperature), torch.Generator().manual_seed(1)).cpu()
+
+
+def _expect(condition: bool, message: str) -> None:
+    if not condition:
+        raise ContractViolation(message)
+
+
+def _expect_same(one: Sampler, other: Sampler, what: str) -> None:
+    _expect(torch.equal(_sample(one, 50), _sample(other, 50)), f"expected the same tokens from {what}")
+
+
+def _chi_square_p(counts: Tensor, expected: Tensor) -> float:
+    """p-value of observed counts; cells that expect fewer than five are pooled."""
+    from scipy import stats
+
+    rare = expected < 5
+    observed = torch.cat([counts[~rare], counts[rare].sum()[None]])
+    wanted = torch.cat([expected[~rare], expected[rare].sum()[None]])
+    if float(wanted[-1]) == 0:
+        if float(observed[-1]) > 0:
+            return 0.0
+        observed, wanted = observed[:-1], wanted[:-1]
+    statistic = float(((observed - wanted).square() / wanted).sum())
+    return float(stats.chi2.sf(statistic, len(wanted) - 1))

@@ -1,0 +1,148 @@
+"""The LSTM language model that every in-tree generator trains (Yu et al. 2017, sec. 3; Hochreiter & Schmidhuber 1997).
+
+The released code's shape: embedding, one LSTM layer with one bias a gate, softmax over the vocabulary, all parameters
+drawn from N(0, 0.1): 333,320 parameters at V = 5,000 and 32 units.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.api import Decoding, SequenceSpec
+from seqgan.kernels.sampling import reference_sample_tokens, sample_tokens, truncate
+
+State: TypeAlias = tuple[Tensor, Tensor]
+"""Hidden and cell state, each (rows, hidden_dim), after reading a prefix."""
+
+SCORING_ROWS = 256
+"""Sequences scored at a time: 256 x 20 x 5,000 logits are 100 MB."""
+
+
+class LSTMLanguageModel(nn.Module):
+    """p(y_1..y_T) = prod_t softmax(W h_t + b)[y_t], with h_t the state after reading bos, y_1 .. y_{t-1}.
+
+    Args:
+        spec: The sequences' shape.
+        rng: Draws the initial parameters, on the device where the model shall live.
+        embedding_dim: Size of a word's vector.
+        hidden_dim: Size of the LSTM's state.
+        init_std: Standard deviation of every initial parameter, biases included.
+    """
+
+    def __init__(
+        self,
+        spec: SequenceSpec,
+        rng: torch.Generator,
+        embedding_dim: int = 32,
+        hidden_dim: int = 32,
+        init_std: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        # Built without values: torch's own initialisation would draw from the global random state.
+        with torch.device("meta"):
+            self.embedding = nn.Embedding(spec.input_size, embedding_dim)
+            self.lstm = nn.LSTM(embedding_dim, hidden_dim, batch_first=True)
+            self.output = nn.Linear(hidden_dim, spec.vocab_size)
+        self.to_empty(device=rng.device)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.normal_(0, init_std, generator=rng)
+            # torch's LSTM has two biases a gate where the paper's has one.
+            self.lstm.bias_hh_l0.zero_().requires_grad_(False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters live."""
+        return self.output.weight.device
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Next-token logits: int64 (B, T) of read tokens, ``bos`` first, to float (B, T, V)."""
+        hidden, _ = self.lstm(self.embedding(inputs))  # (B, T, H)
+        logits: Tensor = self.output(hidden)
+        return logits
+
+    def token_log_prob(self, tokens: Tensor, inputs: Tensor | None = None) -> Tensor:
+        """Log-probability of every token given the true tokens before it (teacher forcing).
+
+        Args:
+            tokens: int64, (B, T).
+            inputs: int64, (B, T), what the model reads instead of ``bos`` and the true tokens: scheduled sampling's
+                mixture of true and own tokens.
+
+        Returns:
+            float, (B, T), in nats; zero after the end of a sequence.
+        """
+        logits = self(self.shift(tokens) if inputs is None else inputs)
+        log_prob = -F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view_as(tokens)
+        return log_prob.masked_fill(~self.spec.mask(tokens), 0.0)
+
+    @torch.no_grad()
+    def log_prob(self, tokens: Tensor) -> Tensor:
+        """Log-probability of each sequence, int64 (N, T) to float32 (N,) on the CPU, nats, up to and including eos."""
+        parts = [self.token_log_prob(rows.to(self.device)).sum(-1).cpu() for rows in tokens.split(SCORING_ROWS)]
+        return torch.cat(parts)
+
+    def shift(self, tokens: Tensor) -> Tensor:
+        """What the model reads to predict ``tokens``: ``bos`` and all but the last, (B, T)."""
+        return F.pad(tokens[:, :-1], (1, 0), value=self.spec.bos)
+
+    def initial_state(self, rows: int) -> State:
+        """The state before anything was read: zeros, (rows, H)."""
+        zeros = torch.zeros(rows, self.lstm.hidden_size, device=self.device)
+        return zeros, zeros
+
+    def read(self, tokens: Tensor, state: State) -> State:
+        """The state after reading one more token a row: int64 (rows,)."""
+        lstm = self.lstm
+        return torch.lstm_cell(
+            self.embedding(tokens), state, lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0, lstm.bias_hh_l0
+        )
+
+    def choose(self, hidden: Tensor, rng: torch.Generator, decoding: Decoding = Decoding()) -> Tensor:  # noqa: B008
+        """Draw the next token of each row from its hidden state: float (rows, H) to int64 (rows,)."""
+        weight, bias = self.output.weight, self.output.bias
+        if decoding.top_k is None and decoding.top_p is None:
+            return sample_tokens(hidden, weight, bias, rng, decoding.temperature)
+        logits = torch.addmm(bias, hidden, weight.t()) / decoding.temperature
+        uniforms = torch.rand(len(hidden), generator=rng, device=hidden.device)
+        return reference_sample_tokens(truncate(logits, decoding.top_k, decoding.top_p), uniforms)
+
+    @torch.no_grad()
+    def sample(self, n: int, decoding: Decoding, rng: torch.Generator) -> Tensor:
+        """Draw n sequences, int64 (n, T) on the model's device; places after eos hold pad."""
+        return self.sample_with_states(n, rng, decoding)[0]
+
+    @torch.no_grad()
+    def sample_with_states(
+        self, n: int, rng: torch.Generator, decoding: Decoding = Decoding()  # noqa: B008
+    ) -> tuple[Tensor, list[State]]:
+        """Draw n sequences and keep what the model had seen at each place.
+
+        Returns:
+            tokens, int64 (n, T), and a list of T states; the t-th is the state from which token t was drawn, that is
+            after reading bos and the t tokens before it.
+        """
+        tokens = torch.empty(n, self.spec.seq_len, dtype=torch.long, device=self.device)
+        state = self.initial_state(n)
+        read = torch.full((n,), self.spec.bos, device=self.device)
+        states = []
+        ended = torch.zeros(n, dtype=torch.bool, device=self.device)
+        for t in range(self.spec.seq_len):
+            state = self.read(read, state)
+            states.append(state)
+            read = self.finish(self.choose(state[0], rng, decoding), ended)
+            tokens[:, t] = read
+        return tokens, states
+
+    def finish(self, chosen: Tensor, ended: Tensor) -> Tensor:
+        """Put pad where a sequence has ended already, and note in ``ended`` (in place) which end now."""
+        if self.spec.eos is None or self.spec.pad is None:
+            return chosen
+        chosen = chosen.masked_fill(ended, self.spec.pad)
+        ended |= chosen == self.spec.eos
+        return chosen

@@ -1,0 +1,84 @@
+"""Maximum likelihood with teacher forcing: the MLE baseline, and the pre-training of every adversarial generator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.api import Run, TrainingData
+from seqgan.lm import LSTMLanguageModel
+
+QUICK_EPOCHS = 5
+"""Pre-training of the quick preset, the same for all: about where held-out NLL is best on the published oracle."""
+
+
+@dataclass(frozen=True, slots=True)
+class MLE:
+    """Maximum likelihood with teacher forcing (Yu et al. 2017, sec. 3; Williams & Zipser 1989).
+
+    Defaults are the released code's (LantaoYu/SeqGAN @ e2b52fb). It trains on whole batches only, 9,984 of 10,000
+    sequences; here the last, smaller batch is used too.
+    """
+
+    epochs: int = 120
+    """Passes over the training set."""
+    lr: float = 0.01
+    """Adam's step size."""
+    batch_size: int = 64
+    """Sequences an update."""
+    clip_norm: float = 5.0
+    """Largest global norm of a gradient."""
+    embedding_dim: int = 32
+    """Size of a word's vector."""
+    hidden_dim: int = 32
+    """Size of the LSTM's state."""
+    init_std: float = 0.1
+    """Standard deviation of the initial parameters, drawn from a normal distribution."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "quick": {"epochs": QUICK_EPOCHS},
+        "smoke": {"epochs": 2},
+    }
+
+    def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
+        """Minimise the mean negative log-likelihood of a token."""
+        model = LSTMLanguageModel(data.spec, run.rng("init"), self.embedding_dim, self.hidden_dim, self.init_std)
+        optimizer = torch.optim.Adam(trainable(model), lr=self.lr)
+        run.track(model, model=model, optimizer=optimizer)
+        train = data.train.to(run.device)
+        tokens = int(data.spec.mask(train).sum())
+        for _ in run.phase("mle", self.epochs):
+            total = torch.zeros((), device=run.device)
+            with run.measure(train_tokens=tokens):
+                for batch in minibatches(train, self.batch_size, run.rng("batches")):  # (B, T)
+                    log_prob = model.token_log_prob(batch)  # (B, T)
+                    descend(-log_prob.sum() / data.spec.mask(batch).sum(), optimizer, self.clip_norm)
+                    total -= log_prob.detach().sum()
+            run.log(loss=float(total) / tokens)
+        return model
+
+
+def trainable(model: torch.nn.Module) -> list[torch.nn.Parameter]:
+    """The parameters that learn."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def minibatches(tokens: Tensor, size: int, rng: torch.Generator) -> Iterator[Tensor]:
+    """One pass in random order: int64 (N, T) to batches of (size, T), the last one maybe smaller."""
+    order = torch.randperm(len(tokens), generator=rng, device=tokens.device)
+    for indices in order.split(size):
+        yield tokens[indices]
+
+
+def descend(loss: Tensor, optimizer: torch.optim.Optimizer, clip_norm: float) -> float:
+    """One step down the loss, the gradient clipped by its global norm; returns the norm before clipping."""
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    norm = torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
+    optimizer.step()
+    return float(norm)

@@ -1,0 +1,146 @@
+"""SeqGAN: sequence generative adversarial nets with policy gradient (Yu, Zhang, Wang, Yu 2017, algorithm 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor
+
+from bench.api import Decoding, Run, TrainingData
+from seqgan.discriminator import FILTER_COUNTS, FILTER_SIZES, Discriminator
+from seqgan.lm import LSTMLanguageModel
+from seqgan.mle import MLE, QUICK_EPOCHS, minibatches, trainable
+from seqgan.policy_gradient import PolicyGradient
+
+
+@dataclass(frozen=True, slots=True)
+class SeqGAN:
+    """Policy gradient on the discriminator's score of finished sequences, carried to each token by rollouts.
+
+    Defaults are the released code's (LantaoYu/SeqGAN @ e2b52fb), which are the paper's best setting: one generator step,
+    then five times new negatives with three epochs each.
+    """
+
+    pretrain_epochs: int = 120
+    """Epochs of maximum likelihood before anything else; the checkpoint is shared with all who ask for the same."""
+    pretrain_lr: float = 0.01
+    """Adam's step size in pre-training."""
+    embedding_dim: int = 32
+    """Generator: size of a word's vector."""
+    hidden_dim: int = 32
+    """Generator: size of the LSTM's state."""
+    d_pretrain_steps: int = 50
+    """Times that negatives are drawn anew before the adversarial phase."""
+    rounds: int = 200
+    """Adversarial rounds, each of g_steps and then d_steps."""
+    g_steps: int = 1
+    """Policy-gradient steps a round."""
+    d_steps: int = 5
+    """Times a round that negatives are drawn anew for the discriminator."""
+    d_epochs: int = 3
+    """Epochs over each such set (the paper's k)."""
+    d_samples: int | None = None
+    """Positives, and as many negatives, in such a set; None for the whole training set, as in the paper."""
+    rollouts: int = 16
+    """Completions of each prefix (the paper's N)."""
+    batch_size: int = 64
+    """Sequences an update, generator and discriminator alike."""
+    lr: float = 0.01
+    """Adam's step size in the adversarial phase, an optimizer of its own."""
+    clip_norm: float = 5.0
+    """Largest global norm of a generator's gradient."""
+    d_lr: float = 1e-4
+    """Discriminator: Adam's step size."""
+    d_embedding_dim: int = 64
+    """Discriminator: size of a word's vector."""
+    d_filter_sizes: tuple[int, ...] = FILTER_SIZES
+    """Discriminator: words that a filter spans; sizes above the sequence length are left out."""
+    d_filter_counts: tuple[int, ...] = FILTER_COUNTS
+    """Discriminator: filters of each size."""
+    d_keep: float = 0.75
+    """Discriminator: probability that a feature survives dropout in training."""
+    d_l2: float = 0.2
+    """Discriminator: weight of the squared norm of its output layer."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "quick": {
+            "pretrain_epochs": QUICK_EPOCHS,
+            "d_pretrain_steps": 3,
+            "rounds": 25,
+            "d_steps": 1,
+            "d_epochs": 1,
+            "d_samples": 320,
+            "rollouts": 4,
+        },
+        "smoke": {
+            "pretrain_epochs": 2,
+            "d_pretrain_steps": 1,
+            "rounds": 3,
+            "d_steps": 1,
+            "d_epochs": 1,
+            "d_samples": 64,
+            "rollouts": 2,
+        },
+    }
+
+    def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
+        """Algorithm 1. The rollout policy is the generator itself, as in the paper and in effect in its code."""
+        pretraining = MLE(
+            epochs=self.pretrain_epochs,
+            lr=self.pretrain_lr,
+            embedding_dim=self.embedding_dim,
+            hidden_dim=self.hidden_dim,
+        )
+        policy = cast(LSTMLanguageModel, run.pretrained(pretraining, data))
+        discriminator = Discriminator(
+            data.spec,
+            run.rng("discriminator"),
+            self.d_embedding_dim,
+            self.d_filter_sizes,
+            self.d_filter_counts,
+            self.d_keep,
+        )
+        optimizer = torch.optim.Adam(trainable(policy), lr=self.lr)
+        d_optimizer = torch.optim.Adam(discriminator.parameters(), lr=self.d_lr)
+        run.track(policy, policy=policy, optimizer=optimizer, discriminator=discriminator, d_optimizer=d_optimizer)
+        train = data.train.to(run.device)
+
+        for _ in run.phase("discriminator", self.d_pretrain_steps):
+            self.train_discriminator(discriminator, d_optimizer, policy, train, run)
+        gradient = PolicyGradient(self.batch_size, self.rollouts, self.clip_norm)
+        for _ in run.phase("adversarial", self.rounds):
+            for _ in range(self.g_steps):
+                gradient.step(policy, optimizer, discriminator.reward, run)
+            for _ in range(self.d_steps):
+                self.train_discriminator(discriminator, d_optimizer, policy, train, run)
+        return policy
+
+    def train_discriminator(
+        self,
+        discriminator: Discriminator,
+        optimizer: torch.optim.Optimizer,
+        policy: LSTMLanguageModel,
+        train: Tensor,
+        run: Run,
+    ) -> None:
+        """Draw new negatives, as many as positives, and train for ``d_epochs`` on the mixture (eq. 5)."""
+        rng = run.rng("negatives")
+        positives = train
+        if self.d_samples is not None and self.d_samples < len(train):
+            positives = train[torch.randperm(len(train), generator=rng, device=train.device)[: self.d_samples]]
+        tokens = torch.cat([positives, policy.sample(len(positives), Decoding(), rng)])
+        real = torch.arange(len(tokens), device=train.device) < len(positives)
+        losses, accuracies = [], []
+        with run.measure(discriminator_sequences=self.d_epochs * len(tokens)):
+            for _ in range(self.d_epochs):
+                for rows in minibatches(torch.arange(len(tokens), device=train.device), self.batch_size, rng):
+                    loss, accuracy = discriminator.loss(tokens[rows], real[rows].long(), self.d_l2, rng)
+                    optimizer.zero_grad()
+                    loss.backward()  # type: ignore[no-untyped-call]
+                    optimizer.step()
+                    losses.append(loss.detach())
+                    accuracies.append(accuracy)
+        run.log(d_loss=float(torch.stack(losses).mean()), d_accuracy=float(torch.stack(accuracies).mean()))
