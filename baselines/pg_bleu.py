@@ -21,8 +21,8 @@ class PGBleu:
     """Policy gradient on the BLEU of finished sequences against the whole training set.
 
     The paper leaves the settings open. Its early code used BLEU-3, one rollout, no smoothing and 40 % of the training
-    set; here all of the training set is the reference, zero counts are smoothed (nltk's method 1), so that the reward is
-    not flat zero on a fresh policy, and rollouts, step size and rounds are SeqGAN's.
+    set; here all of the training set is the reference, zero counts are smoothed (nltk's method 1), so that the reward
+    is not flat zero on a fresh policy, and rollouts, step size and rounds are SeqGAN's.
     """
 
     pretrain_epochs: int = 120

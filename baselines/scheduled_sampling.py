@@ -69,9 +69,7 @@ class ScheduledSampling:
 
 
 @torch.no_grad()
-def mixed_inputs(
-    model: LSTMLanguageModel, tokens: Tensor, truth: float, rng: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def mixed_inputs(model: LSTMLanguageModel, tokens: Tensor, truth: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """What the model reads: a coin at each place chooses the true token or the model's own draw for it.
 
     No gradient flows through a draw, so the mixture is made first and the model is trained on it in one pass.

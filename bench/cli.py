@@ -131,7 +131,9 @@ def _execute(console: Console, store: Store, plan: list[RunSpec], finished: dict
             store.interrupt(missing)
     _write_reports(console, store)
     for record in failures:
-        console.print(f"failed: {record.reason} (see {store.file(record.spec)})", style="red", soft_wrap=True, markup=False)
+        console.print(
+            f"failed: {record.reason} (see {store.file(record.spec)})", style="red", soft_wrap=True, markup=False
+        )
     if interrupted:
         left = len(plan) - sum(counts.values())
         console.print(f"Interrupted, {left} runs left: the same command continues.", style="yellow")

@@ -80,7 +80,10 @@ def _same_code(installed: Path, checkout: Path) -> bool:
     if installed == checkout:
         return True
     files = sorted(path.relative_to(installed) for path in installed.rglob("*.py"))
-    return all((checkout / file).is_file() and (checkout / file).read_bytes() == (installed / file).read_bytes() for file in files)
+    return all(
+        (checkout / file).is_file() and (checkout / file).read_bytes() == (installed / file).read_bytes()
+        for file in files
+    )
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -299,8 +299,9 @@ class Session:
             return  # what is not tracked cannot be restored: it is trained anew
         complete = keep is not None
         tracked = self._tracked
-        if complete and any(part is keep for part in tracked.values()):
-            tracked = {name: part for name, part in tracked.items() if part is keep}
+        made_it = {name: part for name, part in tracked.items() if id(part) == id(keep)}
+        if made_it:
+            tracked = made_it  # optimizers and opponents are of no more use
         self._checkpoints.save(
             self._fit_id,
             {

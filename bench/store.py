@@ -168,7 +168,14 @@ class Store:
             for score in checkpoint_scores
         ]
         curves = [
-            {**_keys(record), "phase": row["phase"], "step": row["step"], "seconds": row["seconds"], "name": name, "value": value}
+            {
+                **_keys(record),
+                "phase": row["phase"],
+                "step": row["step"],
+                "seconds": row["seconds"],
+                "name": name,
+                "value": value,
+            }
             for record in current
             for row in record.curve
             for name, value in row["scalars"].items()

@@ -35,7 +35,7 @@ CHI_SQUARE_LEVEL = 1e-4
 """A sound sampler fails the chi-square check once in 10,000 seeds; the seed is fixed."""
 
 
-class ContractViolation(AssertionError):
+class ContractViolation(AssertionError):  # noqa: N818 - what it is called in the suite's output
     """A generator that does not do what the contract says."""
 
 
@@ -72,7 +72,10 @@ def check_samples(generator: type) -> None:
     sampler = _fit(generator, data)
     for n in (1, 7, 0):
         tokens = _sample(sampler, n)
-        _expect(tokens.shape == (n, data.spec.seq_len), f"expected shape {(n, data.spec.seq_len)}, got {tuple(tokens.shape)}")
+        _expect(
+            tokens.shape == (n, data.spec.seq_len),
+            f"expected shape {(n, data.spec.seq_len)}, got {tuple(tokens.shape)}",
+        )
         checked(tokens, data.spec)
 
 

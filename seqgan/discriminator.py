@@ -47,9 +47,13 @@ class Discriminator(nn.Module):
             raise ValueError(
                 f"expected as many filter_counts as filter_sizes, got {len(filter_counts)} and {len(filter_sizes)}"
             )
-        filters = [(size, count) for size, count in zip(filter_sizes, filter_counts, strict=True) if size <= spec.seq_len]
+        filters = [
+            (size, count) for size, count in zip(filter_sizes, filter_counts, strict=True) if size <= spec.seq_len
+        ]
         if not filters:
-            raise ValueError(f"expected a filter size of at most {spec.seq_len} (the sequence length), got {filter_sizes}")
+            raise ValueError(
+                f"expected a filter size of at most {spec.seq_len} (the sequence length), got {filter_sizes}"
+            )
         features = sum(count for _, count in filters)
         self.spec, self.keep = spec, keep
         # Built without values: torch's own initialisation would draw from the global random state.

@@ -53,7 +53,7 @@ class LSTMLanguageModel(nn.Module):
             for parameter in self.parameters():
                 parameter.normal_(0, init_std, generator=rng)
             # torch's LSTM has two biases a gate where the paper's has one.
-            self.lstm.bias_hh_l0.zero_().requires_grad_(False)
+            self.lstm.all_weights[0][3].zero_().requires_grad_(False)
 
     @property
     def device(self) -> torch.device:
@@ -98,10 +98,8 @@ class LSTMLanguageModel(nn.Module):
 
     def read(self, tokens: Tensor, state: State) -> State:
         """The state after reading one more token a row: int64 (rows,)."""
-        lstm = self.lstm
-        return torch.lstm_cell(
-            self.embedding(tokens), state, lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0, lstm.bias_hh_l0
-        )
+        input_weight, recurrent_weight, bias, no_bias = self.lstm.all_weights[0]
+        return torch.lstm_cell(self.embedding(tokens), state, input_weight, recurrent_weight, bias, no_bias)
 
     def choose(self, hidden: Tensor, rng: torch.Generator, decoding: Decoding = Decoding()) -> Tensor:  # noqa: B008
         """Draw the next token of each row from its hidden state: float (rows, H) to int64 (rows,)."""
@@ -119,7 +117,10 @@ class LSTMLanguageModel(nn.Module):
 
     @torch.no_grad()
     def sample_with_states(
-        self, n: int, rng: torch.Generator, decoding: Decoding = Decoding()  # noqa: B008
+        self,
+        n: int,
+        rng: torch.Generator,
+        decoding: Decoding = Decoding(),  # noqa: B008
     ) -> tuple[Tensor, list[State]]:
         """Draw n sequences and keep what the model had seen at each place.
 

@@ -77,7 +77,7 @@ def minibatches(tokens: Tensor, size: int, rng: torch.Generator) -> Iterator[Ten
 def descend(loss: Tensor, optimizer: torch.optim.Optimizer, clip_norm: float) -> float:
     """One step down the loss, the gradient clipped by its global norm; returns the norm before clipping."""
     optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     norm = torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
     optimizer.step()

@@ -62,7 +62,7 @@ def action_values(
     rollouts: int,
     rng: torch.Generator,
 ) -> Tensor:
-    """Q(Y_{1:t-1}, y_t) for every place t: the mean reward of N completions of Y_{1:t}, and for t = T the reward itself.
+    """Q(Y_{1:t-1}, y_t) for every place t: the mean reward of N completions of Y_{1:t}; at T the reward itself.
 
     Args:
         policy: The rollout policy.

@@ -20,8 +20,8 @@ from seqgan.policy_gradient import PolicyGradient
 class SeqGAN:
     """Policy gradient on the discriminator's score of finished sequences, carried to each token by rollouts.
 
-    Defaults are the released code's (LantaoYu/SeqGAN @ e2b52fb), which are the paper's best setting: one generator step,
-    then five times new negatives with three epochs each.
+    Defaults are the released code's (LantaoYu/SeqGAN @ e2b52fb), which are the paper's best setting: one generator
+    step, then five times new negatives with three epochs each.
     """
 
     pretrain_epochs: int = 120
@@ -139,7 +139,7 @@ class SeqGAN:
                 for rows in minibatches(torch.arange(len(tokens), device=train.device), self.batch_size, rng):
                     loss, accuracy = discriminator.loss(tokens[rows], real[rows].long(), self.d_l2, rng)
                     optimizer.zero_grad()
-                    loss.backward()  # type: ignore[no-untyped-call]
+                    loss.backward()
                     optimizer.step()
                     losses.append(loss.detach())
                     accuracies.append(accuracy)

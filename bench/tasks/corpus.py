@@ -21,7 +21,7 @@ SPLITS = ("train", "valid", "test")
 @lru_cache
 def corpus_bytes(name: str, split: str) -> bytes:
     """A split of a shipped corpus: UTF-8, one example a line, words parted by single spaces."""
-    return files("bench.corpora").joinpath(name, f"{split}.txt").read_bytes()
+    return (files("bench.corpora") / name / f"{split}.txt").read_bytes()
 
 
 def corpus_hash(name: str) -> str:
@@ -42,8 +42,8 @@ class Quatrains:
     """Tang and Song quatrains of four lines of five characters, 16,406 in all: the paper's poem task.
 
     Every poem has twenty characters: there is neither end mark nor padding. The character that begins a poem is read
-    after a start symbol that cannot be written. Characters seen less than ``min_count`` times in training are ``<unk>``:
-    a token like another in every NLL, and a character that matches nothing in BLEU.
+    after a start symbol that cannot be written. Characters seen less than ``min_count`` times in training are
+    ``<unk>``: a token like another in every NLL, and a character that matches nothing in BLEU.
     """
 
     min_count: int = 3

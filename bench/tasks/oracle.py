@@ -97,7 +97,7 @@ class OracleLSTM:
 
 @dataclass(frozen=True, slots=True)
 class LSTMOracle:
-    """A random LSTM of 32 units writes sequences over 5,000 words; all weights N(0, 1), drawn anew for each ``draw``."""
+    """A random LSTM of 32 units, all weights N(0, 1), writes sequences of 20 out of 5,000 words."""
 
     vocab_size: int = 5_000
     """V."""
@@ -124,7 +124,7 @@ class LSTMOracle:
 
     def load(self) -> TaskData:
         """Draw the weights, then write the three splits."""
-        stream = np.random.RandomState(_seeds("weights", self.draw))  # noqa: NPY002 - frozen for ever, by NEP 19
+        stream = np.random.RandomState(_seeds("weights", self.draw))
         V, H = self.vocab_size, 32
         shapes = {name: {"W": (H, H), "U": (H, H), "b": (H,)}[name[0]] for name in NAMES[1:-2]}
         shapes = {"emb": (V, H), **shapes, "Wo": (H, V), "bo": (V,)}
@@ -259,7 +259,7 @@ def _write(oracle: OracleLSTM, task: LSTMOracle | PublishedOracle) -> TaskData:
     sizes = {"train": task.train_size, "valid": task.valid_size, "test": task.test_size}
     splits = {}
     for split, size in sizes.items():
-        stream = np.random.RandomState(_seeds(split, task.draw))  # noqa: NPY002 - frozen for ever, by NEP 19
+        stream = np.random.RandomState(_seeds(split, task.draw))
         splits[split] = oracle.sample(stream.random_sample((size, task.seq_len)))
     spec = SequenceSpec(vocab_size=len(oracle.bias), seq_len=task.seq_len, bos=BOS)
     return TaskData(TrainingData(spec, splits["train"], splits["valid"]), splits["test"], oracle, "ids")

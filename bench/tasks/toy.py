@@ -75,7 +75,7 @@ class Toy:
 
     def load(self) -> TaskData:
         """Draw the chain, then walk it."""
-        stream = np.random.RandomState(self.draw)  # noqa: NPY002 - frozen for ever, by NEP 19
+        stream = np.random.RandomState(self.draw)
         rows = stream.dirichlet(np.full(self.vocab_size, self.concentration), size=self.vocab_size + 1)
         rows = 0.99 * rows + 0.01 / self.vocab_size  # nothing is impossible
         chain = MarkovChain(torch.from_numpy(rows[0]), torch.from_numpy(rows[1:]))

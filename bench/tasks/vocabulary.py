@@ -31,7 +31,7 @@ class WordVocabulary:
     def build(
         cls, sequences: Iterable[Sequence[str]], min_count: int, verse: int | None = None, joiner: str = " "
     ) -> WordVocabulary:
-        """Count the words of the training set; ties are broken by code point, so that the ids depend on nothing else."""
+        """Count the words of the training set; equal counts are ordered by code point."""
         counts = Counter(word for sequence in sequences for word in sequence)
         kept = sorted((word for word, count in counts.items() if count >= min_count), key=lambda w: (-counts[w], w))
         return cls((UNKNOWN, *kept), verse, joiner)

@@ -24,7 +24,9 @@ BELOW_ONE = 1 - 2**-24
 
 
 @torch.no_grad()
-def sample_tokens(hidden: Tensor, weight: Tensor, bias: Tensor, rng: torch.Generator, temperature: float = 1.0) -> Tensor:
+def sample_tokens(
+    hidden: Tensor, weight: Tensor, bias: Tensor, rng: torch.Generator, temperature: float = 1.0
+) -> Tensor:
     """Draw one token a row from ``softmax((hidden @ weight.T + bias) / temperature)``.
 
     Args:
@@ -41,7 +43,9 @@ def sample_tokens(hidden: Tensor, weight: Tensor, bias: Tensor, rng: torch.Gener
         race = [
             torch.argmax(
                 torch.softmax(torch.addmm(bias, rows, weight.t()) / temperature, -1)
-                / torch.empty(len(rows), len(weight), device=hidden.device).exponential_(generator=rng).clamp_min_(1e-30),
+                / torch.empty(len(rows), len(weight), device=hidden.device)
+                .exponential_(generator=rng)
+                .clamp_min_(1e-30),
                 dim=-1,
             )
             for rows in hidden.split(CUDA_ROWS)
@@ -100,7 +104,7 @@ def truncate(logits: Tensor, top_k: int | None, top_p: float | None) -> Tensor:
         top_k: Keep this many words (Fan et al. 2018), None for all.
         top_p: Keep the smallest set of most probable words with at least this mass (Holtzman et al. 2020).
     """
-    ordered, order = logits.sort(-1, descending=True, stable=True)
+    ordered, order = logits.sort(dim=-1, descending=True, stable=True)
     drop = torch.zeros_like(ordered, dtype=torch.bool)
     if top_k is not None:
         drop[:, top_k:] = True
