@@ -49,7 +49,7 @@ class PGBleu:
     """Largest global norm of a gradient."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "quick": {"pretrain_epochs": QUICK_EPOCHS, "rounds": 25, "rollouts": 4},
+        "quick": {"pretrain_epochs": QUICK_EPOCHS, "rounds": 20, "rollouts": 4},
         "smoke": {"pretrain_epochs": 2, "rounds": 3, "rollouts": 2},
     }
 

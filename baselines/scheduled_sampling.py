@@ -33,6 +33,8 @@ class ScheduledSampling:
     """Adam's step size."""
     batch_size: int = 64
     """Sequences an update."""
+    reshuffle: bool = False
+    """Whether each epoch has an order of its own; the released code keeps one order for ever."""
     clip_norm: float = 5.0
     """Largest global norm of a gradient."""
     embedding_dim: int = 32
@@ -55,11 +57,12 @@ class ScheduledSampling:
         run.track(model, model=model, optimizer=optimizer)
         train = data.train.to(run.device)
         tokens = int(data.spec.mask(train).sum())
+        order = run.rng("batches") if self.reshuffle else None
         for epoch in run.phase("scheduled-sampling", self.epochs):
             truth = max(self.floor, 1 - self.decay * epoch)
             total = torch.zeros((), device=run.device)
             with run.measure(train_tokens=tokens):
-                for batch in minibatches(train, self.batch_size, run.rng("batches")):  # (B, T)
+                for batch in minibatches(train, self.batch_size, order):  # (B, T)
                     inputs, _ = mixed_inputs(model, batch, truth, run.rng("coins"))
                     log_prob = model.token_log_prob(batch, inputs)  # (B, T)
                     descend(-log_prob.sum() / data.spec.mask(batch).sum(), optimizer, self.clip_norm)

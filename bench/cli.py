@@ -31,6 +31,9 @@ class Group(click.Group):
         except UsageError as error:
             click.echo(f"bench: {error}", err=True)
             ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -89,17 +92,20 @@ def run(
     )
     plan = make_plan(request)
     store = Store(output)
-    if not dry_run:
-        store.open()
-    finished = store.finished()
     console = Console()
-    console.print(plan_table(plan, finished))
     if dry_run:
+        finished = store.finished()
+        console.print(plan_table(plan, finished))
         for spec in plan:
             state = finished.get(spec.run_id, "to do")
             console.print(f"{spec.run_id} {spec.task_label} {spec.label} seed {spec.seed}: {state}", highlight=False)
-    else:
-        sys.exit(_execute(console, store, plan, finished, workers))
+        return
+    store.open()
+    with store.alone():
+        finished = store.finished()
+        console.print(plan_table(plan, finished))
+        code = _execute(console, store, plan, finished, workers)
+    sys.exit(code)
 
 
 def _execute(console: Console, store: Store, plan: list[RunSpec], finished: dict[str, str], workers: int) -> int:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
 from bench.errors import UsageError
 from bench.record import RunRecord, RunSpec, from_json, to_json
 
@@ -87,6 +89,25 @@ class Store:
                 pass
         except OSError as error:
             raise UsageError(f"cannot write to '{self.path}': {error.strerror}; choose another --output.") from error
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Work in the folder while nobody else does.
+
+        Raises:
+            UsageError: when another ``bench run`` is at work there.
+        """
+        lock = FileLock(self.runs / "store.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UsageError(
+                f"another 'bench run' is working in '{self.path}'; wait for it or choose another --output."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def require(self) -> None:
         """Accept only a folder that was made here.
@@ -191,7 +212,7 @@ class Store:
 KEYS = ["run_id", "group_id", "task", "model", "preset", "seed"]
 RUN_COLUMNS = [
     *KEYS, "status", "reason", "finished", "version", "commit", "dirty",
-    "device", "machine", "python", "torch", "threads", "samples",
+    "device", "machine", "python", "torch", "threads", "settings", "samples",
 ]  # fmt: skip
 SCORE_COLUMNS = [
     *KEYS, "checkpoint", "kind", "metric", "value", "absent", "unit", "direction", "signature",
@@ -235,6 +256,7 @@ def _run_row(record: RunRecord) -> dict[str, Any]:
         "python": facts.get("python"),
         "torch": packages.get("torch"),
         "threads": facts.get("threads"),
+        "settings": ", ".join(f"{name}={value}" for name, value in sorted(record.spec.config.items())),
         "samples": list(record.samples),
     }
 

@@ -20,8 +20,9 @@ QUICK_EPOCHS = 5
 class MLE:
     """Maximum likelihood with teacher forcing (Yu et al. 2017, sec. 3; Williams & Zipser 1989).
 
-    Defaults are the released code's (LantaoYu/SeqGAN @ e2b52fb). It trains on whole batches only, 9,984 of 10,000
-    sequences; here the last, smaller batch is used too.
+    Defaults are the released code's (LantaoYu/SeqGAN @ e2b52fb). It reads its training file in the same order in every
+    epoch, which is worth about 0.08 nats of ``nll_oracle`` at epoch 40: so does ``reshuffle = False``. It also leaves
+    out the last 16 of 10,000 sequences, which do not fill a batch; here they are a batch of their own.
     """
 
     epochs: int = 120
@@ -30,6 +31,8 @@ class MLE:
     """Adam's step size."""
     batch_size: int = 64
     """Sequences an update."""
+    reshuffle: bool = False
+    """Whether each epoch has an order of its own; the released code keeps one order for ever."""
     clip_norm: float = 5.0
     """Largest global norm of a gradient."""
     embedding_dim: int = 32
@@ -51,10 +54,11 @@ class MLE:
         run.track(model, model=model, optimizer=optimizer)
         train = data.train.to(run.device)
         tokens = int(data.spec.mask(train).sum())
+        order = run.rng("batches") if self.reshuffle else None
         for _ in run.phase("mle", self.epochs):
             total = torch.zeros((), device=run.device)
             with run.measure(train_tokens=tokens):
-                for batch in minibatches(train, self.batch_size, run.rng("batches")):  # (B, T)
+                for batch in minibatches(train, self.batch_size, order):  # (B, T)
                     log_prob = model.token_log_prob(batch)  # (B, T)
                     descend(-log_prob.sum() / data.spec.mask(batch).sum(), optimizer, self.clip_norm)
                     total -= log_prob.detach().sum()
@@ -67,11 +71,11 @@ def trainable(model: torch.nn.Module) -> list[torch.nn.Parameter]:
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
-def minibatches(tokens: Tensor, size: int, rng: torch.Generator) -> Iterator[Tensor]:
-    """One pass in random order: int64 (N, T) to batches of (size, T), the last one maybe smaller."""
-    order = torch.randperm(len(tokens), generator=rng, device=tokens.device)
-    for indices in order.split(size):
-        yield tokens[indices]
+def minibatches(tokens: Tensor, size: int, rng: torch.Generator | None = None) -> Iterator[Tensor]:
+    """One pass, in random order if ``rng`` is given: (N, ...) to batches of (size, ...), the last one maybe smaller."""
+    if rng is not None:
+        tokens = tokens[torch.randperm(len(tokens), generator=rng, device=tokens.device)]
+    yield from tokens.split(size)
 
 
 def descend(loss: Tensor, optimizer: torch.optim.Optimizer, clip_norm: float) -> float:

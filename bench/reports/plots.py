@@ -22,6 +22,8 @@ LINES = ("-", "--", "-.", ":")
 INK, GREY = "#333333", "#888888"
 HEADLINES = {True: ("nll_oracle", "nll_test"), False: ("nll_test", "bleu4", "self_bleu4")}
 """What to show where an oracle knows the truth, and where it does not."""
+CURVES = {"nll_oracle": "nll_oracle", "nll_valid": "nll_test"}
+"""What is drawn against the clock, and the leaderboard's metric whose real-data value belongs to it."""
 MEANINGS = {"lower": "lower is better", "higher": "higher is better", "real": "nearer to real data is better"}
 
 Styles = dict[str, tuple[str, Any]]
@@ -124,15 +126,15 @@ def _score_panel(axes: Axes, board: pd.DataFrame, scores: pd.DataFrame, models: 
 
 def _curve_figure(board: pd.DataFrame, curves: pd.DataFrame, styles: Styles) -> Figure | None:
     """Held-out scores against the clock: a thin line a seed, a thick one for their mean; one point is no curve."""
-    curves = curves[curves["name"].isin(HEADLINES[True]) & curves["model"].isin(styles.keys())].dropna(subset=["value"])
+    curves = curves[curves["name"].isin(CURVES.keys()) & curves["model"].isin(styles.keys())].dropna(subset=["value"])
     curves = curves[curves.groupby(["run_id", "name"])["value"].transform("size") > 1]
-    metrics = [metric for metric in HEADLINES[True] if (curves["name"] == metric).any()]
+    metrics = [metric for metric in CURVES if (curves["name"] == metric).any()]
     if not metrics:
         return None
     figure = Figure(figsize=(2.2 + 3.6 * len(metrics), 3.6), layout="constrained")
     panels = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
-        _curve_panel(axes, board[board["metric"] == metric], curves[curves["name"] == metric], metric, styles)
+        _curve_panel(axes, board[board["metric"] == CURVES[metric]], curves[curves["name"] == metric], metric, styles)
     present = set(curves["model"])
     marks = [
         Line2D([], [], color=styles[model][0], linestyle=styles[model][1], linewidth=2, label=model)
@@ -141,7 +143,7 @@ def _curve_figure(board: pd.DataFrame, curves: pd.DataFrame, styles: Styles) -> 
     ]
     if (curves.groupby("run_id")["phase"].nunique() > 1).any():
         marks.append(_hollow(5, label="next phase begins"))
-    if board.loc[board["model"] == REAL_DATA, "metric"].isin(metrics).any():
+    if board.loc[board["model"] == REAL_DATA, "metric"].isin(CURVES.values()).any():
         marks.append(Line2D([], [], color=GREY, linestyle="--", label=REAL_DATA))
     figure.legend(handles=marks, loc="outside right center", frameon=False, fontsize=8)
     return figure

@@ -31,6 +31,8 @@ Row = dict[str, Any]
 
 ARROWS = {"lower": "↓", "higher": "↑", "real": "→"}
 MEANINGS = {"lower": "lower is better", "higher": "higher is better", "real": "nearer to the real data is better"}
+DECIMALS = {"jsd": 6}
+"""Where three would hide everything: over long sequences the Jensen-Shannon divergence lies next to ln 2."""
 MAIN = ("nll_oracle", "nll_test", "kl_forward", "kl_reverse", "bleu2", "bleu4", "self_bleu4", "seconds")
 
 READING = """\
@@ -64,6 +66,7 @@ def markdown(
         parts += _task(f"{task}, {preset}", records(section), completed(runs, here), _reasons(runs, task, preset))
     parts += _training_signal(completed(runs, curves))
     parts += _throughput(board, scores)
+    parts += _settings(runs)
     parts += _unfinished(runs)
     if figures:
         parts += ["## Figures", *(f"![{_escape(caption)}]({path})" for caption, path in figures)]
@@ -300,6 +303,15 @@ def _provenance(runs: pd.DataFrame) -> list[str]:
     return parts
 
 
+def _settings(runs: pd.DataFrame) -> list[str]:
+    """Every field of every model, so that nobody has to ask."""
+    lines = [
+        f"{_escape(model)} ({preset}): {_escape(settings) or 'no fields'}"
+        for (preset, model, settings), _ in runs[runs["model"] != REAL_DATA].groupby(["preset", "model", "settings"])
+    ]
+    return ["## Settings", *_bullets("All fields of each model:", lines)] if lines else []
+
+
 def _unfinished(runs: pd.DataFrame) -> list[str]:
     rows = records(runs[runs["status"] != "ok"].sort_values(["task", "preset", "model", "seed", "run_id"]))
     lines = [
@@ -334,7 +346,7 @@ def _by_seed(scores: pd.DataFrame) -> dict[int, float]:
 
 
 def _estimate(row: Row) -> str:
-    places = _places(row["mean"]) if row["kind"] == "cost" else 3
+    places = _places(row["mean"]) if row["kind"] == "cost" else DECIMALS.get(row["metric"], 3)
     mean = f"{round(row['mean'], places) + 0.0:,.{places}f}"  # adding zero turns -0.0 into 0.0
     return mean if pd.isna(row["low"]) else f"{mean} ± {(row['high'] - row['low']) / 2:,.{places}f}"
 
