@@ -306,7 +306,7 @@ def _provenance(runs: pd.DataFrame) -> list[str]:
 def _settings(runs: pd.DataFrame) -> list[str]:
     """Every field of every model, so that nobody has to ask."""
     lines = [
-        f"{_escape(model)} ({preset}): {_escape(settings) or 'no fields'}"
+        f"{_escape(str(model))} ({preset}): {_escape(str(settings)) or 'no fields'}"
         for (preset, model, settings), _ in runs[runs["model"] != REAL_DATA].groupby(["preset", "model", "settings"])
     ]
     return ["## Settings", *_bullets("All fields of each model:", lines)] if lines else []

@@ -24,6 +24,7 @@ ENVIRONMENT = {
     "machine": "AMD EPYC, 2 cores",
     "python": "3.11.7",
     "torch": "2.13.0",
+    "settings": "epochs=5, lr=0.01",
     "threads": 2,
 }
 METRICS = {
@@ -170,11 +171,11 @@ def frames() -> Frames:
     runs += [run_row("oracle", "broken", seed, "failed", FAILURE) for seed in range(3)]
     runs += [run_row("quatrains", "pg-bleu", 0, "skipped", "it needs an oracle")]
     runs += [run_row("oracle", "uncertain", 1, "failed", "OutOfMemoryError: no room")]
-    pretraining = {"nll_oracle": (11.4, 9.12), "nll_test": (8.6, 7.7)}
-    adversarial = {"nll_oracle": (9.12, 8.8), "nll_test": (7.7, 8.4), "reward": (0.2, 0.5)}
+    pretraining = {"nll_oracle": (11.4, 9.12), "nll_valid": (8.6, 7.7)}
+    adversarial = {"nll_oracle": (9.12, 8.8), "nll_valid": (7.7, 8.4), "reward": (0.2, 0.5)}
     for seed in range(3):
         curves += curve_rows("oracle", "mle", seed, {"mle": (40, 30.0)}, {"mle": pretraining})
         phases = {"mle": (40, 30.0), "adversarial": (20, 150.0)}
         curves += curve_rows("oracle", "seqgan", seed, phases, {"mle": pretraining, "adversarial": adversarial})
-        curves += curve_rows("quatrains", "mle", seed, {"mle": (10, 1.2)}, {"mle": {"nll_test": (6.0, 3.1)}})
+        curves += curve_rows("quatrains", "mle", seed, {"mle": (10, 1.2)}, {"mle": {"nll_valid": (6.0, 3.1)}})
     return Frames(pd.DataFrame(runs), pd.DataFrame(scores), pd.DataFrame(curves))
