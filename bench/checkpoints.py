@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,17 @@ class CheckpointFolder:
         return FileLock(self.path / f"{fit_id}.lock")
 
     def load(self, fit_id: str) -> dict[str, Any] | None:
-        """The state, on the CPU, or None. Only tensors and plain containers are read, never code."""
+        """The state, on the CPU; None where there is none, or a damaged one: then training begins anew.
+
+        Only tensors and plain containers are read, never code.
+        """
         file = self.path / f"{fit_id}.pt"
         if not file.exists():
             return None
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        try:
+            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError):
+            return None
         return state
 
     def save(self, fit_id: str, state: dict[str, Any]) -> None:

@@ -112,12 +112,10 @@ def _execute(console: Console, store: Store, plan: list[RunSpec], finished: dict
     """Do the missing runs, write the reports, and say how it went."""
     from collections import Counter
 
-    from bench.executors.base import Finished
+    from bench.executors.base import Finished, Started
     from bench.progress import Display
 
     missing = [spec for spec in plan if spec.run_id not in finished]
-    for spec in missing:
-        store.begin(spec)
     counts = Counter(finished[spec.run_id] for spec in plan if spec.run_id in finished)
     failures = []
     interrupted = False
@@ -126,7 +124,9 @@ def _execute(console: Console, store: Store, plan: list[RunSpec], finished: dict
     with display:
         try:
             for event in events:
-                if isinstance(event, Finished):
+                if isinstance(event, Started):
+                    store.begin(event.spec)
+                elif isinstance(event, Finished):
                     store.write(event.record)
                     counts[event.record.status] += 1
                     failures += [event.record] if event.record.status == "failed" else []
@@ -176,8 +176,8 @@ def _with_weights(settings: tuple[str, ...], tasks: tuple[str, ...], weights: Pa
     """--oracle-weights is a short way of setting the published task's field."""
     if weights is None:
         return settings
-    if "oracle-published" not in tasks:
-        raise UsageError("--oracle-weights goes with --tasks oracle-published.")
+    if "oracle-published" not in tasks and tasks != ("all",):
+        raise UsageError("--oracle-weights goes with --tasks oracle-published, or all.")
     return (*settings, f"oracle-published.weights={str(weights.resolve())!r}")
 
 

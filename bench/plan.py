@@ -13,6 +13,7 @@ from bench.record import REFERENCE, RunSpec
 
 DEFAULT_TASKS = ("oracle", "quatrains")
 NEEDS_A_FILE = "oracle-published"
+"""Not among "all" tasks unless its file is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ def make_plan(request: Request) -> list[RunSpec]:
         raise UsageError(f"expected at least one seed, got {request.seeds}.")
     models = _select("model", request.models)
     tasks = _select("task", request.tasks)
+    if list(request.tasks) == ["all"] and not any(text.startswith(f"{NEEDS_A_FILE}.") for text in request.settings):
+        tasks = [plugin for plugin in tasks if plugin.name != NEEDS_A_FILE]
     metrics = _select("metric", request.metrics)
     overrides = _overrides(request.settings, {plugin.name for plugin in (*models, *tasks)})
     explicit = list(request.metrics) != ["all"]
@@ -78,7 +81,7 @@ def make_plan(request: Request) -> list[RunSpec]:
 
 def _select(kind: str, names: Sequence[str]) -> list[registry.Plugin]:
     if list(names) == ["all"]:
-        return [plugin for plugin in registry.available(kind).values() if plugin.name != NEEDS_A_FILE]
+        return list(registry.available(kind).values())
     if not names:
         raise UsageError(f"expected at least one {kind}.")
     if "all" in names:

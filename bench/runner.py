@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -94,6 +95,7 @@ def load_task(spec: RunSpec) -> LoadedTask:
 def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, progress: Progress | None) -> dict[str, Any]:
     show = progress or (lambda phase, done, steps, scalars: None)
     show("loading data", 0, 1, {})
+    prepare(spec.device)
     task = load_task(spec)
     metrics = {name: registry.find("metric", name).load()() for name in spec.metrics}
     scores: dict[str, tuple[Score, ...]] = {}
@@ -138,9 +140,17 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, progress: Progress
     }
 
 
-def warm_up() -> None:
-    """Take torch's first optimizer step, which imports seconds' worth of modules, before any clock runs."""
-    parameter = torch.nn.Parameter(torch.zeros(1))
+@lru_cache
+def prepare(device: str) -> None:
+    """Once a process: make CUDA repeatable, and take the first optimizer step, which imports seconds' worth of modules.
+
+    Otherwise the first run would pay for it.
+    """
+    if device == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+    parameter = torch.nn.Parameter(torch.zeros(1, device=device))
     optimizer = torch.optim.Adam([parameter])
     parameter.sum().backward()
     optimizer.step()

@@ -133,10 +133,9 @@ def _work(pipe: Connection[Any, Any], checkpoints: Path | None, log: Path | None
     import torch
 
     from bench.checkpoints import CheckpointFolder
-    from bench.runner import run, warm_up
+    from bench.runner import run
 
     torch.set_num_threads(1)
-    warm_up()
     folder = CheckpointFolder(checkpoints) if checkpoints else None
     while True:
         try:
