@@ -49,6 +49,7 @@ class LSTMLanguageModel(nn.Module):
             self.lstm = nn.LSTM(embedding_dim, hidden_dim, batch_first=True)
             self.output = nn.Linear(hidden_dim, spec.vocab_size)
         self.to_empty(device=rng.device)
+        self.lstm.flatten_parameters()  # one block of memory, as cuDNN wants it
         with torch.no_grad():
             for parameter in self.parameters():
                 parameter.normal_(0, init_std, generator=rng)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,8 @@ __all__ = ["write_plots"]
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F5F3F")
 """Okabe and Ito's colours, which colour-blind readers can tell apart; brown stands in for yellow, too pale on white."""
 LINES = ("-", "--", "-.", ":")
+LABEL_WIDTH = 26
+"""Characters of a model's label on one line."""
 INK, GREY = "#333333", "#888888"
 HEADLINES = {True: ("nll_oracle", "nll_test"), False: ("nll_test", "bleu4", "self_bleu4")}
 """What to show where an oracle knows the truth, and where it does not."""
@@ -82,7 +85,7 @@ def _score_figure(board: pd.DataFrame, scores: pd.DataFrame, styles: Styles) -> 
     figure = Figure(figsize=(1.5 + 3.3 * len(metrics), 1.8 + 0.55 * len(models)), layout="constrained")
     panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
-        axes.set_yticks(range(len(models)), models)
+        axes.set_yticks(range(len(models)), [fill(model, LABEL_WIDTH) for model in models])
         axes.set_ylim(len(models) - 0.35, -0.5)
         _score_panel(axes, board[board["metric"] == metric], scores[scores["metric"] == metric], models, styles)
     marks = [
@@ -131,13 +134,13 @@ def _curve_figure(board: pd.DataFrame, curves: pd.DataFrame, styles: Styles) -> 
     metrics = [metric for metric in CURVES if (curves["name"] == metric).any()]
     if not metrics:
         return None
-    figure = Figure(figsize=(2.2 + 3.6 * len(metrics), 3.6), layout="constrained")
+    figure = Figure(figsize=(2.6 + 3.6 * len(metrics), 3.8), layout="constrained")
     panels = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
         _curve_panel(axes, board[board["metric"] == CURVES[metric]], curves[curves["name"] == metric], metric, styles)
     present = set(curves["model"])
     marks = [
-        Line2D([], [], color=styles[model][0], linestyle=styles[model][1], linewidth=2, label=model)
+        Line2D([], [], color=styles[model][0], linestyle=styles[model][1], linewidth=2, label=fill(model, LABEL_WIDTH))
         for model in dict.fromkeys(board["model"])
         if model in present
     ]
@@ -174,7 +177,7 @@ def _curve_panel(axes: Axes, board: pd.DataFrame, curves: pd.DataFrame, metric: 
     for value in references:
         _reference(axes, value, vertical=False)
     units = board["unit"].tolist()
-    axes.set_xlabel("training seconds, shared pre-training included", fontsize=9)
+    axes.set_xlabel("training seconds,\nshared pre-training included", fontsize=9)
     axes.set_ylabel(_titled(metric, units[0] if units else ""), fontsize=9)
     _finish(axes)
 
