@@ -163,7 +163,7 @@ class Store:
         for spec in specs:
             record = self.read(spec) or RunRecord(spec, "started")
             if record.status not in DONE:
-                reason = "interrupted; run the same command again to continue"
+                reason = "run the same command again to continue"
                 self.write(replace(record, status="interrupted", reason=reason))
 
     def load(self) -> Frames:
