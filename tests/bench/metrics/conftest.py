@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench.api import SequenceSpec
+from bench.metrics.base import Evidence, HeldOut
+
+
+class Writer:
+    """A sampler without a density."""
+
+    def sample(self, n, decoding, rng):
+        raise AssertionError("the metrics are given samples")
+
+
+class Table(Writer):
+    """A density given sequence by sequence, in nats; what is not in the table has probability zero."""
+
+    def __init__(self, log_probs: dict[tuple[int, ...], float]) -> None:
+        self.log_probs = log_probs
+
+    def log_prob(self, tokens: Tensor) -> Tensor:
+        return torch.tensor(
+            [self.log_probs.get(tuple(row), -torch.inf) for row in tokens.tolist()], dtype=torch.float64
+        )
+
+
+@pytest.fixture(scope="session")
+def table() -> type[Table]:
+    return Table
+
+
+@pytest.fixture(scope="session")
+def make_evidence() -> Callable[..., Evidence]:
+    """One checkpoint: samples and test set as lists of rows; density and oracle as tables or None."""
+
+    def make(samples, test, density=None, oracle=None, eos=None, pad=None, unk=None, vocab_size=10, tokenizer="ids"):
+        samples, test = (torch.as_tensor(rows, dtype=torch.long) for rows in (samples, test))
+        spec = SequenceSpec(vocab_size, samples.shape[1], bos=vocab_size, eos=eos, pad=pad)
+        as_table = [Table(rows) if isinstance(rows, dict) else rows for rows in (density, oracle)]
+        return Evidence(as_table[0] or Writer(), samples, HeldOut(spec, test, as_table[1], unk, tokenizer))
+
+    return make

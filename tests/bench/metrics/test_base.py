@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from bench.metrics.base import HeldOut, Result
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_what_is_no_number_becomes_absent_with_a_reason(value):
+    result = Result("kl", value, "nats", "lower", "n=1|v=1")
+    assert result.value is None
+    assert result.absent == f"kl is {value}"
+
+
+def test_a_number_stays(make_evidence):
+    assert Result("kl", 0.0, "nats", "lower", "n=1|v=1") == Result("kl", 0.0, "nats", "lower", "n=1|v=1", None)
+    absent = Result("kl", None, "nats", "lower", "n=1|v=1", "why")
+    assert (absent.value, absent.absent) == (None, "why")
+
+
+def test_unknown_words_are_negative_in_samples_alone(make_evidence):
+    evidence = make_evidence([[0, 3, 4]], [[0, 3, 4]], unk=0)
+    assert evidence.words.tolist() == [[-1, 3, 4]]
+    assert evidence.samples.tolist() == [[0, 3, 4]]
+    assert 0 in evidence.held_out.references.keys[0]
+    np.testing.assert_array_equal(make_evidence([[0, 3, 4]], [[0, 3, 4]]).words, [[0, 3, 4]])
+
+
+def test_lengths_leave_the_end_mark_out_and_tokens_count_it(make_evidence):
+    evidence = make_evidence([[2, 3, 1, 0], [2, 3, 4, 5], [1, 0, 0, 0]], [[2, 1, 0, 0]], eos=1, pad=0)
+    assert evidence.lengths.tolist() == [2, 4, 0]
+    assert evidence.tokens_of(evidence.samples) == 3 + 4 + 1
+    assert evidence.tokens_of(evidence.held_out.tokens) == 2
+
+
+def test_a_sampler_without_log_prob_has_no_density(make_evidence):
+    assert make_evidence([[2]], [[2]]).density is None
+    assert make_evidence([[2]], [[2]], {(2,): 0.0}).density is not None
+    with pytest.raises(ValueError, match="expected a sampler with log_prob"):
+        _ = make_evidence([[2]], [[2]]).model_log_prob_of_test
+
+
+def test_the_oracle_reads_the_test_set_once(make_evidence, table):
+    class Counting(table):
+        calls = 0
+
+        def log_prob(self, tokens):
+            self.calls += 1
+            return super().log_prob(tokens)
+
+    oracle = Counting({(2,): -1.0})
+    held_out: HeldOut = make_evidence([[2]], [[2]], None, oracle).held_out
+    for _ in range(3):
+        assert torch.equal(held_out.oracle_log_prob, torch.tensor([-1.0], dtype=torch.float64))
+    assert oracle.calls == 1
+    with pytest.raises(ValueError, match="a task with an oracle"):
+        _ = make_evidence([[2]], [[2]]).held_out.oracle_log_prob

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from bench.metrics.divergence import Divergence, jensen_shannon
+from bench.metrics.nll import NLL, NO_DENSITY
+
+T = 3
+SEQUENCES = [list(row) for row in itertools.product(range(3), repeat=T)]
+
+
+def law(seed):
+    return np.random.default_rng(seed).dirichlet(np.full(len(SEQUENCES), 0.5)) * 0.99 + 0.01 / len(SEQUENCES)
+
+
+P, G = law(0), law(1)
+
+
+def as_table(probabilities):
+    return {tuple(row): math.log(p) for row, p in zip(SEQUENCES, probabilities, strict=True)}
+
+
+def drawn(probabilities, n, seed):
+    return torch.tensor(SEQUENCES)[np.random.default_rng(seed).choice(len(SEQUENCES), n, p=probabilities)]
+
+
+@pytest.fixture(scope="module")
+def evidence(make_evidence):
+    return make_evidence(drawn(G, 20_000, 2), drawn(P, 30_000, 3), as_table(G), as_table(P))
+
+
+def scores(evidence, metric=Divergence):
+    return {result.metric: result for result in metric().scores(evidence)}
+
+
+def test_they_are_the_exact_divergences_to_within_their_error(evidence):
+    M = (P + G) / 2
+    under_p, under_g = np.log(P / G), np.log(G / P)
+    halves = [(P, np.log(P / M)), (G, np.log(G / M))]
+    exact = {
+        "kl_forward": (P @ under_p / T, math.sqrt(P @ under_p**2 / 30_000) / T),
+        "kl_reverse": (G @ under_g / T, math.sqrt(G @ under_g**2 / 20_000) / T),
+        "jsd": (sum(law @ ratio for law, ratio in halves) / 2, math.sqrt(sum(w @ r**2 for w, r in halves) / 80_000)),
+    }
+    results = scores(evidence)
+    assert list(results) == list(exact)
+    for name, (value, error) in exact.items():
+        assert abs(results[name].value - value) < 4 * error < value / 5
+    assert exact["kl_forward"][0] != pytest.approx(exact["kl_reverse"][0], rel=0.1)  # so that they are not mixed up
+
+
+def test_forward_kl_is_held_out_nll_less_the_oracles_entropy(evidence):
+    tokens = evidence.held_out.tokens
+    entropy = -float(evidence.held_out.oracle.log_prob(tokens).sum()) / tokens.numel()
+    assert scores(evidence)["kl_forward"].value == pytest.approx(scores(evidence, NLL)["nll_test"].value - entropy)
+
+
+def test_reverse_kl_is_oracle_nll_less_the_models_entropy(evidence):
+    entropy = -float(evidence.sampler.log_prob(evidence.samples).sum()) / evidence.samples.numel()
+    assert scores(evidence)["kl_reverse"].value == pytest.approx(scores(evidence, NLL)["nll_oracle"].value - entropy)
+
+
+def test_the_kls_count_tokens_up_to_the_end(make_evidence):
+    table, oracle = {(2, 1, 0): -2.0, (3, 3, 3): -5.0}, {(2, 1, 0): -1.0, (3, 3, 3): -3.0}
+    results = scores(make_evidence([[2, 1, 0]], [[2, 1, 0], [3, 3, 3]], table, oracle, eos=1, pad=0))
+    assert results["kl_forward"].value == pytest.approx((1 + 2) / (2 + 3))
+    assert results["kl_reverse"].value == pytest.approx(-1 / 2)
+
+
+def test_a_perfect_model_has_no_divergence(make_evidence):
+    results = scores(make_evidence(drawn(P, 500, 2), drawn(P, 500, 3), as_table(P), as_table(P)))
+    assert [result.value for result in results.values()] == pytest.approx([0, 0, 0], abs=1e-12)
+
+
+def test_jensen_shannon_is_between_zero_and_log_two():
+    for seed in range(5):
+        one, two = law(seed), law(seed + 10)
+        # Each sequence as often as its law says makes the estimate the exact divergence.
+        counts = [(weights * 5_000).round().astype(int) for weights in (one, two)]
+        ratios = [
+            torch.from_numpy(np.repeat(ratio, count))
+            for ratio, count in zip((np.log(one / two), np.log(two / one)), counts, strict=True)
+        ]
+        middle = (one + two) / 2
+        exact = (one @ np.log(one / middle) + two @ np.log(two / middle)) / 2
+        assert 0 < jensen_shannon(*ratios) < math.log(2)
+        assert jensen_shannon(*ratios) == pytest.approx(exact, abs=5e-3)
+
+
+@pytest.mark.parametrize("size", [1e3, 1e6, math.inf])
+def test_jensen_shannon_of_laws_without_overlap_is_log_two_without_overflow(size):
+    far = torch.full((10,), size, dtype=torch.float64)
+    assert jensen_shannon(far, far) == pytest.approx(math.log(2), abs=1e-12)
+
+
+def test_jensen_shannon_does_not_overflow_where_a_law_is_wrong_about_itself():
+    # A draw from P that P itself calls e^-1000 times less likely than G does.
+    ratios = torch.tensor([0.0, -1_000.0], dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+    assert jensen_shannon(*ratios) == pytest.approx(-250 + math.log(2) / 4, abs=1e-9)
+
+
+def test_jensen_shannon_keeps_small_differences():
+    small = torch.full((4,), 1e-9, dtype=torch.float64)
+    assert jensen_shannon(small, small) == pytest.approx(5e-10, rel=1e-6)
+
+
+def test_no_oracle_no_divergence(make_evidence):
+    assert Divergence().scores(make_evidence(SEQUENCES, SEQUENCES, as_table(G))) == []
+
+
+def test_no_density_is_a_reason_not_a_number(make_evidence):
+    results = scores(make_evidence(SEQUENCES, SEQUENCES, None, as_table(P)))
+    assert list(results) == ["kl_forward", "kl_reverse", "jsd"]
+    assert all(result.value is None and result.absent == NO_DENSITY for result in results.values())
+
+
+def test_a_model_that_misses_a_sequence_has_no_forward_kl_and_still_a_jsd(make_evidence):
+    table = as_table(P)
+    del table[tuple(SEQUENCES[0])]
+    results = scores(make_evidence(SEQUENCES[1:], SEQUENCES, table, as_table(P)))
+    assert (results["kl_forward"].value, results["kl_forward"].absent) == (None, "kl_forward is inf")
+    assert results["kl_reverse"].value == pytest.approx(0)
+    assert results["jsd"].value == pytest.approx(math.log(2) / 27 / 2)
+
+
+def test_units_directions_and_signatures(evidence):
+    results = scores(evidence)
+    assert {name: result.unit for name, result in results.items()} == {
+        "kl_forward": "nats/token",
+        "kl_reverse": "nats/token",
+        "jsd": "nats/sequence",
+    }
+    for result in results.values():
+        assert result.direction == "lower"
+        assert result.signature == "n=20000|test=30000|v=1"

@@ -1,0 +1,273 @@
+"""The contract suite: sound generators pass, and every check fails on a generator that breaks just that."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from bench import testing
+from bench.api import Unsupported
+from bench.testing import CHECKS, ContractViolation, run_suite
+
+pytestmark = pytest.mark.usefixtures("memory_not_measured")
+
+
+class Blind:
+    """Independent draws from one distribution that can be trained, saved and restored; no density."""
+
+    def __init__(self, spec):
+        self.spec = spec
+        self.logits = torch.zeros(spec.vocab_size, dtype=torch.float64)
+
+    def sample(self, n, decoding, rng):
+        cumulative = (self.logits / decoding.temperature).softmax(-1).cumsum(0)
+        uniforms = torch.rand(n, self.spec.seq_len, dtype=torch.float64, generator=rng)
+        return torch.searchsorted(cumulative, uniforms, right=True).clamp(max=self.spec.vocab_size - 1)
+
+    def state_dict(self):
+        return {"logits": self.logits}
+
+    def load_state_dict(self, state):
+        self.logits = state["logits"]
+
+
+class Words(Blind):
+    """The same with its density."""
+
+    def log_prob(self, tokens):
+        return self.logits.log_softmax(-1)[tokens].sum(-1)
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Keeps the contract: noisy word counts."""
+
+    def fit(self, data, run):
+        model = self.model(data.spec)
+        run.track(model, model=model)
+        counts = torch.bincount(data.train.flatten(), minlength=data.spec.vocab_size).double()
+        for _ in run.phase("count", 3):
+            noise = torch.rand(data.spec.vocab_size, dtype=torch.float64, generator=run.rng("noise"))
+            model.logits = (counts + 1).log() + noise
+        return model
+
+    model = Words
+
+
+class NoDensity(Sound):
+    model = Blind
+
+
+class WrongType(Sound):
+    class model(Words):
+        def sample(self, n, decoding, rng):
+            return super().sample(n, decoding, rng).int()
+
+
+class WrongShape(Sound):
+    class model(Words):
+        def sample(self, n, decoding, rng):
+            return super().sample(max(n, 1), decoding, rng)
+
+
+class OutOfRange(Sound):
+    class model(Words):
+        def sample(self, n, decoding, rng):
+            return super().sample(n, decoding, rng) + 1
+
+
+class Unseeded(Sound):
+    def fit(self, data, run):
+        model = self.model(data.spec)
+        run.track(model, model=model)
+        for _ in run.phase("count", 3):
+            model.logits = torch.rand(data.spec.vocab_size, dtype=torch.float64) * 3
+        return model
+
+
+class EvaluationDependent(Sound):
+    class model(Words):
+        drawn = False
+
+        def sample(self, n, decoding, rng):
+            self.drawn = True
+            return super().sample(n, decoding, rng)
+
+    def fit(self, data, run):
+        model = self.model(data.spec)
+        run.track(model, model=model)
+        for _ in run.phase("count", 3):
+            model.logits = model.logits + torch.arange(data.spec.vocab_size).double() / (3 if model.drawn else 2)
+        return model
+
+
+class Vandal(Sound):
+    def fit(self, data, run):
+        data.train[0] = 0
+        return Sound.fit(self, data, run)
+
+
+class ValidVandal(Sound):
+    def fit(self, data, run):
+        data.valid.zero_()
+        return Sound.fit(self, data, run)
+
+
+class Forgetful(Sound):
+    def fit(self, data, run):
+        tracked = []
+
+        class Quiet:
+            rng, phase = run.rng, run.phase
+
+            @staticmethod
+            def track(sampler, **state):
+                tracked.append(sampler)
+                run.track(sampler, other=Blind(data.spec))
+
+        return Sound.fit(self, data, Quiet)
+
+
+class AlwaysWarm(Sound):
+    class model(Words):
+        def sample(self, n, decoding, rng):
+            return super().sample(n, type(decoding)(), rng)
+
+
+class WrongSum(Sound):
+    class model(Words):
+        def log_prob(self, tokens):
+            return super().log_prob(tokens) + 0.01
+
+
+class WrongDensity(Sound):
+    class model(Words):
+        def log_prob(self, tokens):
+            return (self.logits * 1.2).log_softmax(-1)[tokens].sum(-1)
+
+
+class DensityPerToken(Sound):
+    class model(Words):
+        def log_prob(self, tokens):
+            return self.logits.log_softmax(-1)[tokens]
+
+
+class NoPhase(Sound):
+    def fit(self, data, run):
+        model = self.model(data.spec)
+        model.logits = torch.bincount(data.train.flatten(), minlength=data.spec.vocab_size).double().log1p()
+        return model
+
+
+class NothingWithoutSteps(Sound):
+    def fit(self, data, run):
+        model = None
+        for _ in run.phase("count", 1):
+            model = NoPhase.fit(self, data, run)
+        return model
+
+
+class Crashes(Sound):
+    def fit(self, data, run):
+        raise RuntimeError("out of luck")
+
+
+BROKEN = {
+    WrongType: {"check_samples", "check_budget"},
+    WrongShape: {"check_samples"},
+    OutOfRange: {"check_samples", "check_density", "check_budget"},
+    Unseeded: {"check_seed", "check_evaluation"},
+    EvaluationDependent: {"check_evaluation"},
+    Vandal: {"check_data"},
+    ValidVandal: {"check_data"},
+    Forgetful: {"check_resume"},
+    AlwaysWarm: {"check_temperature"},
+    WrongSum: {"check_density"},
+    WrongDensity: {"check_density"},
+    DensityPerToken: {"check_density"},
+    NoPhase: {"check_budget"},
+    NothingWithoutSteps: {"check_budget"},
+    Crashes: {check.__name__ for check in CHECKS},
+}
+
+
+def failing(generator):
+    names = [check.__name__ for check in CHECKS]
+    outcomes = list(run_suite(generator))
+    assert len(outcomes) == len(names)
+    return {name: outcome.detail for name, outcome in zip(names, outcomes, strict=True) if outcome.status == "FAILED"}
+
+
+def test_a_sound_generator_passes():
+    outcomes = list(run_suite(Sound))
+    assert {outcome.status for outcome in outcomes} == {"ok"}
+    assert [outcome.check for outcome in outcomes] == [check.__doc__.strip().rstrip(".") for check in CHECKS]
+
+
+def test_without_a_density_its_check_is_skipped():
+    outcomes = {outcome.status: outcome for outcome in run_suite(NoDensity)}
+    assert set(outcomes) == {"ok", "skipped"}
+    assert outcomes["skipped"].detail == "the sampler has no log_prob"
+
+
+@pytest.mark.parametrize("generator", BROKEN, ids=lambda generator: generator.__name__)
+def test_a_broken_generator_fails_where_it_is_broken(generator):
+    told = failing(generator)
+    assert set(told) == BROKEN[generator]
+    assert all(told.values())
+
+
+def test_every_check_can_fail():
+    assert set.union(*(names for generator, names in BROKEN.items() if generator is not Crashes)) == {
+        check.__name__ for check in CHECKS
+    }
+
+
+@pytest.mark.parametrize(
+    ("generator", "check", "message"),
+    [
+        (WrongType, "check_samples", "ValueError: expected samples of dtype int64"),
+        (WrongShape, "check_samples", r"expected shape \(0, 8\), got \(1, 8\)"),
+        (Unseeded, "check_seed", "expected the same tokens from two trainings with one seed"),
+        (EvaluationDependent, "check_evaluation", "with and without evaluation after every step"),
+        (Vandal, "check_data", r"fit\(\) or sample\(\) changed data.train"),
+        (ValidVandal, "check_data", r"fit\(\) or sample\(\) changed data.valid"),
+        (Forgetful, "check_resume", r"is all state given to run.track\?"),
+        (AlwaysWarm, "check_temperature", "expected a lower entropy"),
+        (WrongSum, "check_density", "expected the 27 probabilities to sum to 1, got 1.01"),
+        (WrongDensity, "check_density", "do not fit log_prob: chi-square p = "),
+        (DensityPerToken, "check_density", r"expected log_prob of shape \(27,\), got \(27, 3\)"),
+        (NoPhase, "check_budget", r"never looped over run.phase\(\)"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_the_detail_says_what_is_wrong(generator, check, message):
+    with pytest.raises((ContractViolation, ValueError), match=message.removeprefix("ValueError: ")):
+        getattr(testing, check)(generator)
+
+
+def test_a_crash_is_told_with_its_place():
+    assert set(failing(Crashes).values()) == {f"RuntimeError: out of luck (test_testing.py:{place(Crashes)})"}
+
+
+def place(generator):
+    return generator.fit.__code__.co_firstlineno + 1
+
+
+def test_what_cannot_be_done_is_skipped():
+    class Picky(Sound):
+        def fit(self, data, run):
+            raise Unsupported("only poems")
+
+    assert {(outcome.status, outcome.detail) for outcome in run_suite(Picky)} == {("skipped", "only poems")}
+
+
+def test_chi_square_agrees_with_scipy():
+    from scipy import stats
+
+    expected = torch.tensor([20.0, 30.0, 50.0, 3.0, 1.0, 2.0], dtype=torch.float64)
+    counts = torch.tensor([25.0, 28.0, 47.0, 3.0, 2.0, 1.0], dtype=torch.float64)
+    pooled = stats.chisquare([25, 28, 47, 6], [20, 30, 50, 6]).pvalue
+    assert testing._chi_square_p(counts, expected) == pytest.approx(pooled, rel=1e-9)
+    impossible = torch.tensor([5.0, 0.0], dtype=torch.float64)
+    assert testing._chi_square_p(torch.tensor([4.0, 1.0], dtype=torch.float64), impossible) == 0

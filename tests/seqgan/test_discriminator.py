@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from bench.api import SequenceSpec
+from seqgan.discriminator import FILTER_COUNTS, FILTER_SIZES, SCORING_ROWS, Discriminator
+
+FIXED = SequenceSpec(6, 5, bos=6)
+ENDED = SequenceSpec(6, 5, bos=6, eos=1, pad=0)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def small(spec=FIXED, seed=0, keep=0.75):
+    return Discriminator(spec, generator(seed), 3, (1, 2, 4), (4, 5, 2), keep)
+
+
+def sequences(rows, spec=FIXED, seed=1):
+    return torch.randint(spec.vocab_size, (rows, spec.seq_len), generator=generator(seed))
+
+
+@pytest.fixture(scope="module")
+def paper_sized():
+    return Discriminator(SequenceSpec(5_000, 20, bos=0), generator())
+
+
+def test_size_is_the_released_codes(paper_sized):
+    assert dict(zip(FILTER_SIZES, FILTER_COUNTS, strict=True)) == {
+        **{1: 100, 2: 200, 3: 200, 4: 200, 5: 200, 6: 100, 7: 100, 8: 100, 9: 100, 10: 100},
+        **{15: 160, 20: 160},
+    }
+    assert paper_sized.output.in_features == 1_720
+    assert sum(parameter.numel() for parameter in paper_sized.parameters() if parameter.requires_grad) == 7_045_402
+
+
+def test_initial_parameters_are_the_released_codes(paper_sized):
+    words = paper_sized.embedding.weight.detach()
+    assert -1 <= float(words.min()) < -0.999
+    assert 0.999 < float(words.max()) <= 1
+    for layer in [*paper_sized.convolutions, paper_sized.output]:
+        weight = layer.weight.detach()
+        assert float(weight.abs().max()) <= 0.2  # cut at two standard deviations
+        assert float(weight.std()) == pytest.approx(0.088, abs=0.003)
+        assert (layer.bias == 0.1).all()
+    assert not paper_sized.highway.bias.any()
+
+
+@pytest.mark.parametrize("spec", [pytest.param(FIXED, id="fixed"), pytest.param(ENDED, id="eos")])
+def test_forward_is_the_plain_loop(spec):
+    model, tokens = small(spec), sequences(7, spec)
+    weights = {name: weight.double().numpy() for name, weight in model.state_dict().items()}
+    logits = model(tokens).detach().numpy()
+    for written, got in zip(tokens.tolist(), logits, strict=True):
+        end = written.index(spec.eos) if spec.eos in written else spec.seq_len
+        row = [token if place <= end else spec.vocab_size for place, token in enumerate(written)]
+        features = []
+        for layer, size in enumerate((1, 2, 4)):
+            kernel, bias = weights[f"convolutions.{layer}.weight"], weights[f"convolutions.{layer}.bias"]
+            for filter_, offset in zip(kernel, bias, strict=True):  # (E, size)
+                heights = []
+                for start in range(spec.seq_len - size + 1):
+                    height = offset
+                    for j in range(size):
+                        height += filter_[:, j] @ weights["embedding.weight"][row[start + j]]
+                    heights.append(max(height, 0.0))
+                features.append(max(heights))
+        features = np.array(features)
+        gate, change = np.split(weights["highway.weight"] @ features + weights["highway.bias"], 2)
+        carry = 1 / (1 + np.exp(-gate))
+        features = carry * np.maximum(change, 0) + (1 - carry) * features
+        np.testing.assert_allclose(got, weights["output.weight"] @ features + weights["output.bias"], atol=1e-5)
+
+
+def test_the_reward_is_the_probability_of_real_without_dropout_or_gradient():
+    model, tokens = small(), sequences(SCORING_ROWS + 9)
+    model.train()
+    reward = model.reward(tokens)
+    assert reward.shape == (SCORING_ROWS + 9,)
+    assert not reward.requires_grad
+    assert torch.equal(reward, model.reward(tokens))
+    torch.testing.assert_close(reward, model(tokens).softmax(-1)[:, 1].detach())
+    assert float(reward.std()) > 0
+
+
+def features_of(model, tokens, dropout):
+    """What the output layer is given."""
+    seen = []
+    handle = model.output.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    model(tokens, dropout)
+    handle.remove()
+    return seen[0]
+
+
+def test_dropout_in_training_drops_a_quarter_and_scales_the_rest():
+    model, tokens = small(), sequences(3_000)
+    whole, dropped = features_of(model, tokens, None), features_of(model, tokens, generator(3))
+    there = whole != 0
+    survives = dropped[there] != 0
+    assert float(survives.double().mean()) == pytest.approx(0.75, abs=5 * math.sqrt(0.75 * 0.25 / survives.numel()))
+    torch.testing.assert_close(dropped[there][survives], whole[there][survives] / 0.75)
+    # Every feature of every sequence by itself: neither whole features nor whole sequences go.
+    for side in (0, 1):
+        rows = there.sum(side) > 4
+        shares = ((dropped != 0) & there).sum(side)[rows] / there.sum(side)[rows]
+        assert float(shares.mean()) == pytest.approx(0.75, abs=0.03)
+    features = ((dropped != 0) & there).sum(0) / there.sum(0).clamp(min=1)
+    assert float(features[there.sum(0) > 500].max()) < 0.85
+
+
+def test_dropout_draws_from_the_given_generator_alone():
+    model, tokens = small(), sequences(50)
+    real = torch.arange(50) % 2
+    before = torch.random.get_rng_state()
+    losses = [float(model.loss(tokens, real, 0.2, generator(seed))[0].detach()) for seed in (0, 0, 1)]
+    model.reward(tokens)
+    small(seed=1)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert losses[0] == losses[1] != losses[2]
+    rng = generator()
+    first, second = (float(model.loss(tokens, real, 0.2, rng)[0].detach()) for _ in range(2))
+    assert first != second
+
+
+def test_keeping_everything_is_no_dropout():
+    model, tokens = small(keep=1.0), sequences(50)
+    torch.testing.assert_close(model(tokens, generator()), model(tokens))
+
+
+def test_the_loss_is_cross_entropy_and_the_output_layers_decay():
+    model, tokens = small(keep=1.0), sequences(30)
+    real = (torch.arange(30) % 3 == 0).long()
+    loss, accuracy = model.loss(tokens, real, 0.2, generator())
+    law = torch.log_softmax(model(tokens).detach(), -1)
+    entropy = -sum(float(law[b, real[b]]) for b in range(30)) / 30
+    decay = (float((model.output.weight**2).sum().detach()) + float((model.output.bias**2).sum().detach())) / 2
+    assert float(loss.detach()) == pytest.approx(entropy + 0.2 * decay, rel=1e-5)
+    assert float(accuracy) == pytest.approx(float((law.argmax(-1) == real).double().mean()))
+
+    def gradients(l2):
+        model.zero_grad()
+        model.loss(tokens, real, l2, generator())[0].backward()
+        return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+
+    without, decayed = gradients(0.0), gradients(0.2)
+    for name, parameter in model.named_parameters():
+        pull = 0.2 * parameter.detach() if name.startswith("output.") else torch.zeros_like(parameter)
+        torch.testing.assert_close(decayed[name] - without[name], pull, atol=1e-6, rtol=1e-4)
+
+
+def test_it_learns_to_tell_two_languages_apart():
+    model = small()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    rng = generator(2)
+
+    def examples(rows):
+        # Real sequences never say the same word twice in a row, the others always do.
+        real = (torch.randint(6, (rows, 1), generator=rng) + torch.arange(5)) % 6
+        fake = torch.randint(6, (rows, 1), generator=rng).expand(-1, 5)
+        return torch.cat([real, fake]), torch.arange(2 * rows) < rows
+
+    for _ in range(80):
+        tokens, real = examples(32)
+        optimizer.zero_grad()
+        model.loss(tokens, real.long(), 0.0, rng)[0].backward()
+        optimizer.step()
+    tokens, real = examples(200)
+    reward = model.reward(tokens)
+    assert float(reward[real].min()) > 0.5 > float(reward[~real].max())
+
+
+def test_what_follows_the_end_does_not_matter_and_the_end_does():
+    model = small(ENDED)
+    tokens = torch.tensor([[2, 3, 1, 0, 0]])
+    other = torch.tensor([[2, 3, 1, 5, 4]])
+    assert torch.equal(model(tokens), model(other))
+    assert torch.equal(model(tokens, generator()), model(other, generator()))
+    assert not torch.equal(model(tokens), model(torch.tensor([[2, 3, 0, 0, 0]])))
+    # Without an end mark every token counts.
+    fixed = small(FIXED)
+    assert not torch.equal(fixed(tokens), fixed(other))
+
+
+def test_every_words_vector_learns():
+    model = small()
+    tokens = torch.arange(30).view(6, 5) % 6
+    model.loss(tokens, torch.arange(6) % 2, 0.0, generator())[0].backward()
+    assert model.embedding.weight.grad.abs().sum(-1).gt(0).all()
+
+
+def test_filters_longer_than_the_sequence_are_left_out():
+    model = Discriminator(SequenceSpec(6, 4, bos=6), generator(), 3)
+    assert [layer.kernel_size[0] for layer in model.convolutions] == [1, 2, 3, 4]
+    assert model.output.in_features == 700
+    with pytest.raises(ValueError, match="filter size of at most 4"):
+        Discriminator(SequenceSpec(6, 4, bos=6), generator(), 3, (5, 6), (1, 1))
+    with pytest.raises(ValueError, match="as many filter_counts"):
+        Discriminator(SequenceSpec(6, 4, bos=6), generator(), 3, (1, 2), (1,))
+
+
+def test_the_generator_decides_the_initial_parameters():
+    one, same, other = small(), small(), small(seed=1)
+    tokens = sequences(4)
+    assert torch.equal(one(tokens), same(tokens))
+    assert not torch.equal(one(tokens), other(tokens))
+    assert torch.equal(copy.deepcopy(one).reward(tokens), one.reward(tokens))

@@ -1,0 +1,61 @@
+"""The README says what is true: its numbers are those of results/leaderboard.csv, its commands those of CI."""
+
+import csv
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PRETRAINED = "↳ before adversarial training"
+
+
+def excerpt_rows():
+    """(task, model, checkpoint, metric, cell) of every cell of the README's leaderboard."""
+    block = README.partition("<!-- leaderboard -->")[2].partition("<!-- /leaderboard -->")[0]
+    task, header, model = "", [], ""
+    for line in block.splitlines():
+        if line.startswith("**"):
+            task, header = line.strip("* ").split("**")[0], []
+        if not line.startswith("|") or set(line) <= set("|-: "):
+            continue
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not header:
+            header = [re.sub(r" [↓↑→].*", "", cell) for cell in cells]
+            continue
+        checkpoint = "pretrained" if cells[0] == PRETRAINED else "final"
+        model = model if checkpoint == "pretrained" else cells[0]
+        for metric, cell in zip(header[1:], cells[1:], strict=True):
+            yield task, model, checkpoint, metric, cell
+
+
+def test_the_leaderboard_in_the_readme_is_that_of_the_results_folder():
+    with (ROOT / "results" / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
+        board = {
+            (row["task"], row["model"], row["checkpoint"], row["metric"]): row
+            for row in csv.DictReader(file)
+            if row["preset"] == "quick"
+        }
+    cells = list(excerpt_rows())
+    assert {task for task, *_ in cells} == {"oracle", "quatrains"}
+    for task, model, checkpoint, metric, cell in cells:
+        row = board.get((task, model, checkpoint, metric))
+        if cell == "n/a":
+            assert row is None or row["mean"] == ""
+            continue
+        assert row is not None, (task, model, checkpoint, metric)
+        half = (float(row["high"]) - float(row["low"])) / 2
+        assert cell == f"{float(row['mean']):.3f} ± {half:.3f}", (task, model, checkpoint, metric)
+
+
+def test_there_are_exactly_two_set_up_commands():
+    section = README.partition("## Set up")[2].partition("\n## ")[0]
+    commands = [line for block in re.findall(r"```console\n(.*?)```", section, re.DOTALL) for line in block.splitlines()]
+    assert commands == [
+        "python -m pip install -c constraints.txt . && bench run --models all",
+        "python -m pip install tox && tox",
+    ]
+
+
+def test_ci_calls_the_readmes_test_command():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "python -m pip install tox && tox\n" in script
