@@ -41,7 +41,7 @@ class IndependentTokens:
     def log_prob(self, tokens: Tensor) -> Tensor:
         """Log-probability of each sequence, int64 (N, T) to float64 (N,), nats."""
         tokens = tokens.cpu()
-        return (self.log_probabilities[tokens] * self.spec.mask(tokens)).sum(-1)
+        return self.log_probabilities[tokens].masked_fill(~self.spec.mask(tokens), 0.0).sum(-1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,9 @@ class SequenceSpec:
             raise ValueError(f"expected bos in [0, {self.vocab_size}], got {self.bos}")
         if (self.eos is None) != (self.pad is None):
             raise ValueError(f"expected eos and pad both or neither, got eos={self.eos}, pad={self.pad}")
+        for name, token in (("eos", self.eos), ("pad", self.pad)):
+            if token is not None and not 0 <= token < self.vocab_size:
+                raise ValueError(f"expected {name} in [0, {self.vocab_size}), got {token}")
 
     @property
     def input_size(self) -> int:

@@ -37,7 +37,7 @@ class CheckpointFolder:
             return None
         try:
             state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError):
+        except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError):
             return None
         return state
 

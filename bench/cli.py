@@ -98,7 +98,7 @@ def run(
         console.print(plan_table(plan, finished))
         for spec in plan:
             state = finished.get(spec.run_id, "to do")
-            console.print(f"{spec.run_id} {spec.task_label} {spec.label} seed {spec.seed}: {state}", highlight=False)
+            click.echo(f"{spec.run_id} {spec.task_label} {spec.label} seed {spec.seed}: {state}")
         return
     store.open()
     with store.alone():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -117,9 +118,15 @@ def _prepare_task(plugin: registry.Plugin, preset: str, settings: Mapping[str, s
         "task_target": plugin.target,
         "task_version": task.version,
         "task_config": config,
-        "task_overrides": overrides,
+        # Not where a file lies, only what it is: that stands in the fingerprint.
+        "task_overrides": {field: value for field, value in overrides.items() if field not in _places(task)},
         "data": build(task, config).fingerprint(),
     }
+
+
+def _places(task: type) -> set[str]:
+    """Fields that say where something lies."""
+    return {field.name for field in dataclasses.fields(task) if field.metadata.get("place")}
 
 
 def _prepare_model(plugin: registry.Plugin, preset: str, settings: Mapping[str, str]) -> dict[str, Any]:

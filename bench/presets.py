@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -69,12 +70,16 @@ def convert(owner: str, plugin: type, field: str, text: str) -> Any:
         if not hints:
             raise UsageError(f"'{owner}' has no fields to set, got '{owner}.{field}={text}'.")
         raise unknown(f"field of '{owner}'", field, hints)
+    hint = hints[field]
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         value = {"true": True, "false": False, "none": None}.get(text.lower(), text)
-    if _fits(value, hints[field]):
-        return float(value) if hints[field] is float else value
+    if _fits(value, hint):
+        # A whole number given for a real one must name the same run as the real one.
+        return float(value) if isinstance(value, int) and not _fits(True, hint) and not _is_int(hint) else value
+    if _fits(text, hint):
+        return text  # what looks like a number may be a name
     raise UsageError(f"expected {owner}.{field} to be {_spell(hints[field])}, got '{text}'.")
 
 
@@ -109,10 +114,14 @@ def _fits(value: Any, hint: Any) -> bool:
     if hint is type(None):
         return value is None
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, hint) if isinstance(hint, type) else True
+
+
+def _is_int(hint: Any) -> bool:
+    return hint is int or int in typing.get_args(hint)
 
 
 def _spell(hint: Any) -> str:

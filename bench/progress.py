@@ -11,6 +11,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from bench.executors.base import Event, Finished, Started
 from bench.record import RunRecord, RunSpec
@@ -40,9 +41,9 @@ class Display:
         self._rows: dict[int, TaskID] = {}
         if console.is_terminal:
             self._bars = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=20),
-                TextColumn("{task.fields[state]}"),
+                TextColumn("{task.fields[state]}", markup=False),
                 TimeElapsedColumn(),
                 console=console,
                 transient=True,
@@ -137,13 +138,13 @@ def plan_table(plan: Sequence[RunSpec], finished: Mapping[str, str]) -> Table:
     table = Table(title=f"{len(plan)} runs, {len(missing)} to do (preset {plan[0].preset}, {plan[0].device})")
     table.add_column("model")
     for task in tasks:
-        table.add_column(task, justify="right")
+        table.add_column(Text(task), justify="right")
     for model in dict.fromkeys(spec.label for spec in plan):
         cells = []
         for task in tasks:
             runs, left = whole[model, task], to_do[model, task]
             cells.append(f"{runs} seeds" if left == runs else f"{left} of {runs} seeds" if left else "done")
-        table.add_row(model, *cells)
+        table.add_row(Text(model), *cells)
     return table
 
 

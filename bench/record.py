@@ -185,15 +185,15 @@ def from_json(text: str) -> RunRecord:
         ValueError: for a text that is no record, or one of a later schema.
     """
     content = migrate(json.loads(text))
-    del content["schema"], content["run_id"]
     try:
+        del content["schema"], content["run_id"]
         content["spec"] = RunSpec(**content["spec"])
         content["scores"] = {
             checkpoint: tuple(Score(**score) for score in scores) for checkpoint, scores in content["scores"].items()
         }
         content["curve"], content["samples"] = tuple(content["curve"]), tuple(content["samples"])
         return RunRecord(**content)
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"not a run record of schema {SCHEMA}: {error}") from error
 
 

@@ -63,8 +63,8 @@ class Plugin:
         Raises:
             PluginError: saying which part of the contract is broken.
         """
-        if not self.distribution and "" not in sys.path:
-            sys.path.insert(0, "")  # a target typed by hand may live in the working directory
+        if ":" in self.name and "" not in sys.path:
+            sys.path.append("")  # a target typed by hand may live in the working directory
         module, _, name = self.target.partition(":")
         try:
             plugin = getattr(importlib.import_module(module), name)

@@ -61,7 +61,7 @@ def run(spec: RunSpec, checkpoints: CheckpointFolder | None = None, progress: Pr
         facts["status"] = "ok"
     except Unsupported as reason:
         facts |= {"status": "skipped", "reason": str(reason) or "the generator does not support this task"}
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         first = str(error).strip().partition("\n")[0]
         facts |= {
             "status": "failed",
@@ -80,8 +80,8 @@ def describe(spec: RunSpec) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=2)
-def _load_task(target: str, config: tuple[tuple[str, Any], ...]) -> LoadedTask:
-    data: TaskData = build(registry.Plugin("task", target, target).load(), dict(config)).load()
+def _load_task(name: str, target: str, config: tuple[tuple[str, Any], ...]) -> LoadedTask:
+    data: TaskData = build(registry.Plugin("task", name, target).load(), dict(config)).load()
     unk = data.vocabulary.unk if data.vocabulary else None
     return LoadedTask(data, HeldOut(data.training.spec, data.test, data.oracle, unk, data.tokenizer))
 
@@ -89,7 +89,7 @@ def _load_task(target: str, config: tuple[tuple[str, Any], ...]) -> LoadedTask:
 def load_task(spec: RunSpec) -> LoadedTask:
     """The data of a run's task, kept for the next run of the same task."""
     config = {name: tuple(value) if isinstance(value, list) else value for name, value in spec.task_config.items()}
-    return _load_task(spec.task_target, tuple(config.items()))
+    return _load_task(spec.task, spec.task_target, tuple(config.items()))
 
 
 def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, progress: Progress | None) -> dict[str, Any]:
@@ -130,6 +130,10 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, progress: Progress
     )
     _seed_global_streams(spec)
     sampler = session.train(generator, private_copy(task.data.training))
+    if not callable(getattr(sampler, "sample", None)):
+        raise TypeError(
+            f"expected fit() to return a sampler with sample(n, decoding, rng), got {type(sampler).__name__}"
+        )
     judged = judge("final", sampler)
     scores["final"] = (*judged.scores, *cost_scores(session.cost, judged, spec.device))
     return {
@@ -200,12 +204,14 @@ def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spe
     return Judged(tuple(scores), tuple(shown), samples.numel() / seconds)
 
 
-def checked(samples: Tensor, spec: SequenceSpec) -> Tensor:
+def checked(samples: object, spec: SequenceSpec) -> Tensor:
     """The samples on the CPU, if they are sequences of this task.
 
     Raises:
         ValueError: saying what is wrong with them.
     """
+    if not isinstance(samples, Tensor):
+        raise ValueError(f"expected sample() to give a tensor, got {type(samples).__name__}")
     if samples.dtype != torch.int64 or samples.ndim != 2 or samples.shape[1] != spec.seq_len:
         raise ValueError(
             f"expected samples of dtype int64 and shape (n, {spec.seq_len}), got {samples.dtype} {tuple(samples.shape)}"

@@ -49,7 +49,9 @@ def test_the_leaderboard_in_the_readme_is_that_of_the_results_folder():
 
 def test_there_are_exactly_two_set_up_commands():
     section = README.partition("## Set up")[2].partition("\n## ")[0]
-    commands = [line for block in re.findall(r"```console\n(.*?)```", section, re.DOTALL) for line in block.splitlines()]
+    commands = [
+        line for block in re.findall(r"```console\n(.*?)```", section, re.DOTALL) for line in block.splitlines()
+    ]
     assert commands == [
         "python -m pip install -c constraints.txt . && bench run --models all",
         "python -m pip install tox && tox",

@@ -7,11 +7,13 @@ import os
 import signal
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
+from bench import environment
 from bench.executors.base import Event, Finished, Progress, Started
 from bench.record import RunRecord, RunSpec
 
@@ -27,6 +29,7 @@ class Worker:
     process: SpawnProcess
     pipe: Connection[Any, Any]
     spec: RunSpec | None = None
+    since: str | None = None
 
 
 @dataclass
@@ -63,7 +66,7 @@ class ProcessExecutor:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         log = self.logs / f"worker-{number}.log" if self.logs else None
-        process = context.Process(target=_work, args=(theirs, self.checkpoints, log), daemon=True)
+        process = context.Process(target=_work, args=(theirs, self.checkpoints, log))
         kept = {name: os.environ.get(name) for name in ALLOCATOR}
         os.environ.update(ALLOCATOR)
         try:
@@ -77,10 +80,12 @@ class ProcessExecutor:
         theirs.close()
         return Worker(number, process, ours)
 
-    @staticmethod
-    def _hand_out(worker: Worker, waiting: list[RunSpec]) -> Iterator[Event]:
-        worker.spec = waiting.pop() if waiting else None
+    def _hand_out(self, worker: Worker, waiting: list[RunSpec]) -> Iterator[Event]:
+        worker.spec, worker.since = (waiting.pop(), _now()) if waiting else (None, None)
         if worker.spec is not None:
+            if not worker.process.is_alive():
+                replacement = self._start(worker.number)
+                worker.process, worker.pipe = replacement.process, replacement.pipe
             worker.pipe.send(worker.spec)
             yield Started(worker.number, worker.spec)
 
@@ -95,8 +100,6 @@ class ProcessExecutor:
         if message is None:
             worker.process.join()
             message = _died(worker)
-            replacement = self._start(worker.number)
-            worker.process, worker.pipe = replacement.process, replacement.pipe
         yield Finished(worker.number, message)
         yield from self._hand_out(worker, waiting)
 
@@ -119,7 +122,18 @@ def _died(worker: Worker) -> RunRecord:
     cause = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
     hint = "; the system may have run out of memory" if code == -signal.SIGKILL else ""
     assert worker.spec is not None
-    return RunRecord(worker.spec, "failed", reason=f"the worker process ended with {cause}{hint}")
+    return RunRecord(
+        worker.spec,
+        "failed",
+        reason=f"the worker process ended with {cause}{hint}",
+        environment={**environment.describe(), "device": worker.spec.device},
+        started=worker.since,
+        finished=_now(),
+    )
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def _work(pipe: Connection[Any, Any], checkpoints: Path | None, log: Path | None) -> None:

@@ -10,7 +10,7 @@ import io
 import json
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -136,7 +136,7 @@ class LSTMOracle:
 class PublishedOracle:
     """The oracle of the paper, from the released weights: entropy 5.750 nats a token at length 20."""
 
-    weights: str = ""
+    weights: str = field(default="", metadata={"place": True})
     """Path of the released target_params_py3.pkl."""
     sha256: str = PUBLISHED_SHA256
     """What the file's bytes must hash to."""
@@ -241,11 +241,11 @@ def _shape(array: np.ndarray[Any, Any], dimensions: int) -> tuple[int, ...]:
 
 
 def _check_sizes(name: str, task: LSTMOracle | PublishedOracle) -> None:
-    for field, value in asdict(task).items():
-        if field == "draw" and not 0 <= value < 2**32:
+    for parameter, value in asdict(task).items():
+        if parameter == "draw" and not 0 <= value < 2**32:
             raise UsageError(f"expected {name}.draw from 0 to {2**32 - 1}, got {value}.")
-        if isinstance(value, int) and field != "draw" and value < 2:
-            raise UsageError(f"expected {name}.{field} of at least 2, got {value}.")
+        if isinstance(value, int) and parameter != "draw" and value < 2:
+            raise UsageError(f"expected {name}.{parameter} of at least 2, got {value}.")
 
 
 def _seeds(stream: str, draw: int) -> Sequence[int]:

@@ -32,7 +32,7 @@ class WordVocabulary:
         cls, sequences: Iterable[Sequence[str]], min_count: int, verse: int | None = None, joiner: str = " "
     ) -> WordVocabulary:
         """Count the words of the training set; equal counts are ordered by code point."""
-        counts = Counter(word for sequence in sequences for word in sequence)
+        counts = Counter(word for sequence in sequences for word in sequence if word != UNKNOWN)
         kept = sorted((word for word, count in counts.items() if count >= min_count), key=lambda w: (-counts[w], w))
         return cls((UNKNOWN, *kept), verse, joiner)
 

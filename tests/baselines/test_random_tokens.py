@@ -107,7 +107,6 @@ def test_only_the_given_generator_is_used():
     assert sampler.sample(0, Decoding(), generator()).shape == (0, 3)
 
 
-@pytest.mark.xfail(reason="log_prob multiplies the padding's -inf by zero: NaN", strict=True)
 def test_without_smoothing_a_padded_sequence_still_has_a_probability():
     sampler = fit(Unigram(add=0.0), ENDED)
     assert sampler.log_prob(torch.tensor([[2, 1, 0]])).tolist() == pytest.approx([math.log(3 / 8 * 1 / 8)])

@@ -199,7 +199,6 @@ def test_a_dry_run_knows_what_is_done(bench, results):
     assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.xfail(reason="rich takes what stands in brackets for markup, and breaks lines at the window's width")
 def test_a_dry_run_shows_what_was_set(bench, tmp_path):
     settings = ("--set", "mle.lr=0.5", "--set", "mle.hidden_dim=64", "--set", "mle.batch_size=32", *SMALL)
     answer = bench("run", "--models", "mle", *TOY, *settings, "--dry-run", "--output", tmp_path)

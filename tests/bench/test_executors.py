@@ -156,7 +156,6 @@ def test_a_worker_that_dies_costs_one_run(day):
     )
 
 
-@pytest.mark.xfail(reason="the record of a run whose worker died has neither environment nor times")
 def test_the_record_of_a_dead_worker_says_when_and_where(day):
     record = records(day.events)["own_workers:Exits"]
     assert record.finished

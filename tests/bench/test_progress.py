@@ -120,7 +120,6 @@ def test_the_plan_counts_what_is_to_be_done(make_spec):
     assert rows == [["mle", "done", "2 seeds"], ["seqgan", "1 of 2 seeds", "2 seeds"]]
 
 
-@pytest.mark.xfail(reason="rich takes what stands in brackets for markup and swallows it")
 def test_the_plan_shows_what_the_user_set(make_spec):
     console = plain()
     console.print(plan_table([make_spec(overrides={"lr": 0.5}, task_overrides={"draw": 1})], {}))
@@ -128,7 +127,6 @@ def test_the_plan_shows_what_the_user_set(make_spec):
     assert "toy[draw=1]" in console.file.getvalue()
 
 
-@pytest.mark.xfail(reason="rich takes what stands in brackets for markup and swallows it")
 def test_bars_show_what_the_user_set(make_spec):
     console = Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
     spec = make_spec(overrides={"lr": 0.5})

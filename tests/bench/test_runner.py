@@ -336,14 +336,12 @@ def test_signs_of_life_come_in_order():
     ]  # fmt: skip
 
 
-@pytest.mark.xfail(reason="SystemExit goes through: in this process it ends the whole benchmark", raises=SystemExit)
 def test_a_plugin_that_exits_fails_like_any_other(do):
     record = do("exit")
     assert record.status == "failed"
     assert "SystemExit" in record.reason
 
 
-@pytest.mark.xfail(reason="an installed plugin's run puts the working directory before everything installed")
 def test_a_run_of_installed_plugins_does_not_import_from_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])

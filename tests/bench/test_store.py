@@ -176,7 +176,6 @@ def test_a_record_that_is_no_text_is_named(store):
         store.finished()
 
 
-@pytest.mark.xfail(reason="from_json ends in KeyError where ValueError is promised")
 def test_a_record_without_its_id_is_named(store):
     (store.runs / "toy.bad.json").write_text('{"schema": 1}')
     with pytest.raises(UsageError, match=r"cannot read '.*toy\.bad\.json'"):

@@ -137,7 +137,6 @@ def test_verse_is_shown_line_by_line():
     assert math.prod(vocabulary.encode([["b", "a"]]).shape) == 2
 
 
-@pytest.mark.xfail(reason="a text's own <unk> becomes a second entry, and encode() uses that one", strict=True)
 def test_an_unknown_word_that_the_text_contains_is_no_second_entry():
     vocabulary = WordVocabulary.build([["<unk>", "a", "a"], ["<unk>", "a", "b"]], min_count=1)
     assert vocabulary.words.count("<unk>") == 1
