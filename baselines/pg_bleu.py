@@ -64,7 +64,8 @@ class PGBleu:
         policy = cast(LSTMLanguageModel, run.pretrained(pretraining, data))
         optimizer = torch.optim.Adam(trainable(policy), lr=self.lr)
         run.track(policy, policy=policy, optimizer=optimizer)
-        reward = BleuReward(data.spec, data.train, self.order, self.epsilon)
+        unk = data.vocabulary.unk if data.vocabulary else None
+        reward = BleuReward(data.spec, data.train, self.order, self.epsilon, unk)
         gradient = PolicyGradient(self.batch_size, self.rollouts, self.clip_norm)
         for _ in run.phase("policy-gradient", self.rounds):
             gradient.step(policy, optimizer, reward, run)
@@ -72,22 +73,27 @@ class PGBleu:
 
 
 class BleuReward:
-    """Sentence BLEU against fixed references, the end mark and what follows left out.
+    """Sentence BLEU against fixed references, the end mark and what follows left out; ``<unk>`` matches nothing.
 
     Args:
         spec: The sequences' shape.
         references: int64, (M, T).
         order: Longest n-gram.
         epsilon: Numerator in place of zero matches.
+        unk: The id of ``<unk>``, which a policy shall not be paid for, or None.
     """
 
-    def __init__(self, spec: SequenceSpec, references: Tensor, order: int, epsilon: float) -> None:
-        self.spec, self.order, self.epsilon = spec, order, epsilon
+    def __init__(
+        self, spec: SequenceSpec, references: Tensor, order: int, epsilon: float, unk: int | None = None
+    ) -> None:
+        self.spec, self.order, self.epsilon, self.unk = spec, order, epsilon, unk
         self.references = ReferenceCounts.build(references.numpy(), spec.lengths(references).numpy(), order)
 
     def __call__(self, tokens: Tensor) -> Tensor:
         """Score int64 (N, T), giving float32 (N,) on the same device."""
         words = tokens.cpu()
         lengths = self.spec.lengths(words).numpy()
+        if self.unk is not None:
+            words = words.masked_fill(words == self.unk, -1)
         scores = sentence_bleu(words.numpy(), lengths, self.references, (self.order,), self.epsilon)[0]
         return torch.from_numpy(scores).float().to(tokens.device)

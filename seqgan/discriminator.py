@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -29,8 +30,9 @@ class Discriminator(nn.Module):
         filter_counts: Filters of each size.
         keep: Probability that a feature survives dropout in training.
 
-    The initial parameters are the released code's: embedding U(-1, 1), weights N(0, 0.1) cut at two standard
-    deviations, filter and output biases 0.1, highway biases 0.
+    The initial parameters are the released code's: embedding U(-1, 1); filters and output N(0, 0.1) cut at two standard
+    deviations, their biases 0.1; highway weights and biases uniform within sqrt(3 / features), which is what TensorFlow
+    gives a variable without an initialiser (Glorot & Bengio 2010).
     """
 
     def __init__(
@@ -66,9 +68,11 @@ class Discriminator(nn.Module):
         self.to_empty(device=rng.device)
         with torch.no_grad():
             self.embedding.weight.uniform_(-1, 1, generator=rng)
-            for layer in [*self.convolutions, self.highway, self.output]:
+            for layer in [*self.convolutions, self.output]:
                 nn.init.trunc_normal_(layer.weight, std=0.1, a=-0.2, b=0.2, generator=rng)
-                layer.bias.fill_(0.0 if layer is self.highway else 0.1)
+                layer.bias.fill_(0.1)
+            for parameter in self.highway.parameters():
+                parameter.uniform_(-math.sqrt(3 / features), math.sqrt(3 / features), generator=rng)
 
     def forward(self, tokens: Tensor, dropout: torch.Generator | None = None) -> Tensor:
         """Logits of (fake, real): int64 (B, T) to float (B, 2); ``dropout`` draws the mask in training."""

@@ -43,7 +43,9 @@ ALLOWED = {
     ],
     "bench.executors": [],
     "bench.executors.base": ["bench.record"],
-    "bench.executors.*": ["bench.executors.base", "bench.runner", "bench.checkpoints", "bench.record"],
+    "bench.executors.*": [
+        "bench.executors.base", "bench.environment", "bench.runner", "bench.checkpoints", "bench.record",
+    ],
     # The record keeper.
     "bench.store": ["bench.record", "bench.errors"],
     "bench.progress": ["bench.executors.base", "bench.record"],

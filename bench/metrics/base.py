@@ -30,11 +30,14 @@ class Result:
 
     Attributes:
         metric: The column.
-        value: The score; not finite or None together with ``absent``.
+        value: The score; None together with ``absent``, which an infinite one becomes.
         unit: "nats/token", "" for pure numbers.
         direction: "lower", "higher" or "real" (the nearer to the real data's value the better).
         signature: What a comparable score must share, "key=value" joined by "|".
         absent: Why there is no value.
+
+    Raises:
+        ValueError: for NaN.
     """
 
     metric: str
@@ -45,6 +48,8 @@ class Result:
     absent: str | None = None
 
     def __post_init__(self) -> None:
+        if self.value is not None and math.isnan(self.value):
+            raise ValueError(f"{self.metric} is not a number: the model has diverged")
         if self.value is not None and not math.isfinite(self.value):
             object.__setattr__(self, "absent", f"{self.metric} is {self.value}")
             object.__setattr__(self, "value", None)

@@ -38,6 +38,9 @@ def sample_tokens(
 
     Returns:
         int64, (R,). A token of probability zero is never drawn.
+
+    Raises:
+        FloatingPointError: for logits that are no numbers; checked on the CPU only, where it costs nothing.
     """
     if hidden.is_cuda:
         race = [
@@ -71,6 +74,8 @@ def sample_tokens(
 def _two_level_inverse_cdf(weights: Tensor, uniforms: Tensor) -> Tensor:
     """The token at which the cumulative weight first exceeds ``uniform * total``: (R, blocks, block), (R,) -> (R,)."""
     blocks = weights.sum(-1).cumsum(-1)
+    if not bool(blocks[:, -1].isfinite().all()):
+        raise FloatingPointError("expected finite logits, got NaN or infinity: the model has diverged")
     target = uniforms * blocks[:, -1]
     chosen = (blocks <= target[:, None]).sum(-1, keepdim=True).clamp_(max=blocks.shape[1] - 1)
     upper = blocks.gather(1, chosen)[:, 0]
@@ -108,7 +113,7 @@ def truncate(logits: Tensor, top_k: int | None, top_p: float | None) -> Tensor:
     drop = torch.zeros_like(ordered, dtype=torch.bool)
     if top_k is not None:
         drop[:, top_k:] = True
-    if top_p is not None:
+    if top_p is not None and top_p < 1:
         kept = ordered.masked_fill(drop, -math.inf).softmax(-1)
         drop |= kept.cumsum(-1) - kept >= top_p
     return logits.masked_fill(torch.zeros_like(drop).scatter_(1, order, drop), -math.inf)

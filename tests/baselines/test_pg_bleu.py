@@ -106,3 +106,10 @@ def test_the_same_seed_gives_the_same_tokens(trained):
     assert torch.equal(torch.random.get_rng_state(), before)
     one, two = (model.sample(100, Decoding(), generator()) for model in (policy, again))
     assert torch.equal(one, two)
+
+
+def test_an_unknown_word_earns_nothing():
+    spec = SequenceSpec(5, 4, bos=5)
+    references = torch.tensor([[0, 0, 0, 0], [1, 2, 3, 4]])
+    reward = BleuReward(spec, references, 3, 0.1, unk=0)
+    assert reward(torch.tensor([[0, 0, 0, 0], [1, 2, 3, 4]])).tolist() == pytest.approx([0.0, 1.0])

@@ -49,7 +49,10 @@ def test_initial_parameters_are_the_released_codes(paper_sized):
         assert float(weight.abs().max()) <= 0.2  # cut at two standard deviations
         assert float(weight.std()) == pytest.approx(0.088, abs=0.003)
         assert (layer.bias == 0.1).all()
-    assert not paper_sized.highway.bias.any()
+    limit = (3 / 1720) ** 0.5  # Glorot's, TensorFlow's default for matrix and bias alike
+    for parameter in paper_sized.highway.parameters():
+        assert 0.99 * limit < float(parameter.detach().abs().max()) <= limit
+        assert float(parameter.detach().std()) == pytest.approx(limit / 3**0.5, rel=0.03)
 
 
 @pytest.mark.parametrize("spec", [pytest.param(FIXED, id="fixed"), pytest.param(ENDED, id="eos")])

@@ -162,3 +162,14 @@ def test_truncate(top_k, top_p, kept):
 
 def test_truncate_keeps_exactly_k_of_equal_words():
     assert truncate(torch.zeros(3, 6), top_k=2, top_p=None).isfinite().sum(-1).tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_a_diverged_model_is_told(wrong):
+    with pytest.raises(FloatingPointError, match="the model has diverged"):
+        sample_tokens(torch.zeros(3, 2), torch.zeros(5, 2), torch.full((5,), wrong), torch.Generator())
+
+
+def test_a_nucleus_of_everything_drops_nothing():
+    logits = 4 * torch.randn(2, 5_000, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(truncate(logits, None, 1.0), logits)

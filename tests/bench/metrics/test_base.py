@@ -9,11 +9,16 @@ import torch
 from bench.metrics.base import HeldOut, Result
 
 
-@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
-def test_what_is_no_number_becomes_absent_with_a_reason(value):
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
+def test_what_is_infinite_becomes_absent_with_a_reason(value):
     result = Result("kl", value, "nats", "lower", "n=1|v=1")
     assert result.value is None
     assert result.absent == f"kl is {value}"
+
+
+def test_not_a_number_is_refused():
+    with pytest.raises(ValueError, match="kl is not a number: the model has diverged"):
+        Result("kl", math.nan, "nats", "lower", "n=1|v=1")
 
 
 def test_a_number_stays(make_evidence):
