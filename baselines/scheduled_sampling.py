@@ -46,7 +46,7 @@ class ScheduledSampling:
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # As many epochs as MLE, and the same fall over them as in 120 epochs of the paper: 1 to 0.76.
-        "quick": {"epochs": QUICK_EPOCHS, "decay": 0.06},
+        "quick": {"epochs": QUICK_EPOCHS, "decay": 0.08},
         "smoke": {"epochs": 2, "decay": 0.24},
     }
 

@@ -75,7 +75,7 @@ class SeqGAN:
             "d_steps": 1,
             "d_epochs": 1,
             "d_samples": 320,
-            "rollouts": 4,
+            "rollouts": 2,
         },
         "smoke": {
             "pretrain_epochs": 2,
