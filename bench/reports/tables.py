@@ -31,6 +31,8 @@ Row = dict[str, Any]
 
 ARROWS = {"lower": "↓", "higher": "↑", "real": "→"}
 MEANINGS = {"lower": "lower is better", "higher": "higher is better", "real": "nearer to the real data is better"}
+SHOWN = 3
+"""Sequences of each model that the leaderboard quotes."""
 DECIMALS = {"jsd": 6}
 """Where three would hide everything: over long sequences the Jensen-Shannon divergence lies next to ln 2."""
 MAIN = ("nll_oracle", "nll_test", "kl_forward", "kl_reverse", "bleu2", "bleu4", "self_bleu4", "seconds")
@@ -66,6 +68,7 @@ def markdown(
         parts += _task(f"{task}, {preset}", records(section), completed(runs, here), _reasons(runs, task, preset))
     parts += _training_signal(completed(runs, curves))
     parts += _throughput(board, scores)
+    parts += _samples(runs)
     parts += _settings(runs)
     parts += _unfinished(runs)
     if figures:
@@ -301,6 +304,21 @@ def _provenance(runs: pd.DataFrame) -> list[str]:
     if len(runs[["machine", "device", "threads"]].drop_duplicates()) > 1:
         parts.append("The runs were not all made on the same machine and threads: their speeds do not compare.")
     return parts
+
+
+def _samples(runs: pd.DataFrame) -> list[str]:
+    """The first few sequences of each model's first seed, where they are text."""
+    parts: list[str] = []
+    done = runs[runs["status"] == "ok"].sort_values("seed")
+    for (task, preset), section in done.groupby(["task", "preset"]):
+        lines = [
+            f"{_escape(row['model'])}: {'; '.join(_escape(text) for text in row['samples'][:SHOWN])}"
+            for row in records(section.drop_duplicates("model"))
+            if any(not word.isdigit() for text in row["samples"] for word in text.split())
+        ]
+        if lines:
+            parts += [f"### {_escape(f'{task}, {preset}')}", *_bullets("Of the first seed, not chosen:", lines)]
+    return ["## Samples", *parts] if parts else []
 
 
 def _settings(runs: pd.DataFrame) -> list[str]:
