@@ -33,6 +33,8 @@ class PGBleu:
     """Size of a word's vector."""
     hidden_dim: int = 32
     """Size of the LSTM's state."""
+    init_std: float = 0.1
+    """Standard deviation of the initial parameters."""
     rounds: int = 200
     """Policy-gradient steps."""
     order: int = 3
@@ -42,7 +44,7 @@ class PGBleu:
     rollouts: int = 16
     """Completions of each prefix (N)."""
     batch_size: int = 64
-    """Sequences an update."""
+    """Sequences an update, in pre-training and after."""
     lr: float = 0.01
     """Adam's step size."""
     clip_norm: float = 5.0
@@ -58,8 +60,11 @@ class PGBleu:
         pretraining = MLE(
             epochs=self.pretrain_epochs,
             lr=self.pretrain_lr,
+            batch_size=self.batch_size,
+            clip_norm=self.clip_norm,
             embedding_dim=self.embedding_dim,
             hidden_dim=self.hidden_dim,
+            init_std=self.init_std,
         )
         policy = cast(LSTMLanguageModel, run.pretrained(pretraining, data))
         optimizer = torch.optim.Adam(trainable(policy), lr=self.lr)

@@ -46,10 +46,10 @@ class IndependentTokens:
 
 @dataclass(frozen=True, slots=True)
 class Unigram:
-    """Independent draws from the training set's word frequencies: the paper's "Random" row.
+    """Independent draws from the training set's word frequencies: probably the paper's "Random" row.
 
-    On the published oracle this scores 10.29 nats a token, the paper's 10.310 to within its data's noise; uniform
-    tokens score 11.42.
+    The paper does not say what its "Random" draws. On the published oracle this scores about 10.3 nats a token, as the
+    paper's 10.310 does; uniform tokens score 11.42.
     """
 
     add: float = 0.5

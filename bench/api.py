@@ -223,7 +223,8 @@ class Run(Protocol):
 
         Between two steps the harness takes its turn: it stops the clock, evaluates the tracked sampler, draws the
         progress, saves the tracked state with every random stream, and ends the loop when the budget is spent.
-        After an interruption only the missing steps come.
+        After an interruption only the missing steps come: which phases there are, and what stands between and after
+        them, must not depend on what was learnt.
         """
         ...
 

@@ -104,6 +104,7 @@ def run(
     with store.alone():
         finished = store.finished()
         console.print(plan_table(plan, finished))
+        store.choose(plan)
         code = _execute(console, store, plan, finished, workers)
     sys.exit(code)
 
@@ -186,6 +187,9 @@ def _write_reports(console: Console, store: Store) -> None:
     from bench.reports import write_reports
 
     frames = store.load()
+    if not frames.runs["status"].isin(["ok", "skipped", "failed"]).any():
+        console.print("No run is finished: there is nothing to report, and nothing was written.")
+        return
     for table in write_reports(frames.runs, frames.scores, frames.curves, store.path):
         console.print(table)
     if frames.superseded:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from bench import registry
@@ -73,6 +74,7 @@ def make_plan(request: Request) -> list[RunSpec]:
             explicit_metrics=explicit,
             samples=preset.samples,
             device=request.device,
+            torch=version("torch"),
         )
         for row in (reference, *rows)
         for seed in range(request.seeds)

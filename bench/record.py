@@ -40,6 +40,7 @@ class RunSpec:
         explicit_metrics: Whether the user named them: then an absent one fails the run.
         samples: Sequences drawn for scoring.
         device: "cpu" or "cuda".
+        torch: Version of torch: another one draws other numbers.
         budget: Limits of training, such as {"steps": 100}; empty for none.
     """
 
@@ -60,6 +61,7 @@ class RunSpec:
     explicit_metrics: bool
     samples: int
     device: str
+    torch: str
     budget: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -75,12 +77,12 @@ class RunSpec:
     @property
     def fit_id(self) -> str:
         """Names what training yields, whatever is scored afterwards: runs that share it share their training."""
-        return fit_id(self.target, self.source, self.config, self.stream, self.device, self.budget)
+        return fit_id(self.target, self.source, self.config, self.stream, f"{self.device}/{self.torch}", self.budget)
 
     @property
     def stream(self) -> str:
         """The stem of every random stream's name: task, its data, and seed."""
-        return f"{self.task_target}/{self.data}/{self.seed}"
+        return f"{self.task_target}/{self.task_version}/{self.data}/{self.seed}"
 
     @property
     def label(self) -> str:
@@ -164,11 +166,11 @@ class RunRecord:
 
 
 def fit_id(
-    target: str, source: str, config: Mapping[str, Any], stream: str, device: str, budget: Mapping[str, float]
+    target: str, source: str, config: Mapping[str, Any], stream: str, platform: str, budget: Mapping[str, float]
 ) -> str:
     """Name of a training by its content."""
     return _digest(
-        {"target": target, "source": source, "config": config, "stream": stream, "device": device, "budget": budget}
+        {"target": target, "source": source, "config": config, "stream": stream, "platform": platform, "budget": budget}
     )
 
 

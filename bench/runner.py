@@ -117,7 +117,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, progress: Progress
         progress=show,
         evaluate=lambda sampler: curve_scores(sampler, task, preset.curve_samples, spec),
         curve_points=preset.curve_points,
-        pretrained=lambda sampler: void(judge("pretrained", sampler)),
+        pretrained=lambda sampler: judge("pretrained", sampler),
     )
     session = Session(
         spec.stream,
@@ -158,10 +158,6 @@ def prepare(device: str) -> None:
     optimizer = torch.optim.Adam([parameter])
     parameter.sum().backward()
     optimizer.step()
-
-
-def void(_: object) -> None:
-    """Drop a value."""
 
 
 def private_copy(data: TrainingData) -> TrainingData:
@@ -235,22 +231,37 @@ def curve_scores(sampler: Sampler, task: LoadedTask, n: int, spec: RunSpec) -> d
 
 
 def cost_scores(cost: Cost, judged: Judged, device: str) -> tuple[Score, ...]:
-    """What training took, evaluation left out; rates are amounts over the seconds in which they were worked off."""
+    """What training took, evaluation left out.
+
+    Training tokens are those of the generator's own updates, real or sampled, over all seconds of training, whatever
+    else they went to; rollouts and the discriminator's sequences are counted over the seconds in which they were worked
+    off.
+    """
     columns = {
         "seconds": (cost.seconds, "s", "lower"),
         "pretraining_seconds": (cost.pretraining_seconds, "s", "lower"),
-        "train_tokens_per_second": (_rate(cost, "train_tokens"), "tokens/s", "higher"),
+        "train_tokens_per_second": (_overall(cost, "train_tokens"), "tokens/s", "higher"),
         "sampled_tokens_per_second": (judged.tokens_per_second, "tokens/s", "higher"),
         "rollouts_per_second": (_rate(cost, "rollouts"), "rollouts/s", "higher"),
+        "discriminator_sequences_per_second": (_rate(cost, "discriminator_sequences"), "sequences/s", "higher"),
         "peak_memory_mib": (cost.peak_memory / 2**20, "MiB", "lower"),
     }
     memory = "allocated on the device" if device == "cuda" else "resident memory of the process"
-    notes = {"peak_memory_mib": f"{memory}, while training|", "rollouts_per_second": "completed and scored|"}
+    notes = {
+        "peak_memory_mib": f"{memory}, while training|",
+        "train_tokens_per_second": "generator updates over all training seconds|",
+        "rollouts_per_second": "completed and scored|",
+    }
+    where = f"device={device}|machine={environment.describe()['machine']}|threads={torch.get_num_threads()}|v=1"
     return tuple(
-        Score(name, value, unit, direction, f"{notes.get(name, '')}device={device}|v=1", "cost")
+        Score(name, value, unit, direction, f"{notes.get(name, '')}{where}", "cost")
         for name, (value, unit, direction) in columns.items()
         if value is not None
     )
+
+
+def _overall(cost: Cost, name: str) -> float | None:
+    return cost.amounts[name] / cost.seconds if cost.amounts.get(name) and cost.seconds > 0 else None
 
 
 def _rate(cost: Cost, name: str) -> float | None:
@@ -268,7 +279,7 @@ def _name_fit(generator: Generator, budget: Mapping[str, float], spec: RunSpec) 
     target = f"{kind.__module__}:{kind.__qualname__}"
     source = registry.source_hash(registry.Plugin("model", target, target))
     fields = {name: getattr(generator, name) for name in configuration(kind, spec.preset, {})}
-    return fit_id(target, source, fields, spec.stream, spec.device, budget)
+    return fit_id(target, source, fields, spec.stream, f"{spec.device}/{spec.torch}", budget)
 
 
 def _seed_global_streams(spec: RunSpec) -> None:

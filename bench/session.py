@@ -74,7 +74,7 @@ class Observer:
     progress: Callable[[str, int, int, Mapping[str, float]], None] | None = None
     evaluate: Evaluate | None = None
     curve_points: int = 0
-    pretrained: Callable[[Sampler], None] | None = None
+    pretrained: Callable[[Sampler], object] | None = None
 
 
 class Session:
@@ -89,6 +89,7 @@ class Session:
         observer: What to do between steps.
         budget: Limits: "steps" of all phases together, "seconds" of training.
         clock: Tells seconds.
+        save_seconds: Training time between two saved states.
     """
 
     def __init__(
@@ -101,12 +102,14 @@ class Session:
         observer: Observer | None = None,
         budget: Mapping[str, float] | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        save_seconds: float | None = None,
     ) -> None:
         self._stream, self._device, self._fit_id = stream, torch.device(device), fit_id
         self._checkpoints, self._name_fit = checkpoints, name_fit
         self._observer = observer or Observer()
         self._budget = dict(budget or {})
         self._clock = clock
+        self._save_seconds = SAVE_SECONDS if save_seconds is None else save_seconds
         self.cost = Cost()
         self.curve: list[dict[str, Any]] = []
         self.steps = 0
@@ -175,7 +178,7 @@ class Session:
                     self._evaluate()
                 self._record(name, phase["done"])
                 self._show(name, phase["done"], steps)
-                if self.cost.seconds - self._saved_at > SAVE_SECONDS:
+                if self.cost.seconds - self._saved_at > self._save_seconds:
                     self._save(name)
                 self._resume()
         finally:
@@ -189,12 +192,13 @@ class Session:
         shared = Session(
             self._stream,
             self._device,
-            self._name_fit(generator, budget) if self._name_fit else "",
+            self._name_fit(generator, self._budget) if self._name_fit else "",
             self._checkpoints if self._name_fit else None,
             self._name_fit,
             Observer(self._observer.progress, self._observer.evaluate, self._observer.curve_points),
             budget,
             self._clock,
+            self._save_seconds,
         )
         sampler = shared.train(generator, data)
         self.cost.add_shared(shared.cost)
@@ -203,7 +207,7 @@ class Session:
         self._saved_at = self.cost.seconds
         if self._observer.pretrained:
             self._observer.pretrained(sampler)
-        environment.reset_peak_memory()
+        self._forget_peak()
         self._resume()
         return sampler
 
@@ -231,13 +235,16 @@ class Session:
             lock.release()
 
     def _train(self, generator: Generator, data: TrainingData) -> Sampler:
-        environment.reset_peak_memory()
-        if self._device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self._device)
+        self._forget_peak()
         before = self._saved
         self._resume()
         sampler = generator.fit(data, self)
         self._pause()
+        if self._saved is not None and self._saved["phase"] is not None:
+            raise ValueError(
+                f"the checkpoint was made in phase '{self._saved['phase']}', which fit() did not come to again: "
+                "which phases there are must not depend on what was learnt"
+            )
         if before is not None and before["complete"]:
             # Nothing was trained: the cost is what it was when it was.
             self._take_back(before)
@@ -268,6 +275,11 @@ class Session:
     def _resume(self) -> None:
         self._running_since = self._clock()
 
+    def _forget_peak(self) -> None:
+        environment.reset_peak_memory()
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+
     def _peak_memory(self) -> int:
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device)
@@ -278,7 +290,7 @@ class Session:
     def _evaluate(self) -> None:
         if self._observer.evaluate and self._sampler is not None:
             self.log(**self._observer.evaluate(self._sampler))
-            environment.reset_peak_memory()
+            self._forget_peak()
 
     def _record(self, phase: str, step: int) -> None:
         scalars = {name: value for name, value in self._scalars.items() if math.isfinite(value)}

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MARKER = "store.json"
+CHOSEN = "chosen.list"
 MARKED = {"format": "seqgan-bench results", "version": 1}
 DONE = ("ok", "skipped")
 
@@ -158,29 +159,42 @@ class Store:
         """Ids and statuses of the runs that need not be done again."""
         return {record.spec.run_id: record.status for record in self.records() if record.status in DONE}
 
+    def choose(self, specs: Sequence[RunSpec]) -> None:
+        """Make these configurations the ones that the reports show, whatever finished later."""
+        chosen = self._chosen() | {_place(spec): spec.group_id for spec in specs}
+        write_atomically(self.runs / CHOSEN, json.dumps([[*place, group] for place, group in sorted(chosen.items())]))
+
+    def _chosen(self) -> dict[tuple[str, ...], str]:
+        with contextlib.suppress(OSError, ValueError):
+            return {tuple(place): group for *place, group in json.loads((self.runs / CHOSEN).read_text("utf-8"))}
+        return {}
+
     def interrupt(self, specs: list[RunSpec]) -> None:
         """Mark the runs that an interrupt kept from finishing."""
         for spec in specs:
             record = self.read(spec) or RunRecord(spec, "started")
-            if record.status not in DONE:
+            if record.status == "started":
                 reason = "run the same command again to continue"
                 self.write(replace(record, status="interrupted", reason=reason))
 
     def load(self) -> Frames:
         """Everything as tidy frames.
 
-        Of the runs of one model on one task under one preset, those of the configuration that finished last count: code
-        and versions change, and old rows must not mix with new ones. What the user set with ``--set`` is part of the
-        model's and the task's label, so that variants stand side by side.
+        Of the runs of one model on one task under one preset, those of one configuration count, because code and
+        versions change, and old rows must not mix with new ones: the one that was last asked for, or where that is not
+        known the one that finished last. What the user set with ``--set`` is part of the model's and the task's label,
+        so that variants stand side by side.
         """
         import pandas as pd
 
         records = list(self.records())
-        newest: dict[tuple[str, str, str], tuple[str, str]] = {}
+        chosen = self._chosen()
+        newest: dict[tuple[str, ...], tuple[bool, str, str]] = {}
         for record in records:
-            key = _place(record)
-            newest[key] = max(newest.get(key, ("", "")), (record.finished or "", record.spec.group_id))
-        current = [record for record in records if newest[_place(record)][1] == record.spec.group_id]
+            place, group = _place(record.spec), record.spec.group_id
+            rank = (chosen.get(place) == group, record.finished or "", group)
+            newest[place] = max(newest.get(place, rank), rank)
+        current = [record for record in records if newest[_place(record.spec)][2] == record.spec.group_id]
         runs = [_run_row(record) for record in current]
         scores = [
             {**_keys(record), "checkpoint": checkpoint, **_score_row(score)}
@@ -230,8 +244,8 @@ def write_atomically(file: Path, text: str) -> None:
     partial.replace(file)
 
 
-def _place(record: RunRecord) -> tuple[str, str, str]:
-    return record.spec.task_label, record.spec.label, record.spec.preset
+def _place(spec: RunSpec) -> tuple[str, ...]:
+    return spec.task_label, spec.label, spec.preset
 
 
 def _keys(record: RunRecord) -> dict[str, Any]:

@@ -12,6 +12,7 @@ On the command line ``bench validate NAME`` runs it. In a plugin's own tests::
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import tempfile
 import traceback
@@ -120,6 +121,33 @@ def check_resume(generator: type) -> None:
         )
 
 
+def check_interruption(generator: type) -> None:
+    """A training interrupted halfway and resumed gives the same tokens."""
+    data = _data()
+    whole = Session("contract/0", fit_id="whole")
+    sampler = whole.train(_build(generator), data)
+    seen = 0
+
+    def interrupt(_: Sampler) -> dict[str, float]:
+        nonlocal seen
+        seen += 1
+        if seen == whole.steps // 2 + 1:
+            raise KeyboardInterrupt
+        return {}
+
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints = CheckpointFolder(Path(folder))
+        observer = Observer(evaluate=interrupt, curve_points=1_000_000)
+        halves = [
+            Session("contract/0", "cpu", "whole", checkpoints, lambda *_: "shared", watched, save_seconds=-1)
+            for watched in (observer, None)
+        ]
+        with contextlib.suppress(KeyboardInterrupt):
+            halves[0].train(_build(generator), data)
+        resumed = halves[1].train(_build(generator), data)
+        _expect_same(sampler, resumed, "a whole training and one resumed halfway (is all state given to run.track?)")
+
+
 def check_temperature(generator: type) -> None:
     """Colder is less diverse."""
     data = _data()
@@ -174,6 +202,7 @@ CHECKS: tuple[Callable[[type], None], ...] = (
     check_evaluation,
     check_data,
     check_resume,
+    check_interruption,
     check_temperature,
     check_density,
     check_budget,

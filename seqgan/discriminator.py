@@ -81,8 +81,8 @@ class Discriminator(nn.Module):
         words = self.embedding(tokens).transpose(1, 2)  # (B, E, T)
         features = torch.cat([F.relu(conv(words)).amax(-1) for conv in self.convolutions], dim=1)  # (B, F)
         gate, change = self.highway(features).chunk(2, dim=1)
-        carry = torch.sigmoid(gate)
-        features = carry * F.relu(change) + (1 - carry) * features
+        transform = torch.sigmoid(gate)
+        features = transform * F.relu(change) + (1 - transform) * features
         if dropout is not None:
             features = features * torch.empty_like(features).bernoulli_(self.keep, generator=dropout) / self.keep
         logits: Tensor = self.output(features)

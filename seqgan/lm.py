@@ -114,7 +114,7 @@ class LSTMLanguageModel(nn.Module):
     @torch.no_grad()
     def sample(self, n: int, decoding: Decoding, rng: torch.Generator) -> Tensor:
         """Draw n sequences, int64 (n, T) on the model's device; places after eos hold pad."""
-        return self.sample_with_states(n, rng, decoding)[0]
+        return self._draw(n, rng, decoding, None)
 
     @torch.no_grad()
     def sample_with_states(
@@ -129,17 +129,21 @@ class LSTMLanguageModel(nn.Module):
             tokens, int64 (n, T), and a list of T states; the t-th is the state from which token t was drawn, that is
             after reading bos and the t tokens before it.
         """
+        states: list[State] = []
+        return self._draw(n, rng, decoding, states), states
+
+    def _draw(self, n: int, rng: torch.Generator, decoding: Decoding, states: list[State] | None) -> Tensor:
         tokens = torch.empty(n, self.spec.seq_len, dtype=torch.long, device=self.device)
         state = self.initial_state(n)
         read = torch.full((n,), self.spec.bos, device=self.device)
-        states = []
         ended = torch.zeros(n, dtype=torch.bool, device=self.device)
         for t in range(self.spec.seq_len):
             state = self.read(read, state)
-            states.append(state)
+            if states is not None:
+                states.append(state)
             read = self.finish(self.choose(state[0], rng, decoding), ended)
             tokens[:, t] = read
-        return tokens, states
+        return tokens
 
     def finish(self, chosen: Tensor, ended: Tensor) -> Tensor:
         """Put pad where a sequence has ended already, and note in ``ended`` (in place) which end now."""

@@ -29,7 +29,8 @@ class PolicyGradient:
         tokens, states = policy.sample_with_states(self.batch_size, run.rng("policy"))
         with run.measure(rollouts=self.batch_size * (self.rollouts * (tokens.shape[1] - 1) + 1)):
             values = action_values(policy, tokens, states, reward, self.rollouts, run.rng("rollouts"))  # (B, T)
-        # token_log_prob is zero after the end of a sequence: nothing there is rewarded.
-        loss = -(policy.token_log_prob(tokens) * values.detach()).sum()
-        norm = descend(loss, optimizer, self.clip_norm)
+        with run.measure(train_tokens=int(policy.spec.mask(tokens).sum())):
+            # token_log_prob is zero after the end of a sequence: nothing there is rewarded.
+            loss = -(policy.token_log_prob(tokens) * values.detach()).sum()
+            norm = descend(loss, optimizer, self.clip_norm)
         run.log(reward=float(values[:, -1].mean()), gradient_norm=norm)

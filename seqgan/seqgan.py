@@ -32,6 +32,8 @@ class SeqGAN:
     """Generator: size of a word's vector."""
     hidden_dim: int = 32
     """Generator: size of the LSTM's state."""
+    init_std: float = 0.1
+    """Generator: standard deviation of the initial parameters."""
     d_pretrain_steps: int = 50
     """Times that negatives are drawn anew before the adversarial phase."""
     rounds: int = 200
@@ -47,11 +49,11 @@ class SeqGAN:
     rollouts: int = 16
     """Completions of each prefix (the paper's N)."""
     batch_size: int = 64
-    """Sequences an update, generator and discriminator alike."""
+    """Sequences an update, in pre-training and after, generator and discriminator alike."""
     lr: float = 0.01
     """Adam's step size in the adversarial phase, an optimizer of its own."""
     clip_norm: float = 5.0
-    """Largest global norm of a generator's gradient."""
+    """Largest global norm of a generator's gradient, in pre-training and after."""
     d_lr: float = 1e-4
     """Discriminator: Adam's step size."""
     d_embedding_dim: int = 64
@@ -93,8 +95,11 @@ class SeqGAN:
         pretraining = MLE(
             epochs=self.pretrain_epochs,
             lr=self.pretrain_lr,
+            batch_size=self.batch_size,
+            clip_norm=self.clip_norm,
             embedding_dim=self.embedding_dim,
             hidden_dim=self.hidden_dim,
+            init_std=self.init_std,
         )
         policy = cast(LSTMLanguageModel, run.pretrained(pretraining, data))
         discriminator = Discriminator(

@@ -83,10 +83,12 @@ class ProcessExecutor:
     def _hand_out(self, worker: Worker, waiting: list[RunSpec]) -> Iterator[Event]:
         worker.spec, worker.since = (waiting.pop(), _now()) if waiting else (None, None)
         if worker.spec is not None:
-            if not worker.process.is_alive():
+            try:
+                worker.pipe.send(worker.spec)
+            except OSError:  # it died with its last run, or since
                 replacement = self._start(worker.number)
                 worker.process, worker.pipe = replacement.process, replacement.pipe
-            worker.pipe.send(worker.spec)
+                worker.pipe.send(worker.spec)
             yield Started(worker.number, worker.spec)
 
     def _hear(self, worker: Worker, waiting: list[RunSpec]) -> Iterator[Event]:

@@ -38,7 +38,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     COSTS: (
         *("seconds", "pretraining_seconds", "train_tokens_per_second", "sampled_tokens_per_second"),
-        *("rollouts_per_second", "peak_memory_mib"),
+        *("rollouts_per_second", "discriminator_sequences_per_second", "peak_memory_mib"),
     ),
 }
 """The metrics this project knows, by theme; the order here is the order of rows and columns everywhere."""
@@ -81,6 +81,8 @@ def aggregate(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for key, cell in completed(runs, scores).groupby(_CELL):
         present = cell.dropna(subset=["value"])
+        if cell["absent"].astype(str).str.endswith("inf").any():
+            present = present.head(0)  # a mean over the seeds that are not infinite would flatter
         for _, alike in (cell.head(1) if present.empty else present).groupby("signature", dropna=False):
             rows.append(dict(zip(_CELL, key, strict=True)) | _summary(alike))
     statuses = {key: group["status"].value_counts().to_dict() for key, group in runs.groupby(_CONFIGURATION)}

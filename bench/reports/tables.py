@@ -38,11 +38,14 @@ DECIMALS = {"jsd": 6}
 MAIN = ("nll_oracle", "nll_test", "kl_forward", "kl_reverse", "bleu2", "bleu4", "self_bleu4", "seconds")
 
 READING = """\
-Each cell is the mean over seeds, ± half the width of Student's 95% t interval over those seeds; *n* counts the seeds,
-and one seed alone has no interval. An arrow gives the good direction: ↓ lower, ↑ higher, → nearer to the real-data row.
-Neither `nll_oracle` nor BLEU means much by itself: a model that writes a few safe sentences again and again improves
-both. Read `nll_oracle` beside `nll_test` or `kl_forward`, which charge a model for every sentence it forgot, and BLEU
-beside self-BLEU. Rows are sorted by `nll_test`; models that have none come last, by name."""
+Each cell is the mean over training seeds, ± half the width of Student's 95% t interval over those seeds, for one draw
+of the task's data; *n* counts the seeds, and one seed alone has no interval. The real-data row is made of random parts
+of the training set. An arrow gives the good direction: ↓ lower, ↑ higher, → nearer to the real-data row. Neither
+`nll_oracle` nor BLEU means much by itself: a model that writes a few safe sentences again and again improves both, and
+rewards that know nothing, constant or random, are known to lower `nll_oracle` too, so that its fall alone is no credit
+to a discriminator. Read `nll_oracle` beside `nll_test` or `kl_forward`, which charge a model for every sentence it
+forgot, and BLEU beside self-BLEU. Models are not matched in compute: the throughput tables say what each took. Rows are
+sorted by `nll_test`; models that have none come last, by name."""
 
 SIGNAL = """\
 The reward each model was trained on, over the first and the last tenth of a phase. Every model has a reward of its own,

@@ -39,7 +39,7 @@ def corpus_lines(name: str, split: str) -> list[list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class Quatrains:
-    """Tang and Song quatrains of four lines of five characters, 16,406 in all: the paper's poem task.
+    """Tang and Song quatrains of four lines of five characters, 16,406 in all: a poem task like the paper's.
 
     Every poem has twenty characters: there is neither end mark nor padding. The character that begins a poem is read
     after a start symbol that cannot be written. Characters seen less than ``min_count`` times in training are

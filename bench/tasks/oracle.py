@@ -34,8 +34,6 @@ PUBLISHED_URL = (
     "https://github.com/LantaoYu/SeqGAN/raw/e2b52fb6309851b14765290e8a972ccac09f1bec/save/target_params_py3.pkl"
 )
 
-Streams = tuple[str, int]
-
 
 class OracleLSTM:
     """A fixed LSTM language model.
