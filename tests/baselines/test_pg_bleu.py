@@ -17,6 +17,7 @@ FIELDS = {
     "pretrain_lr": 0.01,
     "embedding_dim": 32,
     "hidden_dim": 32,
+    "init_std": 0.1,
     "rounds": 200,
     "order": 3,
     "epsilon": 0.1,
@@ -44,7 +45,7 @@ def trained():
     data = Toy(train_size=130).load().training
     run = Session("pg-bleu/0")
     policy = run.train(PGBleu(pretrain_epochs=2, rounds=12, rollouts=2, batch_size=32), data)
-    return Session("pg-bleu/0").train(MLE(epochs=2), data), policy, run, data
+    return Session("pg-bleu/0").train(MLE(epochs=2, batch_size=32), data), policy, run, data
 
 
 def test_defaults():
@@ -95,7 +96,7 @@ def test_it_starts_from_the_shared_pretraining_and_raises_its_reward(trained):
 def test_the_curve_has_the_phases_in_order_and_everything_is_counted(trained):
     _, _, run, _ = trained
     assert [point["phase"] for point in run.curve] == ["mle"] * 2 + ["policy-gradient"] * 12
-    assert run.cost.amounts == {"train_tokens": 2 * 130 * 8, "rollouts": 12 * 32 * (2 * 7 + 1)}
+    assert run.cost.amounts == {"train_tokens": 2 * 130 * 8 + 12 * 32 * 8, "rollouts": 12 * 32 * (2 * 7 + 1)}
 
 
 def test_the_same_seed_gives_the_same_tokens(trained):

@@ -95,6 +95,7 @@ def make_spec():
             "explicit_metrics": False,
             "samples": 200,
             "device": "cpu",
+            "torch": "2.13.0",
             "budget": {},
         }
         return RunSpec(**{**fields, **changes})

@@ -513,7 +513,7 @@ def test_the_amounts_of_pretraining_are_charged_too(data, folder):
     tokens_read = alone.cost.amounts["train_tokens"]
     assert tokens_read == 3 * 48 * 5
     for run in (first, second):
-        assert run.cost.amounts["train_tokens"] == tokens_read
+        assert run.cost.amounts["train_tokens"] == tokens_read + 3 * 2 * 16 * 5
         assert 0 < run.cost.pretraining_seconds < run.cost.seconds
     assert first.cost.pretraining_seconds == second.cost.pretraining_seconds
     assert first.cost.durations["train_tokens"] == second.cost.durations["train_tokens"]

@@ -148,6 +148,17 @@ def test_finished_are_those_that_need_not_be_done_again(store, make_spec):
     assert store.finished() == {make_spec(seed=1).run_id: "ok", make_spec(seed=2).run_id: "skipped"}
 
 
+def test_reports_show_what_was_last_asked_for(store, make_spec):
+    old, new = make_spec(source="1" * 64), make_spec(source="2" * 64)
+    store.write(finished(old, 1))
+    store.write(finished(new, 2))
+    assert store.load().runs["run_id"].tolist() == [new.run_id]
+    store.choose([old])
+    assert store.load().runs["run_id"].tolist() == [old.run_id]
+    store.choose([new])
+    assert store.load().runs["run_id"].tolist() == [new.run_id]
+
+
 def test_an_interrupt_marks_what_it_kept_from_finishing(store, make_spec):
     specs = [make_spec(seed=seed) for seed in range(5)]
     store.write(finished(specs[0], 1))
@@ -155,7 +166,7 @@ def test_an_interrupt_marks_what_it_kept_from_finishing(store, make_spec):
     store.write(RunRecord(specs[2], "failed", reason="broken"))
     store.begin(specs[3])
     store.interrupt(specs)
-    assert [store.read(spec).status for spec in specs] == ["ok", "skipped", "interrupted", "interrupted", "interrupted"]
+    assert [store.read(spec).status for spec in specs] == ["ok", "skipped", "failed", "interrupted", "interrupted"]
     assert store.read(specs[4]).reason.endswith("run the same command again to continue")
     assert store.read(specs[1]).reason == "cannot"
 

@@ -85,6 +85,19 @@ class Unseeded(Sound):
         return model
 
 
+class HalfTracked(Sound):
+    """Its optimizer, here a running sum, is not tracked."""
+
+    def fit(self, data, run):
+        model = self.model(data.spec)
+        run.track(model, model=model)
+        momentum = torch.zeros(data.spec.vocab_size, dtype=torch.float64)
+        for _ in run.phase("count", 4):
+            momentum += torch.rand(data.spec.vocab_size, dtype=torch.float64, generator=run.rng("noise"))
+            model.logits = model.logits + momentum
+        return model
+
+
 class EvaluationDependent(Sound):
     class model(Words):
         drawn = False
@@ -176,7 +189,8 @@ BROKEN = {
     WrongType: {"check_samples", "check_budget"},
     WrongShape: {"check_samples"},
     OutOfRange: {"check_samples", "check_density", "check_budget"},
-    Unseeded: {"check_seed", "check_evaluation"},
+    Unseeded: {"check_seed", "check_evaluation", "check_interruption"},
+    HalfTracked: {"check_interruption"},
     EvaluationDependent: {"check_evaluation"},
     Vandal: {"check_data"},
     ValidVandal: {"check_data"},

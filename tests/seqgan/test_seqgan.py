@@ -19,6 +19,7 @@ PAPER = {
     "pretrain_lr": 0.01,
     "embedding_dim": 32,
     "hidden_dim": 32,
+    "init_std": 0.1,
     "d_pretrain_steps": 50,
     "rounds": 200,
     "g_steps": 1,
@@ -88,7 +89,7 @@ def test_defaults_are_the_released_codes():
 
 def test_the_adversarial_phase_starts_from_the_shared_pretraining(trained, data):
     policy, run = trained
-    assert run.asked == MLE(epochs=3, embedding_dim=12, hidden_dim=12)
+    assert run.asked == MLE(epochs=3, batch_size=16, embedding_dim=12, hidden_dim=12)
     alone = Session("seqgan/0").train(run.asked, data)
     assert same(run.start, alone.state_dict())
     assert not same(policy.state_dict(), alone.state_dict())
@@ -100,7 +101,7 @@ def test_the_pretraining_has_the_policys_fields(data):
         SMALL, rounds=0, d_pretrain_steps=0, pretrain_lr=0.02, embedding_dim=5, hidden_dim=7, pretrain_epochs=1
     )
     policy = run.train(shape, data)
-    assert run.asked == MLE(epochs=1, lr=0.02, embedding_dim=5, hidden_dim=7)
+    assert run.asked == MLE(epochs=1, lr=0.02, batch_size=16, embedding_dim=5, hidden_dim=7)
     assert same(policy.state_dict(), run.start)  # nothing but pre-training changes it
     assert policy.output.weight.shape == (12, 7)
 
@@ -125,7 +126,7 @@ def test_the_curve_has_the_phases_in_order(trained):
 def test_everything_is_counted(trained):
     _, run = trained
     amounts = run.cost.amounts
-    assert amounts["train_tokens"] == 3 * 120 * 8  # the shared pre-training's
+    assert amounts["train_tokens"] == 3 * 120 * 8 + 3 * 2 * 16 * 8  # the shared pre-training's, and its own
     assert amounts["rollouts"] == 3 * 2 * 16 * (2 * 7 + 1)
     assert amounts["discriminator_sequences"] == (2 + 3 * 2) * 2 * (30 + 30)
     assert 0 < run.cost.pretraining_seconds < run.cost.seconds
