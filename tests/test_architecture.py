@@ -282,7 +282,7 @@ def make_store():
             spec = RunSpec(
                 model=model, target="", source="", config={}, overrides={}, task="toy", task_target="",
                 task_version="1", task_config={}, task_overrides={}, data="", seed=0, preset="smoke",
-                metrics={"nll": "1"}, explicit_metrics=False, samples=200, device="cpu",
+                metrics={"nll": "1"}, explicit_metrics=False, samples=200, device="cpu", torch="2.13.0",
             )  # fmt: skip
             scores = {"final": (Score("nll_oracle", value, "nats/token", "lower", "v=1"),)}
             store.write(RunRecord(spec, "ok", scores=scores, started="2026-01-01", finished="2026-01-02"))
