@@ -14,6 +14,7 @@ from bench.presets import build, configuration, convert, find_preset, parse_over
 from bench.record import REFERENCE, RunSpec
 
 DEFAULT_TASKS = ("oracle", "quatrains")
+MOST_SEEDS = 1_000
 NEEDS_A_FILE = "oracle-published"
 """Not among "all" tasks unless its file is given."""
 
@@ -51,8 +52,8 @@ def make_plan(request: Request) -> list[RunSpec]:
             is not there.
     """
     preset = find_preset(request.preset)
-    if request.seeds < 1:
-        raise UsageError(f"expected at least one seed, got {request.seeds}.")
+    if not 1 <= request.seeds <= MOST_SEEDS:
+        raise UsageError(f"expected 1 to {MOST_SEEDS} seeds, got {request.seeds}.")
     models = _select("model", request.models)
     tasks = _select("task", request.tasks)
     if list(request.tasks) == ["all"] and not any(text.startswith(f"{NEEDS_A_FILE}.") for text in request.settings):

@@ -135,7 +135,8 @@ def plan_table(plan: Sequence[RunSpec], finished: Mapping[str, str]) -> Table:
     tasks = list(dict.fromkeys(spec.task_label for spec in plan))
     whole = Counter((spec.label, spec.task_label) for spec in plan)
     to_do = Counter((spec.label, spec.task_label) for spec in missing)
-    table = Table(title=f"{len(plan)} runs, {len(missing)} to do (preset {plan[0].preset}, {plan[0].device})")
+    title = f"{len(plan)} runs, {len(missing)} to do (preset {plan[0].preset}, {plan[0].device})"
+    table = Table(title=title, min_width=len(title) + 4)
     table.add_column("model")
     for task in tasks:
         table.add_column(Text(task), justify="right")

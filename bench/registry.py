@@ -68,7 +68,7 @@ class Plugin:
         module, _, name = self.target.partition(":")
         try:
             plugin = getattr(importlib.import_module(module), name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(f"cannot load {self.kind} '{self.name}' ({self.target}): {_brief(error)}") from error
         problem = _CHECKS[self.kind](plugin)
         if problem:
@@ -166,7 +166,7 @@ def _module_path(name: str) -> Path | None:
     return Path(spec.origin)
 
 
-def _brief(error: Exception) -> str:
+def _brief(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 

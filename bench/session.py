@@ -22,7 +22,7 @@ from bench import environment
 from bench.api import Generator, Sampler, Stateful, TrainingData
 from bench.checkpoints import CheckpointFolder
 
-SAVE_SECONDS = 60.0
+SAVE_SECONDS = 15.0
 """Training time between two saved states."""
 PROGRESS_SECONDS = 0.2
 """Time between two signs of life."""

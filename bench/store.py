@@ -149,7 +149,7 @@ class Store:
         Raises:
             UsageError: for a file that is no record.
         """
-        for file in sorted(self.runs.glob("*.json")):
+        for file in sorted(path for path in self.runs.glob("*.json") if path.is_file()):
             try:
                 yield from_json(file.read_text(encoding="utf-8"))
             except ValueError as error:

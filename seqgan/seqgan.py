@@ -77,7 +77,7 @@ class SeqGAN:
             "d_steps": 1,
             "d_epochs": 1,
             "d_samples": 320,
-            "rollouts": 2,
+            "rollouts": 4,
         },
         "smoke": {
             "pretrain_epochs": 2,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PRETRAINED = "↳ before adversarial training"
+PRETRAINED = "↳ its shared pre-training"
 
 
 def excerpt_rows():

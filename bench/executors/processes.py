@@ -128,7 +128,7 @@ def _died(worker: Worker) -> RunRecord:
         worker.spec,
         "failed",
         reason=f"the worker process ended with {cause}{hint}",
-        environment={**environment.describe(), "device": worker.spec.device},
+        environment={**environment.describe(), "device": worker.spec.device, "threads": 1},
         started=worker.since,
         finished=_now(),
     )

@@ -93,7 +93,7 @@ def _score_figure(board: pd.DataFrame, scores: pd.DataFrame, styles: Styles) -> 
         Line2D([], [], color=INK, marker="o", markersize=6, label="mean, 95% interval"),
     ]
     if (board["checkpoint"] == PRETRAINED).any():
-        marks.append(_hollow(6, label="before adversarial training"))
+        marks.append(_hollow(6, label="its shared pre-training"))
     if (board["model"] == REAL_DATA).any():
         marks.append(Line2D([], [], color=GREY, linestyle="--", label=REAL_DATA))
     figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), frameon=False, fontsize=8)
@@ -145,7 +145,7 @@ def _curve_figure(board: pd.DataFrame, curves: pd.DataFrame, styles: Styles) -> 
         if model in present
     ]
     if (curves.groupby("run_id")["phase"].nunique() > 1).any():
-        marks.append(_hollow(5, label="next phase begins"))
+        marks.append(_hollow(5, label="end of a phase"))
     if board.loc[board["model"] == REAL_DATA, "metric"].isin(CURVES.values()).any():
         marks.append(Line2D([], [], color=GREY, linestyle="--", label=REAL_DATA))
     figure.legend(handles=marks, loc="outside right center", frameon=False, fontsize=8)
@@ -164,9 +164,11 @@ def _curve_panel(axes: Axes, board: pd.DataFrame, curves: pd.DataFrame, metric: 
             settled += points["value"].quantile([0.0, 0.9]).tolist()
         every = lines.groupby(["phase", "step"]).agg({"seconds": "mean", "value": "mean", "seed": "count"})
         mean = every[every["seed"] == lines["run_id"].nunique()].reset_index().sort_values(["seconds", "step"])
-        begins = mean.drop_duplicates("phase").iloc[1:]
+        ends_of_phases = mean.drop_duplicates("phase", keep="last").iloc[:-1]
         axes.plot(mean["seconds"], mean["value"], dashes, color=colour, linewidth=2)
-        axes.plot(begins["seconds"], begins["value"], "o", color=colour, markerfacecolor="white", markersize=5)
+        axes.plot(
+            ends_of_phases["seconds"], ends_of_phases["value"], "o", color=colour, markerfacecolor="white", markersize=5
+        )
     references = board.loc[board["model"] == REAL_DATA, "mean"].tolist()
     values = pd.Series(settled)
     axes.set_ylim(*_limits(values[_near(values)], (), references))

@@ -96,14 +96,14 @@ def terminal(runs: pd.DataFrame, scores: pd.DataFrame) -> list[Table]:
             caption=Text("\n".join(["mean ± 95% t interval over n seeds", *notes])),
             caption_justify="left",
         )
-        table.add_column("model", overflow="fold", max_width=22)
+        table.add_column("model", overflow="fold", min_width=10, max_width=22)
         for metric in metrics:
             name, _, rest = metric.rpartition("_")
             heading = f"{name} {grid.arrow(metric)}\n{rest}" if name else f"{rest}\n{grid.arrow(metric)}"
             table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("n", justify="right")
         for model, checkpoint in grid.rows:
-            label = model if checkpoint == FINAL else "↳ pre-trained"
+            label = model if checkpoint == FINAL else "↳ pre-training"
             cells = [grid.cell(model, checkpoint, metric).replace(" ± ", "\n±") for metric in metrics]
             table.add_row(Text(label), *cells, grid.seeds(model, checkpoint).replace(" of ", "/"))
         tables.append(table)
@@ -179,7 +179,7 @@ def _quality_table(grid: _Grid, metrics: list[str], reasons: dict[str, str]) -> 
         cells = [grid.cell(model, checkpoint, metric) for metric in metrics]
         if not any(cells):
             cells[0] = shorten(reasons.get(model, "no result"), 100, placeholder=" ...")
-        label = model if checkpoint == FINAL else "↳ before adversarial training"
+        label = model if checkpoint == FINAL else "↳ its shared pre-training"
         lines.append([label, *cells, grid.seeds(model, checkpoint)])
     return _table(header, lines)
 
@@ -190,7 +190,7 @@ def _absences(grid: _Grid, scores: pd.DataFrame) -> list[str]:
     absent = scores[scores["value"].isna()]
     models: dict[tuple[str, str], list[str]] = {}
     for model, checkpoint in grid.rows:
-        name = model if checkpoint == FINAL else f"{model} before adversarial training"
+        name = model if checkpoint == FINAL else f"{model} after its shared pre-training"
         for metric in grid.metrics if grid.of(model, checkpoint)[0]["metric"] else ():
             reasons = sorted(set(_of(absent, model, checkpoint, metric)["absent"].astype(str)))
             if not reasons and _of(present, model, checkpoint, metric).empty:

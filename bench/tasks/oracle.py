@@ -173,7 +173,7 @@ def load_weights(path: Path | None, sha256: str) -> dict[str, np.ndarray[Any, np
     Raises:
         UsageError: for a missing file, another hash, anything but arrays, or arrays that do not fit together.
     """
-    where = f"Get the released file from {PUBLISHED_URL} and pass --oracle-weights FILE."
+    where = f"Get the released file (sha256 {PUBLISHED_SHA256}) from {PUBLISHED_URL} and pass --oracle-weights FILE."
     if path is None:
         raise UsageError(f"task 'oracle-published' needs its weights. {where}")
     try:

@@ -237,13 +237,13 @@ MISTAKES = {
     "model not chosen": (["--set", "seqgan.lr=1"], "'seqgan' is not among the chosen models and tasks"),
     "bad type": (["--set", "mle.epochs=many"], "expected mle.epochs to be int, got 'many'"),
     "bad value": (["--set", "toy.train_size=0"], "expected a larger toy.train_size, got 0"),
-    "no seeds": (["--seeds", "0"], "expected at least one seed, got 0"),
+    "no seeds": (["--seeds", "0"], "expected 1 to 1000 seeds, got 0"),
     "negative workers": (["--workers", "-1"], "expected --workers of 0 or more, got -1"),
     "all and one": (["--models", "all,mle"], "expected 'all' or a list of models"),
     "no such module": (["--tasks", "no_such:Task"], "No module named 'no_such'"),
     "published without weights": (
         ["--tasks", "oracle-published"],
-        "needs its weights. Get the released file from http",
+        "needs its weights. Get the released file .* from http",
     ),
     "published with missing weights": (
         ["--tasks", "oracle-published", "--oracle-weights", "nowhere.pkl"],

@@ -169,7 +169,7 @@ def test_all_is_every_installed_plugin_but_the_one_that_needs_a_file():
         ({"preset": "huge"}, "unknown preset 'huge'"),
         ({"models": ()}, "expected at least one model"),
         ({"models": ("all", "mle")}, "expected 'all' or a list of models, got both: all,mle"),
-        ({"seeds": 0}, "expected at least one seed, got 0"),
+        ({"seeds": 0}, "expected 1 to 1000 seeds, got 0"),
         ({"settings": ("seqgan.lr=1",)}, r"'seqgan' is not among the chosen models and tasks \(mle, random, toy\)"),
         ({"settings": ("mle.lrr=1",)}, r"unknown field of 'mle' 'lrr'\. Did you mean 'lr'\?"),
         ({"settings": ("mle.lr=fast",)}, "expected mle.lr to be float, got 'fast'"),

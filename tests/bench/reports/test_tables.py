@@ -5,15 +5,15 @@ from rich.console import Console
 from bench.reports.tables import markdown, terminal
 
 LIKELIHOOD = r"""
-| model                         |                        nll_oracle ↓ nats/token | nll_test ↓ nats/token | kl_forward ↓ nats/sequence |      n |
-| ----------------------------- | ---------------------------------------------: | --------------------: | -------------------------: | -----: |
-| real data                     |                                  5.750 ± 0.025 |                   n/a |                        n/a |      3 |
-| mle                           |                                  9.120 ± 0.050 |         7.700 ± 0.050 |             39.000 ± 0.248 |      3 |
-| seqgan                        |                                  8.810 ± 0.262 |         8.353 ± 0.137 |             52.100 ± 2.236 |      3 |
-| ↳ before adversarial training |                                  9.120 ± 0.050 |         7.920 ± 0.050 |             43.433 ± 0.872 |      3 |
-| uniform                       |                                 11.423 ± 0.014 |         8.517 ± 0.000 |                        n/a |      3 |
-| broken                        | failed: ValueError: expected a\|b, got \<None> |                       |                            | 0 of 3 |
-| uncertain                     |                                          2.760 |                   n/a |                        n/a | 1 of 2 |
+| model                     |                        nll_oracle ↓ nats/token | nll_test ↓ nats/token | kl_forward ↓ nats/sequence |      n |
+| ------------------------- | ---------------------------------------------: | --------------------: | -------------------------: | -----: |
+| real data                 |                                  5.750 ± 0.025 |                   n/a |                        n/a |      3 |
+| mle                       |                                  9.120 ± 0.050 |         7.700 ± 0.050 |             39.000 ± 0.248 |      3 |
+| seqgan                    |                                  8.810 ± 0.262 |         8.353 ± 0.137 |             52.100 ± 2.236 |      3 |
+| ↳ its shared pre-training |                                  9.120 ± 0.050 |         7.920 ± 0.050 |             43.433 ± 0.872 |      3 |
+| uniform                   |                                 11.423 ± 0.014 |         8.517 ± 0.000 |                        n/a |      3 |
+| broken                    | failed: ValueError: expected a\|b, got \<None> |                       |                            | 0 of 3 |
+| uncertain                 |                                          2.760 |                   n/a |                        n/a | 1 of 2 |
 """  # noqa: E501
 SIGNAL = """
 | task   | preset | model  | phase       | first 10% | last 10% | seeds in which it rose |
@@ -118,7 +118,7 @@ def test_a_commit_with_changes_says_so(frames):
 def test_unknown_metrics_have_a_table_of_their_own(frames):
     more = frames.scores[frames.scores["metric"] == "bleu2"].assign(metric="novelty")
     text = markdown(frames.runs, pd.concat([frames.scores, more]), frames.curves)
-    assert "### Other measures\n\n| model                         |     novelty → |      n |\n" in text
+    assert "### Other measures\n\n| model                     |     novelty → |      n |\n" in text
 
 
 def test_nothing_but_failures(frames):
@@ -143,5 +143,5 @@ def test_terminal_tables_fit(frames, width):
     text = captured.get()
     assert max(len(line) for line in text.splitlines()) <= width
     assert "…" not in text
-    assert "↳ pre-trained" in text
+    assert "↳ pre-training" in text
     assert "broken: failed: ValueError: expected a|b, got <None>" in text

@@ -101,7 +101,7 @@ def test_a_file_of_the_right_form_is_read(tmp_path):
 
 def test_no_file_is_told_in_one_sentence():
     with pytest.raises(
-        UsageError, match=r"needs its weights. Get the released file from https://github.com/.*--oracle"
+        UsageError, match=r"needs its weights. Get the released file .* from https://github.com/.*--oracle"
     ):
         PublishedOracle().fingerprint()
 
