@@ -13,8 +13,8 @@ ORDERS = (2, 3)
 class Distinct:
     """Different n-grams over all n-grams of the samples together, n = 2 and 3; the end mark is no word.
 
-    Neither n = 1, which independent draws from the unigrams match by construction, nor n = 4, where nearly every n-gram of
-    a small sample is different, says anything about a model.
+    Neither n = 1, which independent draws from the unigrams match by construction, nor n = 4, where nearly every n-gram
+    of a small sample is different, says anything about a model.
 
     It falls as the number of samples grows, which is therefore in the signature. The real data's own value, at the same
     number of samples, is the goal: uniform noise is more diverse than any text.

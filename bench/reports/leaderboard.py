@@ -34,7 +34,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "BLEU against the test set": ("bleu2", "bleu3", "bleu4", "bleu5"),
     "Diversity": (
         *("self_bleu2", "self_bleu3", "self_bleu4", "self_bleu5"),
-        *("distinct1", "distinct2", "distinct3", "distinct4"),
+        *("distinct2", "distinct3"),
     ),
     COSTS: (
         *("seconds", "pretraining_seconds", "train_tokens_per_second", "sampled_tokens_per_second"),
