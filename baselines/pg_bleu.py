@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from bench.api import Run, SequenceSpec, TrainingData
+from bench.kernels.device_ngrams import DeviceCounts, sentence_bleu_on_device
 from bench.kernels.ngrams import ReferenceCounts, sentence_bleu
 from seqgan.lm import LSTMLanguageModel
-from seqgan.mle import MLE, QUICK_EPOCHS, trainable
+from seqgan.mle import MLE, QUICK_EPOCHS, adam
 from seqgan.policy_gradient import PolicyGradient
 
 
@@ -67,7 +68,7 @@ class PGBleu:
             init_std=self.init_std,
         )
         policy = cast(LSTMLanguageModel, run.pretrained(pretraining, data))
-        optimizer = torch.optim.Adam(trainable(policy), lr=self.lr)
+        optimizer = adam(policy, self.lr)
         run.track(policy, policy=policy, optimizer=optimizer)
         unk = data.vocabulary.unk if data.vocabulary else None
         reward = BleuReward(data.spec, data.train, self.order, self.epsilon, unk)
@@ -93,12 +94,14 @@ class BleuReward:
     ) -> None:
         self.spec, self.order, self.epsilon, self.unk = spec, order, epsilon, unk
         self.references = ReferenceCounts.build(references.numpy(), spec.lengths(references).numpy(), order)
+        self.on_device: DeviceCounts | None = None
 
     def __call__(self, tokens: Tensor) -> Tensor:
         """Score int64 (N, T), giving float32 (N,) on the same device."""
-        words = tokens.cpu()
-        lengths = self.spec.lengths(words).numpy()
-        if self.unk is not None:
-            words = words.masked_fill(words == self.unk, -1)
-        scores = sentence_bleu(words.numpy(), lengths, self.references, (self.order,), self.epsilon)[0]
-        return torch.from_numpy(scores).float().to(tokens.device)
+        lengths = self.spec.lengths(tokens)
+        words = tokens if self.unk is None else tokens.masked_fill(tokens == self.unk, -1)
+        if tokens.is_cuda:
+            self.on_device = self.on_device or DeviceCounts.of(self.references, tokens.device)
+            return sentence_bleu_on_device(words, lengths, self.on_device, (self.order,), self.epsilon)[0].float()
+        scores = sentence_bleu(words.numpy(), lengths.numpy(), self.references, (self.order,), self.epsilon)[0]
+        return torch.from_numpy(scores).float()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.api import Run, TrainingData
 from seqgan.lm import LSTMLanguageModel
-from seqgan.mle import QUICK_EPOCHS, descend, minibatches, trainable
+from seqgan.mle import QUICK_EPOCHS, adam, descend, evenly, minibatches
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class ScheduledSampling:
     def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
         """Minimise the mean negative log-likelihood of the true tokens given the mixture that was read."""
         model = LSTMLanguageModel(data.spec, run.rng("init"), self.embedding_dim, self.hidden_dim, self.init_std)
-        optimizer = torch.optim.Adam(trainable(model), lr=self.lr)
+        optimizer = adam(model, self.lr)
         run.track(model, model=model, optimizer=optimizer)
         train = data.train.to(run.device)
         tokens = int(data.spec.mask(train).sum())
@@ -64,9 +64,9 @@ class ScheduledSampling:
             with run.measure(train_tokens=tokens):
                 for batch in minibatches(train, self.batch_size, order):  # (B, T)
                     inputs, _ = mixed_inputs(model, batch, truth, run.rng("coins"))
-                    log_prob = model.token_log_prob(batch, inputs)  # (B, T)
-                    descend(-log_prob.sum() / data.spec.mask(batch).sum(), optimizer, self.clip_norm)
-                    total -= log_prob.detach().sum()
+                    weights = evenly(data.spec, batch)
+                    log_prob, _ = descend(model, optimizer, self.clip_norm, batch, weights, inputs)
+                    total -= log_prob.sum()
             run.log(loss=float(total) / tokens, truth=truth)
         return model
 

@@ -10,12 +10,25 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("seqgan-bench", "torch", "numpy", "pandas", "scipy")
+PACKAGES = ("seqgan-bench", "torch", "numba", "numpy", "pandas", "scipy")
+CODE = ("bench", "seqgan", "baselines")
+
+KERNEL_ENVIRONMENT = {
+    "MALLOC_TRIM_THRESHOLD_": "1000000000",
+    "MALLOC_MMAP_THRESHOLD_": "1000000000",
+    "OMP_WAIT_POLICY": "passive",
+}
+"""What a process that trains or is timed starts with.
+
+glibc would give every large tensor back to the system and fault its pages in anew: a fifth of a training step. Threads
+that spin while they wait for work take the processor from those that have some.
+"""
 
 
 @lru_cache
@@ -30,6 +43,14 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
     }
+
+
+def commit_of(root: Path, paths: Iterable[str] = CODE) -> tuple[str | None, bool | None]:
+    """Commit of a checkout and whether any of the paths was changed since; None where git does not say."""
+    try:
+        return _git(root, "rev-parse", "HEAD"), bool(_git(root, "status", "--porcelain", "--", *paths))
+    except (OSError, subprocess.SubprocessError):
+        return None, None
 
 
 def reset_peak_memory() -> None:
@@ -67,12 +88,7 @@ def _commit() -> tuple[str | None, bool | None]:
     package = Path(__file__).parent
     for root in (package.parent, Path.cwd()):
         if (root / ".git").exists() and _same_code(package, root / "bench"):
-            try:
-                commit = _git(root, "rev-parse", "HEAD")
-                dirty = bool(_git(root, "status", "--porcelain", "--", "bench", "seqgan", "baselines"))
-            except (OSError, subprocess.SubprocessError):
-                return None, None
-            return commit, dirty
+            return commit_of(root)
     return None, None
 
 

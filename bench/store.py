@@ -234,11 +234,11 @@ SCORE_COLUMNS = [
 CURVE_COLUMNS = [*KEYS, "phase", "step", "seconds", "name", "value"]
 
 
-def write_atomically(file: Path, text: str) -> None:
-    """Write a file such that it is never seen half-written, whatever happens meanwhile."""
+def write_atomically(file: Path, content: str | bytes) -> None:
+    """Write a file such that it is never seen half-written, whatever happens meanwhile; text goes in as UTF-8."""
     partial = file.with_name(f".{file.name}.{os.getpid()}")
-    with partial.open("w", encoding="utf-8", newline="\n") as stream:
-        stream.write(text)
+    with partial.open("wb") as stream:
+        stream.write(content.encode() if isinstance(content, str) else content)
         stream.flush()
         os.fsync(stream.fileno())
     partial.replace(file)

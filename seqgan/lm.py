@@ -13,13 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.api import Decoding, SequenceSpec
+from seqgan.kernels.cross_entropy import log_softmax_at, weighted_nll
 from seqgan.kernels.sampling import reference_sample_tokens, sample_tokens, truncate
+from seqgan.kernels.threads import across_threads
 
 State: TypeAlias = tuple[Tensor, Tensor]
 """Hidden and cell state, each (rows, hidden_dim), after reading a prefix."""
 
 SCORING_ROWS = 256
-"""Sequences scored at a time: 256 x 20 x 5,000 logits are 100 MB."""
+"""Sequences scored at a time."""
 
 
 class LSTMLanguageModel(nn.Module):
@@ -67,26 +69,54 @@ class LSTMLanguageModel(nn.Module):
         logits: Tensor = self.output(hidden)
         return logits
 
-    def token_log_prob(self, tokens: Tensor, inputs: Tensor | None = None) -> Tensor:
-        """Log-probability of every token given the true tokens before it (teacher forcing).
+    def weighted_nll(self, tokens: Tensor, weights: Tensor, inputs: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The loss of every generator: ``-sum(weights * token_log_prob)``.
 
         Args:
             tokens: int64, (B, T).
+            weights: float32, (B, T): one over the number of tokens for maximum likelihood, action values for policy
+                gradient. What stands after the end of a sequence counts as zero.
             inputs: int64, (B, T), what the model reads instead of ``bos`` and the true tokens: scheduled sampling's
                 mixture of true and own tokens.
 
         Returns:
-            float, (B, T), in nats; zero after the end of a sequence.
+            The sum, a scalar that carries the gradient, and the log-probabilities, (B, T), without.
         """
-        logits = self(self.shift(tokens) if inputs is None else inputs)
-        log_prob = -F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view_as(tokens)
-        return log_prob.masked_fill(~self.spec.mask(tokens), 0.0)
+        mask = self.spec.mask(tokens)
+        hidden, _ = self.lstm(self.embedding(self.shift(tokens) if inputs is None else inputs))  # (B, T, H)
+        loss, log_prob = weighted_nll(
+            hidden.flatten(0, 1),
+            self.output.weight,
+            self.output.bias,
+            tokens.masked_fill(~mask, 0).flatten(),
+            (weights * mask).flatten(),
+        )
+        return loss, log_prob.view_as(tokens).masked_fill(~mask, 0.0)
+
+    @torch.no_grad()
+    def token_log_prob(self, tokens: Tensor) -> Tensor:
+        """Log-probability of every token given the true tokens before it (teacher forcing), without gradient.
+
+        Args:
+            tokens: int64, (B, T).
+
+        Returns:
+            float32, (B, T), in nats; zero after the end of a sequence.
+        """
+        hidden, _ = self.lstm(self.embedding(self.shift(tokens)))  # (B, T, H)
+        mask = self.spec.mask(tokens)
+        targets = tokens.masked_fill(~mask, 0).flatten()
+        log_prob = log_softmax_at(hidden.flatten(0, 1), self.output.weight, self.output.bias, targets)
+        return log_prob.view_as(tokens).masked_fill(~mask, 0.0)
 
     @torch.no_grad()
     def log_prob(self, tokens: Tensor) -> Tensor:
         """Log-probability of each sequence, int64 (N, T) to float32 (N,) on the CPU, nats, up to and including eos."""
-        parts = [self.token_log_prob(rows.to(self.device)).sum(-1).cpu() for rows in tokens.split(SCORING_ROWS)]
-        return torch.cat(parts)
+
+        def score(rows: Tensor) -> Tensor:
+            return self.token_log_prob(rows.to(self.device)).sum(-1).cpu()
+
+        return torch.cat(across_threads(score, tokens.split(SCORING_ROWS)))
 
     def shift(self, tokens: Tensor) -> Tensor:
         """What the model reads to predict ``tokens``: ``bos`` and all but the last, (B, T)."""
@@ -106,10 +136,14 @@ class LSTMLanguageModel(nn.Module):
         """Draw the next token of each row from its hidden state: float (rows, H) to int64 (rows,)."""
         weight, bias = self.output.weight, self.output.bias
         if decoding.top_k is None and decoding.top_p is None:
-            return sample_tokens(hidden, weight, bias, rng, decoding.temperature)
+            return sample_tokens(hidden, weight, bias, rng, decoding.temperature)[:, 0]
         logits = torch.addmm(bias, hidden, weight.t()) / decoding.temperature
         uniforms = torch.rand(len(hidden), generator=rng, device=hidden.device)
         return reference_sample_tokens(truncate(logits, decoding.top_k, decoding.top_p), uniforms)
+
+    def choose_several(self, hidden: Tensor, rng: torch.Generator, draws: int) -> Tensor:
+        """Draw several next tokens of each row, independently: float (rows, H) to int64 (rows, draws)."""
+        return sample_tokens(hidden, self.output.weight, self.output.bias, rng, draws=draws)
 
     @torch.no_grad()
     def sample(self, n: int, decoding: Decoding, rng: torch.Generator) -> Tensor:

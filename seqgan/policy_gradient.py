@@ -30,7 +30,6 @@ class PolicyGradient:
         with run.measure(rollouts=self.batch_size * (self.rollouts * (tokens.shape[1] - 1) + 1)):
             values = action_values(policy, tokens, states, reward, self.rollouts, run.rng("rollouts"))  # (B, T)
         with run.measure(train_tokens=int(policy.spec.mask(tokens).sum())):
-            # token_log_prob is zero after the end of a sequence: nothing there is rewarded.
-            loss = -(policy.token_log_prob(tokens) * values.detach()).sum()
-            norm = descend(loss, optimizer, self.clip_norm)
-        run.log(reward=float(values[:, -1].mean()), gradient_norm=norm)
+            # What stands after the end of a sequence earns nothing: its log-probability is no part of the loss.
+            _, norm = descend(policy, optimizer, self.clip_norm, tokens, values)
+        run.log(reward=float(values[:, -1].mean()), gradient_norm=float(norm))

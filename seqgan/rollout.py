@@ -2,7 +2,8 @@
 
 A sequence of length T has T - 1 proper prefixes, each completed N times. Completing them one prefix after another costs
 T(T-1)N/2 small steps. Here the policy's state after every prefix is kept from when the sequence was sampled; at place t
-all N copies of every prefix of length at most t take their step together, so T - 1 large steps do.
+all N copies of every shorter prefix take their step together, so T - 1 large steps do, and the first words of the N
+siblings that begin at t are drawn from the one distribution that they share.
 """
 
 from __future__ import annotations
@@ -33,24 +34,26 @@ def complete_prefixes(
         rng: The only source of randomness.
 
     Returns:
-        int64, (T - 1, N, B, T): entry [k - 1, n, b] begins with the first k tokens of sequence b.
+        int64, (T - 1, B, N, T): entry [k - 1, b] holds N sequences that begin with the first k tokens of sequence b.
     """
     batch, length = tokens.shape
-    copies = rollouts * batch
-    finished = tokens.repeat(length - 1, rollouts, 1, 1)  # (T - 1, N, B, T); places not kept are overwritten
+    copies = batch * rollouts
+    finished = tokens[:, None].repeat(length - 1, 1, rollouts, 1)  # (T - 1, B, N, T); places not kept are overwritten
     rows = finished.view((length - 1) * copies, length)
     hidden = torch.empty(len(rows), policy.lstm.hidden_size, device=tokens.device)
     cell = torch.empty_like(hidden)
     ended = torch.zeros(len(rows), dtype=torch.bool, device=tokens.device)
     for t in range(1, length):
-        # The prefix of length t joins: from now on it has a state of its own, read from the shared past.
-        joined = slice((t - 1) * copies, t * copies)
-        hidden[joined], cell[joined] = (part.repeat(rollouts, 1) for part in states[t - 1])
+        running, joining = slice(0, (t - 1) * copies), slice((t - 1) * copies, t * copies)
+        if t > 1:
+            hidden[running], cell[running] = policy.read(rows[running, t - 1], (hidden[running], cell[running]))
+            rows[running, t] = policy.finish(policy.choose(hidden[running], rng), ended[running])
+        # The prefix of length t joins. Its N siblings have one state, and so one law for their first word.
         if policy.spec.eos is not None:
-            ended[joined] = (tokens[:, :t] == policy.spec.eos).any(-1).repeat(rollouts)
-        active = slice(0, t * copies)
-        hidden[active], cell[active] = policy.read(rows[active, t - 1], (hidden[active], cell[active]))
-        rows[active, t] = policy.finish(policy.choose(hidden[active], rng), ended[active])
+            ended[joining] = (tokens[:, :t] == policy.spec.eos).any(-1).repeat_interleave(rollouts)
+        first = policy.choose_several(states[t][0], rng, rollouts).flatten()
+        rows[joining, t] = policy.finish(first, ended[joining])
+        hidden[joining], cell[joining] = (part.repeat_interleave(rollouts, 0) for part in states[t])
     return finished
 
 
@@ -80,7 +83,7 @@ def action_values(
     if length == 1:
         return last
     finished = complete_prefixes(policy, tokens, states, rollouts, rng)
-    values = reward(finished.view(-1, length)).view(length - 1, rollouts, batch).mean(1)  # (T - 1, B)
+    values = reward(finished.view(-1, length)).view(length - 1, batch, rollouts).mean(-1)  # (T - 1, B)
     return torch.cat([values.t(), last], dim=1)
 
 
@@ -88,7 +91,10 @@ def action_values(
 def reference_action_values(
     policy: LSTMLanguageModel, tokens: Tensor, reward: Reward, rollouts: int, rng: torch.Generator
 ) -> Tensor:
-    """The same expectation prefix by prefix and rollout by rollout, re-reading each prefix: plain and slow."""
+    """The same expectation prefix by prefix and rollout by rollout, in plain torch.
+
+    Every rollout reads its prefix anew and draws each word with ``torch.multinomial``.
+    """
     batch, length = tokens.shape
     values = torch.zeros(batch, length, device=tokens.device)
     for kept in range(1, length):
@@ -100,7 +106,8 @@ def reference_action_values(
             for t in range(length):
                 state = policy.read(read, state)
                 if t >= kept:
-                    finished[:, t] = policy.choose(state[0], rng)
+                    law = torch.softmax(policy.output(state[0]), -1)
+                    finished[:, t] = torch.multinomial(law, 1, generator=rng)[:, 0]
                 finished[:, t] = policy.finish(finished[:, t], ended)
                 read = finished[:, t]
             values[:, kept - 1] += reward(finished) / rollouts

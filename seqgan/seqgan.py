@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.api import Decoding, Run, TrainingData
 from seqgan.discriminator import FILTER_COUNTS, FILTER_SIZES, Discriminator
 from seqgan.lm import LSTMLanguageModel
-from seqgan.mle import MLE, QUICK_EPOCHS, minibatches, trainable
+from seqgan.mle import MLE, QUICK_EPOCHS, adam, minibatches
 from seqgan.policy_gradient import PolicyGradient
 
 
@@ -110,8 +110,8 @@ class SeqGAN:
             self.d_filter_counts,
             self.d_keep,
         )
-        optimizer = torch.optim.Adam(trainable(policy), lr=self.lr)
-        d_optimizer = torch.optim.Adam(discriminator.parameters(), lr=self.d_lr)
+        optimizer = adam(policy, self.lr)
+        d_optimizer = adam(discriminator, self.d_lr)
         run.track(policy, policy=policy, optimizer=optimizer, discriminator=discriminator, d_optimizer=d_optimizer)
         train = data.train.to(run.device)
 

@@ -21,7 +21,7 @@ ALLOWED = {
     "bench.errors": [],
     "bench.record": [],
     "bench.kernels": [],
-    "bench.kernels.*": [],
+    "bench.kernels.*": ["bench.kernels.*"],
     "bench.stats": [],
     # Plugins, presets, plan.
     "bench.registry": ["bench.errors"],
@@ -52,9 +52,10 @@ ALLOWED = {
     "bench.reports": ["bench.reports.*", "bench.stats"],
     "bench.reports.*": ["bench.reports.*", "bench.stats"],
     "bench.compare": ["bench.reports.*", "bench.stats"],
+    "bench.perf": ["bench.environment", "bench.errors", "bench.reports", "bench.reports.*", "bench.store"],
     "bench.cli": [
         "bench.errors", "bench.plan", "bench.executors.*", "bench.store", "bench.reports", "bench.compare",
-        "bench.testing", "bench.registry", "bench.progress", "bench.record",
+        "bench.perf", "bench.testing", "bench.registry", "bench.progress", "bench.record",
     ],
     # The contestants.
     "seqgan": [],
@@ -68,7 +69,8 @@ ALLOWED = {
 
 NEVER = {
     "torch": ["bench.reports", "bench.reports.*", "bench.compare", "bench.stats", "bench.store", "bench.record",
-              "bench.registry", "bench.presets", "bench.plan", "bench.errors", "bench.environment", "bench.progress"],
+              "bench.registry", "bench.presets", "bench.plan", "bench.errors", "bench.environment", "bench.progress",
+              "bench.perf"],
     "pandas": ["bench.runner", "bench.session", "bench.metrics.*", "bench.tasks.*", "bench.kernels.*", "bench.api",
                "seqgan.*", "baselines.*"],
 }  # fmt: skip
@@ -78,6 +80,7 @@ NOT_AT_IMPORT = {
     ("torch", "pandas", "numpy", "scipy", "matplotlib", "rich"): [
         "bench.cli", "bench.errors", "bench.registry", "bench.presets", "bench.plan", "bench.record", "bench.store",
         "bench.environment", "bench.executors.base", "bench.executors.processes", "bench.reports",
+        "bench.perf",
     ],
 }  # fmt: skip
 """What a module may import inside a function only."""
@@ -196,6 +199,9 @@ def test_the_check_reads_the_real_packages():
         ("bench.store", "import pandas"),
         ("bench.reports.tables", "from bench.store import Store"),
         ("bench.reports.tables", "def lazily():\n    import torch.nn"),
+        ("bench.reports.throughput", "def lazily():\n    import torch"),
+        ("bench.perf", "def lazily():\n    import torch"),
+        ("bench.perf", "import pandas"),
         ("bench.stats", "from bench.reports.leaderboard import aggregate"),
         ("bench.cli", "from rich.console import Console"),
         ("bench.cli", "import torch"),
@@ -250,6 +256,7 @@ def run_fresh(*arguments):
         (["--help"], "compare"),
         (["--version"], "version"),
         (["run", "--help"], "--preset"),
+        (["perf", "--help"], "--compare"),
         (["list", "models"], "scheduled-sampling"),
         (["list", "tasks"], "oracle-published"),
         (["list", "metrics"], "self-bleu"),

@@ -17,9 +17,6 @@ from bench import environment
 from bench.executors.base import Event, Finished, Progress, Started
 from bench.record import RunRecord, RunSpec
 
-ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_MMAP_THRESHOLD_": "1000000000"}
-"""glibc would give every large tensor back to the system and fault its pages in anew: a fifth of a training step."""
-
 
 @dataclass
 class Worker:
@@ -67,8 +64,8 @@ class ProcessExecutor:
         ours, theirs = context.Pipe()
         log = self.logs / f"worker-{number}.log" if self.logs else None
         process = context.Process(target=_work, args=(theirs, self.checkpoints, log))
-        kept = {name: os.environ.get(name) for name in ALLOCATOR}
-        os.environ.update(ALLOCATOR)
+        kept = {name: os.environ.get(name) for name in environment.KERNEL_ENVIRONMENT}
+        os.environ.update(environment.KERNEL_ENVIRONMENT)
         try:
             process.start()
         finally:

@@ -215,9 +215,14 @@ def _numbered(keys: Ints, max_order: int) -> Iterator[tuple[Ints, Ints]]:
     if max_order < 1:
         raise ValueError(f"expected an order >= 1, got {max_order}")
     for _ in range(max_order):
-        known = np.sort(keys[keys >= 0])
-        known = known[np.diff(known, prepend=-1) > 0]
-        ids = _look_up(keys, known)
+        active = np.flatnonzero(keys >= 0)
+        found = keys.reshape(-1)[active]
+        order = np.argsort(found)
+        found = found[order]
+        first = np.diff(found, prepend=-1) > 0
+        known = found[first]
+        ids = np.full(keys.shape, -1, dtype=np.int64)
+        ids.reshape(-1)[active[order]] = np.cumsum(first) - 1
         yield known, ids
         keys = _pairs(ids, len(known))
 

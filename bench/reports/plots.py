@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from bench.reports.leaderboard import FINAL, PRETRAINED, REAL_DATA, aggregate, completed, records
 
-__all__ = ["write_plots"]
+__all__ = ["GREY", "INK", "LINES", "PALETTE", "finish", "write_plots"]
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F5F3F")
 """Okabe and Ito's colours, which colour-blind readers can tell apart; brown stands in for yellow, too pale on white."""
@@ -124,7 +124,7 @@ def _score_panel(axes: Axes, board: pd.DataFrame, scores: pd.DataFrame, models: 
     axes.set_xlabel("\n".join((_titled(metric, unit), MEANINGS.get(direction, ""))), fontsize=9)
     axes.tick_params(axis="y", length=0)
     axes.locator_params(axis="x", nbins=6)
-    _finish(axes)
+    finish(axes)
 
 
 def _curve_figure(board: pd.DataFrame, curves: pd.DataFrame, styles: Styles) -> Figure | None:
@@ -181,7 +181,7 @@ def _curve_panel(axes: Axes, board: pd.DataFrame, curves: pd.DataFrame, metric: 
     units = board["unit"].tolist()
     axes.set_xlabel("training seconds,\nshared pre-training included", fontsize=9)
     axes.set_ylabel(_titled(metric, units[0] if units else ""), fontsize=9)
-    _finish(axes)
+    finish(axes)
 
 
 def _near(values: pd.Series) -> pd.Series:
@@ -246,7 +246,8 @@ def _titled(metric: str, unit: str) -> str:
     return f"{metric} ({unit})" if unit else metric
 
 
-def _finish(axes: Axes) -> None:
+def finish(axes: Axes) -> None:
+    """The grid and the frame that all figures share."""
     axes.grid(color="#e6e6e6", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

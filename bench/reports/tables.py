@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from textwrap import shorten
 from typing import Any
 
@@ -23,6 +23,7 @@ from bench.reports.leaderboard import (
     in_order,
     records,
 )
+from bench.reports.markup import bullets, escape, pipe_table
 from bench.stats import Interval, paired_difference
 
 __all__ = ["markdown", "terminal"]
@@ -75,7 +76,7 @@ def markdown(
     parts += _settings(runs)
     parts += _unfinished(runs)
     if figures:
-        parts += ["## Figures", *(f"![{_escape(caption)}]({path})" for caption, path in figures)]
+        parts += ["## Figures", *(f"![{escape(caption)}]({path})" for caption, path in figures)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -158,17 +159,17 @@ def _task(title: str, lines: list[Row], scores: pd.DataFrame, reasons: dict[str,
     known = {metric for metrics in GROUPS.values() for metric in metrics}
     themes = {theme: metrics for theme, metrics in GROUPS.items() if theme != COSTS}
     themes["Other measures"] = tuple(metric for metric in grid.metrics if metric not in known)
-    parts = [f"## {_escape(title)}"]
+    parts = [f"## {escape(title)}"]
     for theme, metrics in themes.items():
         columns = [metric for metric in metrics if grid.measured(metric)]
         if columns:
             parts += [f"### {theme}", _quality_table(grid, columns, reasons)]
             reasons = {model: reason.partition(":")[0] for model, reason in reasons.items()}  # once in full is enough
     if len(parts) == 1:
-        parts.append("\n".join(f"- {_escape(model)}: {_escape(reason)}" for model, reason in reasons.items()))
-    parts += _bullets("Not available (n/a):", _absences(grid, scores[scores["kind"] != "cost"]))
-    parts += _bullets("Against its own pre-training, paired by seed:", _changes(scores))
-    parts += _bullets("How each metric was computed:", _signatures(grid))
+        parts.append("\n".join(f"- {escape(model)}: {escape(reason)}" for model, reason in reasons.items()))
+    parts += bullets("Not available (n/a):", _absences(grid, scores[scores["kind"] != "cost"]))
+    parts += bullets("Against its own pre-training, paired by seed:", _changes(scores))
+    parts += bullets("How each metric was computed:", _signatures(grid))
     return parts
 
 
@@ -181,7 +182,7 @@ def _quality_table(grid: _Grid, metrics: list[str], reasons: dict[str, str]) -> 
             cells[0] = shorten(reasons.get(model, "no result"), 100, placeholder=" ...")
         label = model if checkpoint == FINAL else "↳ its shared pre-training"
         lines.append([label, *cells, grid.seeds(model, checkpoint)])
-    return _table(header, lines)
+    return pipe_table(header, lines)
 
 
 def _absences(grid: _Grid, scores: pd.DataFrame) -> list[str]:
@@ -200,7 +201,7 @@ def _absences(grid: _Grid, scores: pd.DataFrame) -> list[str]:
     metrics: dict[tuple[str, str], list[str]] = {}
     for (metric, reason), names in models.items():
         metrics.setdefault((", ".join(names), reason), []).append(f"`{metric}`")
-    return [f"{', '.join(which)} of {_escape(who)}: {_escape(why)}" for (who, why), which in metrics.items()]
+    return [f"{', '.join(which)} of {escape(who)}: {escape(why)}" for (who, why), which in metrics.items()]
 
 
 def _changes(scores: pd.DataFrame) -> list[str]:
@@ -213,7 +214,7 @@ def _changes(scores: pd.DataFrame) -> list[str]:
             if before.keys() & after.keys():
                 changes.append(f"`{metric}` {_change(paired_difference(before, after))}")
         if changes:
-            lines.append(f"{_escape(model)}: {', '.join(changes)}.")
+            lines.append(f"{escape(model)}: {', '.join(changes)}.")
     return lines
 
 
@@ -239,7 +240,7 @@ def _signatures(grid: _Grid) -> list[str]:
         about = ", ".join(filter(None, (grid.unit(metric), MEANINGS.get(direction))))
         for signature, who in models.items():
             only = f"; {', '.join(dict.fromkeys(who))} only, so not comparable with the others"
-            lines.append(f"`{metric}` ({about}): `{signature}`{_escape(only) if len(models) > 1 else ''}")
+            lines.append(f"`{metric}` ({about}): `{signature}`{escape(only) if len(models) > 1 else ''}")
     return lines
 
 
@@ -258,7 +259,7 @@ def _training_signal(curves: pd.DataFrame) -> list[str]:
             [str(task), str(preset), str(model), str(phase), f"{first:.4f}", f"{last:.4f}", f"{rose} of {len(ends)}"]
         )
     header = ["task", "preset", "model", "phase", "first 10%", "last 10%", "seeds in which it rose"]
-    return ["## Training signal", SIGNAL.replace("\n", " "), _table(header, lines, left=4)] if lines else []
+    return ["## Training signal", SIGNAL.replace("\n", " "), pipe_table(header, lines, left=4)] if lines else []
 
 
 def _throughput(board: pd.DataFrame, scores: pd.DataFrame) -> list[str]:
@@ -276,8 +277,8 @@ def _throughput(board: pd.DataFrame, scores: pd.DataFrame) -> list[str]:
             for model, _ in grid.rows
         ]
         here = scores[(scores["task"] == task) & (scores["preset"] == preset) & (scores["kind"] == "cost")]
-        parts += [f"### {_escape(f'{task}, {preset}')}", _table(header, lines)]
-        parts += _bullets("Not available (n/a):", _absences(grid, here))
+        parts += [f"### {escape(f'{task}, {preset}')}", pipe_table(header, lines)]
+        parts += bullets("Not available (n/a):", _absences(grid, here))
     return ["## Throughput", "`seconds` includes the shared pre-training.", *parts] if parts else []
 
 
@@ -285,7 +286,7 @@ def _provenance(runs: pd.DataFrame) -> list[str]:
     """How the numbers were made, from what the runs themselves say."""
 
     def each(column: str) -> str:
-        return _escape(", ".join(str(value) for value in sorted(runs[column].dropna().unique())))
+        return escape(", ".join(str(value) for value in sorted(runs[column].dropna().unique())))
 
     commits = {
         str(row["commit"]) + (" with uncommitted changes" if row["dirty"] is True else "")
@@ -300,10 +301,10 @@ def _provenance(runs: pd.DataFrame) -> list[str]:
         "Device": each("device"),
         "Threads": each("threads"),
         "Versions": f"seqgan-bench {each('version')}, Python {each('python')}, torch {each('torch')}",
-        "Commit": _escape(", ".join(sorted(commits))),
-        "Newest run": _escape(str(finished.max())[:10]) if len(finished) else "",
+        "Commit": escape(", ".join(sorted(commits))),
+        "Newest run": escape(str(finished.max())[:10]) if len(finished) else "",
     }
-    parts = _bullets("How it was made:", [f"{name}: {fact}" for name, fact in facts.items() if fact])
+    parts = bullets("How it was made:", [f"{name}: {fact}" for name, fact in facts.items() if fact])
     if len(runs[["machine", "device", "threads"]].drop_duplicates()) > 1:
         parts.append("The runs were not all made on the same machine and threads: their speeds do not compare.")
     return parts
@@ -315,29 +316,29 @@ def _samples(runs: pd.DataFrame) -> list[str]:
     done = runs[runs["status"] == "ok"].sort_values("seed")
     for (task, preset), section in done.groupby(["task", "preset"]):
         lines = [
-            f"{_escape(row['model'])}: {'; '.join(_escape(text) for text in row['samples'][:SHOWN])}"
+            f"{escape(row['model'])}: {'; '.join(escape(text) for text in row['samples'][:SHOWN])}"
             for row in records(section.drop_duplicates("model"))
             if any(not word.isdigit() for text in row["samples"] for word in text.split())
         ]
         if lines:
-            parts += [f"### {_escape(f'{task}, {preset}')}", *_bullets("Of the first seed, not chosen:", lines)]
+            parts += [f"### {escape(f'{task}, {preset}')}", *bullets("Of the first seed, not chosen:", lines)]
     return ["## Samples", *parts] if parts else []
 
 
 def _settings(runs: pd.DataFrame) -> list[str]:
     """Every field of every model, so that nobody has to ask."""
     lines = [
-        f"{_escape(str(model))} ({preset}): {_escape(str(settings)) or 'no fields'}"
+        f"{escape(str(model))} ({preset}): {escape(str(settings)) or 'no fields'}"
         for (preset, model, settings), _ in runs[runs["model"] != REAL_DATA].groupby(["preset", "model", "settings"])
     ]
-    return ["## Settings", *_bullets("All fields of each model:", lines)] if lines else []
+    return ["## Settings", *bullets("All fields of each model:", lines)] if lines else []
 
 
 def _unfinished(runs: pd.DataFrame) -> list[str]:
     rows = records(runs[runs["status"] != "ok"].sort_values(["task", "preset", "model", "seed", "run_id"]))
     lines = [
-        f"- `{row['run_id']}`, {_escape(row['model'])} on {_escape(row['task'])}, {row['preset']}, seed {row['seed']}: "
-        f"{_escape(_outcome(row))}"
+        f"- `{row['run_id']}`, {escape(row['model'])} on {escape(row['task'])}, {row['preset']}, seed {row['seed']}: "
+        f"{escape(_outcome(row))}"
         for row in rows
     ]
     return ["## Failed and skipped runs", "\n".join(lines)] if lines else []
@@ -375,25 +376,3 @@ def _estimate(row: Row) -> str:
 def _places(cost: float) -> int:
     """Decimals that leave about three digits."""
     return 0 if cost >= 100 else 1 if cost >= 10 else 2
-
-
-def _bullets(title: str, lines: Iterable[str]) -> list[str]:
-    listed = "\n".join(f"- {line}" for line in lines)
-    return [f"{title}\n\n{listed}"] if listed else []
-
-
-def _table(header: list[str], lines: list[list[str]], left: int = 1) -> str:
-    """A GitHub table whose pipes are aligned; the first ``left`` columns hold text, the others numbers."""
-    grid = [[_escape(cell) for cell in line] for line in (header, *lines)]
-    widths = [max(3, *(len(cell) for cell in column)) for column in zip(*grid, strict=True)]
-    rule = ["-" * width if place < left else "-" * (width - 1) + ":" for place, width in enumerate(widths)]
-    padded = [
-        [cell.ljust(width) if place < left else cell.rjust(width) for place, (cell, width) in enumerate(columns)]
-        for columns in (list(zip(line, widths, strict=True)) for line in grid)
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (padded[0], rule, *padded[1:]))
-
-
-def _escape(text: str) -> str:
-    """Plain text for Markdown: no emphasis, code, HTML, new cell or new line; underscores inside words may stay."""
-    return re.sub(r"([\\`*<|]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", " ".join(text.split()))

@@ -1,34 +1,34 @@
 """Draws from ``softmax(hidden @ weight.T + bias)`` without a (rows, V) tensor of random numbers.
 
-``torch.multinomial`` draws V exponentials a row, which on a CPU costs far more than the logits themselves. Here a row
-needs one uniform number: the vocabulary is cut into blocks of about sqrt(V) words, the uniform first picks a block by
-the blocks' cumulative weights and then a word by the cumulative weights inside that block. Rows are handled in chunks
-small enough for logits and weights to stay in the processor's cache. The draws are exact up to the
-resolution of a float32 uniform, 6e-8. On CUDA, where noise is cheap and a scan is not,
-the exponential race ``argmax(p / E), E ~ Exp(1)`` is used instead.
+``torch.multinomial`` draws V exponentials a row, which on a CPU costs far more than the logits themselves. Here a draw
+needs one uniform number. Rows are handled in chunks whose logits stay in the processor's cache: a matrix product writes
+them, one compiled pass (:mod:`seqgan.kernels.softmax`) exponentiates them and sums them by blocks of 64 words, and the
+uniform picks first a block and then a word inside it. The draws are exact up to the rounding of float32 weights.
+On CUDA, where noise is cheap and a scan is not, the exponential race ``argmax(p / E), E ~ Exp(1)`` is used instead.
 """
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seqgan.kernels.threads import across_threads, parts
+
 CPU_ROWS = 128
-"""Rows a chunk on the CPU: 128 x 5,000 floats are 2.5 MB, about one core's second-level cache."""
+"""Rows a chunk on the CPU: 128 x 5,000 floats are 2.5 MB."""
 CUDA_ROWS = 16_384
 """Rows a chunk on CUDA: bounds the logits to 330 MB at V = 5,000."""
-BELOW_ONE = 1 - 2**-24
-"""The largest float32 below 1."""
 
 
 @torch.no_grad()
 def sample_tokens(
-    hidden: Tensor, weight: Tensor, bias: Tensor, rng: torch.Generator, temperature: float = 1.0
+    hidden: Tensor, weight: Tensor, bias: Tensor, rng: torch.Generator, temperature: float = 1.0, draws: int = 1
 ) -> Tensor:
-    """Draw one token a row from ``softmax((hidden @ weight.T + bias) / temperature)``.
+    """Draw tokens from ``softmax((hidden @ weight.T + bias) / temperature)``, ``draws`` a row.
 
     Args:
         hidden: float32, (R, H).
@@ -36,55 +36,89 @@ def sample_tokens(
         bias: float32, (V,).
         rng: The only source of randomness; on the same device.
         temperature: Divides the logits.
+        draws: K, independent draws of each row, which cost hardly more than one.
 
     Returns:
-        int64, (R,). A token of probability zero is never drawn.
+        int64, (R, K). A token of probability zero is never drawn.
 
     Raises:
         FloatingPointError: for logits that are no numbers; checked on the CPU only, where it costs nothing.
     """
     if hidden.is_cuda:
-        race = [
-            torch.argmax(
-                torch.softmax(torch.addmm(bias, rows, weight.t()) / temperature, -1)
-                / torch.empty(len(rows), len(weight), device=hidden.device)
-                .exponential_(generator=rng)
-                .clamp_min_(1e-30),
-                dim=-1,
+        return _exponential_race(hidden.repeat_interleave(draws, 0), weight, bias, rng, temperature).view(-1, draws)
+    uniforms = torch.rand(len(hidden), draws, generator=rng, dtype=torch.double)
+    return inverse_cdf(hidden, weight, bias, uniforms, temperature)
+
+
+@torch.no_grad()
+def inverse_cdf(hidden: Tensor, weight: Tensor, bias: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
+    """The tokens at which each row's cumulative probability first exceeds the uniforms; on the CPU.
+
+    Args:
+        hidden: float32, (R, H).
+        weight: float32, (V, H).
+        bias: float32, (V,).
+        uniforms: float64 in [0, 1), (R, K).
+        temperature: Divides the logits.
+
+    Returns:
+        int64, (R, K).
+
+    Raises:
+        FloatingPointError: for logits that are no numbers.
+    """
+    from seqgan.kernels.softmax import draw
+
+    columns, offsets = padded_columns(weight, bias)
+    tokens = torch.empty(uniforms.shape, dtype=torch.long)
+
+    def fill(rows: slice) -> None:
+        logits = torch.empty(min(CPU_ROWS, rows.stop - rows.start), len(offsets))
+        for start in range(rows.start, rows.stop, CPU_ROWS):
+            chunk = slice(start, min(start + CPU_ROWS, rows.stop))
+            part = logits[: chunk.stop - chunk.start]
+            largest = chunk_of_logits(hidden[chunk], columns, offsets, part)
+            draw(
+                part.numpy(),
+                largest.numpy(),
+                np.float32(1 / temperature),
+                uniforms[chunk].numpy(),
+                tokens[chunk].numpy(),
             )
-            for rows in hidden.split(CUDA_ROWS)
-        ]
-        return torch.cat(race) if race else torch.empty(0, dtype=torch.long, device=hidden.device)
-    block = math.isqrt(len(weight) - 1) + 1
-    padding = -len(weight) % block
-    # The padding's bias of -inf gives it weight zero, so that it can never be drawn.
-    columns = F.pad(weight, (0, 0, 0, padding)).t()  # (H, blocks * block)
-    bias = F.pad(bias, (0, padding), value=-math.inf)
-    uniforms = torch.rand(len(hidden), generator=rng)
-    tokens = torch.empty(len(hidden), dtype=torch.long)
-    for start in range(0, len(hidden), CPU_ROWS):
-        chunk = slice(start, start + CPU_ROWS)
-        logits = torch.addmm(bias, hidden[chunk], columns)
-        if temperature != 1.0:
-            logits /= temperature
-        weights = logits.sub_(logits.amax(-1, keepdim=True)).exp_().view(len(logits), -1, block)
-        tokens[chunk] = _two_level_inverse_cdf(weights, uniforms[chunk])
+
+    across_threads(fill, parts(len(hidden), CPU_ROWS))
     return tokens
 
 
-def _two_level_inverse_cdf(weights: Tensor, uniforms: Tensor) -> Tensor:
-    """The token at which the cumulative weight first exceeds ``uniform * total``: (R, blocks, block), (R,) -> (R,)."""
-    blocks = weights.sum(-1).cumsum(-1)
-    if not bool(blocks[:, -1].isfinite().all()):
+def padded_columns(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """The output layer, (V, H) and (V,), as (H, P) and (P,), with words of bias -inf up to a multiple of the block."""
+    from seqgan.kernels.softmax import BLOCK
+
+    padding = -len(weight) % BLOCK
+    return F.pad(weight.detach(), (0, 0, 0, padding)).t(), F.pad(bias.detach(), (0, padding), value=-math.inf)
+
+
+def chunk_of_logits(hidden: Tensor, columns: Tensor, offsets: Tensor, logits: Tensor) -> Tensor:
+    """Fill in ``logits`` (R, P) from ``hidden`` (R, H) and give each row's maximum, (R,), all finite.
+
+    Raises:
+        FloatingPointError: for logits that are no numbers.
+    """
+    torch.addmm(offsets, hidden, columns, out=logits)
+    largest = logits.amax(-1)
+    if not bool(largest.isfinite().all()):
         raise FloatingPointError("expected finite logits, got NaN or infinity: the model has diverged")
-    target = uniforms * blocks[:, -1]
-    chosen = (blocks <= target[:, None]).sum(-1, keepdim=True).clamp_(max=blocks.shape[1] - 1)
-    upper = blocks.gather(1, chosen)[:, 0]
-    lower = torch.where(chosen[:, 0] > 0, blocks.gather(1, (chosen - 1).clamp_(min=0))[:, 0], 0.0)
-    words = weights[torch.arange(len(weights)), chosen[:, 0]].cumsum(-1)
-    # The two levels were summed in different orders: rescale, so that the target stays inside the chosen block.
-    inside = ((target - lower) / (upper - lower)).clamp_(0, BELOW_ONE) * words[:, -1]
-    return chosen[:, 0] * weights.shape[-1] + (words <= inside[:, None]).sum(-1).clamp_(max=weights.shape[-1] - 1)
+    return largest
+
+
+def _exponential_race(hidden: Tensor, weight: Tensor, bias: Tensor, rng: torch.Generator, temperature: float) -> Tensor:
+    """``argmax(p / E)`` with E from Exp(1) has law p; waits for nothing on the device. (R, H) to (R,)."""
+    tokens = torch.empty(len(hidden), dtype=torch.long, device=hidden.device)
+    for rows, chosen in zip(hidden.split(CUDA_ROWS), tokens.split(CUDA_ROWS), strict=True):
+        probabilities = torch.softmax(torch.addmm(bias, rows, weight.t()) / temperature, -1)
+        race = torch.empty_like(probabilities).exponential_(generator=rng).clamp_min_(1e-30)
+        torch.argmax(probabilities / race, dim=-1, out=chosen)
+    return tokens
 
 
 def reference_sample_tokens(logits: Tensor, uniforms: Tensor) -> Tensor:

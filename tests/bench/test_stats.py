@@ -1,12 +1,13 @@
 """Intervals against scipy's own, and the edges."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from bench.stats import Interval, mean_interval, paired_difference
+from bench.stats import Interval, holm, mean_interval, paired_difference, rank_test, smallest_p
 
 
 @pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
@@ -65,3 +66,36 @@ def test_coverage_is_what_it_says():
     intervals = [mean_interval(rng.normal(0, 1, 4), 0.9) for _ in range(2000)]
     hits = sum(interval.low <= 0 <= interval.high for interval in intervals)
     assert stats.binomtest(hits, 2000, 0.9).pvalue > 1e-3
+
+
+def brute_force_p(a, b):
+    """Over all ways to call len(a) of the values "a": how often is U as far from its middle as here?"""
+    values = [*a, *b]
+    middle = len(a) * len(b) / 2
+
+    def distance(chosen):
+        others = [place for place in range(len(values)) if place not in chosen]
+        wins = sum(values[one] > values[other] for one in chosen for other in others)
+        return abs(wins - middle)
+
+    here = distance(range(len(a)))
+    splits = list(itertools.combinations(range(len(values)), len(a)))
+    return sum(distance(split) >= here for split in splits) / len(splits)
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (3, 4), (5, 5)])
+def test_rank_test_counts_all_splits(n, m):
+    rng = np.random.default_rng(n)
+    a, b = rng.normal(0, 1, n).tolist(), rng.normal(0.8, 1, m).tolist()
+    assert rank_test(a, b) == pytest.approx(brute_force_p(a, b), rel=1e-12)
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (4, 4), (5, 3)])
+def test_the_smallest_p_is_that_of_samples_apart(n, m):
+    assert rank_test(list(range(n)), list(range(100, 100 + m))) == pytest.approx(smallest_p(n, m), rel=1e-12)
+
+
+def test_holm_is_stepwise_and_keeps_the_order():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])  # Holm's steps by hand
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []

@@ -1,11 +1,17 @@
-"""What the performance tests share: devices, and a stopwatch that waits for the device.
+"""What the performance tests share: devices, shapes, and a stopwatch that waits for the device.
 
-Skipped by default; run with ``pytest tests/perf --benchmark-only``.
+Skipped by default; run with ``bench perf``, or ``pytest tests/perf --benchmark-only``. ``BENCH_PERF_DEVICES`` and
+``BENCH_PERF_QUICK`` are how ``bench perf`` hands on its options.
 """
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: see seqgan/kernels/threads.py
+
 import platform
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -13,9 +19,20 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
+DEVICES = os.environ.get("BENCH_PERF_DEVICES", "cpu,cuda").split(",")
+QUICK = os.environ.get("BENCH_PERF_QUICK") == "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Quick runs leave out the shapes that only show how cost grows."""
+    if QUICK:
+        items[:] = [item for item in items if item.get_closest_marker("growth") is None]
+
 
 @pytest.fixture(params=["cpu", "cuda"])
 def device(request: pytest.FixtureRequest) -> torch.device:
+    if request.param not in DEVICES:
+        pytest.skip(f"{request.param} was not asked for")
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device on this machine")
     return torch.device(request.param)
@@ -28,20 +45,57 @@ def generator(device: torch.device) -> torch.Generator:
 
 @pytest.fixture
 def measure(device: torch.device, benchmark: BenchmarkFixture) -> Callable[..., Any]:
-    """Time a call after warming up, waiting for the device at the end; give ``unit``s a second as extra information."""
+    """Time a call after warming up, wait for the device at the end, and note what was done.
 
-    def time_it(function: Callable[[], Any], amount: int, unit: str, rounds: int = 5) -> Any:
+    Args of the function: what to call; ``kernel``, ``variant`` ("fast", "reference" or a library's name) and ``shape``,
+    which say what is compared with what; ``amount`` of ``unit`` a call; ``flops`` and ``bytes`` a call, where counted.
+    """
+
+    def time_it(
+        function: Callable[[], Any],
+        *,
+        kernel: str,
+        variant: str = "fast",
+        shape: dict[str, int],
+        amount: int,
+        unit: str,
+        flops: float | None = None,
+        bytes_moved: float | None = None,
+        rounds: int = 7,
+    ) -> Any:
         def and_wait() -> Any:
             result = function()
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             return result
 
-        result = benchmark.pedantic(and_wait, rounds=rounds, warmup_rounds=3 if device.type == "cuda" else 1)
-        name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-        benchmark.extra_info |= {"device": name, "threads": torch.get_num_threads(), unit: amount}
-        if benchmark.stats is not None:  # None with --benchmark-disable
-            benchmark.extra_info[f"{unit}_per_second"] = round(amount / benchmark.stats.stats.median, 1)
+        slow = variant != "fast"
+        benchmark.group = f"{kernel}, {' '.join(f'{name}={size}' for name, size in shape.items())}"
+        warmup = 0 if slow and rounds == 1 else 3 if device.type == "cuda" else 1
+        result = benchmark.pedantic(and_wait, rounds=max(1, rounds // 2) if QUICK else rounds, warmup_rounds=warmup)
+        cuda = device.type == "cuda"
+        benchmark.extra_info |= {
+            "kernel": kernel,
+            "variant": variant,
+            "device": device.type,
+            "device_name": torch.cuda.get_device_name(device) if cuda else platform.processor() or platform.machine(),
+            "threads": torch.get_num_threads(),
+            "shape": shape,
+            "unit": unit,
+            "amount": amount,
+            "flops": flops,
+            "bytes": bytes_moved,
+            "clock_mhz": clock() if cuda else None,
+        }
         return result
 
     return time_it
+
+
+def clock() -> float | None:
+    """The GPU's present clock, MHz; None where ``nvidia-smi`` does not tell."""
+    query = ["nvidia-smi", "--query-gpu=clocks.sm", "--format=csv,noheader,nounits"]
+    try:
+        return float(subprocess.run(query, capture_output=True, text=True, check=True, timeout=10).stdout.split()[0])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None

@@ -1,4 +1,4 @@
-"""The paper's 1,720 filters: a training step of 64 sequences, and the scoring of 1,024."""
+"""The discriminator with the paper's 1,720 filters: a training step, and the scoring of a generator step's rollouts."""
 
 from __future__ import annotations
 
@@ -6,39 +6,122 @@ import pytest
 import torch
 
 from bench.api import SequenceSpec
+from seqgan import discriminator as module
 from seqgan.discriminator import Discriminator
+from seqgan.kernels.convolution import reference_max_over_time
+from seqgan.kernels.linear import reference_wide_linear
+from seqgan.mle import adam
 
-SPEC = SequenceSpec(5_000, 20, bos=0)
+VOCAB_SIZE, LENGTH, BATCH, SCORED = 5_000, 20, 64, 20_480
+
+
+def flops_of(model: Discriminator, length: int, rows: int) -> float:
+    """Multiplications and additions of the convolutions and the highway layer, forward, without any sharing."""
+    convolution = sum(
+        (numbers.stop - numbers.start) * (length - size + 1) for size, _, numbers in model.filters.branches()
+    )
+    return 2.0 * rows * (convolution + 2 * len(model.filters) ** 2)
+
+
+def sequences(rows, length, generator):
+    return torch.randint(VOCAB_SIZE, (rows, length), device=generator.device, generator=generator)
+
+
+def growth(name, sizes):
+    return [pytest.param(size, id=f"{name}={size}", marks=pytest.mark.growth) for size in sizes]
 
 
 @pytest.fixture
-def discriminator(generator):
-    return Discriminator(SPEC, generator)
+def steps(measure, generator):
+    """Measure a training step."""
+
+    def run(variant, batch, length, make_optimizer, rounds=15):
+        model = Discriminator(SequenceSpec(VOCAB_SIZE, length, bos=0), generator)
+        optimizer = make_optimizer(model)
+        tokens, real = sequences(batch, length, generator), torch.arange(batch, device=generator.device) % 2
+
+        def step():
+            loss, _ = model.loss(tokens, real, 0.2, generator)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        return measure(
+            step,
+            kernel="discriminator step",
+            variant=variant,
+            shape={"B": batch, "T": length},
+            amount=batch,
+            unit="sequences",
+            flops=3 * flops_of(model, length, batch),
+            bytes_moved=4 * 7 * parameters,  # Adam alone: four numbers a parameter read, three written
+            rounds=rounds,
+        )
+
+    return run
 
 
-def sequences(rows, device, generator):
-    return torch.randint(SPEC.vocab_size, (rows, SPEC.seq_len), device=device, generator=generator)
+@pytest.mark.parametrize("batch", [BATCH, *growth("B", (16, 256))])
+def test_step(steps, batch):
+    assert torch.isfinite(steps("fast", batch, LENGTH, lambda model: adam(model, 1e-4)))
 
 
-@pytest.mark.benchmark(group="discriminator training step, batch 64")
-def test_training_step(measure, discriminator, device, generator):
-    optimizer = torch.optim.Adam(discriminator.parameters(), lr=1e-4)
-    tokens = sequences(64, device, generator)
-    real = torch.arange(64, device=device) % 2
-
-    def step():
-        loss, _ = discriminator.loss(tokens, real, 0.2, generator)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return loss.detach()
-
-    assert torch.isfinite(measure(step, 64, "sequences"))
+@pytest.mark.parametrize("length", growth("T", (10, 40)))
+def test_step_by_length(steps, length):
+    assert torch.isfinite(steps("fast", BATCH, length, lambda model: adam(model, 1e-4)))
 
 
-@pytest.mark.benchmark(group="discriminator scoring 1,024 sequences")
-def test_scoring(measure, discriminator, device, generator):
-    tokens = sequences(1_024, device, generator)
-    reward = measure(lambda: discriminator.reward(tokens), 1_024, "sequences", rounds=3)
-    assert reward.shape == (1_024,)
-    assert float(reward.min()) >= 0
+def plain(monkeypatch):
+    monkeypatch.setattr(module, "max_over_time", reference_max_over_time)
+    monkeypatch.setattr(module, "wide_linear", reference_wide_linear)
+
+
+def test_reference_step(steps, monkeypatch):
+    plain(monkeypatch)
+    loss = steps("reference", BATCH, LENGTH, lambda model: torch.optim.Adam(model.parameters(), lr=1e-4), rounds=7)
+    assert torch.isfinite(loss)
+
+
+def test_reference_step_with_fused_adam(steps, monkeypatch):
+    plain(monkeypatch)
+    assert torch.isfinite(steps("torch, fused Adam", BATCH, LENGTH, lambda model: adam(model, 1e-4), rounds=7))
+
+
+@pytest.fixture
+def scoring(measure, generator):
+    """Measure the scoring of finished sequences, laid out as rollouts are: sixteen siblings share a prefix."""
+
+    def run(method, variant, rows, length=LENGTH, rounds=5):
+        model = Discriminator(SequenceSpec(VOCAB_SIZE, length, bos=0), generator)
+        tokens = sequences(rows, length, generator).view(-1, 16, length)
+        kept = torch.arange(len(tokens), device=tokens.device) * length // len(tokens)
+        shared = torch.arange(length, device=tokens.device) < kept[:, None, None]
+        tokens = torch.where(shared, tokens[:, :1], tokens).view(rows, length)
+        return measure(
+            lambda: getattr(model, method)(tokens),
+            kernel="discriminator scoring",
+            variant=variant,
+            shape={"N": rows, "T": length},
+            amount=rows,
+            unit="sequences",
+            flops=flops_of(model, length, rows),
+            rounds=rounds,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("rows", [SCORED, *growth("N", (1_280, 5_120))])
+def test_scoring(scoring, rows):
+    assert scoring("reward", "fast", rows).shape == (rows,)
+
+
+@pytest.mark.parametrize("length", growth("T", (10, 40)))
+def test_scoring_by_length(scoring, length):
+    assert scoring("reward", "fast", SCORED, length, rounds=3).shape == (SCORED,)
+
+
+def test_reference_scoring(scoring):
+    assert scoring("reference_reward", "reference", SCORED, rounds=1).shape == (SCORED,)

@@ -1,56 +1,77 @@
-"""The rollouts of one generator step at the paper's shape, but two rollouts in place of sixteen."""
+"""The rollouts of one generator step, sampling alone, at the paper's shape and around it."""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 import torch
 
 from bench.api import SequenceSpec
 from seqgan.lm import LSTMLanguageModel
-from seqgan.rollout import action_values, complete_prefixes, reference_action_values
+from seqgan.rollout import complete_prefixes, reference_action_values
 
-BATCH, ROLLOUTS, SPEC = 64, 2, SequenceSpec(5_000, 20, bos=0)
-SEQUENCES = BATCH * ROLLOUTS * (SPEC.seq_len - 1)
+PAPER = {"B": 64, "N": 16, "T": 20, "V": 5_000}
+DIM = 32
+REFERENCE_ROLLOUTS = 1 if os.environ.get("BENCH_PERF_QUICK") == "1" else 16
+"""The reference takes half a minute for sixteen; a quick run holds one rollout against one."""
+GROWTH = [
+    pytest.param({**PAPER, **change}, id=" ".join(f"{name}={size}" for name, size in change.items()), marks=marks)
+    for change, marks in [
+        ({}, ()),
+        *(({"N": 1}, ()) for _ in range(REFERENCE_ROLLOUTS == 1)),
+        *(
+            ({name: size}, pytest.mark.growth)
+            for name, sizes in {"V": (1_250, 20_000), "T": (10, 40), "N": (4, 64), "B": (16, 256)}.items()
+            for size in sizes
+        ),
+    ]
+]
 
 
-def share_of_zero(tokens):
-    """A reward that costs nothing."""
-    return (tokens == 0).float().mean(-1)
+def tokens_of(shape):
+    return shape["B"] * shape["N"] * shape["T"] * (shape["T"] - 1) // 2
 
 
-@pytest.fixture
-def policy(generator):
-    return LSTMLanguageModel(SPEC, generator)
+def flops_of(shape):
+    """A law for each prefix, one for each later token, and as many LSTM steps as the latter."""
+    laws = shape["B"] * (shape["T"] - 1) * (1 + shape["N"] * (shape["T"] - 2) / 2)
+    steps = shape["B"] * shape["N"] * (shape["T"] - 1) * (shape["T"] - 2) / 2
+    return 2 * (laws * shape["V"] * DIM + steps * 4 * DIM * 2 * DIM)
 
 
-@pytest.mark.benchmark(group=f"rollouts {SEQUENCES} sequences")
-def test_complete_prefixes(measure, policy, generator):
-    tokens, states = policy.sample_with_states(BATCH, generator)
+@pytest.mark.parametrize("shape", GROWTH)
+def test_complete_prefixes(measure, generator, shape):
+    policy = LSTMLanguageModel(SequenceSpec(shape["V"], shape["T"], bos=0), generator)
+    tokens, states = policy.sample_with_states(shape["B"], generator)
     finished = measure(
-        lambda: complete_prefixes(policy, tokens, states, ROLLOUTS, generator), SEQUENCES, "sequences", rounds=3
+        lambda: complete_prefixes(policy, tokens, states, shape["N"], generator),
+        kernel="rollouts",
+        shape=shape,
+        amount=tokens_of(shape),
+        unit="tokens",
+        flops=flops_of(shape),
+        rounds=3 if shape != PAPER else 5,
     )
-    assert finished.shape == (SPEC.seq_len - 1, ROLLOUTS, BATCH, SPEC.seq_len)
+    assert finished.shape == (shape["T"] - 1, shape["B"], shape["N"], shape["T"])
 
 
-@pytest.mark.benchmark(group=f"rollouts {SEQUENCES} sequences")
-def test_action_values(measure, policy, generator):
-    tokens, states = policy.sample_with_states(BATCH, generator)
+def test_reference(measure, generator):
+    """Prefix by prefix and rollout by rollout."""
+    shape = {**PAPER, "N": REFERENCE_ROLLOUTS}
+    policy = LSTMLanguageModel(SequenceSpec(shape["V"], shape["T"], bos=0), generator)
+    tokens, _ = policy.sample_with_states(shape["B"], generator)
+
+    def costs_nothing(finished):
+        return torch.zeros(len(finished), device=finished.device)
+
     values = measure(
-        lambda: action_values(policy, tokens, states, share_of_zero, ROLLOUTS, generator),
-        SEQUENCES,
-        "sequences",
-        rounds=3,
+        lambda: reference_action_values(policy, tokens, costs_nothing, shape["N"], generator),
+        kernel="rollouts",
+        variant="reference",
+        shape=shape,
+        amount=tokens_of(shape),
+        unit="tokens",
+        rounds=1,
     )
-    assert values.shape == (BATCH, SPEC.seq_len)
-
-
-@pytest.mark.benchmark(group=f"rollouts {SEQUENCES} sequences")
-def test_reference_action_values(measure, policy, generator):
-    tokens = policy.sample_with_states(BATCH, generator)[0]
-    values = measure(
-        lambda: reference_action_values(policy, tokens, share_of_zero, ROLLOUTS, generator),
-        SEQUENCES,
-        "sequences",
-        rounds=2,
-    )
-    assert torch.isfinite(values).all()
+    assert values.shape == tokens.shape

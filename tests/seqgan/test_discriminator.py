@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from bench.api import SequenceSpec
-from seqgan.discriminator import FILTER_COUNTS, FILTER_SIZES, SCORING_ROWS, Discriminator
+from seqgan import discriminator
+from seqgan.discriminator import FILTER_COUNTS, FILTER_SIZES, TABLE_ROWS, Discriminator
 
 FIXED = SequenceSpec(6, 5, bos=6)
 ENDED = SequenceSpec(6, 5, bos=6, eos=1, pad=0)
@@ -44,11 +45,11 @@ def test_initial_parameters_are_the_released_codes(paper_sized):
     words = paper_sized.embedding.weight.detach()
     assert -1 <= float(words.min()) < -0.999
     assert 0.999 < float(words.max()) <= 1
-    for layer in [*paper_sized.convolutions, paper_sized.output]:
-        weight = layer.weight.detach()
-        assert float(weight.abs().max()) <= 0.2  # cut at two standard deviations
-        assert float(weight.std()) == pytest.approx(0.088, abs=0.003)
-        assert (layer.bias == 0.1).all()
+    filters = [paper_sized.filter_weight[numbers] for *_, numbers in paper_sized.filters.branches()]
+    for weight in [*filters, paper_sized.output.weight]:
+        assert float(weight.detach().abs().max()) <= 0.2  # cut at two standard deviations
+        assert float(weight.detach().std()) == pytest.approx(0.088, abs=0.003)
+    assert (torch.cat([paper_sized.filter_bias, paper_sized.output.bias]) == 0.1).all()
     limit = (3 / 1720) ** 0.5  # Glorot's, TensorFlow's default for matrix and bias alike
     for parameter in paper_sized.highway.parameters():
         assert 0.99 * limit < float(parameter.detach().abs().max()) <= limit
@@ -64,14 +65,15 @@ def test_forward_is_the_plain_loop(spec):
         end = written.index(spec.eos) if spec.eos in written else spec.seq_len
         row = [token if place <= end else spec.vocab_size for place, token in enumerate(written)]
         features = []
-        for layer, size in enumerate((1, 2, 4)):
-            kernel, bias = weights[f"convolutions.{layer}.weight"], weights[f"convolutions.{layer}.bias"]
-            for filter_, offset in zip(kernel, bias, strict=True):  # (E, size)
-                heights = []
+        filters, biases = weights["filter_weight"], iter(weights["filter_bias"])
+        for size, count in ((1, 4), (2, 5), (4, 2)):
+            kernel, filters = np.split(filters, [count * size * 3])
+            for filter_ in kernel.reshape(count, size, 3):
+                heights, offset = [], next(biases)
                 for start in range(spec.seq_len - size + 1):
                     height = offset
                     for j in range(size):
-                        height += filter_[:, j] @ weights["embedding.weight"][row[start + j]]
+                        height += filter_[j] @ weights["embedding.weight"][row[start + j]]
                     heights.append(max(height, 0.0))
                 features.append(max(heights))
         features = np.array(features)
@@ -81,15 +83,38 @@ def test_forward_is_the_plain_loop(spec):
         np.testing.assert_allclose(got, weights["output.weight"] @ features + weights["output.bias"], atol=1e-5)
 
 
-def test_the_reward_is_the_probability_of_real_without_dropout_or_gradient():
-    model, tokens = small(), sequences(SCORING_ROWS + 9)
+@pytest.mark.parametrize("spec", [pytest.param(FIXED, id="fixed"), pytest.param(ENDED, id="eos")])
+@pytest.mark.parametrize("rows", [9, TABLE_ROWS + 9])
+def test_the_reward_is_the_probability_of_real_without_dropout_or_gradient(rows, spec, monkeypatch):
+    monkeypatch.setattr(discriminator, "multiplies_bfloat16", lambda: False)
+    model, tokens = small(spec), sequences(rows, spec)
     model.train()
     reward = model.reward(tokens)
-    assert reward.shape == (SCORING_ROWS + 9,)
+    assert reward.shape == (rows,)
     assert not reward.requires_grad
     assert torch.equal(reward, model.reward(tokens))
+    torch.testing.assert_close(reward, model.reference_reward(tokens))
     torch.testing.assert_close(reward, model(tokens).softmax(-1)[:, 1].detach())
     assert float(reward.std()) > 0
+
+
+def test_rounding_to_bfloat16_hardly_moves_the_reward(paper_sized, monkeypatch):
+    monkeypatch.setattr(discriminator, "multiplies_bfloat16", lambda: True)
+    tokens = torch.randint(5_000, (TABLE_ROWS, 20), generator=generator(4))
+    error = paper_sized.reward(tokens) - paper_sized.reference_reward(tokens)
+    assert 0 < float(error.abs().max()) < 0.01
+    assert float(error.abs().mean()) < 0.1 * 0.01
+    assert float(paper_sized.reward(tokens).std()) > 0.02
+
+
+def test_the_reward_follows_the_discriminator():
+    # Tables are of one version of the parameters: after a step they must be made anew.
+    model, tokens = small(), sequences(TABLE_ROWS)
+    before = model.reward(tokens)
+    with torch.no_grad():
+        model.filter_weight *= -1
+    assert not torch.allclose(model.reward(tokens), before, atol=1e-3)
+    torch.testing.assert_close(model.reward(tokens), model.reference_reward(tokens), atol=5e-3, rtol=0)
 
 
 def features_of(model, tokens, dropout):
@@ -199,7 +224,7 @@ def test_every_words_vector_learns():
 
 def test_filters_longer_than_the_sequence_are_left_out():
     model = Discriminator(SequenceSpec(6, 4, bos=6), generator(), 3)
-    assert [layer.kernel_size[0] for layer in model.convolutions] == [1, 2, 3, 4]
+    assert model.filters.sizes == [1, 2, 3, 4]
     assert model.output.in_features == 700
     with pytest.raises(ValueError, match="filter size of at most 4"):
         Discriminator(SequenceSpec(6, 4, bos=6), generator(), 3, (5, 6), (1, 1))

@@ -126,7 +126,7 @@ def test_a_start_symbol_that_is_no_word_is_read_and_never_written(make_policy):
 def test_every_word_that_is_read_learns(make_policy):
     # padding_idx=0 would freeze an ordinary word (and the released start token).
     model = make_policy(WORD_AS_BOS)
-    model.token_log_prob(torch.tensor([[0, 1, 2], [1, 2, 0]])).sum().backward()
+    model.weighted_nll(torch.tensor([[0, 1, 2], [1, 2, 0]]), torch.ones(2, 3))[0].backward()
     assert model.embedding.weight.grad.abs().sum(-1).gt(0).all()
 
 
@@ -196,7 +196,26 @@ def test_own_inputs_replace_the_true_ones(make_policy):
     tokens = torch.tensor([[0, 1, 2]])
     inputs = torch.tensor([[3, 2, 2]])
     expected = torch.log_softmax(model(inputs), -1)[0, torch.arange(3), tokens[0]]
-    torch.testing.assert_close(model.token_log_prob(tokens, inputs)[0], expected)
+    torch.testing.assert_close(model.weighted_nll(tokens, torch.ones(1, 3), inputs)[1][0], expected.detach())
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_the_loss_and_its_gradient_are_the_plain_ones(spec, make_policy):
+    model = make_policy(spec)
+    tokens = model.sample(70, Decoding(), generator())
+    weights = torch.rand(tokens.shape, generator=generator(1)) - 0.2
+    plain = torch.log_softmax(model(model.shift(tokens)), -1).gather(2, tokens[..., None])[..., 0]
+    plain = plain.masked_fill(~spec.mask(tokens), 0.0)
+    loss, log_prob = model.weighted_nll(tokens, weights)
+    torch.testing.assert_close(log_prob, plain.detach())
+    assert not log_prob.requires_grad
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    expected = torch.autograd.grad(-(weights * plain).sum(), parameters)
+    for one, other in zip(torch.autograd.grad(loss, parameters), expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+    # The log-probabilities without gradient are the same.
+    torch.testing.assert_close(model.token_log_prob(tokens), log_prob)
+    assert not model.token_log_prob(tokens).requires_grad
 
 
 def test_nothing_touches_the_global_random_state(make_policy):
@@ -204,7 +223,7 @@ def test_nothing_touches_the_global_random_state(make_policy):
     model = make_policy(ENDED)
     tokens = model.sample(20, Decoding(), generator())
     model.sample(20, Decoding(top_k=2), generator())
-    model.token_log_prob(tokens).sum().backward()
+    model.weighted_nll(tokens, torch.ones(tokens.shape))[0].backward()
     model.log_prob(tokens)
     MLE(epochs=2).fit(Toy(train_size=64).load().training, Session("lm/0"))
     assert torch.equal(torch.random.get_rng_state(), before)

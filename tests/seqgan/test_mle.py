@@ -11,7 +11,7 @@ from bench.api import Decoding, SequenceSpec, TrainingData
 from bench.session import Session
 from bench.tasks.toy import Toy
 from seqgan.lm import LSTMLanguageModel
-from seqgan.mle import MLE, descend, minibatches
+from seqgan.mle import MLE, descend, minibatches, trainable
 
 PAPER = {
     "epochs": 120,
@@ -87,9 +87,10 @@ def test_the_loss_counts_tokens_up_to_the_end_alone():
 def test_the_loss_is_the_mean_over_the_tokens_of_a_batch_that_count(monkeypatch):
     seen = []
 
-    def spy(loss, optimizer, clip_norm):
+    def spy(model, optimizer, clip_norm, tokens, weights):
+        loss, log_prob = model.weighted_nll(tokens, weights)
         seen.append((float(loss.detach()), clip_norm))
-        return 0.0  # and the model stays as it was
+        return log_prob, torch.zeros(())  # and the model stays as it was
 
     monkeypatch.setattr("seqgan.mle.descend", spy)
     spec = SequenceSpec(6, 8, bos=6, eos=5, pad=0)
@@ -117,15 +118,16 @@ def test_a_pass_sees_every_sequence_once():
 
 
 @pytest.mark.parametrize("reshuffle", [False, True])
-def test_the_order_of_the_training_set_is_kept_or_drawn_anew_every_epoch(reshuffle, monkeypatch):
+def test_the_order_of_the_training_set_is_kept_or_drawn_anew_every_epoch(reshuffle, monkeypatch, torch_threads):
+    torch_threads(1)
     batches = []
 
-    def spy(model, tokens):
+    def spy(model, tokens, *others):
         batches.append(tokens)
-        return token_log_prob(model, tokens)
+        return weighted_nll(model, tokens, *others)
 
-    token_log_prob = LSTMLanguageModel.token_log_prob
-    monkeypatch.setattr(LSTMLanguageModel, "token_log_prob", spy)
+    weighted_nll = LSTMLanguageModel.weighted_nll
+    monkeypatch.setattr(LSTMLanguageModel, "weighted_nll", spy)
     data = Toy(train_size=100).load().training
     MLE(epochs=3, reshuffle=reshuffle).fit(data, Session("mle/0"))
     epochs = [torch.cat(batches[i : i + 2]) for i in (0, 2, 4)]
@@ -135,17 +137,27 @@ def test_the_order_of_the_training_set_is_kept_or_drawn_anew_every_epoch(reshuff
     assert same == [not reshuffle] * 6
 
 
-@pytest.mark.parametrize("clip_norm", [100.0, 1.0])
-def test_descend_clips_by_the_global_norm(clip_norm):
-    one, two = torch.nn.Parameter(torch.tensor([3.0])), torch.nn.Parameter(torch.tensor([[0.0, 4.0]]))
-    optimizer = torch.optim.SGD([one, two], lr=1.0)
-    for parameter in (one, two):
+@pytest.mark.parametrize("clip_norm", [100.0, 0.01])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_descend_is_a_step_down_the_clipped_gradient(threads, clip_norm, torch_threads):
+    torch_threads(threads)
+    spec = SequenceSpec(6, 8, bos=6)
+    tokens, weights = cycle(7), torch.rand(7, 8, generator=generator(3))
+    model, plain = (LSTMLanguageModel(spec, generator(), 5, 4) for _ in range(2))
+    optimizer = torch.optim.SGD(trainable(model), lr=1.0)
+    for parameter in trainable(model):
         parameter.grad = torch.full_like(parameter, 50.0)  # left over: must not count
-    norm = descend((one.square().sum() + two.square().sum()) / 2, optimizer, clip_norm)
-    assert norm == pytest.approx(5.0)
-    left = 1 - min(1.0, clip_norm / 5.0)
-    torch.testing.assert_close(one.detach(), torch.tensor([3.0 * left]), atol=1e-5, rtol=0)
-    torch.testing.assert_close(two.detach(), torch.tensor([[0.0, 4.0 * left]]), atol=1e-5, rtol=0)
+    log_prob, norm = descend(model, optimizer, clip_norm, tokens, weights)
+
+    law = torch.log_softmax(plain(plain.shift(tokens)), -1).gather(2, tokens[..., None])[..., 0]
+    (-(weights * law).sum()).backward()
+    expected = torch.sqrt(sum(parameter.grad.square().sum() for parameter in trainable(plain)))
+    torch.testing.assert_close(log_prob, law.detach())
+    torch.testing.assert_close(norm, expected)
+    scale = min(1.0, clip_norm / float(expected))
+    assert (scale < 1) == (clip_norm < 1)
+    for moved, start in zip(trainable(model), trainable(plain), strict=True):
+        torch.testing.assert_close(moved.detach(), start.detach() - scale * start.grad, atol=1e-6, rtol=1e-4)
 
 
 def test_the_seed_decides_everything():

@@ -82,14 +82,14 @@ def test_completions_read_the_start_token_and_the_prefix(bos, make_policy):
         policy.output.bias *= 1e5
     tokens = torch.randint(5, (6, 9), generator=generator(2))
     finished = complete_prefixes(policy, tokens, states_of(policy, tokens), rollouts=2, rng=generator())
-    assert finished.shape == (8, 2, 6, 9)
+    assert finished.shape == (8, 6, 2, 9)
     for kept in range(1, 9):
         expected = tokens.clone()
         for t in range(kept, 9):
             expected[:, t] = policy(policy.shift(expected))[:, t].argmax(-1)
-        assert torch.equal(finished[kept - 1, 0], expected)
-        assert torch.equal(finished[kept - 1, 1], expected)
-    assert len(finished[0, 0].unique(dim=0)) > 1  # else this proves nothing
+        assert torch.equal(finished[kept - 1, :, 0], expected)
+        assert torch.equal(finished[kept - 1, :, 1], expected)
+    assert len(finished[0, :, 0].unique(dim=0)) > 1  # else this proves nothing
 
 
 def test_a_reward_of_the_prefix_alone_comes_back_unchanged(make_policy):
@@ -107,10 +107,10 @@ def test_prefixes_are_kept_word_for_word(spec, make_policy):
     finished = complete_prefixes(policy, tokens, states, rollouts=6, rng=generator())
     assert torch.equal(tokens, original)
     for kept in range(1, spec.seq_len):
-        assert torch.equal(finished[kept - 1, :, :, :kept], tokens[:, :kept].expand(6, -1, -1))
+        assert torch.equal(finished[kept - 1, :, :, :kept], tokens[:, None, :kept].expand(-1, 6, -1))
     # The rollouts are different completions, not copies of one or of the sequence itself.
-    assert any(not torch.equal(finished[0, 0], finished[0, n]) for n in range(1, 6))
-    assert not torch.equal(finished[0, 0], tokens)
+    assert any(not torch.equal(finished[0, :, 0], finished[0, :, n]) for n in range(1, 6))
+    assert not torch.equal(finished[0, :, 0], tokens)
 
 
 def test_the_sampled_states_are_not_changed(make_policy):
@@ -129,7 +129,7 @@ def test_the_first_completed_word_follows_the_policys_law(make_policy, goodness_
     finished = complete_prefixes(policy, tokens, states_of(policy, tokens), rollouts=20_000, rng=generator())
     for b in range(3):
         law = torch.softmax(policy(torch.tensor([[3, b]]))[0, -1], -1).detach()
-        assert goodness_of_fit(torch.bincount(finished[0, :, b, 1], minlength=3), law) > 1e-3
+        assert goodness_of_fit(torch.bincount(finished[0, b, :, 1], minlength=3), law) > 1e-3
         without_start = torch.softmax(policy(torch.tensor([[b]]))[0, -1], -1).detach()
         assert float((law - without_start).abs().max()) > 0.02  # so that forgetting it would show
 
@@ -165,11 +165,11 @@ def test_finished_sequences_are_not_continued(make_policy):
     for kept in range(1, 4):
         for b, row in enumerate(tokens):
             if (row[:kept] == ENDED.eos).any():
-                assert (finished[kept - 1, :, b] == row).all()
+                assert (finished[kept - 1, b] == row).all()
     # A completion that ends is padded, and a pad before the end is a word like another.
     after = ~ENDED.mask(finished)
     assert (finished[after] == ENDED.pad).all()
-    assert (finished[0, :, 4] == 2).any()
+    assert (finished[0, 4] == 2).any()
     assert after[:, :, 3].any()
 
 

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from seqgan.kernels import sampling
-from seqgan.kernels.sampling import CPU_ROWS, reference_sample_tokens, sample_tokens, truncate
+from seqgan.kernels.sampling import CPU_ROWS, inverse_cdf, reference_sample_tokens, sample_tokens, truncate
+from seqgan.kernels.softmax import BLOCK
 
-# One word, two, an odd number, no square, a square plus one, the paper's.
-SIZES = [1, 2, 3, 7, 50, 5_000]
+# One word, two, an odd number, less than a block, a block, a block plus one, the paper's.
+SIZES = [1, 2, 3, 50, 64, 65, 5_000]
 
 
 def output_layer(vocab_size, rows=1, scale=1.0, seed=0, device="cpu"):
@@ -25,8 +25,8 @@ def output_layer(vocab_size, rows=1, scale=1.0, seed=0, device="cpu"):
 def test_sample_tokens_is_its_twin_on_the_same_uniforms(vocab_size, temperature):
     rows = 2 * CPU_ROWS + 5
     hidden, weight, bias = output_layer(vocab_size, rows)
-    tokens = sample_tokens(hidden, weight, bias, torch.Generator().manual_seed(1), temperature)
-    uniforms = torch.rand(rows, generator=torch.Generator().manual_seed(1))
+    uniforms = torch.rand(rows, generator=torch.Generator().manual_seed(1), dtype=torch.double)
+    tokens = inverse_cdf(hidden, weight, bias, uniforms[:, None], temperature)[:, 0]
     logits = (hidden @ weight.t() + bias) / temperature
 
     expected = reference_sample_tokens(logits, uniforms)
@@ -37,6 +37,23 @@ def test_sample_tokens_is_its_twin_on_the_same_uniforms(vocab_size, temperature)
     lower, upper = (cumulative.gather(1, tokens[:, None] + side)[:, 0] for side in (0, 1))
     assert (lower - 2e-6 <= uniforms).all()
     assert (uniforms <= upper + 2e-6).all()
+
+
+def test_the_uniforms_come_from_the_generator():
+    hidden, weight, bias = output_layer(50, rows=9)
+    tokens = sample_tokens(hidden, weight, bias, torch.Generator().manual_seed(1), draws=3)
+    uniforms = torch.rand(9, 3, generator=torch.Generator().manual_seed(1), dtype=torch.double)
+    assert torch.equal(tokens, inverse_cdf(hidden, weight, bias, uniforms))
+
+
+@pytest.mark.parametrize("vocab_size", [7, 5_000])
+def test_several_draws_of_a_row_are_draws_of_equal_rows(vocab_size):
+    hidden, weight, bias = output_layer(vocab_size, rows=CPU_ROWS + 3)
+    uniforms = torch.rand(len(hidden), 5, generator=torch.Generator().manual_seed(1), dtype=torch.double)
+    tokens = inverse_cdf(hidden, weight, bias, uniforms)
+    for k in range(5):
+        alone = inverse_cdf(hidden, weight, bias, uniforms[:, k : k + 1])
+        assert torch.equal(tokens[:, k : k + 1], alone)
 
 
 @pytest.mark.parametrize("vocab_size", [2, 7, 50])
@@ -60,16 +77,18 @@ def test_draws_fit_softmax(vocab_size, temperature, device, goodness_of_fit):
     hidden, weight, bias = output_layer(vocab_size, device=device)
     rng = torch.Generator(device).manual_seed(3)
     draws = 2_000 if vocab_size == 5_000 else 20_000
-    tokens = torch.cat(
-        [sample_tokens(hidden.expand(draws, -1), weight, bias, rng, temperature).cpu() for _ in range(2)]
-    )
+    # Half of them as rows of their own, half as draws of one row.
+    apart = sample_tokens(hidden.expand(draws, -1), weight, bias, rng, temperature)
+    together = sample_tokens(hidden, weight, bias, rng, temperature, draws)
+    assert (apart.shape, together.shape) == ((draws, 1), (1, draws))
+    tokens = torch.cat([apart.flatten(), together.flatten()]).cpu()
     probabilities = torch.softmax((hidden[0] @ weight.t() + bias).double() / temperature, -1)
     assert goodness_of_fit(torch.bincount(tokens, minlength=vocab_size), probabilities) > 1e-3
 
 
 def test_rows_are_drawn_independently_of_each_other(goodness_of_fit):
     hidden, weight, bias = output_layer(3)
-    tokens = sample_tokens(hidden.expand(40_000, -1), weight, bias, torch.Generator().manual_seed(4))
+    tokens = sample_tokens(hidden.expand(40_000, -1), weight, bias, torch.Generator().manual_seed(4))[:, 0]
     law = torch.softmax((hidden @ weight.t() + bias)[0], -1)
     pairs = torch.bincount(tokens[::2] * 3 + tokens[1::2], minlength=9)
     assert goodness_of_fit(pairs, torch.outer(law, law).flatten()) > 1e-3
@@ -77,7 +96,7 @@ def test_rows_are_drawn_independently_of_each_other(goodness_of_fit):
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_impossible_words_are_never_drawn(temperature, device):
-    hidden, weight, bias = output_layer(50, rows=20_000, device=device)  # blocks of 8
+    hidden, weight, bias = output_layer(50, rows=20_000, device=device)
     impossible = [0, 7, 8, *range(16, 24), 31, 48, 49]
     bias[impossible] = -math.inf
     tokens = sample_tokens(hidden, weight, bias, torch.Generator(device).manual_seed(5), temperature)
@@ -85,18 +104,18 @@ def test_impossible_words_are_never_drawn(temperature, device):
     assert len(tokens.unique()) > 30  # of 36
 
 
-@pytest.mark.parametrize("uniform", [0.0, 2.0**-24, 0.5, 1 - 2.0**-24])
+@pytest.mark.parametrize("uniform", [0.0, 2.0**-53, 0.5, 1 - 2.0**-53])
 @pytest.mark.parametrize("vocab_size", [3, 7, 50, 5_000])
-def test_impossible_words_are_not_drawn_at_the_ends_of_the_unit_interval(uniform, vocab_size, monkeypatch):
+def test_impossible_words_are_not_drawn_at_the_ends_of_the_unit_interval(uniform, vocab_size):
     rows = 200
     hidden, weight, bias = output_layer(vocab_size, rows)
-    block = math.isqrt(vocab_size - 1) + 1
+    block = min(BLOCK, vocab_size // 3)
     bias[:block] = bias[-block:] = -math.inf  # all of the first block and, ragged or not, the end
-    if vocab_size == 3:
-        bias[1] = 0.0
-    monkeypatch.setattr(sampling.torch, "rand", lambda n, generator: torch.full((n,), uniform))
-    tokens = sample_tokens(hidden, weight, bias, torch.Generator())
+    tokens = inverse_cdf(hidden, weight, bias, torch.full((rows, 1), uniform, dtype=torch.double))
     assert (bias[tokens] > -math.inf).all()
+    if uniform in (0.0, 1 - 2.0**-53):
+        possible = (bias > -math.inf).nonzero()[:, 0]
+        assert (tokens == possible[0 if uniform == 0 else -1]).all()
 
 
 def test_huge_logits_do_not_overflow(device):
@@ -111,7 +130,7 @@ def test_huge_logits_do_not_overflow(device):
 def test_no_rows_give_no_tokens(device):
     hidden, weight, bias = output_layer(7, rows=0, device=device)
     tokens = sample_tokens(hidden, weight, bias, torch.Generator(device))
-    assert tokens.shape == (0,)
+    assert tokens.shape == (0, 1)
     assert tokens.dtype == torch.int64
 
 

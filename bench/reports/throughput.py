@@ -1,0 +1,391 @@
+"""How fast the kernels are: from pytest-benchmark's numbers to tidy data and to tables for people."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from bench.reports.leaderboard import records
+from bench.reports.markup import bullets, escape, pipe_table
+
+__all__ = [
+    "COLUMNS",
+    "at_main_shape",
+    "duration",
+    "frame",
+    "growth",
+    "markdown",
+    "provenance",
+    "sizes",
+    "terminal",
+    "terminal_table",
+    "times",
+    "to_csv",
+]
+
+Row = dict[str, Any]
+
+FAST, REFERENCE = "fast", "reference"
+CEILING = "ceiling: "
+COLUMNS = (
+    *("kernel", "variant", "device", "device_name", "threads", "shape", "unit", "amount", "rounds"),
+    *("median_s", "iqr_s", "min_s", "per_second", "ratio", "gflops", "matmul_fraction", "gbytes_per_s"),
+    *("copy_fraction", "peak_bytes", "commit", "dirty", "torch", "python", "machine"),
+)
+"""What ``throughput.csv`` has; the frame has ``id`` and ``clock_mhz`` as well."""
+TEXT = ("benchmark", "kernel", "shape", "variant", "device", "size", "median at each")
+"""Columns of words, which come before those of numbers."""
+SAME_WORK = ("kernel", "device", "threads", "shape")
+
+READING = """\
+A time is the median of its rounds, with the interquartile range in brackets: of one process, so it does not tell how
+another run would differ. Ratios are taken within this run: how many times as fast as the plain `reference` in this
+repository, or as a library's function, at the same work on the same device. The ceilings are what a large matrix
+product and a large copy reached in this run, and a kernel is set against the one that it comes nearer to; what fits
+into a cache can beat the copy."""
+
+GROWTH = """\
+One size varies and the others stay. The exponent is that of a power law through the first and the last point: 1 is
+proportional cost, 0 is none."""
+
+
+def frame(report: Mapping[str, Any]) -> pd.DataFrame:
+    """One row a benchmark.
+
+    Args:
+        report: The JSON of pytest-benchmark; what a benchmark is stands in its ``extra_info``, where it ran in
+            ``environment``.
+
+    Returns:
+        :data:`COLUMNS`, ``id`` (pytest's) and ``clock_mhz``. ``ratio`` is how many times as fast as the reference of
+        the same kernel, device, threads and shape the row is; the fractions are of the ceilings on the same device and
+        threads. What was not measured is missing.
+    """
+    environment = report.get("environment", {})
+    facts = {name: environment.get(name) for name in ("commit", "dirty", "python", "machine")}
+    facts["torch"] = environment.get("packages", {}).get("torch")
+    rows = [_row(benchmark) | facts for benchmark in report["benchmarks"]]
+    references = {_work(row): row["median_s"] for row in rows if row["variant"] == REFERENCE}
+    for row in rows:
+        row["ratio"] = _quotient(references.get(_work(row)), row["median_s"])
+        for name, rate in (("matmul", "gflops"), ("copy", "gbytes_per_s")):
+            row[f"{name}_fraction"] = _quotient(row[rate], _ceiling(rows, name, rate, row))
+    table = pd.DataFrame(rows, columns=[*COLUMNS, "id", "clock_mhz"])
+    numbers = ["median_s", "iqr_s", "min_s", "per_second", "ratio", "gflops", "matmul_fraction", "gbytes_per_s"]
+    numbers += ["copy_fraction", "clock_mhz"]
+    counts = ["threads", "amount", "rounds", "peak_bytes"]
+    return table.astype(dict.fromkeys(numbers, "float64") | dict.fromkeys(counts, "Int64"))
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """The frame with every digit; what is missing is empty."""
+    text: str = table[list(COLUMNS)].to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def markdown(table: pd.DataFrame, date: str, notes: Sequence[str] = (), figure: str | None = None) -> str:
+    """The whole of ``throughput.md``; the same frame gives the same text.
+
+    Args:
+        table: What :func:`frame` gave.
+        date: When it was measured.
+        notes: What else must be known, such as which benchmarks failed.
+        figure: Path of the figure, relative to where the text will be.
+    """
+    facts = [*provenance(table, date), *notes]
+    parts = ["# Throughput", READING.replace("\n", " "), *bullets("How it was made:", map(escape, facts))]
+    for device, chosen in at_main_shape(table).groupby("device", sort=False):
+        ceilings = bullets("Ceilings:", map(escape, _ceilings(table[table["device"] == device])))
+        parts += [f"## Kernels on {escape(str(device))}", *ceilings, _table(*_main_cells(chosen))]
+    grown = growth(table)
+    if grown:
+        parts += ["## How cost grows", GROWTH.replace("\n", " "), _table(*_growth_cells(grown))]
+    remembered = table[table["peak_bytes"].notna()]
+    if not remembered.empty:
+        parts += ["## Peak memory", _table(*_memory_cells(remembered))]
+    if figure:
+        parts.append(f"![Speed-up over the reference, and how cost grows]({figure})")
+    return "\n\n".join(parts) + "\n"
+
+
+def terminal(table: pd.DataFrame) -> list[Table]:
+    """The main table of each device, for a terminal."""
+    return [
+        terminal_table(f"{device}, {threads} threads", *_main_cells(chosen, brief=True))
+        for (device, threads), chosen in at_main_shape(table).groupby(["device", "threads"], sort=False)
+    ]
+
+
+def provenance(table: pd.DataFrame, date: str) -> list[str]:
+    """How the numbers were made, a fact a line."""
+
+    def each(column: str) -> str:
+        return ", ".join(str(value) for value in sorted(table[column].dropna().unique()))
+
+    commit = each("commit") + (" with uncommitted changes" if (table["dirty"] == True).any() else "")  # noqa: E712
+    facts = {
+        "Commit": commit,
+        "Versions": f"Python {each('python')}, torch {each('torch')}",
+        "Machine": each("machine"),
+        "Threads": each("threads"),
+        "Date": date,
+    }
+    for device, rows in table[table["device"] != "cpu"].groupby("device"):
+        clocks = rows["clock_mhz"].dropna()
+        clock = f", {clocks.min():,.0f} to {clocks.max():,.0f} MHz" if len(clocks) else ""
+        facts[str(device)] = ", ".join(sorted(rows["device_name"].dropna().unique())) + clock
+    return [f"{name}: {fact}" for name, fact in facts.items() if fact]
+
+
+def at_main_shape(table: pd.DataFrame) -> pd.DataFrame:
+    """The timings of each kernel at its main shape on each device: the kernels as they came, the fast variant first.
+
+    The main shape is the most common one that has a reference, else the one that most others differ from in one size
+    alone, else the largest.
+    """
+    kept = []
+    for _, rows in _timed(table).groupby(["kernel", "device"], sort=False):
+        here = rows[rows["shape"] == _main_shape(records(rows))]
+        kept.append(here.sort_values("variant", key=lambda names: names.map(_variant_order), kind="stable"))
+    return pd.concat(kept) if kept else table.head(0)
+
+
+def growth(table: pd.DataFrame) -> list[Row]:
+    """How the cost of each kernel grows when one size leaves its main shape.
+
+    Returns:
+        For each kernel, variant, device, threads and size that was varied: its name as ``size``, the ``points``
+        (value, seconds) by value, the ``main`` value, and the ``exponent`` of the power law from first to last.
+    """
+    grown = []
+    for _, rows in _timed(table).groupby(["kernel", "device"], sort=False):
+        lines = records(rows)
+        main = sizes(_main_shape(lines))
+        for variant, threads in dict.fromkeys((row["variant"], row["threads"]) for row in lines):
+            mine = [row for row in lines if (row["variant"], row["threads"]) == (variant, threads)]
+            for size in main:
+                points = sorted(
+                    {
+                        sizes(row["shape"])[size]: row["median_s"]
+                        for row in mine
+                        if _differing(sizes(row["shape"]), main) <= {size}
+                    }.items()
+                )
+                if len(points) > 1:
+                    (first, short), (last, long) = points[0], points[-1]
+                    grown.append(
+                        {name: mine[0][name] for name in ("kernel", "variant", "device", "threads")}
+                        | {"size": size, "points": points, "main": main[size]}
+                        | {"exponent": math.log(long / short) / math.log(last / first)}
+                    )
+    return grown
+
+
+def sizes(shape: str) -> dict[str, float]:
+    """The sizes of a shape: ``B=64 V=5000`` as a dictionary."""
+    return {name: float(size) for name, _, size in (part.partition("=") for part in shape.split())}
+
+
+def duration(seconds: float) -> str:
+    """Seconds with three digits, in a unit that suits: 37.4 ms, 0.67 s."""
+    if seconds >= 0.5:
+        return f"{seconds:.{0 if seconds >= 100 else 1 if seconds >= 10 else 2}f} s"
+    for factor, unit in ((1e3, "ms"), (1e6, "µs")):
+        if seconds * factor >= 1:
+            return f"{_digits(seconds * factor)} {unit}"
+    return f"{_digits(seconds * 1e9)} ns"
+
+
+def times(ratio: float) -> str:
+    """A ratio with three digits at most: 12.3×."""
+    return f"{ratio:,.0f}×" if ratio >= 100 else f"{ratio:.1f}×" if ratio >= 10 else f"{ratio:.2f}×"
+
+
+def _row(benchmark: Mapping[str, Any]) -> Row:
+    extra, stats = benchmark["extra_info"], benchmark["stats"]
+    seconds, shape, amount = stats["median"], extra.get("shape"), extra.get("amount")
+    flops, moved = extra.get("flops"), extra.get("bytes")
+    return {
+        "id": benchmark["fullname"],
+        "kernel": extra.get("kernel", benchmark["name"]),
+        "variant": extra.get("variant", FAST),
+        "device": extra.get("device", ""),
+        "threads": extra.get("threads", 0),
+        **{name: extra.get(name) for name in ("device_name", "unit", "clock_mhz", "peak_bytes")},
+        "shape": " ".join(f"{name}={shape[name]}" for name in sorted(shape)) if isinstance(shape, dict) else "",
+        "amount": amount,
+        "rounds": stats["rounds"],
+        "median_s": seconds,
+        "iqr_s": stats["iqr"],
+        "min_s": stats["min"],
+        "per_second": _quotient(amount, seconds),
+        "gflops": _quotient(flops, seconds * 1e9),
+        "gbytes_per_s": _quotient(moved, seconds * 1e9),
+    }
+
+
+def _work(row: Row) -> tuple[Any, ...]:
+    """What must be equal for a ratio; a run that measures memory is no match for one that measures time."""
+    return (*(row[name] for name in SAME_WORK), row["peak_bytes"] is None)
+
+
+def _ceiling(rows: list[Row], name: str, rate: str, like: Row) -> float | None:
+    found = [
+        row[rate]
+        for row in rows
+        if row["kernel"] == CEILING + name
+        and (row["device"], row["threads"]) == (like["device"], like["threads"])
+        and row[rate] is not None
+    ]
+    return max(found, default=None)
+
+
+def _quotient(above: float | None, below: float | None) -> float | None:
+    return None if above is None or not below else above / below
+
+
+def _timed(table: pd.DataFrame) -> pd.DataFrame:
+    """The kernels' timings: no ceilings, and nothing that was run to measure memory."""
+    timed: pd.DataFrame = table[~table["kernel"].str.startswith(CEILING) & table["peak_bytes"].isna()]
+    return timed
+
+
+def _main_shape(rows: list[Row]) -> str:
+    counts: Counter[str] = Counter(row["shape"] for row in rows)
+    referenced = {row["shape"] for row in rows if row["variant"] == REFERENCE}
+
+    def rank(shape: str) -> tuple[float, ...]:
+        mine = sizes(shape)
+        near = sum(len(_differing(mine, sizes(other))) == 1 for other in counts)
+        return counts[shape] if referenced else 0, near, math.prod(mine.values())
+
+    return max(referenced or counts, key=rank)
+
+
+def _differing(one: dict[str, float], other: dict[str, float]) -> set[str]:
+    return {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
+
+
+def _variant_order(variant: str) -> tuple[int, str]:
+    return {FAST: 0, REFERENCE: 1}.get(variant, 2), variant
+
+
+def _main_cells(rows: pd.DataFrame, brief: bool = False) -> tuple[list[str], list[list[str]]]:
+    lines = records(rows)
+    medians = {(_work(row | {"peak_bytes": None}), row["variant"]): row["median_s"] for row in lines}
+    threads = len({row["threads"] for row in lines}) > 1
+    cells = []
+    before = None
+    for row in lines:
+        work = _work(row | {"peak_bytes": None})
+        against = [] if row["variant"] == REFERENCE or pd.isna(row["ratio"]) else [f"{times(row['ratio'])} reference"]
+        if row["variant"] == FAST:
+            rivals = [name for of, name in medians if of == work and name not in (FAST, REFERENCE)]
+            against += [f"{times(medians[work, name] / row['median_s'])} {name}" for name in rivals]
+        label = row["shape"] + (f", {row['threads']} threads" if threads else "")
+        cells.append(
+            [
+                *((row["kernel"], label) if work != before else ("", "")),
+                row["variant"],
+                duration(row["median_s"]) + (f" ({duration(row['iqr_s'])})" if row["rounds"] > 1 and not brief else ""),
+                "" if brief else _rate(row),
+                ("\n" if brief else ", ").join(against),
+                _of_ceiling(row),
+            ]
+        )
+        before = work
+    median = "median" if brief else "median (iqr)"
+    header = ["kernel", "shape", "variant", median, "a second", "times as fast as", "of the ceiling"]
+    used = [place for place in range(len(header)) if any(line[place] for line in cells)]
+    return [header[place] for place in used], [[line[place] for place in used] for line in cells]
+
+
+def _growth_cells(grown: list[Row]) -> tuple[list[str], list[list[str]]]:
+    threads = len({line["threads"] for line in grown}) > 1
+    cells = [
+        [
+            line["kernel"],
+            line["variant"],
+            line["device"] + (f", {line['threads']} threads" if threads else ""),
+            line["size"],
+            ", ".join(f"{value:,.0f}: {duration(seconds)}" for value, seconds in line["points"]),
+            f"{line['exponent'] + 0.0:.2f}",
+        ]
+        for line in grown
+    ]
+    return ["kernel", "variant", "device", "size", "median at each", "exponent"], cells
+
+
+def _memory_cells(rows: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    lines = records(rows)
+    references = {
+        tuple(row[name] for name in SAME_WORK): row["peak_bytes"] for row in lines if row["variant"] == REFERENCE
+    }
+    cells = []
+    for row in lines:
+        reference = references.get(tuple(row[name] for name in SAME_WORK))
+        share = "" if reference is None or row["variant"] == REFERENCE else f"{row['peak_bytes'] / reference:.0%}"
+        peak = f"{_digits(row['peak_bytes'] / 2**20)} MiB"
+        cells.append([row["kernel"], row["shape"], row["variant"], row["device"], peak, share])
+    return ["kernel", "shape", "variant", "device", "peak", "of the reference"], cells
+
+
+def _ceilings(table: pd.DataFrame) -> list[str]:
+    lines = []
+    for threads, rows in table[table["kernel"].str.startswith(CEILING)].groupby("threads"):
+        rates: dict[str, tuple[Any, str]] = {
+            "matrix product": (rows["gflops"], "Gflop/s"),
+            "copy": (rows["gbytes_per_s"], "GB/s"),
+        }
+        reached = [f"{name} {_digits(rate.max())} {unit}" for name, (rate, unit) in rates.items() if rate.notna().any()]
+        lines.append(f"{threads} threads: {', '.join(reached)}")
+    return lines
+
+
+def _of_ceiling(row: Row) -> str:
+    shares = {"matmul": row["matmul_fraction"], "copy": row["copy_fraction"]}
+    present = {name: share for name, share in shares.items() if not pd.isna(share)}
+    nearer = max(present, key=lambda name: present[name], default=None)
+    return "" if nearer is None else f"{_percent(present[nearer])} {nearer}"
+
+
+def _percent(share: float) -> str:
+    return "<1%" if 0 < share < 0.01 else f"{share:.0%}"
+
+
+def _rate(row: Row) -> str:
+    rate: float = row["per_second"]
+    if math.isnan(rate):
+        return ""
+    for factor, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if rate >= factor:
+            return f"{_digits(rate / factor)}{letter} {row['unit']}"
+    return f"{_digits(rate)} {row['unit']}"
+
+
+def _digits(number: float) -> str:
+    """Three digits, all of them before the point where there are more."""
+    return f"{number:,.{0 if number >= 99.95 else 1 if number >= 9.995 else 2}f}"
+
+
+def _table(header: list[str], lines: list[list[str]]) -> str:
+    return pipe_table(header, lines, left=sum(name in TEXT for name in header))
+
+
+def terminal_table(title: str, header: list[str], lines: list[list[str]]) -> Table:
+    """A plain table, the words to the left and the numbers to the right."""
+    table = Table(
+        box=box.SIMPLE_HEAD, padding=0, show_edge=False, title=Text(title, style="bold"), title_justify="left"
+    )
+    for name in header:
+        table.add_column(name, justify="left" if name in TEXT else "right", overflow="fold")
+    for line in lines:
+        table.add_row(*map(Text, line))
+    return table

@@ -1,0 +1,194 @@
+"""Convolutions over embedded words with max over time, for the discriminator (Kim 2014).
+
+A filter of size L is an (L, E) matrix; its height at a place is its inner product with the L words that begin there;
+its feature is the greatest height plus a bias, or 0. All filters lie in one flat parameter, one after the other.
+
+*Training*, a batch at a time: heights by one matrix product a filter size; and since only the highest window of a
+filter has a gradient, the way back is short: each filter collects one window a sentence.
+
+*Scoring* many sentences: the inner products of every filter row with every word of the vocabulary are made once (V x 64
+x 12,500 multiplications at the paper's shape, as many as 530 sentences take), and a height is a sum of L table rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seqgan.kernels.bounds import check_range
+from seqgan.kernels.threads import across_threads, parts
+
+TABLE_ROWS = 512
+"""From so many sentences on, tables are made."""
+
+
+class Filters:
+    """How many filters of which sizes there are, and where they lie in the flat parameter.
+
+    Args:
+        sizes: Words that a filter spans.
+        counts: Filters of each size.
+        dim: E, a word's numbers.
+    """
+
+    def __init__(self, sizes: Sequence[int], counts: Sequence[int], dim: int) -> None:
+        self.sizes, self.counts, self.dim = sizes, counts, dim
+        lengths = [size * dim for size, count in zip(sizes, counts, strict=True) for _ in range(count)]
+        self.offsets = np.cumsum([0, *lengths], dtype=np.int64)  # (F + 1,)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def numbers(self) -> int:
+        """Length of the flat parameter."""
+        return int(self.offsets[-1])
+
+    def branches(self) -> list[tuple[int, slice, slice]]:
+        """Of each size: the size, which features, and which numbers of the flat parameter."""
+        found, first = [], 0
+        for size, count in zip(self.sizes, self.counts, strict=True):
+            features = slice(first, first + count)
+            found.append((size, features, slice(int(self.offsets[first]), int(self.offsets[first + count]))))
+            first += count
+        return found
+
+
+def max_over_time(words: Tensor, parameter: Tensor, bias: Tensor, filters: Filters) -> Tensor:
+    """The features of embedded sentences.
+
+    Args:
+        words: float32, (B, T, E).
+        parameter: float32, flat, all filters.
+        bias: float32, (F,).
+        filters: Their shapes.
+
+    Returns:
+        float32, (B, F), through which all three get gradients.
+    """
+    if words.is_cuda:
+        return reference_max_over_time(words, parameter, bias, filters)
+    features: Tensor = _MaxOverTime.apply(words, parameter, bias, filters)  # type: ignore[no-untyped-call]
+    return features
+
+
+def reference_max_over_time(words: Tensor, parameter: Tensor, bias: Tensor, filters: Filters) -> Tensor:
+    """The same by torch's convolution; what runs on CUDA."""
+    features = []
+    for size, rows, numbers in filters.branches():
+        kernel = parameter[numbers].view(-1, size, filters.dim).transpose(1, 2)  # (K, E, L)
+        features.append(F.relu(F.conv1d(words.transpose(1, 2), kernel, bias[rows])).max(-1).values)
+    return torch.cat(features, dim=1)
+
+
+@torch.no_grad()
+def features_from_tables(
+    tokens: Tensor, embedding: Tensor, parameter: Tensor, bias: Tensor, filters: Filters
+) -> Tensor:
+    """:func:`max_over_time` of ``embedding[tokens]``, from tables; on the CPU.
+
+    Args:
+        tokens: int64, (N, T).
+        embedding: float32, (V, E).
+        parameter: float32, flat.
+        bias: float32, (F,).
+        filters: Their shapes.
+
+    Returns:
+        float32, (N, F).
+
+    Raises:
+        IndexError: for a token outside [0, V).
+    """
+    from seqgan.kernels.windows import pool_from_table
+
+    check_range(tokens, len(embedding))
+    tokens = tokens.contiguous()
+    features = torch.empty(len(tokens), len(filters))
+    table = torch.empty(len(embedding) * max(b[2].stop - b[2].start for b in filters.branches()) // filters.dim)
+    for size, rows, numbers in filters.branches():
+        count = rows.stop - rows.start
+        columns = parameter[numbers].view(count, size, filters.dim).permute(2, 1, 0).reshape(filters.dim, -1)
+        products = table[: len(embedding) * size * count].view(len(embedding), size * count)
+
+        def fill(words: slice, columns: Tensor = columns, products: Tensor = products) -> None:
+            torch.mm(embedding[words], columns, out=products[words])
+
+        def score(sentences: slice, rows: slice = rows, products: Tensor = products, size: int = size) -> None:
+            pool_from_table(
+                tokens[sentences].numpy(),
+                products.view(len(products), size, -1).numpy(),
+                bias[rows].numpy(),
+                features[sentences, rows].numpy(),
+            )
+
+        across_threads(fill, parts(len(embedding)))
+        across_threads(score, parts(len(tokens)))
+    return features
+
+
+class _MaxOverTime(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, words: Tensor, parameter: Tensor, bias: Tensor, filters: Filters) -> Tensor:
+        from seqgan.kernels.windows import pool
+
+        words, flat, offset = words.contiguous(), parameter.detach(), bias.detach()
+        batch, length, dim = words.shape
+        features = torch.empty(batch, len(filters))
+        places = torch.empty(batch, len(filters), dtype=torch.int32)
+
+        def branch(which: tuple[int, slice, slice]) -> None:
+            size, rows, numbers = which
+            windows = words.as_strided((batch, length - size + 1, size * dim), (length * dim, dim, 1))
+            kernel = flat[numbers].view(-1, size * dim)
+            heights = windows.reshape(-1, size * dim) @ kernel.t()  # (B * P, K)
+            pool(
+                heights.view(batch, -1, len(kernel)).numpy(),
+                offset[rows].numpy(),
+                features[:, rows].numpy(),
+                places[:, rows].numpy(),
+            )
+
+        across_threads(branch, sorted(filters.branches(), key=lambda which: _cost(which, length), reverse=True))
+        ctx.save_for_backward(words, parameter, places)
+        ctx.filters = filters
+        return features
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> Any:
+        from seqgan.kernels.windows import filter_gradient, word_gradient
+
+        words, parameter, places = ctx.saved_tensors
+        filters: Filters = ctx.filters
+        slopes = upstream[0].contiguous().numpy()
+        d_words, d_parameter, d_bias = torch.zeros_like(words), torch.zeros_like(parameter), torch.empty(len(filters))
+        flat, where, rows = parameter.detach().numpy(), places.numpy(), words.flatten(1).numpy()
+
+        def to_filters(part: tuple[int, int]) -> None:
+            filter_gradient(
+                slopes, where, rows, filters.dim, filters.offsets, *part, d_parameter.numpy(), d_bias.numpy()
+            )
+
+        def to_words(part: slice) -> None:
+            word_gradient(
+                slopes, where, flat, filters.dim, filters.offsets, (part.start, part.stop), d_words.flatten(1).numpy()
+            )
+
+        def run(job: Any) -> None:
+            job[0](job[1])
+
+        by_filter = [(to_filters, (branch[1].start, branch[1].stop)) for branch in reversed(filters.branches())]
+        by_word = [(to_words, part) for part in parts(len(words))]
+        across_threads(run, [*by_word, *by_filter])
+        return d_words, d_parameter, d_bias, None
+
+
+def _cost(branch: tuple[int, slice, slice], length: int) -> int:
+    size, _, numbers = branch
+    cost: int = (numbers.stop - numbers.start) * (length - size + 1)
+    return cost

@@ -1,0 +1,297 @@
+"""Completions of all prefixes by one Triton kernel that keeps everything on chip.
+
+A step of a rollout multiplies the hidden states with the output layer, draws a word from the softmax of the product,
+and reads that word. Done one operation after another, the (rows, V) logits are written and read several times: at the
+paper's shape (T = 20, V = 5,000, 32 units, B = 64, N = 16) 194,560 words are drawn, which is 3.9 GB of logits each
+time. Here a program takes a block of rows whose prefixes have one length and carries them to the end of the sequence:
+their hidden and cell states never leave its registers, and of the logits there is only a tile of a few words.
+
+*Drawing.* One uniform number a word, inverse CDF, two passes over the vocabulary: the first finds the maximum and the
+sum of the weights, rescaling as the maximum grows; the second makes the logits anew, adds up the weights, and takes
+the first word whose cumulative weight exceeds ``uniform * sum``. So the result is a function of the uniforms, and
+:func:`reference_complete_on_chip` gives the same words but where a uniform lies within rounding of a border.
+
+*Reading.* What a word adds to the gates, ``embedding @ input_weight.T + bias``, is the same whenever it is read. The
+table of all words is made once a call (20 M multiplications at the paper's shape), and a step gathers a row of it.
+
+*Cost* at the paper's shape: 2 x 31 G multiplications for the logits, 0.8 G for the recurrence, no byte of logits moved;
+3.2 MB of parameters, which every program reads from cache, and 4.6 MB of uniforms and words.
+
+It is not what runs by default: it has been compiled for compute capabilities 8.0 and 9.0 (Triton 3.6 and 3.9) and
+checked word for word under Triton's interpreter, but run on no GPU, and so it has been timed nowhere.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from seqgan.kernels.sampling import reference_sample_tokens
+
+ROWS = 64
+"""Rows of a program."""
+WORDS = 128
+"""Words of a tile."""
+WARPS = 8
+"""Of 32 threads, a program. The compiler runs out of registers with 4, and with more than 32 units: fewer rows then."""
+SMALLEST_DOT = 16
+"""``tl.dot`` takes no operand narrower than this."""
+
+
+class Parameters(NamedTuple):
+    """An LSTM language model, in torch's layout: float32, gates in the order i, f, g, o."""
+
+    embedding: Tensor
+    """(S, E), every symbol that can be read: S = V, or V + 1 where the start symbol is not a word."""
+    input_weight: Tensor
+    """(4 H, E)."""
+    recurrent_weight: Tensor
+    """(4 H, H)."""
+    gate_bias: Tensor
+    """(4 H,): torch's two biases added up."""
+    output_weight: Tensor
+    """(V, H)."""
+    output_bias: Tensor
+    """(V,); -inf for words that must not be written."""
+
+
+@torch.no_grad()
+def complete_on_chip(
+    tokens: Tensor,
+    hidden: Tensor,
+    cell: Tensor,
+    parameters: Parameters,
+    uniforms: Tensor,
+    eos: int | None = None,
+    pad: int | None = None,
+    rows: int = ROWS,
+    words: int = WORDS,
+    precision: str = "ieee",
+) -> Tensor:
+    """Finish every proper prefix of every sequence N times.
+
+    A uniform number of 24 bits cannot tell apart probabilities below 6e-8. A model whose logits are no numbers writes
+    word 0; nothing is raised, because to know of it the host would have to wait.
+
+    Args:
+        tokens: int64, (B, T).
+        hidden: float32, (T, B, H): the t-th is the state from which token t was drawn.
+        cell: float32, (T, B, H), likewise.
+        parameters: The model.
+        uniforms: float32 in [0, 1), (T - 1, T - 1, B, N): [k - 1, t - 1, b, n] draws token t in the n-th completion of
+            the first k tokens of sequence b, for t >= k; the others are not read.
+        eos: The word that ends a sequence, None if there is none.
+        pad: What is written after it; None exactly when ``eos`` is.
+        rows: Rows of a program, a power of two, at least 16.
+        words: Words of a tile, a power of two, at least 16.
+        precision: Of the matrix products, as ``tl.dot`` names it: "ieee" for float32, "tf32" for tensor cores.
+
+    Returns:
+        int64, (T - 1, B, N, T): entry [k - 1, b] holds N sequences that begin with the first k tokens of sequence b.
+
+    Raises:
+        ValueError: for tensors that are not on CUDA (unless Triton was imported with ``TRITON_INTERPRET=1``), for
+            shapes that do not fit together, and if only one of ``eos`` and ``pad`` is given.
+    """
+    batch, length, rollouts, units = _sizes(tokens, hidden, cell, parameters, uniforms, eos, pad)
+    if isinstance(_kernel, triton.JITFunction) and not tokens.is_cuda:
+        raise ValueError(f"expected tensors on a CUDA device, got {tokens.device}")
+    finished = torch.empty(length - 1, batch, rollouts, length, dtype=torch.long, device=tokens.device)
+    if finished.numel() == 0:
+        return finished
+    # Everything is padded to whole tiles here, so that the kernel need not mask: units of weight zero stay zero, words
+    # of bias -inf are never drawn.
+    wide = max(SMALLEST_DOT, triton.next_power_of_2(units))
+    more_units, more_words = wide - units, -len(parameters.output_bias) % words
+    table = F.linear(parameters.embedding, parameters.input_weight, parameters.gate_bias)
+    blocks = triton.cdiv(batch * rollouts, rows)
+    with torch.cuda.device_of(tokens):  # Triton launches on the current device
+        _kernel[((length - 1) * blocks,)](
+            tokens.contiguous(),
+            F.pad(hidden, (0, more_units)).contiguous(),
+            F.pad(cell, (0, more_units)).contiguous(),
+            F.pad(table.view(-1, 4, units), (0, more_units)).contiguous(),  # (S, 4, wide)
+            F.pad(  # (4, wide, wide): of each gate, from which unit, to which unit
+                parameters.recurrent_weight.view(4, units, units).transpose(1, 2), (0, more_units, 0, more_units)
+            ).contiguous(),
+            F.pad(parameters.output_weight.t(), (0, more_words, 0, more_units)).contiguous(),  # (wide, whole tiles)
+            F.pad(parameters.output_bias, (0, more_words), value=-math.inf),
+            uniforms.contiguous(),
+            finished,
+            batch,
+            rollouts,
+            length,
+            len(parameters.output_bias) + more_words,
+            -1 if eos is None else eos,
+            -1 if pad is None else pad,
+            blocks,
+            ENDS=eos is not None,
+            UNITS=wide,
+            ROWS=rows,
+            WORDS=words,
+            PRECISION=precision,
+            num_warps=WARPS,
+        )
+    return finished
+
+
+@torch.no_grad()
+def reference_complete_on_chip(
+    tokens: Tensor,
+    hidden: Tensor,
+    cell: Tensor,
+    parameters: Parameters,
+    uniforms: Tensor,
+    eos: int | None = None,
+    pad: int | None = None,
+) -> Tensor:
+    """The same in plain torch, prefix by prefix and word by word; draws in double precision."""
+    batch, length, rollouts, _ = _sizes(tokens, hidden, cell, parameters, uniforms, eos, pad)
+    embedding, input_weight, recurrent_weight, gate_bias, output_weight, output_bias = parameters
+    finished = tokens[:, None].repeat(length - 1, 1, rollouts, 1)
+    for kept in range(1, length):
+        rows = finished[kept - 1].view(batch * rollouts, length)
+        state = hidden[kept].repeat_interleave(rollouts, 0), cell[kept].repeat_interleave(rollouts, 0)
+        ended = (rows[:, :kept] == (-1 if eos is None else eos)).any(-1)
+        for t in range(kept, length):
+            logits = F.linear(state[0], output_weight, output_bias)
+            chosen = reference_sample_tokens(logits, uniforms[kept - 1, t - 1].flatten())
+            if eos is not None and pad is not None:
+                chosen = chosen.masked_fill(ended, pad)
+                ended |= chosen == eos
+            rows[:, t] = chosen
+            state = torch.lstm_cell(
+                embedding[chosen], state, input_weight, recurrent_weight, gate_bias, torch.zeros_like(gate_bias)
+            )
+    return finished
+
+
+def _sizes(
+    tokens: Tensor,
+    hidden: Tensor,
+    cell: Tensor,
+    parameters: Parameters,
+    uniforms: Tensor,
+    eos: int | None,
+    pad: int | None,
+) -> tuple[int, int, int, int]:
+    """B, T, N and H, which a kernel that reads by address must be able to rely on."""
+    (batch, length), rollouts = tokens.shape, uniforms.shape[-1]
+    embedding, input_weight, recurrent_weight, gate_bias, output_weight, output_bias = parameters
+    (words, units), (symbols, dim) = output_weight.shape, embedding.shape
+    expected = {
+        "hidden": (hidden, (length, batch, units)),
+        "cell": (cell, (length, batch, units)),
+        "uniforms": (uniforms, (length - 1, length - 1, batch, rollouts)),
+        "input_weight": (input_weight, (4 * units, dim)),
+        "recurrent_weight": (recurrent_weight, (4 * units, units)),
+        "gate_bias": (gate_bias, (4 * units,)),
+        "output_bias": (output_bias, (words,)),
+    }
+    if tokens.dtype != torch.int64:
+        raise ValueError(f"expected tokens to be int64, got {tokens.dtype}")
+    for name, (tensor, shape) in expected.items():
+        if tensor.shape != shape or tensor.dtype != torch.float32:
+            raise ValueError(f"expected {name} of shape {shape}, float32, got {tuple(tensor.shape)}, {tensor.dtype}")
+    if symbols < words:
+        raise ValueError(f"expected an embedding of each of {words} words, got {symbols}")
+    if (eos is None) != (pad is None):
+        raise ValueError(f"expected eos and pad both or neither, got eos={eos}, pad={pad}")
+    return batch, length, rollouts, units
+
+
+def _complete(  # type: ignore[no-untyped-def]  # Triton compiles annotations too
+    tokens,
+    hidden,
+    cell,
+    table,
+    recurrent,
+    columns,
+    offsets,
+    uniforms,
+    finished,
+    batch,
+    rollouts,
+    length,
+    vocabulary,
+    eos,
+    pad,
+    blocks,
+    ENDS: tl.constexpr,
+    UNITS: tl.constexpr,
+    ROWS: tl.constexpr,
+    WORDS: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    # Programs start in the order of their numbers: the shortest prefixes, which are the longest jobs, come first.
+    kept = tl.program_id(0) // blocks + 1
+    copies = batch * rollouts
+    row = (tl.program_id(0) % blocks * ROWS + tl.arange(0, ROWS)).to(tl.int64)
+    valid = row < copies
+    sequence = row // rollouts
+    unit = tl.arange(0, UNITS)
+    word = tl.arange(0, WORDS)
+    out = finished + ((kept - 1).to(tl.int64) * copies + row) * length
+    ended = tl.zeros((ROWS,), tl.int1)
+    for t in range(kept):
+        token = tl.load(tokens + sequence * length + t, mask=valid, other=0)
+        tl.store(out + t, token, mask=valid)
+        if ENDS:
+            ended = ended | (token == eos)
+
+    start = ((kept.to(tl.int64) * batch + sequence) * UNITS)[:, None] + unit[None, :]
+    h = tl.load(hidden + start, mask=valid[:, None], other=0.0)  # (ROWS, UNITS)
+    c = tl.load(cell + start, mask=valid[:, None], other=0.0)
+    tile = columns + unit[:, None].to(tl.int64) * vocabulary + word[None, :]  # (UNITS, WORDS)
+    square = recurrent + unit[:, None] * UNITS + unit[None, :]  # (UNITS, UNITS)
+    for t in range(kept, length):
+        largest = tl.full((ROWS,), -float("inf"), tl.float32)
+        total = tl.zeros((ROWS,), tl.float32)
+        for first in range(0, vocabulary, WORDS):
+            logits = tl.dot(h, tl.load(tile + first), input_precision=PRECISION)
+            logits += tl.load(offsets + first + word)[None, :]
+            larger = tl.maximum(largest, tl.max(logits, 1))
+            shift = tl.where(larger == -float("inf"), 0.0, larger)  # no word possible so far: -inf - -inf is no number
+            total = total * tl.exp(largest - shift) + tl.sum(tl.exp(logits - shift[:, None]), 1)
+            largest = larger
+
+        shift = tl.where(largest == -float("inf"), 0.0, largest)
+        place = ((kept - 1).to(tl.int64) * (length - 1) + t - 1) * copies + row
+        target = tl.load(uniforms + place, mask=valid, other=0.0) * total
+        sum_before = tl.zeros((ROWS,), tl.float32)
+        chosen = tl.full((ROWS,), 2147483647, tl.int32)  # the first word that exceeds the target
+        last = tl.zeros((ROWS,), tl.int32)  # the last word that is possible, should rounding let none exceed it
+        for first in range(0, vocabulary, WORDS):
+            logits = tl.dot(h, tl.load(tile + first), input_precision=PRECISION)
+            logits += tl.load(offsets + first + word)[None, :]
+            weights = tl.exp(logits - shift[:, None])
+            cumulative = sum_before[:, None] + tl.cumsum(weights, 1)
+            possible = weights > 0
+            number = first + word[None, :]
+            exceeds = possible & (cumulative > target[:, None])
+            chosen = tl.minimum(chosen, tl.min(tl.where(exceeds, number, 2147483647), 1))
+            last = tl.maximum(last, tl.max(tl.where(possible, number, 0), 1))
+            sum_before += tl.sum(weights, 1)
+        token = tl.where(chosen == 2147483647, last, chosen).to(tl.int64)
+        if ENDS:
+            token = tl.where(ended, pad, token)
+            ended = ended | (token == eos)
+        tl.store(out + t, token, mask=valid)
+
+        gates = table + (token * 4 * UNITS)[:, None] + unit[None, :]
+        i = tl.load(gates) + tl.dot(h, tl.load(square), input_precision=PRECISION)
+        f = tl.load(gates + UNITS) + tl.dot(h, tl.load(square + UNITS * UNITS), input_precision=PRECISION)
+        g = tl.load(gates + 2 * UNITS) + tl.dot(h, tl.load(square + 2 * UNITS * UNITS), input_precision=PRECISION)
+        o = tl.load(gates + 3 * UNITS) + tl.dot(h, tl.load(square + 3 * UNITS * UNITS), input_precision=PRECISION)
+        # tanh(x) = 2 sigmoid(2 x) - 1, since Triton's own tanh is the device library's and not everywhere.
+        c = tl.sigmoid(f) * c + tl.sigmoid(i) * (2 * tl.sigmoid(2 * g) - 1)
+        h = tl.sigmoid(o) * (2 * tl.sigmoid(2 * c) - 1)
+
+
+_kernel: Any = triton.jit(_complete)

@@ -1,0 +1,149 @@
+"""Steps of fixed shapes recorded once as CUDA graphs and then replayed.
+
+A rollout or a training step of the discriminator is hundreds of small kernels, each of which the processor takes longer
+to launch than the device to run. A graph launches them all at once. It replays *addresses*: what it is given is copied
+to where it was recorded, and what it returns is copied out; parameters and optimizer state must be changed in place for
+as long as the graph is used, as fused optimizers do (and an optimizer's ``load_state_dict`` does not).
+
+Before recording, the step is run a few times, because libraries set themselves up in the first run; parameters,
+optimizer state and random streams are then put back, so that training is the same with and without graphs.
+
+On the CPU the step is just called. On CUDA this has not been run yet, and so it is not what runs by default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+Step: TypeAlias = Callable[..., tuple[Tensor, ...]]
+"""A function of tensors to tensors that neither waits for the device nor branches on what it computed."""
+
+Recording: TypeAlias = tuple[torch.cuda.CUDAGraph, tuple[Tensor, ...], tuple[Tensor, ...]]  # where it reads, writes
+
+
+class Captured:
+    """A step that is recorded at its first call, once for each shape of its arguments, and replayed from then on.
+
+    Args:
+        step: What to do.
+        streams: Every random generator from which it draws; each may be used elsewhere as well.
+        optimizer: The fused optimizer whose step it takes, if any; made ``capturable``, which changes no number.
+
+    Raises:
+        ValueError: at the first call on CUDA, for an optimizer that is not fused.
+    """
+
+    def __init__(
+        self, step: Step, streams: Sequence[torch.Generator], optimizer: torch.optim.Optimizer | None = None
+    ) -> None:
+        self._step, self._streams, self._optimizer = step, streams, optimizer
+        self._recorded: dict[Any, Recording] = {}
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """What the step returns; on CUDA copies without gradient, which the next call leaves alone."""
+        if not inputs[0].is_cuda:
+            return self._step(*inputs)
+        key = tuple((given.shape, given.dtype) for given in inputs)
+        if key not in self._recorded:
+            self._recorded[key] = self._record(inputs)
+        graph, places, outputs = self._recorded[key]
+        for place, given in zip(places, inputs, strict=True):
+            place.copy_(given)
+        graph.replay()
+        return tuple(output.clone() for output in outputs)
+
+    def _record(self, inputs: Sequence[Tensor]) -> Recording:
+        for group in [] if self._optimizer is None else self._optimizer.param_groups:
+            if not group.get("fused"):  # others keep their count of steps on the CPU
+                raise ValueError("expected a fused optimizer")
+            group["capturable"] = True
+        places = tuple(given.detach().clone() for given in inputs)
+        here, aside = torch.cuda.current_stream(), torch.cuda.Stream()  # nothing can be recorded on the default stream
+        with undone(self._streams, self._optimizer):
+            aside.wait_stream(here)
+            with torch.cuda.stream(aside):
+                for _ in range(3):
+                    self._step(*places)
+            here.wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        if torch.__version__ < "2.14":  # from then on graphs find the generators by themselves
+            for stream in self._streams:
+                graph.register_generator_state(stream)
+        with torch.cuda.graph(graph, stream=aside):  # the stream for which the libraries have set themselves up
+            outputs = tuple(output.detach() for output in self._step(*places))
+        return graph, places, outputs
+
+
+@contextmanager
+def undone(streams: Sequence[torch.Generator], optimizer: torch.optim.Optimizer | None = None) -> Iterator[None]:
+    """Put back, in place, what the steps inside did to random streams, parameters and the optimizer's state.
+
+    State that the optimizer makes inside stays, as zeros, with which Adam begins: made later, while a step is recorded,
+    it would be set to zero again in every replay. Gradients are dropped.
+    """
+    groups = [] if optimizer is None else optimizer.param_groups
+    parameters: list[Tensor] = [parameter for group in groups for parameter in group["params"]]
+
+    def state() -> list[Tensor]:
+        slots = [] if optimizer is None else optimizer.state.values()
+        return [value for slot in slots for value in slot.values() if torch.is_tensor(value)]
+
+    before = {id(tensor): tensor.detach().clone() for tensor in (*parameters, *state())}
+    positions = [stream.get_state() for stream in streams]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for tensor in (*parameters, *state()):
+                if id(tensor) in before:
+                    tensor.copy_(before[id(tensor)])
+                else:
+                    tensor.zero_()
+        for parameter in parameters:
+            parameter.grad = None
+        for stream, position in zip(streams, positions, strict=True):
+            stream.set_state(position)
+
+
+def captured_rollouts(
+    complete: Callable[[Tensor, list[tuple[Tensor, Tensor]]], Tensor], rng: torch.Generator
+) -> Callable[[Tensor, Sequence[tuple[Tensor, Tensor]]], Tensor]:
+    """``complete``, recorded.
+
+    Args:
+        complete: int64 (B, T) and T states, (B, H) each, to finished sequences: ``seqgan.rollout.complete_prefixes``
+            of one policy and one number of rollouts.
+        rng: From which it draws.
+    """
+    step = Captured(lambda tokens, hidden, cell: (complete(tokens, list(zip(hidden, cell, strict=True))),), [rng])
+
+    def replay(tokens: Tensor, states: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        hidden, cell = (torch.stack(part) for part in zip(*states, strict=True))
+        return step(tokens, hidden, cell)[0]
+
+    return replay
+
+
+def captured_training(loss: Step, optimizer: torch.optim.Optimizer, rng: torch.Generator) -> Step:
+    """A training step of a batch, recorded: forward, backward and update. It returns what ``loss`` did, detached.
+
+    Args:
+        loss: Of a batch; returns a scalar to differentiate, and whatever else is of interest.
+        optimizer: A fused one, over parameters each of which the loss depends on.
+        rng: From which ``loss`` draws.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+    def step(*batch: Tensor) -> tuple[Tensor, ...]:
+        value, *others = loss(*batch)
+        for parameter, gradient in zip(parameters, torch.autograd.grad(value, parameters), strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+        return value.detach(), *(other.detach() for other in others)
+
+    return Captured(step, [rng], optimizer)

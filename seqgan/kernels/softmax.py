@@ -1,0 +1,151 @@
+"""Compiled loops over rows of logits: one pass that exponentiates and sums, whatever is then wanted of a row.
+
+The caller hands over logits in chunks that fit a core's cache, made by a matrix product, and these loops overwrite
+them. Importing this module imports numba; the compiled loops are kept on disk, so that a second process need not
+compile them again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+BLOCK = 64
+"""Words whose weights are summed together. A row of logits must be padded with -inf to a multiple of it."""
+
+SMALLEST = np.float32(-87)
+"""exp of less than this is 0."""
+LOG2_E = np.float32(1.4426950408889634)
+LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
+
+# Sums may be reassociated, which makes them vectors; infinities keep their meaning. Callers rule out NaN.
+FAST = {"reassoc", "contract", "nsz", "arcp", "nnan"}
+
+
+def _compiled(function: Any) -> Any:
+    return njit(fastmath=FAST, nogil=True, error_model="numpy", cache=True)(function)
+
+
+@njit(inline="always", fastmath=FAST, error_model="numpy")
+def _exp(x: Any) -> Any:
+    """exp(x) for -87 <= x <= 0, to two units in the last place: 2^n times a polynomial (Cephes' coefficients)."""
+    n = np.rint(x * LOG2_E)
+    r = x - n * LN2_HIGH - n * LN2_LOW
+    y = np.float32(1.9875691500e-4)
+    y = y * r + np.float32(1.3981999507e-3)
+    y = y * r + np.float32(8.3334519073e-3)
+    y = y * r + np.float32(4.1665795894e-2)
+    y = y * r + np.float32(1.6666665459e-1)
+    y = y * r + np.float32(5.0000001201e-1)
+    y = y * r * r + r + np.float32(1)
+    exponent = (np.int32(n) + np.int32(127)) << np.int32(23)
+    return y * np.int32(exponent).view(np.float32)
+
+
+@_compiled
+def draw(logits: Floats, largest: Floats, scale: Any, uniforms: Any, tokens: Any) -> None:
+    """Two-level inverse CDF: the token at which the cumulative weight first exceeds ``uniform * total``.
+
+    Args:
+        logits: float32, (R, P), P a multiple of :data:`BLOCK`; overwritten by ``exp(scale * (logit - largest))``.
+        largest: float32, (R,), the rows' maxima, finite.
+        scale: float32, one over the temperature.
+        uniforms: float64 in [0, 1), (R, K).
+        tokens: int64, (R, K), filled in.
+    """
+    rows, width = logits.shape
+    blocks = width // BLOCK
+    sums = np.empty(blocks, np.float32)
+    for i in range(rows):
+        row = logits[i]
+        total: Any = 0.0
+        last_block = 0
+        for b in range(blocks):
+            block = np.float32(0)
+            for j in range(b * BLOCK, (b + 1) * BLOCK):
+                x = scale * (row[j] - largest[i])
+                weight = _exp(max(x, SMALLEST)) if x > SMALLEST else np.float32(0)
+                row[j] = weight
+                block += weight
+            sums[b] = block
+            total += block
+            if block > 0:
+                last_block = b
+        for k in range(uniforms.shape[1]):
+            left = uniforms[i, k] * total
+            b = 0
+            while b < last_block and left >= sums[b]:
+                left -= sums[b]
+                b += 1
+            # The block's own sum, added up in another order, differs in its last bits: rescale to stay inside.
+            inside = 0.0
+            for j in range(b * BLOCK, (b + 1) * BLOCK):
+                inside += np.float64(row[j])
+            left *= inside / sums[b]
+            chosen = b * BLOCK
+            for j in range(b * BLOCK, (b + 1) * BLOCK):
+                if row[j] > 0:
+                    chosen = j
+                    if left < row[j]:
+                        break
+                    left -= row[j]
+            tokens[i, k] = chosen
+
+
+@_compiled
+def log_probs(logits: Floats, largest: Floats, targets: Any, out: Any) -> None:
+    """``log softmax(logits)[target]``: float32 (R, P), (R,), int64 (R,) to float32 ``out`` (R,), filled in."""
+    rows, width = logits.shape
+    for i in range(rows):
+        total: Any = 0.0
+        row = logits[i]
+        for b in range(width // BLOCK):
+            block = np.float32(0)
+            for j in range(b * BLOCK, (b + 1) * BLOCK):
+                x = row[j] - largest[i]
+                block += _exp(max(x, SMALLEST)) if x > SMALLEST else np.float32(0)
+            total += block
+        out[i] = np.float64(row[targets[i]]) - largest[i] - np.log(total)
+
+
+@_compiled
+def log_probs_and_slopes(
+    logits: Floats, largest: Floats, targets: Any, weights: Floats, out: Any, bias_gradient: Floats
+) -> None:
+    """:func:`log_probs`, and the gradient of ``-sum(weights * out)`` in place of the logits.
+
+    Args:
+        logits: float32, (R, P); overwritten by ``weight * (softmax - one-hot of the target)``.
+        largest: float32, (R,).
+        targets: int64, (R,).
+        weights: float32, (R,).
+        out: float32, (R,), filled in.
+        bias_gradient: float32, (P,), to which the sum of the slopes over rows is added.
+    """
+    rows, width = logits.shape
+    for i in range(rows):
+        row = logits[i]
+        total: Any = 0.0
+        target = targets[i]
+        chosen = np.float64(row[target]) - largest[i]
+        for b in range(width // BLOCK):
+            block = np.float32(0)
+            for j in range(b * BLOCK, (b + 1) * BLOCK):
+                x = row[j] - largest[i]
+                weight = _exp(max(x, SMALLEST)) if x > SMALLEST else np.float32(0)
+                row[j] = weight
+                block += weight
+            total += block
+        out[i] = chosen - np.log(total)
+        share = np.float32(weights[i] / total)
+        for j in range(width):
+            slope = row[j] * share
+            row[j] = slope
+            bias_gradient[j] += slope
+        row[target] -= weights[i]
+        bias_gradient[target] -= weights[i]

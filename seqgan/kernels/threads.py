@@ -1,0 +1,74 @@
+"""Work shared out to threads, each of which runs torch and compiled loops on one core.
+
+Two threads that each take half of the rows through a chain of small steps keep their data in their own cache, and meet
+once, at the end of the chain; torch's own threads would meet after every step. While the chains run, torch is told to
+use no threads of its own.
+
+torch's idle threads wait for work by spinning, which would take the cores away from these for milliseconds:
+``OMP_WAIT_POLICY=passive``, set before torch is imported, puts them to sleep (``bench perf`` sets it; the workers of
+``bench run`` have one thread each).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_here = threading.local()  # its attribute ``shared`` is there in the threads of a pool
+
+
+def across_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """``[function(item) for item in items]``, on as many threads as torch has been given.
+
+    Args:
+        function: Must not write where another call of it reads or writes. Starts without recording gradients.
+        items: In the order in which they shall be started: longest first.
+    """
+    threads = thread_count()
+    if threads == 1 or len(items) < 2:
+        with torch.no_grad():
+            return [function(item) for item in items]
+    with one_thread():
+        return list(_pool(threads).map(function, items))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch's own operations take one thread inside: so many small ones are done before a second thread is awake."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def parts(rows: int, multiple: int = 1) -> list[slice]:
+    """Cut rows into a run for each thread, of about equal length, all but the last a multiple of ``multiple`` long."""
+    size = -(-rows // thread_count())
+    size = max(1, -(-size // multiple) * multiple)
+    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
+def thread_count() -> int:
+    """How many threads :func:`across_threads` has: torch's number, but one inside itself."""
+    return 1 if hasattr(_here, "shared") else torch.get_num_threads()
+
+
+@lru_cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    def enter() -> None:
+        _here.shared = True
+        torch.set_num_threads(1)
+        torch.set_grad_enabled(False)
+
+    return ThreadPoolExecutor(threads, thread_name_prefix="kernel", initializer=enter)

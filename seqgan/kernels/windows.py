@@ -1,0 +1,150 @@
+"""Compiled loops over the windows of a sentence: pooling, the gradient through it, and scoring from tables.
+
+Importing this module imports numba; the compiled loops are kept on disk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+# Sums may be reassociated, which makes them vectors. Nothing here is NaN unless training has diverged.
+FAST = {"reassoc", "contract", "nsz", "arcp", "nnan"}
+
+
+def _compiled(function: Any) -> Any:
+    return njit(fastmath=FAST, nogil=True, error_model="numpy", cache=True)(function)
+
+
+@_compiled
+def pool(heights: Floats, bias: Floats, features: Floats, places: Any) -> None:
+    """Max over time: ``features[b, k] = max(0, max_p heights[b, p, k] + bias[k])``.
+
+    Args:
+        heights: float32, (B, P, K).
+        bias: float32, (K,).
+        features: float32, (B, K), filled in.
+        places: int32, (B, K), filled in: the first p with the maximum, or -1 where the feature is 0.
+    """
+    for b in range(heights.shape[0]):
+        best, where = features[b], places[b]
+        for k in range(len(bias)):
+            best[k] = heights[b, 0, k]
+            where[k] = 0
+        for p in range(1, heights.shape[1]):
+            row = heights[b, p]
+            for k in range(len(bias)):
+                where[k] = p if row[k] > best[k] else where[k]
+                best[k] = max(row[k], best[k])
+        for k in range(len(bias)):
+            height = best[k] + bias[k]
+            best[k] = max(height, np.float32(0))
+            where[k] = where[k] if height > 0 else -1
+
+
+@_compiled
+def filter_gradient(
+    slopes: Floats, places: Any, words: Floats, dim: int, offsets: Ints, first: int, last: int, out: Floats, bias: Any
+) -> None:
+    """The gradient of filters ``first`` to ``last``: each collects the windows in which it was highest.
+
+    Args:
+        slopes: float32, (B, F), the gradient of the features.
+        places: int32, (B, F), from :func:`pool`.
+        words: float32, (B, T * E), the embedded sentences.
+        dim: E.
+        offsets: int64, (F + 1,), where each filter begins in the flat parameter.
+        first: The first of the filters.
+        last: One more than the last.
+        out: float32, flat parameter's gradient, zeros; filled in from ``offsets[first]`` to ``offsets[last]``.
+        bias: float32, (F,), filled in likewise.
+    """
+    for f in range(first, last):
+        start, size = offsets[f], offsets[f + 1] - offsets[f]
+        total = np.float32(0)
+        gradient = out[start : start + size]
+        for b in range(slopes.shape[0]):
+            if places[b, f] >= 0:
+                slope = slopes[b, f]
+                total += slope
+                window = words[b, places[b, f] * dim : places[b, f] * dim + size]
+                for e in range(size):
+                    gradient[e] += slope * window[e]
+        bias[f] = total
+
+
+@_compiled
+def word_gradient(
+    slopes: Floats, places: Any, filters: Floats, dim: int, offsets: Ints, rows: Any, out: Floats
+) -> None:
+    """The gradient of the embedded sentences ``rows[0]`` to ``rows[1]``: each window collects the filters it won.
+
+    Args:
+        slopes: float32, (B, F).
+        places: int32, (B, F).
+        filters: float32, the flat parameter.
+        dim: E.
+        offsets: int64, (F + 1,).
+        rows: The first sentence, and one more than the last.
+        out: float32, (B, T * E), zeros; filled in.
+    """
+    for b in range(rows[0], rows[1]):
+        for f in range(slopes.shape[1]):
+            if places[b, f] >= 0:
+                slope = slopes[b, f]
+                size = offsets[f + 1] - offsets[f]
+                filter_ = filters[offsets[f] : offsets[f] + size]
+                window = out[b, places[b, f] * dim : places[b, f] * dim + size]
+                for e in range(size):
+                    window[e] += slope * filter_[e]
+
+
+@_compiled
+def pool_from_table(tokens: Ints, table: Floats, bias: Floats, features: Floats) -> None:
+    """Max over time of convolutions whose products with every word were made beforehand.
+
+    Windows in words that a sentence shares with the one before it, from the first word on, are not summed again.
+
+    Args:
+        tokens: int64, (N, T).
+        table: float32, (V, L, K): what word v adds to filter k when it stands at place l of the filter's window.
+        bias: float32, (K,).
+        features: float32, (N, K), filled in.
+    """
+    length, size, count = tokens.shape[1], table.shape[1], table.shape[2]
+    height = np.empty(count, np.float32)
+    highest = np.empty((length - size + 1, count), np.float32)  # of the windows up to each place
+    for i in range(tokens.shape[0]):
+        row = tokens[i]
+        common = 0
+        while i > 0 and common < length and tokens[i - 1, common] == row[common]:
+            common += 1
+        for p in range(max(0, common - size + 1), length - size + 1):
+            for k in range(count):
+                height[k] = 0
+            j = 0
+            while j + 4 <= size:  # four words at a time: fewer passes over the heights
+                a, b = table[row[p + j], j], table[row[p + j + 1], j + 1]
+                c, d = table[row[p + j + 2], j + 2], table[row[p + j + 3], j + 3]
+                for k in range(count):
+                    height[k] += (a[k] + b[k]) + (c[k] + d[k])
+                j += 4
+            while j < size:
+                a = table[row[p + j], j]
+                for k in range(count):
+                    height[k] += a[k]
+                j += 1
+            if p == 0:
+                for k in range(count):
+                    highest[0, k] = height[k]
+            else:
+                for k in range(count):
+                    highest[p, k] = max(highest[p - 1, k], height[k])
+        for k in range(count):
+            features[i, k] = max(highest[length - size, k] + bias[k], np.float32(0))

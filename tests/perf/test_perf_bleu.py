@@ -1,0 +1,178 @@
+"""BLEU-2 to 5 and self-BLEU of 9,984 sentences, beside nltk and, where it is installed, fast-bleu.
+
+The texts are the shipped quatrains, and COCO captions where the shared data folder lies beside the clone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from baselines.pg_bleu import BleuReward
+from bench.api import SequenceSpec
+from bench.kernels.ngrams import ReferenceCounts, self_bleu, sentence_bleu
+from bench.tasks.corpus import Quatrains
+
+HYPOTHESES, REFERENCES, FEW = 9_984, 10_000, 5
+ORDERS = (2, 3, 4, 5)
+WEIGHTS = {order: (1 / order,) * order for order in ORDERS}
+CAPTIONS = Path(__file__).parents[3] / "shared" / "data" / "download" / "coco-captions"
+
+
+def quatrains():
+    data = Quatrains().load()
+    tokens = torch.cat([data.training.train, data.training.valid, data.test]).tolist()
+    return tokens[:REFERENCES], (tokens[REFERENCES:] * 2)[:HYPOTHESES]
+
+
+def captions():
+    if not CAPTIONS.is_dir():
+        pytest.skip("no COCO captions: the shared data folder is not beside this clone")
+    ids: dict[str, int] = {}
+    lines = {name: (CAPTIONS / f"{name}.txt").read_text("utf-8").splitlines() for name in ("test", "train", "valid")}
+    texts = {
+        name: [[ids.setdefault(word, len(ids)) for word in line.split()] for line in lines[name]] for name in lines
+    }
+    return texts["test"][:REFERENCES], (texts["train"] + texts["valid"])[:HYPOTHESES]
+
+
+@pytest.fixture(scope="module", params=[quatrains, captions], ids=["quatrains", "captions"])
+def corpus(request):
+    """References, hypotheses: lists of lists of word numbers."""
+    return request.param.__name__, *request.param()
+
+
+@pytest.fixture
+def device():
+    return torch.device("cpu")
+
+
+def padded(texts):
+    lengths = np.array([len(text) for text in texts])
+    tokens = np.full((len(texts), lengths.max()), -1)
+    for row, text in zip(tokens, texts, strict=True):
+        row[: len(text)] = text
+    return tokens, lengths
+
+
+def words(texts):
+    return [[str(word) for word in text] for text in texts]
+
+
+@pytest.fixture
+def bleu(measure):
+    """Measure one way to score hypotheses against references."""
+
+    def run(function, kernel, variant, corpus, hypotheses, references, rounds=5):
+        return measure(
+            function,
+            kernel=f"{kernel}, {corpus}",
+            variant=variant,
+            shape={"hypotheses": hypotheses, "references": references},
+            amount=hypotheses,
+            unit="sentences",
+            rounds=rounds,
+        )
+
+    return run
+
+
+def exactly(references, hypotheses):
+    def score():
+        counts = ReferenceCounts.build(*padded(references), max(ORDERS))
+        return sentence_bleu(*padded(hypotheses), counts, ORDERS)
+
+    return score
+
+
+@pytest.mark.parametrize("count", [HYPOTHESES, FEW])
+def test_bleu(bleu, corpus, count):
+    name, references, hypotheses = corpus
+    hypotheses = hypotheses[:count]
+    score = exactly(references, hypotheses)
+    scores = bleu(score, "BLEU-2 to 5", "fast", name, len(hypotheses), len(references))
+    assert scores.shape == (4, len(hypotheses))
+
+
+def test_fast_bleu(bleu, corpus):
+    library = pytest.importorskip("fast_bleu", reason="fast-bleu is not installed")
+    name, references, hypotheses = corpus
+    references_, hypotheses_ = words(references), words(hypotheses)
+    scores = bleu(
+        lambda: library.BLEU(references_, WEIGHTS).get_score(hypotheses_),
+        "BLEU-2 to 5",
+        "fast-bleu",
+        name,
+        len(hypotheses),
+        len(references),
+        rounds=1,
+    )
+    np.testing.assert_allclose([scores[order] for order in ORDERS], exactly(references, hypotheses)(), atol=1e-6)
+
+
+def test_nltk(bleu, corpus):
+    """A few sentences: nltk counts all references anew for each of them."""
+    library = pytest.importorskip("nltk.translate.bleu_score", reason="nltk is not installed")
+    name, references, hypotheses = corpus
+    references_, smoothing = words(references), library.SmoothingFunction().method1
+    scores = bleu(
+        lambda: [
+            [library.sentence_bleu(references_, text, WEIGHTS[order], smoothing) for text in words(hypotheses[:FEW])]
+            for order in ORDERS
+        ],
+        "BLEU-2 to 5",
+        "nltk",
+        name,
+        FEW,
+        len(references),
+        rounds=1,
+    )
+    np.testing.assert_allclose(scores, exactly(references, hypotheses[:FEW])(), atol=1e-9)
+
+
+def test_self_bleu(bleu, corpus):
+    name, _, texts = corpus
+    tokens, lengths = padded(texts)
+    scores = bleu(
+        lambda: self_bleu(tokens, lengths, ORDERS), "self-BLEU-2 to 5", "fast", name, len(texts), len(texts) - 1
+    )
+    assert scores.shape == (4, len(texts))
+
+
+def test_fast_self_bleu(bleu, corpus):
+    library = pytest.importorskip("fast_bleu", reason="fast-bleu is not installed")
+    name, _, texts = corpus
+    texts_ = words(texts)
+    scores = bleu(
+        lambda: library.SelfBLEU(texts_, WEIGHTS).get_score(),
+        "self-BLEU-2 to 5",
+        "fast-bleu",
+        name,
+        len(texts),
+        len(texts) - 1,
+        rounds=1,
+    )
+    expected = self_bleu(*padded(texts), ORDERS)
+    np.testing.assert_allclose([scores[order] for order in ORDERS], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [20_480, *(pytest.param(n, marks=pytest.mark.growth) for n in (1_280, 5_120))])
+def test_reward(measure, rows):
+    """The reward of PG-BLEU: all rollouts of a generator step against the whole training set."""
+    train = Quatrains().load().training.train
+    spec = SequenceSpec(int(train.max()) + 1, train.shape[1], bos=0)
+    reward = BleuReward(spec, train, order=3, epsilon=0.1)
+    texts = train.repeat(2, 1)[:rows]
+    texts = texts[:, torch.randperm(texts.shape[1], generator=torch.Generator().manual_seed(0))]
+    scores = measure(
+        lambda: reward(texts),
+        kernel="PG-BLEU's reward",
+        shape={"hypotheses": rows, "references": len(train)},
+        amount=rows,
+        unit="sentences",
+        rounds=5,
+    )
+    assert scores.shape == (rows,)

@@ -1,0 +1,114 @@
+"""The language model: an epoch of maximum likelihood, its step by vocabulary, and scoring."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bench.api import SequenceSpec
+from seqgan.kernels.cross_entropy import reference_weighted_nll
+from seqgan.lm import LSTMLanguageModel
+from seqgan.mle import adam, descend, evenly, minibatches, trainable
+
+LENGTH, BATCH, SEQUENCES, DIM = 20, 64, 10_000, 32
+
+
+def flops_of(tokens, vocab_size):
+    """Of the output layer and the LSTM, forward; training takes three times as many."""
+    return 2 * tokens * (vocab_size * DIM + 4 * DIM * 2 * DIM)
+
+
+def setting(generator, rows, vocab_size=5_000):
+    spec = SequenceSpec(vocab_size, LENGTH, bos=0)
+    tokens = torch.randint(vocab_size, (rows, LENGTH), device=generator.device, generator=generator)
+    return spec, LSTMLanguageModel(spec, generator), tokens
+
+
+def test_epoch(measure, generator):
+    spec, model, tokens = setting(generator, SEQUENCES)
+    optimizer = adam(model, 0.01)
+
+    def epoch():
+        for batch in minibatches(tokens, BATCH):
+            log_prob, _ = descend(model, optimizer, 5.0, batch, evenly(spec, batch))
+        return log_prob
+
+    last = measure(epoch, **describe("maximum-likelihood epoch", "fast", SEQUENCES), rounds=3)
+    assert torch.isfinite(last).all()
+
+
+def test_reference_epoch(measure, generator):
+    spec, model, tokens = setting(generator, SEQUENCES)
+    optimizer = torch.optim.Adam(trainable(model), lr=0.01)
+
+    def epoch():
+        for batch in minibatches(tokens, BATCH):
+            hidden, _ = model.lstm(model.embedding(model.shift(batch)))
+            loss, log_prob = reference_weighted_nll(
+                hidden.flatten(0, 1),
+                model.output.weight,
+                model.output.bias,
+                batch.flatten(),
+                evenly(spec, batch).flatten(),
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(trainable(model), 5.0)
+            optimizer.step()
+        return log_prob
+
+    last = measure(epoch, **describe("maximum-likelihood epoch", "reference", SEQUENCES), rounds=2)
+    assert torch.isfinite(last).all()
+
+
+def describe(kernel, variant, rows):
+    return {
+        "kernel": kernel,
+        "variant": variant,
+        "shape": {"N": rows, "B": BATCH, "T": LENGTH, "V": 5_000},
+        "amount": rows * LENGTH,
+        "unit": "tokens",
+        "flops": 3 * flops_of(rows * LENGTH, 5_000),
+    }
+
+
+@pytest.mark.growth
+@pytest.mark.parametrize("vocab_size", [1_250, 5_000, 20_000])
+def test_step_by_vocabulary(measure, generator, vocab_size):
+    spec, model, tokens = setting(generator, BATCH, vocab_size)
+    optimizer = adam(model, 0.01)
+    log_prob, _ = measure(
+        lambda: descend(model, optimizer, 5.0, tokens, evenly(spec, tokens)),
+        kernel="language-model step",
+        shape={"B": BATCH, "T": LENGTH, "V": vocab_size},
+        amount=BATCH * LENGTH,
+        unit="tokens",
+        flops=3 * flops_of(BATCH * LENGTH, vocab_size),
+        rounds=15,
+    )
+    assert torch.isfinite(log_prob).all()
+
+
+@pytest.mark.parametrize("variant", ["fast", "reference"])
+def test_scoring(measure, generator, variant):
+    _, model, tokens = setting(generator, SEQUENCES)
+
+    @torch.no_grad()
+    def plainly():
+        parts = []
+        for rows in tokens.split(256):
+            law = torch.log_softmax(model(model.shift(rows)), -1)
+            parts.append(law.gather(2, rows[..., None]).sum((1, 2)))
+        return torch.cat(parts)
+
+    log_prob = measure(
+        (lambda: model.log_prob(tokens)) if variant == "fast" else plainly,
+        kernel="language-model scoring",
+        variant=variant,
+        shape={"N": SEQUENCES, "T": LENGTH, "V": 5_000},
+        amount=SEQUENCES * LENGTH,
+        unit="tokens",
+        flops=flops_of(SEQUENCES * LENGTH, 5_000),
+        rounds=3,
+    )
+    assert log_prob.shape == (SEQUENCES,)

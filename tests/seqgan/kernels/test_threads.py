@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+
+from seqgan.kernels.threads import across_threads, one_thread, parts, thread_count
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_results_come_in_order_from_so_many_threads(threads, torch_threads):
+    torch_threads(threads)
+    meeting = threading.Barrier(threads, timeout=20)
+
+    def work(item):
+        meeting.wait()  # only passed when all threads are at work at once
+        return item * item, torch.get_num_threads(), thread_count(), torch.is_grad_enabled()
+
+    results = across_threads(work, range(2 * threads))
+    assert [result[0] for result in results] == [item * item for item in range(2 * threads)]
+    if threads > 1:
+        assert {result[1:] for result in results} == {(1, 1, False)}
+    assert torch.get_num_threads() == threads
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_come_back_after_a_failure(threads, torch_threads):
+    torch_threads(threads)
+
+    def fail(item):
+        raise ValueError(f"item {item}")
+
+    with pytest.raises(ValueError, match="item 0"):
+        across_threads(fail, [0, 1])
+    assert torch.get_num_threads() == threads
+    assert torch.is_grad_enabled()
+
+
+def test_work_shared_out_inside_work_shared_out_stays_where_it_is(torch_threads):
+    torch_threads(2)
+
+    def outer(item):
+        return across_threads(lambda inner: (item, inner, threading.get_ident()), range(3)), len(parts(100))
+
+    for item, (rows, runs) in enumerate(across_threads(outer, range(4))):
+        assert [row[:2] for row in rows] == [(item, inner) for inner in range(3)]
+        assert len({row[2] for row in rows}) == 1
+        assert runs == 1
+
+
+def test_torch_has_one_thread_for_a_while(torch_threads):
+    torch_threads(2)
+    with one_thread():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "multiple", "expected"),
+    [
+        (10, 1, [(0, 5), (5, 10)]),
+        (11, 1, [(0, 6), (6, 11)]),
+        (1, 1, [(0, 1)]),
+        (0, 1, []),
+        (300, 128, [(0, 256), (256, 300)]),
+    ],
+)
+def test_parts(rows, multiple, expected, torch_threads):
+    torch_threads(2)
+    assert [(part.start, part.stop) for part in parts(rows, multiple)] == expected
