@@ -15,6 +15,7 @@ from bench.kernels.ngrams import ReferenceCounts, sentence_bleu
 from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import MLE, QUICK_EPOCHS, adam
 from seqgan.policy_gradient import PolicyGradient
+from seqgan.rollout import check_cuda_way, completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,9 @@ class PGBleu:
     """Adam's step size."""
     clip_norm: float = 5.0
     """Largest global norm of a gradient."""
+    cuda: str = "eager"
+    """How rollouts run on a GPU: operation by operation (eager), as a recorded graph (graph), or as one Triton kernel
+    (triton). The last two have not been run on a GPU yet."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {"pretrain_epochs": QUICK_EPOCHS, "rounds": 20, "rollouts": 4},
@@ -58,6 +62,7 @@ class PGBleu:
 
     def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
         """Pre-train, then follow the policy gradient of BLEU."""
+        check_cuda_way(self.cuda, run.device)
         pretraining = MLE(
             epochs=self.pretrain_epochs,
             lr=self.pretrain_lr,
@@ -72,7 +77,8 @@ class PGBleu:
         run.track(policy, policy=policy, optimizer=optimizer)
         unk = data.vocabulary.unk if data.vocabulary else None
         reward = BleuReward(data.spec, data.train, self.order, self.epsilon, unk)
-        gradient = PolicyGradient(self.batch_size, self.rollouts, self.clip_norm)
+        complete = completion(self.cuda, policy, self.rollouts, run.rng("rollouts"))
+        gradient = PolicyGradient(self.batch_size, self.rollouts, self.clip_norm, complete)
         for _ in run.phase("policy-gradient", self.rounds):
             gradient.step(policy, optimizer, reward, run)
         return policy

@@ -19,7 +19,9 @@ FILTER_COUNTS = (100, 200, 200, 200, 200, 100, 100, 100, 100, 100, 160, 160)
 """The released code's filters for T = 20: 1,720 in all."""
 
 SCORING_ROWS = 256
-"""Sequences scored at a time."""
+"""Sequences scored at a time on the CPU."""
+CUDA_SCORING_ROWS = 4_096
+"""On CUDA: bounds what the longest convolution writes to 250 MB."""
 
 
 class Discriminator(nn.Module):
@@ -135,7 +137,8 @@ class Discriminator(nn.Module):
     @torch.no_grad()
     def reference_reward(self, tokens: Tensor) -> Tensor:
         """The same by the forward pass; what runs on CUDA and for a few sequences."""
-        return torch.cat([self(rows).softmax(-1)[:, 1] for rows in tokens.split(SCORING_ROWS)])
+        size = CUDA_SCORING_ROWS if tokens.is_cuda else SCORING_ROWS
+        return torch.cat([self(rows).softmax(-1)[:, 1] for rows in tokens.split(size)])
 
     def loss(self, tokens: Tensor, real: Tensor, l2: float, dropout: torch.Generator) -> tuple[Tensor, Tensor]:
         """Mean cross-entropy with weight decay on the output layer, and the accuracy.

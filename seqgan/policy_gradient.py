@@ -9,7 +9,7 @@ import torch
 from bench.api import Run
 from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import descend
-from seqgan.rollout import Reward, action_values
+from seqgan.rollout import Complete, Reward, action_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,16 @@ class PolicyGradient:
     batch_size: int
     rollouts: int
     clip_norm: float
+    complete: Complete | None = None
+    """How prefixes are finished (:func:`seqgan.rollout.completion`), if not operation by operation."""
 
     def step(self, policy: LSTMLanguageModel, optimizer: torch.optim.Optimizer, reward: Reward, run: Run) -> None:
         """Sample a batch, value every token of it by rollouts, and take one step."""
         tokens, states = policy.sample_with_states(self.batch_size, run.rng("policy"))
         with run.measure(rollouts=self.batch_size * (self.rollouts * (tokens.shape[1] - 1) + 1)):
-            values = action_values(policy, tokens, states, reward, self.rollouts, run.rng("rollouts"))  # (B, T)
+            values = action_values(
+                policy, tokens, states, reward, self.rollouts, run.rng("rollouts"), self.complete
+            )  # (B, T)
         with run.measure(train_tokens=int(policy.spec.mask(tokens).sum())):
             # What stands after the end of a sequence earns nothing: its log-probability is no part of the loss.
             _, norm = descend(policy, optimizer, self.clip_norm, tokens, values)

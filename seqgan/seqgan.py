@@ -11,9 +11,11 @@ from torch import Tensor
 
 from bench.api import Decoding, Run, TrainingData
 from seqgan.discriminator import FILTER_COUNTS, FILTER_SIZES, Discriminator
+from seqgan.kernels.graphs import Step, captured_training
 from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import MLE, QUICK_EPOCHS, adam, minibatches
 from seqgan.policy_gradient import PolicyGradient
+from seqgan.rollout import check_cuda_way, completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,9 @@ class SeqGAN:
     """Discriminator: probability that a feature survives dropout in training."""
     d_l2: float = 0.2
     """Discriminator: weight of the squared norm of its output layer."""
+    cuda: str = "eager"
+    """How rollouts and discriminator steps run on a GPU: operation by operation (eager), as recorded graphs (graph), or
+    as graphs with the rollouts in one Triton kernel (triton). The last two have not been run on a GPU yet."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # A discriminator that gets 300 updates instead of 982,800 needs longer steps to learn anything.
@@ -92,6 +97,7 @@ class SeqGAN:
 
     def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
         """Algorithm 1. The rollout policy is the generator itself, as in the paper and in effect in its code."""
+        check_cuda_way(self.cuda, run.device)
         pretraining = MLE(
             epochs=self.pretrain_epochs,
             lr=self.pretrain_lr,
@@ -114,41 +120,50 @@ class SeqGAN:
         d_optimizer = adam(discriminator, self.d_lr)
         run.track(policy, policy=policy, optimizer=optimizer, discriminator=discriminator, d_optimizer=d_optimizer)
         train = data.train.to(run.device)
+        complete = completion(self.cuda, policy, self.rollouts, run.rng("rollouts"))
+        gradient = PolicyGradient(self.batch_size, self.rollouts, self.clip_norm, complete)
+        step = self.discriminator_step(discriminator, d_optimizer, run.rng("negatives"))
 
         for _ in run.phase("discriminator", self.d_pretrain_steps):
-            self.train_discriminator(discriminator, d_optimizer, policy, train, run)
-        gradient = PolicyGradient(self.batch_size, self.rollouts, self.clip_norm)
+            self.train_discriminator(step, policy, train, run)
         for _ in run.phase("adversarial", self.rounds):
             for _ in range(self.g_steps):
                 gradient.step(policy, optimizer, discriminator.reward, run)
             for _ in range(self.d_steps):
-                self.train_discriminator(discriminator, d_optimizer, policy, train, run)
+                self.train_discriminator(step, policy, train, run)
         return policy
 
-    def train_discriminator(
-        self,
-        discriminator: Discriminator,
-        optimizer: torch.optim.Optimizer,
-        policy: LSTMLanguageModel,
-        train: Tensor,
-        run: Run,
-    ) -> None:
+    def discriminator_step(
+        self, discriminator: Discriminator, optimizer: torch.optim.Optimizer, dropout: torch.Generator
+    ) -> Step:
+        """A function of a batch, tokens (B, T) and labels (B,), that takes one step and gives loss and accuracy."""
+
+        def loss(tokens: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+            return discriminator.loss(tokens, real, self.d_l2, dropout)
+
+        def step(tokens: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+            value, accuracy = loss(tokens, real)
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+            return value.detach(), accuracy
+
+        return step if self.cuda == "eager" else captured_training(loss, optimizer, dropout)
+
+    def train_discriminator(self, step: Step, policy: LSTMLanguageModel, train: Tensor, run: Run) -> None:
         """Draw new negatives, as many as positives, and train for ``d_epochs`` on the mixture (eq. 5)."""
         rng = run.rng("negatives")
         positives = train
         if self.d_samples is not None and self.d_samples < len(train):
             positives = train[torch.randperm(len(train), generator=rng, device=train.device)[: self.d_samples]]
         tokens = torch.cat([positives, policy.sample(len(positives), Decoding(), rng)])
-        real = torch.arange(len(tokens), device=train.device) < len(positives)
+        real = (torch.arange(len(tokens), device=train.device) < len(positives)).long()
         losses, accuracies = [], []
         with run.measure(discriminator_sequences=self.d_epochs * len(tokens)):
             mixed = torch.randperm(len(tokens), generator=rng, device=train.device)
             for _ in range(self.d_epochs):
                 for rows in minibatches(mixed, self.batch_size):
-                    loss, accuracy = discriminator.loss(tokens[rows], real[rows].long(), self.d_l2, rng)
-                    optimizer.zero_grad()
-                    loss.backward()
-                    optimizer.step()
-                    losses.append(loss.detach())
+                    loss, accuracy = step(tokens[rows], real[rows])
+                    losses.append(loss)
                     accuracies.append(accuracy)
         run.log(d_loss=float(torch.stack(losses).mean()), d_accuracy=float(torch.stack(accuracies).mean()))

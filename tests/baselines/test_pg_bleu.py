@@ -25,6 +25,7 @@ FIELDS = {
     "batch_size": 64,
     "lr": 0.01,
     "clip_norm": 5.0,
+    "cuda": "eager",
 }
 FIXED = SequenceSpec(6, 7, bos=6)
 ENDED = SequenceSpec(6, 7, bos=6, eos=1, pad=0)

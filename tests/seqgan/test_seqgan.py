@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 import torch
 
-from bench.api import Decoding
+from bench.api import Decoding, Unsupported
 from bench.presets import build, configuration
 from bench.session import Session
 from bench.tasks.toy import Toy
@@ -36,6 +36,7 @@ PAPER = {
     "d_filter_counts": (100, 200, 200, 200, 200, 100, 100, 100, 100, 100, 160, 160),
     "d_keep": 0.75,
     "d_l2": 0.2,
+    "cuda": "eager",
 }
 SMALL = SeqGAN(
     pretrain_epochs=3,
@@ -162,12 +163,12 @@ class Watched(Discriminator):
 def test_the_discriminator_sees_as_many_new_negatives_as_positives(d_samples, data, make_policy):
     policy = make_policy(data.spec)
     model = Watched(data.spec, generator(), 4, (1, 2), (4, 4))
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.0)
     algorithm = dataclasses.replace(SMALL, d_samples=d_samples)
     run, sets = Session("seqgan/0"), []
+    step = algorithm.discriminator_step(model, torch.optim.Adam(model.parameters(), lr=0.0), run.rng("negatives"))
     for _ in range(2):
         model.batches = []
-        algorithm.train_discriminator(model, optimizer, policy, data.train, run)
+        algorithm.train_discriminator(step, policy, data.train, run)
         tokens, real = (torch.cat(parts) for parts in zip(*model.batches, strict=True))
         half = len(tokens) // 2
         assert half == 2 * min(d_samples or 120, 120)
@@ -183,6 +184,30 @@ def test_the_discriminator_sees_as_many_new_negatives_as_positives(d_samples, da
         assert max(len(batch) for batch, _ in model.batches) == 16
         assert any(0 < batch.double().mean() < 1 for _, batch in model.batches)  # mixed, not one side after the other
     assert sets[0] != sets[2]  # new negatives every time
+
+
+def test_another_way_to_run_on_cuda_is_checked_before_anything_is_trained(data):
+    with pytest.raises(ValueError, match="expected cuda to be one of eager, graph, triton, got 'grph'"):
+        Session("seqgan/0").train(dataclasses.replace(SMALL, cuda="grph"), data)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+@pytest.mark.parametrize("way", ["graph", "triton"])
+def test_ways_to_run_on_cuda_are_not_for_the_cpu(way, data):
+    with pytest.raises(Unsupported, match=f"cuda = {way} needs a CUDA device"):
+        Session("seqgan/0").train(dataclasses.replace(SMALL, cuda=way), data)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+@pytest.mark.parametrize("way", ["graph", "triton"])
+def test_ways_to_run_on_cuda_train(way, data):
+    run = Session("seqgan/0", device="cuda")
+    tokens = run.train(dataclasses.replace(SMALL, cuda=way), data).sample(50, Decoding(), run.rng("sample"))
+    assert 0 <= int(tokens.min()) <= int(tokens.max()) < 12
+    if way == "graph":
+        eager = Session("seqgan/0", device="cuda")
+        same = eager.train(SMALL, data).sample(50, Decoding(), eager.rng("sample"))
+        assert (tokens == same).float().mean() > 0.9  # the same draws; sums may be rounded in another order
 
 
 def test_presets_build_and_the_smoke_preset_trains(data):
