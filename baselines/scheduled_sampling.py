@@ -91,9 +91,10 @@ def mixed_inputs(model: LSTMLanguageModel, tokens: Tensor, truth: float, rng: to
     own = coins >= truth  # (B, T - 1)
     if not bool(own.any()):
         return inputs, own
-    state = model.initial_state(len(tokens))
+    hidden, cell = (part.clone() for part in model.initial_state(len(tokens)))
+    read = model.reader()
     for t in range(tokens.shape[1] - 1):
-        state = model.read(inputs[:, t], state)
+        read(inputs[:, t], hidden, cell)
         rows = own[:, t].nonzero()[:, 0]
-        inputs[rows, t + 1] = model.choose(state[0][rows], rng)
+        inputs[rows, t + 1] = model.choose(hidden[rows], rng)
     return inputs, own

@@ -6,6 +6,7 @@ drawn from N(0, 0.1): 333,320 parameters at V = 5,000 and 32 units.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from bench.api import Decoding, SequenceSpec
 from seqgan.kernels.cross_entropy import log_softmax_at, weighted_nll
+from seqgan.kernels.lstm import advance, gate_table, reference_advance
 from seqgan.kernels.sampling import reference_sample_tokens, sample_tokens, truncate
 from seqgan.kernels.threads import across_threads
 
@@ -132,6 +134,21 @@ class LSTMLanguageModel(nn.Module):
         input_weight, recurrent_weight, bias, no_bias = self.lstm.all_weights[0]
         return torch.lstm_cell(self.embedding(tokens), state, input_weight, recurrent_weight, bias, no_bias)
 
+    def reader(self) -> Callable[[Tensor, Tensor, Tensor], None]:
+        """:meth:`read` in place, without gradient, for the parameters as they are now.
+
+        Returns:
+            A function of tokens (rows,), hidden state and cell state, (rows, H) each, which it changes.
+        """
+        input_weight, recurrent_weight, bias, no_bias = self.lstm.all_weights[0]
+        table = gate_table(self.embedding.weight, input_weight, bias + no_bias)
+        step = reference_advance if table.is_cuda else advance
+
+        def read(tokens: Tensor, hidden: Tensor, cell: Tensor) -> None:
+            step(tokens, hidden, cell, table, recurrent_weight)
+
+        return read
+
     def choose(self, hidden: Tensor, rng: torch.Generator, decoding: Decoding = Decoding()) -> Tensor:  # noqa: B008
         """Draw the next token of each row from its hidden state: float (rows, H) to int64 (rows,)."""
         weight, bias = self.output.weight, self.output.bias
@@ -168,15 +185,16 @@ class LSTMLanguageModel(nn.Module):
 
     def _draw(self, n: int, rng: torch.Generator, decoding: Decoding, states: list[State] | None) -> Tensor:
         tokens = torch.empty(n, self.spec.seq_len, dtype=torch.long, device=self.device)
-        state = self.initial_state(n)
-        read = torch.full((n,), self.spec.bos, device=self.device)
+        hidden, cell = torch.zeros(2, n, self.lstm.hidden_size, device=self.device)
+        last = torch.full((n,), self.spec.bos, device=self.device)
         ended = torch.zeros(n, dtype=torch.bool, device=self.device)
+        read = self.reader()
         for t in range(self.spec.seq_len):
-            state = self.read(read, state)
+            read(last, hidden, cell)
             if states is not None:
-                states.append(state)
-            read = self.finish(self.choose(state[0], rng, decoding), ended)
-            tokens[:, t] = read
+                states.append((hidden.clone(), cell.clone()))
+            last = self.finish(self.choose(hidden, rng, decoding), ended)
+            tokens[:, t] = last
         return tokens
 
     def finish(self, chosen: Tensor, ended: Tensor) -> Tensor:

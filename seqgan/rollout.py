@@ -82,10 +82,11 @@ def complete_prefixes(
     hidden = torch.empty(len(rows), policy.lstm.hidden_size, device=tokens.device)
     cell = torch.empty_like(hidden)
     ended = torch.zeros(len(rows), dtype=torch.bool, device=tokens.device)
+    read = policy.reader()
     for t in range(1, length):
         running, joining = slice(0, (t - 1) * copies), slice((t - 1) * copies, t * copies)
         if t > 1:
-            hidden[running], cell[running] = policy.read(rows[running, t - 1], (hidden[running], cell[running]))
+            read(rows[running, t - 1], hidden[running], cell[running])
             rows[running, t] = policy.finish(policy.choose(hidden[running], rng), ended[running])
         # The prefix of length t joins. Its N siblings have one state, and so one law for their first word.
         if policy.spec.eos is not None:
@@ -142,14 +143,14 @@ def action_values(
         float, (B, T); column t - 1 belongs to token y_t.
     """
     batch, length = tokens.shape
-    last = reward(tokens)[:, None]  # (B, 1)
-    if length == 1:
-        return last
     if complete is None:
         complete = completion("eager", policy, rollouts, rng)
-    finished = complete(tokens, states)  # (T - 1, B, N, T)
-    values = reward(finished.view(-1, length)).view(length - 1, batch, -1).mean(-1)  # (T - 1, B)
-    return torch.cat([values.t(), last], dim=1)
+    scored = tokens
+    if length > 1:
+        scored = torch.cat([tokens, complete(tokens, states).view(-1, length)])
+    rewards = reward(scored)
+    values = rewards[batch:].view(length - 1, batch, rollouts).mean(-1)  # (T - 1, B)
+    return torch.cat([values.t(), rewards[:batch, None]], dim=1)
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
-"""Compiled loops over rows of logits: one pass that exponentiates and sums, whatever is then wanted of a row.
+"""Compiled loops over rows of logits or gates: one pass that exponentiates, and whatever is then wanted of a row.
 
-The caller hands over logits in chunks that fit a core's cache, made by a matrix product, and these loops overwrite
+The caller hands over rows in chunks that fit a core's cache, made by a matrix product, and these loops overwrite
 them. Importing this module imports numba; the compiled loops are kept on disk, so that a second process need not
 compile them again.
 """
@@ -33,7 +33,7 @@ def _compiled(function: Any) -> Any:
 
 @njit(inline="always", fastmath=FAST, error_model="numpy")
 def _exp(x: Any) -> Any:
-    """exp(x) for -87 <= x <= 0, to two units in the last place: 2^n times a polynomial (Cephes' coefficients)."""
+    """exp(x) for -87 <= x <= 87, to two units in the last place: 2^n times a polynomial (Cephes' coefficients)."""
     n = np.rint(x * LOG2_E)
     r = x - n * LN2_HIGH - n * LN2_LOW
     y = np.float32(1.9875691500e-4)
@@ -45,6 +45,28 @@ def _exp(x: Any) -> Any:
     y = y * r * r + r + np.float32(1)
     exponent = (np.int32(n) + np.int32(127)) << np.int32(23)
     return y * np.int32(exponent).view(np.float32)
+
+
+@_compiled
+def pass_gates(gates: Floats, hidden: Floats, cell: Floats) -> None:
+    """What an LSTM makes of its gates: ``c <- sigmoid(f) c + sigmoid(i) tanh(g)``, ``h <- sigmoid(o) tanh(c)``.
+
+    Args:
+        gates: float32, (R, 4 H), before their non-linearities, in torch's order i, f, g, o; overwritten.
+        hidden: float32, (R, H), filled in.
+        cell: float32, (R, H), changed in place.
+    """
+    rows, units = cell.shape
+    for r in range(rows):
+        row, h, c = gates[r], hidden[r], cell[r]
+        for k in range(4 * units):
+            # tanh(x) = 2 sigmoid(2 x) - 1, so that all four gates are sigmoids, of magnitudes that exp can take.
+            x = row[k] + row[k] if 2 * units <= k < 3 * units else row[k]
+            row[k] = np.float32(1) / (np.float32(1) + _exp(min(max(-x, SMALLEST), -SMALLEST)))
+        for k in range(units):
+            c[k] = row[units + k] * c[k] + row[k] * (np.float32(2) * row[2 * units + k] - np.float32(1))
+            double = min(max(np.float32(-2) * c[k], SMALLEST), -SMALLEST)
+            h[k] = row[3 * units + k] * (np.float32(2) / (np.float32(1) + _exp(double)) - np.float32(1))
 
 
 @_compiled

@@ -179,9 +179,10 @@ def test_the_reward_is_asked_once_for_each_sequence(batch, rollouts, make_policy
     tokens, states = policy.sample_with_states(batch, generator(1))
     reward = Recorder(code)
     values = action_values(policy, tokens, states, reward, rollouts, generator())
-    assert sum(len(asked) for asked in reward.asked) == rollouts * (4 - 1) * batch + batch
+    (asked,) = reward.asked
+    assert len(asked) == rollouts * (4 - 1) * batch + batch
     # The finished sentence itself is scored once and not completed.
-    assert torch.equal(reward.asked[0], tokens)
+    assert torch.equal(asked[:batch], tokens)
     assert torch.equal(values[:, -1], code(tokens))
 
 
