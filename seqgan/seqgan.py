@@ -12,6 +12,7 @@ from torch import Tensor
 from bench.api import Decoding, Run, TrainingData
 from seqgan.discriminator import FILTER_COUNTS, FILTER_SIZES, Discriminator
 from seqgan.kernels.graphs import Step, captured_training
+from seqgan.kernels.threads import one_thread
 from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import MLE, QUICK_EPOCHS, adam, minibatches
 from seqgan.policy_gradient import PolicyGradient
@@ -142,10 +143,11 @@ class SeqGAN:
             return discriminator.loss(tokens, real, self.d_l2, dropout)
 
         def step(tokens: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-            value, accuracy = loss(tokens, real)
-            optimizer.zero_grad()
-            value.backward()
-            optimizer.step()
+            with one_thread():
+                value, accuracy = loss(tokens, real)
+                optimizer.zero_grad()
+                value.backward()
+                optimizer.step()
             return value.detach(), accuracy
 
         return step if self.cuda == "eager" else captured_training(loss, optimizer, dropout)

@@ -75,16 +75,26 @@ class ReferenceCounts:
         tokens, lengths = _checked(tokens, lengths)
         if len(tokens) == 0:
             raise ValueError("expected at least one reference, got none")
-        keys, largest, second = [], [], []
-        for known, ids in _numbered(_words(tokens, lengths), max_order):
-            _, grams, counts = _tally(ids, len(known))
-            ranked = np.sort(grams * (tokens.shape[1] + 1) + counts)  # by n-gram, then by count
+        keys: list[Ints] = []
+        largest: list[Ints] = []
+        second: list[Ints] = []
+        for known, _, grams, places in _numbered(_words(tokens, lengths), max_order):
+            rows = places // (tokens.shape[1] - len(keys))
+            counted = np.flatnonzero((np.diff(grams, prepend=-1) != 0) | (np.diff(rows, prepend=-1) != 0))
+            counts = np.diff(counted, append=len(grams))  # one for each n-gram and reference that meet
+            met = grams[counted]
+            first = np.flatnonzero(np.diff(met, prepend=-1))
+            most = np.maximum.reduceat(counts, first) if len(first) else counts
+            runner_up = np.minimum(np.diff(first, append=len(met)) - 1, 1)  # 1 if several have it, 0 if one does
+            # That is all of it for those that nobody has twice; the few others are ranked.
+            often = most > 1
+            ranked = np.sort(met[often[met]] * (tokens.shape[1] + 1) + counts[often[met]])
             ranked_grams, ranked_counts = np.divmod(ranked, tokens.shape[1] + 1)
-            last = np.searchsorted(ranked_grams, np.arange(len(known)), side="right") - 1
-            several = np.diff(last, prepend=-1) > 1
+            last = np.searchsorted(ranked_grams, np.flatnonzero(often), side="right") - 1
+            runner_up[often] *= ranked_counts[last - 1]
             keys.append(known)
-            largest.append(ranked_counts[last])
-            second.append(np.where(several, ranked_counts[last - 1], 0))
+            largest.append(most)
+            second.append(runner_up)
         return cls(tuple(keys), tuple(largest), tuple(second), np.sort(lengths))
 
 
@@ -169,7 +179,7 @@ def distinct(tokens: Ints, lengths: Ints, order: int) -> float:
         0.6666666666666666
     """
     tokens, lengths = _checked(tokens, lengths)
-    *_, (known, ids) = _numbered(_words(tokens, lengths), order)
+    *_, (known, ids, _, _) = _numbered(_words(tokens, lengths), order)
     total = int(np.maximum(lengths - order + 1, 0).sum())
     unlike_any = total - int(np.count_nonzero(ids >= 0))
     return (len(known) + unlike_any) / total if total else 0.0
@@ -210,21 +220,35 @@ def _look_up(keys: Ints, known: Ints) -> Ints:
     return ids
 
 
-def _numbered(keys: Ints, max_order: int) -> Iterator[tuple[Ints, Ints]]:
-    """For each order, the different n-grams, ascending keys (G_k,), and which one begins at each place, (N, P)."""
+def _numbered(keys: Ints, max_order: int) -> Iterator[tuple[Ints, Ints, Ints, Ints]]:
+    """For each order, the different n-grams and where they stand.
+
+    Returns:
+        ascending keys (G_k,); which one begins at each place, (N, P), -1 for none; and the same in order of the n-grams
+        and then of the places, (M,) each: which one, and at which place of the flattened (N, P).
+    """
     if max_order < 1:
         raise ValueError(f"expected an order >= 1, got {max_order}")
     for _ in range(max_order):
-        active = np.flatnonzero(keys >= 0)
-        found = keys.reshape(-1)[active]
-        order = np.argsort(found)
-        found = found[order]
-        first = np.diff(found, prepend=-1) > 0
-        known = found[first]
+        found, places = _sorted(keys)
+        new = np.diff(found, prepend=-1) > 0
+        known, grams = found[new], np.cumsum(new) - 1
         ids = np.full(keys.shape, -1, dtype=np.int64)
-        ids.reshape(-1)[active[order]] = np.cumsum(first) - 1
-        yield known, ids
+        ids.reshape(-1)[places] = grams
+        yield known, ids, grams, places
         keys = _pairs(ids, len(known))
+
+
+def _sorted(keys: Ints) -> tuple[Ints, Ints]:
+    """The keys that are not negative, ascending, and where in the flattened array they stand; equal ones by place."""
+    places = np.flatnonzero(keys >= 0)
+    found = keys.reshape(-1)[places]
+    bits = int(keys.size).bit_length()
+    if len(found) and int(found.max()) >> (62 - bits):
+        order = np.argsort(found, kind="stable")
+        return found[order], places[order]
+    packed = np.sort(found << bits | places)  # many times faster than sorting places by keys
+    return packed >> bits, packed & ((1 << bits) - 1)
 
 
 def _tally(ids: Ints, size: int) -> tuple[Ints, Ints, Ints]:

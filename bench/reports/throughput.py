@@ -36,8 +36,8 @@ FAST, REFERENCE = "fast", "reference"
 CEILING = "ceiling: "
 COLUMNS = (
     *("kernel", "variant", "device", "device_name", "threads", "shape", "unit", "amount", "rounds"),
-    *("median_s", "iqr_s", "min_s", "per_second", "ratio", "gflops", "matmul_fraction", "gbytes_per_s"),
-    *("copy_fraction", "peak_bytes", "commit", "dirty", "torch", "python", "machine"),
+    *("median_s", "iqr_s", "min_s", "per_second", "ratio", "precision", "gflops", "matmul_fraction"),
+    *("gbytes_per_s", "copy_fraction", "peak_bytes", "commit", "dirty", "torch", "python", "machine"),
 )
 """What ``throughput.csv`` has; the frame has ``id`` and ``clock_mhz`` as well."""
 TEXT = ("benchmark", "kernel", "shape", "variant", "device", "size", "median at each")
@@ -219,6 +219,7 @@ def _row(benchmark: Mapping[str, Any]) -> Row:
         "device": extra.get("device", ""),
         "threads": extra.get("threads", 0),
         **{name: extra.get(name) for name in ("device_name", "unit", "clock_mhz", "peak_bytes")},
+        "precision": extra.get("precision", "float32"),
         "shape": " ".join(f"{name}={shape[name]}" for name in sorted(shape)) if isinstance(shape, dict) else "",
         "amount": amount,
         "rounds": stats["rounds"],
@@ -242,6 +243,7 @@ def _ceiling(rows: list[Row], name: str, rate: str, like: Row) -> float | None:
         for row in rows
         if row["kernel"] == CEILING + name
         and (row["device"], row["threads"]) == (like["device"], like["threads"])
+        and (name == "copy" or row["precision"] == like["precision"])
         and row[rate] is not None
     ]
     return max(found, default=None)
@@ -341,9 +343,10 @@ def _ceilings(table: pd.DataFrame) -> list[str]:
     lines = []
     for threads, rows in table[table["kernel"].str.startswith(CEILING)].groupby("threads"):
         rates: dict[str, tuple[Any, str]] = {
-            "matrix product": (rows["gflops"], "Gflop/s"),
-            "copy": (rows["gbytes_per_s"], "GB/s"),
+            f"{precision} matrix product": (products["gflops"], "Gflop/s")
+            for precision, products in rows.dropna(subset=["gflops"]).groupby("precision", sort=False)
         }
+        rates |= {"copy": (rows["gbytes_per_s"], "GB/s")}
         reached = [f"{name} {_digits(rate.max())} {unit}" for name, (rate, unit) in rates.items() if rate.notna().any()]
         lines.append(f"{threads} threads: {', '.join(reached)}")
     return lines

@@ -52,8 +52,8 @@ def png(table: pd.DataFrame) -> bytes:
 
 
 def _speed_ups(table: pd.DataFrame) -> list[Row]:
-    """The fast variants that have a reference, each with the libraries that do the same work."""
-    rows = records(at_main_shape(table).dropna(subset=["ratio"]))
+    """The fast variants that have a reference, with the libraries that do the same, or that have libraries alone."""
+    rows = records(at_main_shape(table))
     bars = []
     for row in rows:
         if row["variant"] == FAST:
@@ -63,7 +63,11 @@ def _speed_ups(table: pd.DataFrame) -> list[Row]:
                 if all(other[name] == row[name] for name in ("kernel", "device", "threads"))
                 and other["variant"] not in (FAST, REFERENCE)
             ]
-            bars.append(row | {"rivals": [(other["variant"], other["ratio"]) for other in alike]})
+            if not pd.isna(row["ratio"]):
+                bars.append(row | {"rivals": [(other["variant"], other["ratio"]) for other in alike]})
+            elif alike:
+                label, ratio = f"{row['kernel']} (to {alike[0]['variant']})", alike[0]["median_s"] / row["median_s"]
+                bars.append(row | {"kernel": label, "ratio": ratio, "rivals": []})
     return sorted(bars, key=lambda bar: str(bar["device"]))
 
 
@@ -114,7 +118,7 @@ def _speed_panel(figure: Any, bars: list[Row]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}×"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.axvline(1, color=INK, linewidth=1)
-    axes.set_xlabel("times as fast as the reference", fontsize=9)
+    axes.set_xlabel("times as fast as the reference, or as the library named", fontsize=9)
     marks = [Line2D([], [], color=colours[name], linewidth=7, label=name) for name in devices if len(devices) > 1]
     marks += [
         Line2D([], [], linestyle="", marker=RIVALS[place % len(RIVALS)], label=name, **RIVAL)
@@ -137,12 +141,15 @@ def _lines(table: pd.DataFrame) -> list[Row]:
 
 def _growth_panels(figure: Any, lines: list[Row], panels: list[str]) -> None:
     grid = list(figure.subplots(-(-len(panels) // 2), min(2, len(panels)), squeeze=False, sharey=True).flat)
+    lines = [line for line in lines if line["size"] in panels]
     kernels = list(dict.fromkeys(line["kernel"] for line in lines))
     devices = list(dict.fromkeys(line["device"] for line in lines))
     styles: Styles = {
         _name(line): {
             "color": PALETTE[kernels.index(line["kernel"]) % len(PALETTE)],
-            "marker": MARKERS[kernels.index(line["kernel"]) % len(MARKERS)],
+            "marker": MARKERS[
+                (kernels.index(line["kernel"]) + kernels.index(line["kernel"]) // len(PALETTE)) % len(MARKERS)
+            ],
             "linestyle": LINES[devices.index(line["device"]) % len(LINES)],
         }
         for line in lines

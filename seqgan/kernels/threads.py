@@ -23,7 +23,7 @@ import torch
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_here = threading.local()  # its attribute ``shared`` is there in the threads of a pool
+_here = threading.local()  # ``threads``: how many there are to share work out to, where that is not torch's number
 
 
 def across_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
@@ -43,13 +43,19 @@ def across_threads(function: Callable[[Item], Result], items: Sequence[Item]) ->
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch's own operations take one thread inside: so many small ones are done before a second thread is awake."""
-    threads = torch.get_num_threads()
+    """Torch's own operations take one thread inside: so many small ones are done before a second thread is awake.
+
+    :func:`across_threads` still has all of them.
+    """
+    before, threads = getattr(_here, "threads", None), thread_count()
+    torch_threads = torch.get_num_threads()
+    _here.threads = threads
     torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        _here.threads = before
+        torch.set_num_threads(torch_threads)
 
 
 def parts(rows: int, multiple: int = 1) -> list[slice]:
@@ -60,14 +66,14 @@ def parts(rows: int, multiple: int = 1) -> list[slice]:
 
 
 def thread_count() -> int:
-    """How many threads :func:`across_threads` has: torch's number, but one inside itself."""
-    return 1 if hasattr(_here, "shared") else torch.get_num_threads()
+    """How many threads :func:`across_threads` has: as many as torch was given, but one inside itself."""
+    return getattr(_here, "threads", None) or torch.get_num_threads()
 
 
 @lru_cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     def enter() -> None:
-        _here.shared = True
+        _here.threads = 1
         torch.set_num_threads(1)
         torch.set_grad_enabled(False)
 

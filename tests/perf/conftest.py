@@ -48,7 +48,8 @@ def measure(device: torch.device, benchmark: BenchmarkFixture) -> Callable[..., 
     """Time a call after warming up, wait for the device at the end, and note what was done.
 
     Args of the function: what to call; ``kernel``, ``variant`` ("fast", "reference" or a library's name) and ``shape``,
-    which say what is compared with what; ``amount`` of ``unit`` a call; ``flops`` and ``bytes`` a call, where counted.
+    which say what is compared with what; ``amount`` of ``unit`` a call; ``flops`` and ``bytes`` a call that are really
+    done, where counted, and the ``precision`` of most of them.
     """
 
     def time_it(
@@ -61,6 +62,7 @@ def measure(device: torch.device, benchmark: BenchmarkFixture) -> Callable[..., 
         unit: str,
         flops: float | None = None,
         bytes_moved: float | None = None,
+        precision: str = "float32",
         rounds: int = 7,
     ) -> Any:
         def and_wait() -> Any:
@@ -85,6 +87,7 @@ def measure(device: torch.device, benchmark: BenchmarkFixture) -> Callable[..., 
             "amount": amount,
             "flops": flops,
             "bytes": bytes_moved,
+            "precision": precision,
             "clock_mhz": clock() if cuda else None,
         }
         return result

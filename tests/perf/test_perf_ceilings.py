@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from seqgan.discriminator import multiplies_bfloat16
 
-def test_matmul(measure, device, generator):
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_matmul(measure, device, generator, precision):
+    if precision == "bfloat16" and device.type == "cpu" and not multiplies_bfloat16():
+        pytest.skip("this processor has no bfloat16 products")
     size = 4_096 if device.type == "cuda" else 2_048
-    a, b = (torch.randn(size, size, device=device, generator=generator) for _ in range(2))
+    a, b = (torch.randn(size, size, device=device, generator=generator).to(getattr(torch, precision)) for _ in range(2))
     out = torch.empty_like(a)
     measure(
         lambda: torch.mm(a, b, out=out),
@@ -16,6 +22,7 @@ def test_matmul(measure, device, generator):
         amount=1,
         unit="products",
         flops=2 * size**3,
+        precision=precision,
     )
     assert torch.isfinite(out).all()
 

@@ -11,16 +11,22 @@ from seqgan.discriminator import Discriminator
 from seqgan.kernels.convolution import reference_max_over_time
 from seqgan.kernels.linear import reference_wide_linear
 from seqgan.mle import adam
+from seqgan.seqgan import SeqGAN
 
 VOCAB_SIZE, LENGTH, BATCH, SCORED = 5_000, 20, 64, 20_480
 
 
-def flops_of(model: Discriminator, length: int, rows: int) -> float:
-    """Multiplications and additions of the convolutions and the highway layer, forward, without any sharing."""
-    convolution = sum(
+def convolution_flops(model: Discriminator, length: int, rows: int) -> float:
+    """Forward, every filter at every place."""
+    products = sum(
         (numbers.stop - numbers.start) * (length - size + 1) for size, _, numbers in model.filters.branches()
     )
-    return 2.0 * rows * (convolution + 2 * len(model.filters) ** 2)
+    return 2.0 * rows * products
+
+
+def highway_flops(model: Discriminator, rows: int) -> float:
+    """Forward."""
+    return 4.0 * rows * len(model.filters) ** 2
 
 
 def sequences(rows, length, generator):
@@ -40,22 +46,19 @@ def steps(measure, generator):
         optimizer = make_optimizer(model)
         tokens, real = sequences(batch, length, generator), torch.arange(batch, device=generator.device) % 2
 
-        def step():
-            loss, _ = model.loss(tokens, real, 0.2, generator)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            return loss.detach()
-
+        step = SeqGAN().discriminator_step(model, optimizer, generator)
+        convolution = convolution_flops(model, length, batch)
+        # Back through a maximum over time there is one window a filter and sentence, where plain torch computes all.
+        back = 2 * (2.0 * batch * model.filters.numbers if variant == "fast" else convolution)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         return measure(
-            step,
+            lambda: step(tokens, real)[0],
             kernel="discriminator step",
             variant=variant,
             shape={"B": batch, "T": length},
             amount=batch,
             unit="sequences",
-            flops=3 * flops_of(model, length, batch),
+            flops=3 * highway_flops(model, batch) + convolution + back,
             bytes_moved=4 * 7 * parameters,  # Adam alone: four numbers a parameter read, three written
             rounds=rounds,
         )
@@ -99,6 +102,8 @@ def scoring(measure, generator):
         kept = torch.arange(len(tokens), device=tokens.device) * length // len(tokens)
         shared = torch.arange(length, device=tokens.device) < kept[:, None, None]
         tokens = torch.where(shared, tokens[:, :1], tokens).view(rows, length)
+        fast = variant == "fast" and generator.device.type == "cpu"
+        tables = 2.0 * VOCAB_SIZE * model.filters.numbers  # products of every word with every row of a filter
         return measure(
             lambda: getattr(model, method)(tokens),
             kernel="discriminator scoring",
@@ -106,7 +111,8 @@ def scoring(measure, generator):
             shape={"N": rows, "T": length},
             amount=rows,
             unit="sequences",
-            flops=flops_of(model, length, rows),
+            flops=highway_flops(model, rows) + (tables if fast else convolution_flops(model, length, rows)),
+            precision="bfloat16" if fast and module.multiplies_bfloat16() else "float32",
             rounds=rounds,
         )
 

@@ -213,3 +213,11 @@ ROWS, LENGTHS = np.zeros((3, 4), dtype=np.int64), np.array([4, 4, 4])
 def test_what_cannot_be_scored_is_said(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_numbers_of_words_may_be_large():
+    rng = np.random.default_rng(5)
+    texts, lengths = rng.integers(6, size=(40, 9)), rng.integers(1, 10, size=40)
+    for scale in (2**40, 2**55):  # too large to be packed together with their places
+        for function in (self_bleu, lambda *given: distinct(*given, order=3)):
+            np.testing.assert_array_equal(function(texts * scale, lengths), function(texts, lengths))

@@ -220,7 +220,7 @@ def test_golden_tables(table, golden):
         "- Date: 2026-01-02",
         "- cuda: H200, 1,980 to 1,980 MHz",
         "- Failed, and left out: tests.it.",
-        "- 2 threads: matrix product 200 Gflop/s, copy 20.0 GB/s",
+        "- 2 threads: float32 matrix product 200 Gflop/s, copy 20.0 GB/s",
         "![Speed-up over the reference, and how cost grows](figures/it.png)",
     ],
 )

@@ -54,7 +54,11 @@ def test_torch_has_one_thread_for_a_while(torch_threads):
     torch_threads(2)
     with one_thread():
         assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == 2
+        with one_thread():  # and work is still shared out
+            assert set(across_threads(lambda _: (torch.get_num_threads(), thread_count()), range(4))) == {(1, 1)}
+            assert (torch.get_num_threads(), thread_count(), len(parts(100))) == (1, 2, 2)
+        assert (torch.get_num_threads(), thread_count()) == (1, 2)
+    assert (torch.get_num_threads(), thread_count()) == (2, 2)
 
 
 @pytest.mark.parametrize(
