@@ -47,6 +47,27 @@ def test_the_leaderboard_in_the_readme_is_that_of_the_results_folder():
         assert cell == f"{float(row['mean']):.3f} ± {half:.3f}", (task, model, checkpoint, metric)
 
 
+def seconds(text):
+    number, unit = text.split()
+    return float(number) * {"s": 1, "ms": 1e-3}[unit]
+
+
+def test_the_times_in_the_readme_are_those_of_the_results_folder():
+    with (ROOT / "results" / "throughput.csv").open(encoding="utf-8", newline="") as file:
+        rows = {(row["kernel"], row["variant"], row["shape"]): row for row in csv.DictReader(file)}
+    block = README.partition("<!-- throughput -->")[2].partition("<!-- /throughput -->")[0]
+    lines = [line.strip("| ").split("|") for line in block.splitlines() if line.startswith("|")][2:]
+    assert len(lines) >= 8
+    for cells in lines:
+        kernel, shape, fast, slow, times = (cell.strip() for cell in cells)
+        slow, _, variant = slow.partition(", ")
+        fast_row, slow_row = (rows[kernel, name, shape] for name in ("fast", variant or "reference"))
+        for text, row in ((fast, fast_row), (slow, slow_row)):
+            assert abs(seconds(text) / float(row["median_s"]) - 1) < 0.01, (kernel, text)
+        ratio = float(slow_row["median_s"]) / float(fast_row["median_s"])
+        assert abs(float(times.removesuffix("×")) / ratio - 1) < 0.02, kernel
+
+
 def test_there_are_exactly_two_set_up_commands():
     section = README.partition("## Set up")[2].partition("\n## ")[0]
     commands = [

@@ -13,6 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from seqgan.kernels.compilation import FAST, compiled
+
 Floats = NDArray[np.float32]
 
 BLOCK = 64
@@ -22,13 +24,6 @@ SMALLEST = np.float32(-87)
 """exp of less than this is 0."""
 LOG2_E = np.float32(1.4426950408889634)
 LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
-
-# Sums may be reassociated, which makes them vectors; infinities keep their meaning. Callers rule out NaN.
-FAST = {"reassoc", "contract", "nsz", "arcp", "nnan"}
-
-
-def _compiled(function: Any) -> Any:
-    return njit(fastmath=FAST, nogil=True, error_model="numpy", cache=True)(function)
 
 
 @njit(inline="always", fastmath=FAST, error_model="numpy")
@@ -47,7 +42,7 @@ def _exp(x: Any) -> Any:
     return y * np.int32(exponent).view(np.float32)
 
 
-@_compiled
+@compiled
 def pass_gates(gates: Floats, hidden: Floats, cell: Floats) -> None:
     """What an LSTM makes of its gates: ``c <- sigmoid(f) c + sigmoid(i) tanh(g)``, ``h <- sigmoid(o) tanh(c)``.
 
@@ -69,7 +64,7 @@ def pass_gates(gates: Floats, hidden: Floats, cell: Floats) -> None:
             h[k] = row[3 * units + k] * (np.float32(2) / (np.float32(1) + _exp(double)) - np.float32(1))
 
 
-@_compiled
+@compiled
 def draw(logits: Floats, largest: Floats, scale: Any, uniforms: Any, tokens: Any) -> None:
     """Two-level inverse CDF: the token at which the cumulative weight first exceeds ``uniform * total``.
 
@@ -119,7 +114,7 @@ def draw(logits: Floats, largest: Floats, scale: Any, uniforms: Any, tokens: Any
             tokens[i, k] = chosen
 
 
-@_compiled
+@compiled
 def log_probs(logits: Floats, largest: Floats, targets: Any, out: Any) -> None:
     """``log softmax(logits)[target]``: float32 (R, P), (R,), int64 (R,) to float32 ``out`` (R,), filled in."""
     rows, width = logits.shape
@@ -135,7 +130,7 @@ def log_probs(logits: Floats, largest: Floats, targets: Any, out: Any) -> None:
         out[i] = np.float64(row[targets[i]]) - largest[i] - np.log(total)
 
 
-@_compiled
+@compiled
 def log_probs_and_slopes(
     logits: Floats, largest: Floats, targets: Any, weights: Floats, out: Any, bias_gradient: Floats
 ) -> None:

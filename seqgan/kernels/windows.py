@@ -8,21 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from seqgan.kernels.compilation import compiled
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-# Sums may be reassociated, which makes them vectors. Nothing here is NaN unless training has diverged.
-FAST = {"reassoc", "contract", "nsz", "arcp", "nnan"}
 
-
-def _compiled(function: Any) -> Any:
-    return njit(fastmath=FAST, nogil=True, error_model="numpy", cache=True)(function)
-
-
-@_compiled
+@compiled
 def pool(heights: Floats, bias: Floats, features: Floats, places: Any) -> None:
     """Max over time: ``features[b, k] = max(0, max_p heights[b, p, k] + bias[k])``.
 
@@ -48,7 +42,7 @@ def pool(heights: Floats, bias: Floats, features: Floats, places: Any) -> None:
             where[k] = where[k] if height > 0 else -1
 
 
-@_compiled
+@compiled
 def filter_gradient(
     slopes: Floats, places: Any, words: Floats, dim: int, offsets: Ints, first: int, last: int, out: Floats, bias: Any
 ) -> None:
@@ -79,7 +73,7 @@ def filter_gradient(
         bias[f] = total
 
 
-@_compiled
+@compiled
 def word_gradient(
     slopes: Floats, places: Any, filters: Floats, dim: int, offsets: Ints, rows: Any, out: Floats
 ) -> None:
@@ -105,7 +99,7 @@ def word_gradient(
                     window[e] += slope * filter_[e]
 
 
-@_compiled
+@compiled
 def pool_from_table(tokens: Ints, table: Floats, bias: Floats, features: Floats) -> None:
     """Max over time of convolutions whose products with every word were made beforehand.
 

@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from seqgan.kernels import compilation
+
+
+def test_without_a_folder_to_keep_it_in_a_loop_is_compiled_all_the_same(monkeypatch):
+    asked = []
+
+    def njit(cache=False, **options):
+        asked.append(cache)
+        if cache:
+            raise RuntimeError("cannot cache function 'f': no locator available for file")
+        return lambda function: function
+
+    monkeypatch.setattr(compilation, "njit", njit)
+    assert compilation.compiled(abs)(-3) == 3
+    assert asked == [True, False]
