@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.api import Run, SequenceSpec, TrainingData
 from bench.kernels.device_ngrams import DeviceCounts, sentence_bleu_on_device
 from bench.kernels.ngrams import ReferenceCounts, sentence_bleu
-from seqgan.lm import LSTMLanguageModel
+from seqgan.lm import LSTMLanguageModel, compile_language_model
 from seqgan.mle import MLE, QUICK_EPOCHS, adam
 from seqgan.policy_gradient import PolicyGradient
 from seqgan.rollout import check_cuda_way, completion
@@ -59,6 +59,10 @@ class PGBleu:
         "quick": {"pretrain_epochs": QUICK_EPOCHS, "rounds": 20, "rollouts": 4},
         "smoke": {"pretrain_epochs": 2, "rounds": 3, "rollouts": 2},
     }
+
+    def warm_up(self, device: torch.device) -> None:
+        """Compile before the clock starts."""
+        compile_language_model(device)
 
     def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
         """Pre-train, then follow the policy gradient of BLEU."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.api import Run, TrainingData
-from seqgan.lm import LSTMLanguageModel
+from seqgan.lm import LSTMLanguageModel, compile_language_model
 from seqgan.mle import QUICK_EPOCHS, adam, descend, evenly, minibatches
 
 
@@ -49,6 +49,10 @@ class ScheduledSampling:
         "quick": {"epochs": QUICK_EPOCHS, "decay": 0.08},
         "smoke": {"epochs": 2, "decay": 0.24},
     }
+
+    def warm_up(self, device: torch.device) -> None:
+        """Compile before the clock starts."""
+        compile_language_model(device)
 
     def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
         """Minimise the mean negative log-likelihood of the true tokens given the mixture that was read."""

@@ -27,6 +27,7 @@ __all__ = [
     "Decoding",
     "Generator",
     "HasLogProb",
+    "HasWarmUp",
     "Run",
     "Sampler",
     "SequenceSpec",
@@ -172,6 +173,15 @@ class HasLogProb(Protocol):
 
     def log_prob(self, tokens: Tensor) -> Tensor:
         """Log-probability of each sequence in nats: int64 (N, T) to float (N,), summed up to and including eos."""
+        ...
+
+
+@runtime_checkable
+class HasWarmUp(Protocol):
+    """Optional on a generator that compiles code when it is first used: what is compiled here is not timed."""
+
+    def warm_up(self, device: torch.device) -> None:
+        """Called before the clock starts, with no data at hand; draws from no stream of the run."""
         ...
 
 

@@ -19,7 +19,7 @@ import torch
 from filelock import Timeout
 
 from bench import environment
-from bench.api import Generator, Sampler, Stateful, TrainingData
+from bench.api import Generator, HasWarmUp, Sampler, Stateful, TrainingData
 from bench.checkpoints import CheckpointFolder
 
 SAVE_SECONDS = 15.0
@@ -235,6 +235,8 @@ class Session:
             lock.release()
 
     def _train(self, generator: Generator, data: TrainingData) -> Sampler:
+        if isinstance(generator, HasWarmUp):
+            generator.warm_up(self._device)
         self._forget_peak()
         before = self._saved
         self._resume()

@@ -7,6 +7,7 @@ drawn from N(0, 0.1): 333,320 parameters at V = 5,000 and 32 units.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TypeAlias
 
 import torch
@@ -204,3 +205,14 @@ class LSTMLanguageModel(nn.Module):
         chosen = chosen.masked_fill(ended, self.spec.pad)
         ended |= chosen == self.spec.eos
         return chosen
+
+
+@lru_cache
+def compile_language_model(device: torch.device) -> None:
+    """Go through the compiled loops once a process, with sentences of two words; on CUDA nothing is compiled."""
+    if device.type == "cpu":
+        rng = torch.Generator().manual_seed(0)
+        model = LSTMLanguageModel(SequenceSpec(2, 2, bos=0), rng, 1, 1)
+        tokens = model.sample(4, Decoding(), rng)
+        model.weighted_nll(tokens, torch.ones(4, 2))[0].backward()
+        model.log_prob(tokens)

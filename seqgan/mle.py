@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.api import Run, SequenceSpec, TrainingData
 from seqgan.kernels.threads import across_threads, one_thread, parts
-from seqgan.lm import LSTMLanguageModel
+from seqgan.lm import LSTMLanguageModel, compile_language_model
 
 QUICK_EPOCHS = 4
 """Pre-training of the quick preset, the same for all: where NLL is best on the validation split of ``oracle``."""
@@ -48,6 +48,10 @@ class MLE:
         "quick": {"epochs": QUICK_EPOCHS},
         "smoke": {"epochs": 2},
     }
+
+    def warm_up(self, device: torch.device) -> None:
+        """Compile before the clock starts."""
+        compile_language_model(device)
 
     def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
         """Minimise the mean negative log-likelihood of a token."""

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from bench.api import Decoding, Run, TrainingData
-from seqgan.discriminator import FILTER_COUNTS, FILTER_SIZES, Discriminator
+from seqgan.discriminator import FILTER_COUNTS, FILTER_SIZES, Discriminator, compile_discriminator
 from seqgan.kernels.graphs import Step, captured_training
 from seqgan.kernels.threads import one_thread
-from seqgan.lm import LSTMLanguageModel
+from seqgan.lm import LSTMLanguageModel, compile_language_model
 from seqgan.mle import MLE, QUICK_EPOCHS, adam, minibatches
 from seqgan.policy_gradient import PolicyGradient
 from seqgan.rollout import check_cuda_way, completion
@@ -69,6 +69,8 @@ class SeqGAN:
     """Discriminator: probability that a feature survives dropout in training."""
     d_l2: float = 0.2
     """Discriminator: weight of the squared norm of its output layer."""
+    d_bfloat16: bool = True
+    """Discriminator: on CPUs with instructions for it, score rollouts with operands rounded to bfloat16."""
     cuda: str = "eager"
     """How rollouts and discriminator steps run on a GPU: operation by operation (eager), as recorded graphs (graph), or
     as graphs with the rollouts in one Triton kernel (triton). The last two have not been run on a GPU yet."""
@@ -96,6 +98,11 @@ class SeqGAN:
         },
     }
 
+    def warm_up(self, device: torch.device) -> None:
+        """Compile before the clock starts."""
+        compile_language_model(device)
+        compile_discriminator(device)
+
     def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
         """Algorithm 1. The rollout policy is the generator itself, as in the paper and in effect in its code."""
         check_cuda_way(self.cuda, run.device)
@@ -116,6 +123,7 @@ class SeqGAN:
             self.d_filter_sizes,
             self.d_filter_counts,
             self.d_keep,
+            self.d_bfloat16,
         )
         optimizer = adam(policy, self.lr)
         d_optimizer = adam(discriminator, self.d_lr)

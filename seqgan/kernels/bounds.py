@@ -1,4 +1,4 @@
-"""What compiled loops do not check: that an index is inside its table."""
+"""What compiled loops do not check: that an index is inside its table, and that arrays go together."""
 
 from __future__ import annotations
 
@@ -11,3 +11,10 @@ def check_range(tokens: Tensor, size: int) -> None:
         smallest, largest = (int(end) for end in tokens.aminmax())
         if smallest < 0 or largest >= size:
             raise IndexError(f"expected tokens from 0 to {size - 1}, got {smallest} to {largest}")
+
+
+def check_rows(rows: int, **columns: Tensor) -> None:
+    """Raise ValueError unless each of the named tensors has the shape (rows,)."""
+    for name, column in columns.items():
+        if column.shape != (rows,):
+            raise ValueError(f"expected {name} of shape ({rows},), one a row, got {tuple(column.shape)}")

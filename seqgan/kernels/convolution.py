@@ -7,7 +7,7 @@ its feature is the greatest height plus a bias, or 0. All filters lie in one fla
 filter has a gradient, the way back is short: each filter collects one window a sentence.
 
 *Scoring* many sentences: the inner products of every filter row with every word of the vocabulary are made once (V x 64
-x 12,500 multiplications at the paper's shape, as many as 530 sentences take), and a height is a sum of L table rows.
+x 12,500 multiplications with the paper's filters, as many as V / 9.5 sentences take), and a height is a sum of L rows.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from seqgan.kernels.bounds import check_range
 from seqgan.kernels.threads import across_threads, parts
 
-TABLE_ROWS = 512
-"""From so many sentences on, tables are made."""
+WORDS_A_SENTENCE = 10
+"""Tables are worth making from one sentence on for so many words of the vocabulary."""
+TABLE_NUMBERS = 2**24
+"""Numbers of a table: 64 MiB; filters that need more are taken in turns."""
 
 
 class Filters:
@@ -79,10 +82,13 @@ def max_over_time(words: Tensor, parameter: Tensor, bias: Tensor, filters: Filte
 
 def reference_max_over_time(words: Tensor, parameter: Tensor, bias: Tensor, filters: Filters) -> Tensor:
     """The same by torch's convolution; what runs on CUDA."""
+    branches = filters.branches()
+    weights = parameter.split([numbers.stop - numbers.start for *_, numbers in branches])
+    biases = bias.split([rows.stop - rows.start for _, rows, _ in branches])
     features = []
-    for size, rows, numbers in filters.branches():
-        kernel = parameter[numbers].view(-1, size, filters.dim).transpose(1, 2)  # (K, E, L)
-        features.append(F.relu(F.conv1d(words.transpose(1, 2), kernel, bias[rows])).max(-1).values)
+    for (size, rows, _), weight, offset in zip(branches, weights, biases, strict=True):
+        kernel = weight.view(rows.stop - rows.start, size, filters.dim).transpose(1, 2)  # (K, E, L)
+        features.append(F.relu(F.conv1d(words.transpose(1, 2), kernel, offset)).max(-1).values)
     return torch.cat(features, dim=1)
 
 
@@ -103,31 +109,42 @@ def features_from_tables(
         float32, (N, F).
 
     Raises:
+        ValueError: for sentences shorter than a filter.
         IndexError: for a token outside [0, V).
     """
     from seqgan.kernels.windows import pool_from_table
 
+    if max(filters.sizes) > tokens.shape[1]:
+        raise ValueError(f"expected sentences of at least {max(filters.sizes)} words, got {tokens.shape[1]}")
     check_range(tokens, len(embedding))
     tokens = tokens.contiguous()
     features = torch.empty(len(tokens), len(filters))
-    table = torch.empty(len(embedding) * max(b[2].stop - b[2].start for b in filters.branches()) // filters.dim)
-    for size, rows, numbers in filters.branches():
+    words, dim = embedding.shape
+    pieces = [
+        (size, slice(first, min(first + step, rows.stop)))
+        for size, rows, _ in filters.branches()
+        for step in [max(1, TABLE_NUMBERS // (words * size))]
+        for first in range(rows.start, rows.stop, step)
+    ]
+    memory = torch.empty(max(words * size * (rows.stop - rows.start) for size, rows in pieces))
+    for size, rows in pieces:
         count = rows.stop - rows.start
-        columns = parameter[numbers].view(count, size, filters.dim).permute(2, 1, 0).reshape(filters.dim, -1)
-        products = table[: len(embedding) * size * count].view(len(embedding), size * count)
+        kernels = parameter[filters.offsets[rows.start] : filters.offsets[rows.stop]].view(count, size, dim)
+        columns = kernels.permute(2, 1, 0).reshape(dim, size * count)
+        table = memory[: words * size * count].view(words, size * count)
 
-        def fill(words: slice, columns: Tensor = columns, products: Tensor = products) -> None:
-            torch.mm(embedding[words], columns, out=products[words])
+        def fill(some: slice, columns: Tensor = columns, table: Tensor = table) -> None:
+            torch.mm(embedding[some], columns, out=table[some])
 
-        def score(sentences: slice, rows: slice = rows, products: Tensor = products, size: int = size) -> None:
+        def score(sentences: slice, size: int = size, rows: slice = rows, table: Tensor = table) -> None:
             pool_from_table(
                 tokens[sentences].numpy(),
-                products.view(len(products), size, -1).numpy(),
+                table.view(words, size, -1).numpy(),
                 bias[rows].numpy(),
                 features[sentences, rows].numpy(),
             )
 
-        across_threads(fill, parts(len(embedding)))
+        across_threads(fill, parts(words))
         across_threads(score, parts(len(tokens)))
     return features
 
@@ -145,10 +162,10 @@ class _MaxOverTime(torch.autograd.Function):
         def branch(which: tuple[int, slice, slice]) -> None:
             size, rows, numbers = which
             windows = words.as_strided((batch, length - size + 1, size * dim), (length * dim, dim, 1))
-            kernel = flat[numbers].view(-1, size * dim)
+            kernel = flat[numbers].view(rows.stop - rows.start, size * dim)
             heights = windows.reshape(-1, size * dim) @ kernel.t()  # (B * P, K)
             pool(
-                heights.view(batch, -1, len(kernel)).numpy(),
+                heights.view(batch, length - size + 1, len(kernel)).numpy(),
                 offset[rows].numpy(),
                 features[:, rows].numpy(),
                 places[:, rows].numpy(),
@@ -160,6 +177,7 @@ class _MaxOverTime(torch.autograd.Function):
         return features
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> Any:
         from seqgan.kernels.windows import filter_gradient, word_gradient
 

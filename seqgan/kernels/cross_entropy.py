@@ -5,7 +5,8 @@ in a training step. Here a chunk of rows goes the whole way in cache: logits, pr
 and its two matrix products. The gradient must be known when the forward pass is made, so what is differentiated is the
 weighted sum of the log-probabilities, with weights given beforehand: one over the number of tokens for maximum
 likelihood, the action values for policy gradient. Fusing linear layer and loss in this way is known from Liger (Hsu et
-al. 2024) and Cut Cross-Entropy (Wijmans et al. 2024); nothing is approximated here. Each call runs on one thread.
+al. 2024) and Cut Cross-Entropy (Wijmans et al. 2024); nothing is approximated here. Sharing rows among
+threads is left to the caller.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from seqgan.kernels.bounds import check_range
+from seqgan.kernels.bounds import check_range, check_rows
 from seqgan.kernels.sampling import CPU_ROWS, chunk_of_logits, padded_columns
 
 
@@ -38,11 +40,13 @@ def weighted_nll(
         float32 (R,), in nats, which carries none.
 
     Raises:
+        ValueError: if there is not one target and one weight a row.
         IndexError: for a target outside [0, V).
         FloatingPointError: for logits that are no numbers, on the CPU.
     """
     if hidden.is_cuda:
         return reference_weighted_nll(hidden, weight, bias, targets, weights)
+    check_rows(len(hidden), targets=targets, weights=weights)
     check_range(targets, len(weight))
     loss, log_prob = _WeightedNLL.apply(hidden, weight, bias, targets, weights)  # type: ignore[no-untyped-call]
     return loss, log_prob
@@ -63,6 +67,7 @@ def log_softmax_at(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor
         return -F.cross_entropy(F.linear(hidden, weight, bias), targets, reduction="none")
     from seqgan.kernels.softmax import log_probs
 
+    check_rows(len(hidden), targets=targets)
     check_range(targets, len(weight))
     columns, offsets = padded_columns(weight, bias)
     out = torch.empty(len(hidden))
@@ -101,6 +106,7 @@ class _WeightedNLL(torch.autograd.Function):
         return -(weights * log_prob).sum(), log_prob
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> Any:
         scale = upstream[0]
         if float(scale) == 1.0:

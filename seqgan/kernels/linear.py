@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from seqgan.kernels.threads import across_threads, parts
 
@@ -45,6 +46,7 @@ class _WideLinear(torch.autograd.Function):
         return outputs
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> Any:
         inputs, weight = ctx.saved_tensors
         (slopes,) = upstream

@@ -36,7 +36,7 @@ def sample_tokens(
         bias: float32, (V,).
         rng: The only source of randomness; on the same device.
         temperature: Divides the logits.
-        draws: K, independent draws of each row, which cost hardly more than one.
+        draws: K, independent draws of each row, which on the CPU cost hardly more than one.
 
     Returns:
         int64, (R, K). A token of probability zero is never drawn.
@@ -65,10 +65,13 @@ def inverse_cdf(hidden: Tensor, weight: Tensor, bias: Tensor, uniforms: Tensor, 
         int64, (R, K).
 
     Raises:
+        ValueError: if there are not as many rows of uniforms.
         FloatingPointError: for logits that are no numbers.
     """
     from seqgan.kernels.softmax import draw
 
+    if uniforms.shape[:1] != hidden.shape[:1]:
+        raise ValueError(f"expected uniforms for {len(hidden)} rows, got {tuple(uniforms.shape)}")
     columns, offsets = padded_columns(weight, bias)
     tokens = torch.empty(uniforms.shape, dtype=torch.long)
 

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from seqgan.kernels.compilation import FAST, compiled
+from seqgan.kernels.compilation import compiled
 
 Floats = NDArray[np.float32]
 
@@ -22,15 +22,20 @@ BLOCK = 64
 
 SMALLEST = np.float32(-87)
 """exp of less than this is 0."""
-LOG2_E = np.float32(1.4426950408889634)
-LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
+LOG2_E, LN2 = np.float32(1.4426950408889634), np.float32(0.6931471805599453)
+
+FAST = {"reassoc", "contract", "nsz", "arcp"}
+"""Sums may be reassociated, which makes them vectors; infinities and NaN keep their meaning."""
 
 
 @njit(inline="always", fastmath=FAST, error_model="numpy")
 def _exp(x: Any) -> Any:
-    """exp(x) for -87 <= x <= 87, to two units in the last place: 2^n times a polynomial (Cephes' coefficients)."""
+    """exp(x) for -87 <= x <= 87, to 6e-7 of it: 2^n times a polynomial (Cephes' coefficients). Of NaN, anything.
+
+    ``n * LN2`` must not be rounded before it is subtracted: a processor without fused multiply-add makes it 5e-6.
+    """
     n = np.rint(x * LOG2_E)
-    r = x - n * LN2_HIGH - n * LN2_LOW
+    r = x - n * LN2
     y = np.float32(1.9875691500e-4)
     y = y * r + np.float32(1.3981999507e-3)
     y = y * r + np.float32(8.3334519073e-3)
@@ -42,7 +47,7 @@ def _exp(x: Any) -> Any:
     return y * np.int32(exponent).view(np.float32)
 
 
-@compiled
+@compiled(FAST)
 def pass_gates(gates: Floats, hidden: Floats, cell: Floats) -> None:
     """What an LSTM makes of its gates: ``c <- sigmoid(f) c + sigmoid(i) tanh(g)``, ``h <- sigmoid(o) tanh(c)``.
 
@@ -57,20 +62,22 @@ def pass_gates(gates: Floats, hidden: Floats, cell: Floats) -> None:
         for k in range(4 * units):
             # tanh(x) = 2 sigmoid(2 x) - 1, so that all four gates are sigmoids, of magnitudes that exp can take.
             x = row[k] + row[k] if 2 * units <= k < 3 * units else row[k]
-            row[k] = np.float32(1) / (np.float32(1) + _exp(min(max(-x, SMALLEST), -SMALLEST)))
+            bounded = min(max(-x, SMALLEST), -SMALLEST)
+            row[k] = x if np.isnan(x) else np.float32(1) / (np.float32(1) + _exp(bounded))  # to be found later
         for k in range(units):
             c[k] = row[units + k] * c[k] + row[k] * (np.float32(2) * row[2 * units + k] - np.float32(1))
-            double = min(max(np.float32(-2) * c[k], SMALLEST), -SMALLEST)
-            h[k] = row[3 * units + k] * (np.float32(2) / (np.float32(1) + _exp(double)) - np.float32(1))
+            bounded = min(max(np.float32(-2) * c[k], SMALLEST), -SMALLEST)
+            squashed = np.float32(2) / (np.float32(1) + _exp(bounded)) - np.float32(1)
+            h[k] = c[k] if np.isnan(c[k]) else row[3 * units + k] * squashed
 
 
-@compiled
+@compiled(FAST)
 def draw(logits: Floats, largest: Floats, scale: Any, uniforms: Any, tokens: Any) -> None:
     """Two-level inverse CDF: the token at which the cumulative weight first exceeds ``uniform * total``.
 
     Args:
         logits: float32, (R, P), P a multiple of :data:`BLOCK`; overwritten by ``exp(scale * (logit - largest))``.
-        largest: float32, (R,), the rows' maxima, finite.
+        largest: float32, (R,), the rows' maxima, finite: with them no logit is NaN.
         scale: float32, one over the temperature.
         uniforms: float64 in [0, 1), (R, K).
         tokens: int64, (R, K), filled in.
@@ -114,7 +121,7 @@ def draw(logits: Floats, largest: Floats, scale: Any, uniforms: Any, tokens: Any
             tokens[i, k] = chosen
 
 
-@compiled
+@compiled(FAST)
 def log_probs(logits: Floats, largest: Floats, targets: Any, out: Any) -> None:
     """``log softmax(logits)[target]``: float32 (R, P), (R,), int64 (R,) to float32 ``out`` (R,), filled in."""
     rows, width = logits.shape
@@ -130,7 +137,7 @@ def log_probs(logits: Floats, largest: Floats, targets: Any, out: Any) -> None:
         out[i] = np.float64(row[targets[i]]) - largest[i] - np.log(total)
 
 
-@compiled
+@compiled(FAST)
 def log_probs_and_slopes(
     logits: Floats, largest: Floats, targets: Any, weights: Floats, out: Any, bias_gradient: Floats
 ) -> None:

@@ -11,10 +11,11 @@ torch's idle threads wait for work by spinning, which would take the cores away 
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from typing import TypeVar
 
@@ -37,8 +38,14 @@ def across_threads(function: Callable[[Item], Result], items: Sequence[Item]) ->
     if threads == 1 or len(items) < 2:
         with torch.no_grad():
             return [function(item) for item in items]
+    inference = torch.is_inference_mode_enabled()  # a mode of this thread, which the others must share
+
+    def work(item: Item) -> Result:
+        with torch.inference_mode() if inference else nullcontext():
+            return function(item)
+
     with one_thread():
-        return list(_pool(threads).map(function, items))
+        return list(_pool(threads).map(work, items))
 
 
 @contextmanager
@@ -78,3 +85,6 @@ def _pool(threads: int) -> ThreadPoolExecutor:
         torch.set_grad_enabled(False)
 
     return ThreadPoolExecutor(threads, thread_name_prefix="kernel", initializer=enter)
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of the threads

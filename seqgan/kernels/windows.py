@@ -15,10 +15,13 @@ from seqgan.kernels.compilation import compiled
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
+FAST = {"reassoc", "contract", "nsz", "arcp"}
+"""Sums may be reassociated, which makes them vectors; infinities and NaN keep their meaning."""
 
-@compiled
+
+@compiled(FAST)
 def pool(heights: Floats, bias: Floats, features: Floats, places: Any) -> None:
-    """Max over time: ``features[b, k] = max(0, max_p heights[b, p, k] + bias[k])``.
+    """Max over time: ``features[b, k] = max(0, max_p heights[b, p, k] + bias[k])``; NaN if there is one.
 
     Args:
         heights: float32, (B, P, K).
@@ -34,15 +37,16 @@ def pool(heights: Floats, bias: Floats, features: Floats, places: Any) -> None:
         for p in range(1, heights.shape[1]):
             row = heights[b, p]
             for k in range(len(bias)):
-                where[k] = p if row[k] > best[k] else where[k]
-                best[k] = max(row[k], best[k])
+                higher = (row[k] > best[k]) | np.isnan(row[k])
+                where[k] = p if higher else where[k]
+                best[k] = row[k] if higher else best[k]
         for k in range(len(bias)):
             height = best[k] + bias[k]
-            best[k] = max(height, np.float32(0))
-            where[k] = where[k] if height > 0 else -1
+            best[k] = np.float32(0) if height <= 0 else height
+            where[k] = -1 if height <= 0 else where[k]
 
 
-@compiled
+@compiled(FAST)
 def filter_gradient(
     slopes: Floats, places: Any, words: Floats, dim: int, offsets: Ints, first: int, last: int, out: Floats, bias: Any
 ) -> None:
@@ -73,7 +77,7 @@ def filter_gradient(
         bias[f] = total
 
 
-@compiled
+@compiled(FAST)
 def word_gradient(
     slopes: Floats, places: Any, filters: Floats, dim: int, offsets: Ints, rows: Any, out: Floats
 ) -> None:
@@ -99,7 +103,7 @@ def word_gradient(
                     window[e] += slope * filter_[e]
 
 
-@compiled
+@compiled(FAST)
 def pool_from_table(tokens: Ints, table: Floats, bias: Floats, features: Floats) -> None:
     """Max over time of convolutions whose products with every word were made beforehand.
 
@@ -139,6 +143,8 @@ def pool_from_table(tokens: Ints, table: Floats, bias: Floats, features: Floats)
                     highest[0, k] = height[k]
             else:
                 for k in range(count):
-                    highest[p, k] = max(highest[p - 1, k], height[k])
+                    higher = (height[k] > highest[p - 1, k]) | np.isnan(height[k])
+                    highest[p, k] = height[k] if higher else highest[p - 1, k]
         for k in range(count):
-            features[i, k] = max(highest[length - size, k] + bias[k], np.float32(0))
+            last = highest[length - size, k] + bias[k]
+            features[i, k] = np.float32(0) if last <= 0 else last

@@ -541,3 +541,21 @@ def test_training_on_does_not_change_the_shared_checkpoint(data, folder):
         resumable(folder, fit_id="a").train(Asker("a", Walker()), data)
     shared = resumable(folder, fit_id=shared_name(Walker(), {}))
     assert torch.equal(tokens(shared.train(Walker(), data)), tokens(Session("toy/0").train(Walker(), data)))
+
+
+def test_warming_up_is_no_cost():
+    time, data = [0.0], Toy(train_size=20).load().training
+
+    class Compiles:
+        def warm_up(self, device):
+            assert device.type == "cpu"
+            time[0] += 100
+
+        def fit(self, data, run):
+            for _ in run.phase("p", 2):
+                time[0] += 1
+            return object()
+
+    run = Session("warm/0", clock=lambda: time[0])
+    run.train(Compiles(), data)
+    assert run.cost.seconds == 2

@@ -71,9 +71,9 @@ def measure(device: torch.device, benchmark: BenchmarkFixture) -> Callable[..., 
                 torch.cuda.synchronize(device)
             return result
 
-        slow = variant != "fast"
         benchmark.group = f"{kernel}, {' '.join(f'{name}={size}' for name, size in shape.items())}"
-        warmup = 0 if slow and rounds == 1 else 3 if device.type == "cuda" else 1
+        # Once, to compile and to fill caches; what runs for half a minute in plain torch has nothing to compile.
+        warmup = 0 if rounds == 1 else 3 if device.type == "cuda" else 1
         result = benchmark.pedantic(and_wait, rounds=max(1, rounds // 2) if QUICK else rounds, warmup_rounds=warmup)
         cuda = device.type == "cuda"
         benchmark.extra_info |= {

@@ -36,6 +36,7 @@ PAPER = {
     "d_filter_counts": (100, 200, 200, 200, 200, 100, 100, 100, 100, 100, 160, 160),
     "d_keep": 0.75,
     "d_l2": 0.2,
+    "d_bfloat16": True,
     "cuda": "eager",
 }
 SMALL = SeqGAN(

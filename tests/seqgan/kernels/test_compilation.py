@@ -13,5 +13,5 @@ def test_without_a_folder_to_keep_it_in_a_loop_is_compiled_all_the_same(monkeypa
         return lambda function: function
 
     monkeypatch.setattr(compilation, "njit", njit)
-    assert compilation.compiled(abs)(-3) == 3
+    assert compilation.compiled({"nsz"})(abs)(-3) == 3
     assert asked == [True, False]

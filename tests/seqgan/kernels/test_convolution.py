@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from seqgan.kernels import convolution
 from seqgan.kernels.convolution import Filters, features_from_tables, max_over_time, reference_max_over_time
 
 SHAPES = [
@@ -75,3 +76,39 @@ def test_branches_lie_one_after_the_other():
     assert (len(filters), filters.numbers) == (6, 2 * 5 + 4 * 15)
     assert filters.branches() == [(1, slice(0, 2), slice(0, 10)), (3, slice(2, 6), slice(10, 70))]
     assert filters.offsets.tolist() == [0, 5, 10, 25, 40, 55, 70]
+
+
+def test_sentences_shorter_than_a_filter_are_refused():
+    filters = Filters((1, 5), (2, 2), 3)
+    tokens, *others = problem(filters, 4)
+    with pytest.raises(ValueError, match="expected sentences of at least 5 words, got 4"):
+        features_from_tables(tokens, *others, filters)
+
+
+def test_no_sentences():
+    filters = Filters((1, 2), (3, 2), 4)
+    tokens, embedding, parameter, bias = problem(filters, 5, batch=0)
+    assert features_from_tables(tokens, embedding, parameter, bias, filters).shape == (0, 5)
+    assert max_over_time(embedding[tokens], parameter, bias, filters).shape == (0, 5)
+
+
+def test_tables_that_would_be_too_large_are_made_in_turns(monkeypatch):
+    filters = Filters((1, 3), (7, 5), 4)
+    tokens, embedding, parameter, bias = problem(filters, 6)
+    whole = features_from_tables(tokens, embedding, parameter, bias, filters)
+    monkeypatch.setattr(convolution, "TABLE_NUMBERS", 50 * 3 * 2)
+    torch.testing.assert_close(features_from_tables(tokens, embedding, parameter, bias, filters), whole)
+
+
+@pytest.mark.parametrize("place", [0, 3, 5])
+def test_what_is_no_number_stays_so(place):
+    filters = Filters((1, 2), (3, 2), 4)
+    tokens, embedding, parameter, bias = problem(filters, 6, vocab_size=6)
+    tokens[:] = torch.arange(6)
+    embedding[place] = torch.nan
+    for features in (
+        features_from_tables(tokens, embedding, parameter, bias, filters),
+        max_over_time(embedding[tokens], parameter, bias, filters),
+        reference_max_over_time(embedding[tokens], parameter, bias, filters),
+    ):
+        assert features.isnan().all()

@@ -76,3 +76,19 @@ def test_no_rows():
     loss, log_prob = weighted_nll(*leaves, targets, weights)
     assert (float(loss.detach()), log_prob.shape) == (0.0, (0,))
     assert not any(gradient.any() for gradient in torch.autograd.grad(loss, leaves))
+
+
+def test_targets_and_weights_are_one_a_row():
+    leaves, targets, weights = problem(20, 9)
+    for arguments in ((targets[:7], weights), (targets, weights[:7]), (targets[:, None], weights)):
+        with pytest.raises(ValueError, match=r"expected (targets|weights) of shape \(20,\), one a row"):
+            weighted_nll(*leaves, *arguments)
+    with pytest.raises(ValueError, match="expected targets"):
+        log_softmax_at(*leaves, targets[:7])
+
+
+def test_a_second_derivative_is_refused():
+    leaves, targets, weights = problem(20, 9)
+    (gradient,) = torch.autograd.grad(weighted_nll(*leaves, targets, weights)[0] ** 2, leaves[:1], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()

@@ -40,3 +40,13 @@ def test_unknown_tokens_are_refused():
     tokens[2] = 30
     with pytest.raises((IndexError, RuntimeError), match="out of range"):
         advance(tokens, hidden, cell, table, lstm.weight_hh)
+
+
+@pytest.mark.parametrize("gate", range(4))
+def test_what_is_no_number_stays_so(gate):
+    lstm, embedding, tokens, hidden, cell = problem(5, 3, 4)
+    table = gate_table(embedding, lstm.weight_ih, lstm.bias_ih + lstm.bias_hh)
+    table[:, gate * 4] = torch.nan
+    advance(tokens, hidden, cell, table, lstm.weight_hh)
+    assert hidden[:, 0].isnan().all()
+    assert hidden[:, 1:].isfinite().all()

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from seqgan.kernels.sampling import CPU_ROWS, inverse_cdf, reference_sample_tokens, sample_tokens, truncate
-from seqgan.kernels.softmax import BLOCK
+from seqgan.kernels.softmax import BLOCK, draw
 
 # One word, two, an odd number, less than a block, a block, a block plus one, the paper's.
 SIZES = [1, 2, 3, 50, 64, 65, 5_000]
@@ -192,3 +193,19 @@ def test_a_diverged_model_is_told(wrong):
 def test_a_nucleus_of_everything_drops_nothing():
     logits = 4 * torch.randn(2, 5_000, generator=torch.Generator().manual_seed(0))
     assert torch.equal(truncate(logits, None, 1.0), logits)
+
+
+def test_uniforms_are_one_a_row():
+    hidden, weight, bias = output_layer(7, rows=5)
+    with pytest.raises(ValueError, match="expected uniforms for 5 rows"):
+        inverse_cdf(hidden, weight, bias, torch.zeros(4, 1, dtype=torch.double))
+
+
+def test_weights_are_exponentials_to_six_in_ten_million():
+    # The compiled exponential is seen in the logits, which a draw overwrites.
+    logits = torch.linspace(-86.9, 0, 64 * 2_000).view(-1, 64)
+    got = logits.clone()
+    rows = len(logits)
+    largest, tokens = torch.zeros(rows), torch.empty(rows, 1, dtype=torch.long)
+    draw(got.numpy(), largest.numpy(), np.float32(1), torch.zeros(rows, 1, dtype=torch.double).numpy(), tokens.numpy())
+    np.testing.assert_allclose(got.double().numpy(), np.exp(logits.double().numpy()), rtol=6e-7)

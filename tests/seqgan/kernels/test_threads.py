@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import threading
 
 import pytest
@@ -74,3 +76,15 @@ def test_torch_has_one_thread_for_a_while(torch_threads):
 def test_parts(rows, multiple, expected, torch_threads):
     torch_threads(2)
     assert [(part.start, part.stop) for part in parts(rows, multiple)] == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own(torch_threads):
+    torch_threads(2)
+    across_threads(lambda item: item, range(4))
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # rather than hang for ever
+        os._exit(0 if across_threads(lambda item: item + 1, range(3)) == [1, 2, 3] else 1)
+    assert os.waitpid(child, 0)[1] == 0
