@@ -78,6 +78,8 @@ class Suite:
             command = [
                 *(sys.executable, "-m", "pytest", str(self.folder), f"--rootdir={self.root}", "-p", "no:cacheprovider"),
                 *("-q", "-rfE", "--benchmark-only", "--benchmark-quiet", f"--benchmark-json={numbers}"),
+                # The suite's tree may turn warnings into errors; having nothing to save is told below.
+                *("-W", "ignore::pytest_benchmark.logger.PytestBenchmarkWarning"),
                 f"--junitxml={verdicts}",
                 *(("-k", self.keyword) if self.keyword else ()),
             ]
@@ -88,6 +90,11 @@ class Suite:
                 _end(process)
             if code == 4 and self.keyword:
                 raise UsageError(f"pytest could not start (see above); is -k {self.keyword!r} an expression?")
+            if code == NOTHING_CHOSEN and self.keyword:
+                raise UsageError(
+                    f"no benchmark matches -k {self.keyword!r}; it goes by the names of the tests, which "
+                    f"'pytest {self.folder} --collect-only -q' lists."
+                )
             failed = _failures(verdicts)
             if not failed and code not in (0, NOTHING_CHOSEN):
                 failed = [_ending(code)]
@@ -121,8 +128,8 @@ def find_suite(
         raise UsageError(f"expected --threads of 1 or more, got {threads}.")
     if not folder.is_dir():
         raise UsageError(
-            f"'bench perf' runs in a clone of the repository: expected the suite in '{folder.resolve()}', "
-            "which is no folder; change to the clone, or name the suite with --suite."
+            f"expected the suite in '{folder.resolve()}', which is no folder: 'bench perf' runs in a clone of the "
+            "repository; change to it, or name the suite's folder with --suite."
         )
     if any(importlib.util.find_spec(name) is None for name in ("pytest", "pytest_benchmark")):
         raise UsageError("'bench perf' needs pytest and pytest-benchmark: pip install 'seqgan-bench[test]'.")
@@ -137,10 +144,14 @@ def measure(suite: Suite, output: Path, console: Console) -> int:
 
     Returns:
         Exit code: 1 when a benchmark failed or none ran; then what ran is written all the same.
+
+    Raises:
+        UsageError: when a part of the suite would take the place of a whole run, or nothing matches.
     """
     from bench.reports import throughput
     from bench.reports.throughput_figure import png
 
+    _keep_whole(suite, output)
     outcome = suite.run()
     _tell(console, outcome)
     if outcome.report is None:
@@ -161,6 +172,15 @@ def measure(suite: Suite, output: Path, console: Console) -> int:
         console.print(shown)
     console.print(f"Throughput: {output / 'throughput.md'}", highlight=False, soft_wrap=True)
     return FAILURE if outcome.failed else 0
+
+
+def _keep_whole(suite: Suite, output: Path) -> None:
+    """Refuse to write a part of the suite, or a shortened run, over a whole one."""
+    earlier = output / "throughput.json"
+    if (suite.quick or suite.keyword) and earlier.exists():
+        before = read_report(earlier).get("environment", {})
+        if not (before.get("quick") or before.get("keyword")):
+            raise UsageError(f"'{output}' holds a whole run; choose another --output for one with --quick or -k.")
 
 
 def read_report(file: Path) -> dict[str, Any]:
@@ -244,7 +264,14 @@ def compare(suite: Suite, old: Mapping[str, Any], pairs: int, output: Path, cons
 def _described(report: dict[str, Any], suite: Suite) -> dict[str, Any]:
     """A report with its commit and surroundings, and without the name of the host."""
     commit, dirty = environment.commit_of(suite.root, (*environment.CODE, str(suite.folder)))
-    here = {"commit": commit, "dirty": dirty, "threads": suite.threads, "devices": suite.devices, "quick": suite.quick}
+    here: dict[str, Any] = {
+        "commit": commit,
+        "dirty": dirty,
+        "threads": suite.threads,
+        "devices": suite.devices,
+        "quick": suite.quick,
+        "keyword": suite.keyword,
+    }
     machine = {name: value for name, value in report.get("machine_info", {}).items() if name != "node"}
     told = {"id": commit, "dirty": dirty} if commit else {}
     return report | {
@@ -319,7 +346,7 @@ def _tell(console: Console, outcome: Outcome, where: str = "") -> None:
     for name in outcome.failed:
         console.print(f"failed{where}: {name}", style="red", soft_wrap=True, markup=False, highlight=False)
     if outcome.report is None:
-        console.print(f"No benchmark ran{where}: nothing was written.", style="red")
+        console.print(f"No benchmark ran{where}: there are no tables to write.", style="red")
 
 
 def _minutes(since: float, done: int, total: int) -> str:

@@ -53,6 +53,7 @@ ALLOWED = {
     "bench.reports.*": ["bench.reports.*", "bench.stats"],
     "bench.compare": ["bench.reports.*", "bench.stats"],
     "bench.perf": ["bench.environment", "bench.errors", "bench.reports", "bench.reports.*", "bench.store"],
+    "bench.__main__": ["bench.cli"],
     "bench.cli": [
         "bench.errors", "bench.plan", "bench.executors.*", "bench.store", "bench.reports", "bench.compare",
         "bench.perf", "bench.testing", "bench.registry", "bench.progress", "bench.record",

@@ -138,10 +138,24 @@ def test_what_failed_is_named_and_the_rest_is_kept(bench, clone):
 
 
 def test_nothing_ran(bench, clone):
-    answer = bench("perf", "--device", "cpu", "--output", "out", "-k", "nobody")
+    (clone / "tests" / "perf" / "test_perf_nap.py").write_text("def test_that_times_nothing():\n    pass\n")
+    answer = bench("perf", "--device", "cpu", "--output", "out")
     assert answer.code == 1
     assert "No benchmark ran" in answer.out
     assert not (clone / "out" / "throughput.json").exists()
+
+
+@pytest.mark.usefixtures("no_figure")
+def test_a_part_does_not_take_the_place_of_the_whole(bench, clone):
+    whole = ("perf", "--device", "cpu", "--output", "out")
+    part = ("perf", "--device", "cpu", "--output", "part", "-k", "nap")
+    assert [bench(*arguments).code for arguments in (part, part, whole, whole)] == [0, 0, 0, 0]
+    before = (clone / "out" / "throughput.json").read_bytes()
+    for option in (("-k", "nap"), ("--quick",)):
+        answer = bench(*whole, *option)
+        assert answer.code == 2
+        assert "'out' holds a whole run; choose another --output" in answer.err
+    assert (clone / "out" / "throughput.json").read_bytes() == before
 
 
 def test_a_suite_that_cannot_be_imported(bench, clone):
@@ -161,7 +175,11 @@ def test_a_suite_that_dies(bench, clone):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--suite", "nowhere"), "runs in a clone of the repository: expected the suite in '{clone}/nowhere'"),
+        (("--suite", "nowhere"), "expected the suite in '{clone}/nowhere', which is no folder: 'bench perf' runs in a"),
+        (
+            ("-k", "nobody"),
+            "no benchmark matches -k 'nobody'; it goes by the names of the tests, which 'pytest tests/perf",
+        ),
         (("--threads", 0), "expected --threads of 1 or more, got 0."),
         (("--device", "tpu"), "unknown device 'tpu'."),
         (("-k", "and and"), "is -k 'and and' an expression?"),
