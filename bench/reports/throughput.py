@@ -49,7 +49,8 @@ A time is the median of its rounds, with the interquartile range in brackets: of
 another run would differ. Ratios are taken within this run: how many times as fast as the plain `reference` in this
 repository, or as a library's function, at the same work on the same device. The ceilings are what a large matrix
 product and a large copy reached in this run, and a kernel is set against the one that it comes nearer to; what fits
-into a cache can beat the copy."""
+into a cache can beat the copy. Everything ran with an allocator that keeps its memory and
+with OpenMP's idle threads asleep, as the workers of `bench run` do."""
 
 GROWTH = """\
 One size varies and the others stay. The exponent is that of a power law through the first and the last point: 1 is
