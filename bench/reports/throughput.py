@@ -148,8 +148,8 @@ def provenance(table: pd.DataFrame, date: str) -> list[str]:
 def at_main_shape(table: pd.DataFrame) -> pd.DataFrame:
     """The timings of each kernel at its main shape on each device: the kernels as they came, the fast variant first.
 
-    The main shape is the most common one that has a reference, else the one that most others differ from in one size
-    alone, else the largest.
+    The main shape is the most common one that has a reference, or at least a library, to be set against; else the one
+    that most others differ from in one size alone, else the largest.
     """
     kept = []
     for _, rows in _timed(table).groupby(["kernel", "device"], sort=False):
@@ -263,6 +263,7 @@ def _timed(table: pd.DataFrame) -> pd.DataFrame:
 def _main_shape(rows: list[Row]) -> str:
     counts: Counter[str] = Counter(row["shape"] for row in rows)
     referenced = {row["shape"] for row in rows if row["variant"] == REFERENCE}
+    referenced = referenced or {row["shape"] for row in rows if row["variant"] != FAST}
 
     def rank(shape: str) -> tuple[float, ...]:
         mine = sizes(shape)

@@ -148,6 +148,12 @@ def test_the_main_shape_is_that_of_the_reference(table):
     }
 
 
+def test_without_a_reference_the_main_shape_is_that_of_a_library():
+    rows = [benchmark("k", "fast", 1.0, {"V": size}) for size in (10, 100, 1_000)]
+    rows.append(benchmark("k", "library", 2.0, {"V": 100}))
+    assert at_main_shape(frame(report(*rows)))["shape"].tolist() == ["V=100", "V=100"]
+
+
 def test_without_a_reference_the_main_shape_is_the_largest():
     rows = [benchmark("it", "fast", 1.0, {"V": size}) for size in (10, 1000, 100)]
     assert at_main_shape(frame(report(*rows)))["shape"].tolist() == ["V=1000"]
