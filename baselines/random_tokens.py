@@ -38,10 +38,15 @@ class IndependentTokens:
             tokens = tokens.masked_fill(~self.spec.mask(tokens), self.spec.pad)
         return tokens
 
+    def token_log_prob(self, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+        """Log-probability of each token, int64 (N, T) to float64 (N, T), nats."""
+        tokens = tokens.cpu()
+        law = torch.log_softmax(self.log_probabilities / temperature, -1)
+        return law[tokens].masked_fill(~self.spec.mask(tokens), 0.0)
+
     def log_prob(self, tokens: Tensor) -> Tensor:
         """Log-probability of each sequence, int64 (N, T) to float64 (N,), nats."""
-        tokens = tokens.cpu()
-        return self.log_probabilities[tokens].masked_fill(~self.spec.mask(tokens), 0.0).sum(-1)
+        return self.token_log_prob(tokens).sum(-1)
 
 
 @dataclass(frozen=True, slots=True)

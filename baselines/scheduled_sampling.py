@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.api import Run, TrainingData
 from seqgan.lm import LSTMLanguageModel, compile_language_model
-from seqgan.mle import QUICK_EPOCHS, adam, descend, evenly, minibatches
+from seqgan.mle import QUICK_EPOCHS, adam, maximize_likelihood, minibatches
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +60,16 @@ class ScheduledSampling:
         optimizer = adam(model, self.lr)
         run.track(model, model=model, optimizer=optimizer)
         train = data.train.to(run.device)
-        tokens = int(data.spec.mask(train).sum())
-        order = run.rng("batches") if self.reshuffle else None
-        for epoch in run.phase("scheduled-sampling", self.epochs):
+        order, coins = run.rng("batches") if self.reshuffle else None, run.rng("coins")
+        for epoch in run.phase("scheduled-sampling", self.epochs, open_ended=True):
             truth = max(self.floor, 1 - self.decay * epoch)
-            total = torch.zeros((), device=run.device)
-            with run.measure(train_tokens=tokens):
-                for batch in minibatches(train, self.batch_size, order):  # (B, T)
-                    inputs, _ = mixed_inputs(model, batch, truth, run.rng("coins"))
-                    weights = evenly(data.spec, batch)
-                    log_prob, _ = descend(model, optimizer, self.clip_norm, batch, weights, inputs)
-                    total -= log_prob.sum()
-            run.log(loss=float(total) / tokens, truth=truth)
+            batches = minibatches(train, self.batch_size, order)
+
+            def read(batch: Tensor, truth: float = truth) -> Tensor:
+                return mixed_inputs(model, batch, truth, coins)[0]
+
+            maximize_likelihood(model, optimizer, self.clip_norm, batches, run, read)
+            run.log(truth=truth)
         return model
 
 

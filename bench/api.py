@@ -15,7 +15,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -27,6 +27,7 @@ __all__ = [
     "Decoding",
     "Generator",
     "HasLogProb",
+    "HasTokenLogProb",
     "HasWarmUp",
     "Run",
     "Sampler",
@@ -94,6 +95,10 @@ class SequenceSpec:
             return torch.ones_like(tokens, dtype=torch.bool)
         ends = (tokens == self.eos).long()
         return ends.cumsum(-1) - ends == 0
+
+    def count(self, tokens: Tensor) -> int:
+        """How many of these tokens count, end marks among them: int64 (..., T) to a number."""
+        return tokens.numel() if self.eos is None else int(self.mask(tokens).sum())
 
     def lengths(self, tokens: Tensor) -> Tensor:
         """Words of each sequence, its end mark not among them: int64 (..., T) to int64 (...)."""
@@ -177,6 +182,23 @@ class HasLogProb(Protocol):
 
 
 @runtime_checkable
+class HasTokenLogProb(Protocol):
+    """Optional on a sampler: its density token by token, at any temperature.
+
+    The per-token divergence and the frontier's held-out NLL need it; where both are offered, the sums over a sequence
+    at temperature 1 are its ``log_prob``.
+    """
+
+    def token_log_prob(self, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+        """Log-probability of each token given those before it, in nats, logits divided by ``temperature``.
+
+        Int64 (N, T) to float (N, T): zero after ``eos``, minus infinity from the first token that the model cannot
+        write.
+        """
+        ...
+
+
+@runtime_checkable
 class HasWarmUp(Protocol):
     """Optional on a generator that compiles code when it is first used: what is compiled here is not timed."""
 
@@ -228,8 +250,11 @@ class Run(Protocol):
         """Say what to evaluate while training, and what to save and restore. Call it before the first phase."""
         ...
 
-    def phase(self, name: str, steps: int) -> Iterator[int]:
-        """Loop over ``range(steps)``.
+    def phase(self, name: str, steps: int, open_ended: bool = False) -> Iterator[int]:
+        """Loop over ``range(steps)``; with ``open_ended``, under a budget, go on until that is spent.
+
+        A generator's main phase is open-ended, so that equal budgets are used up alike; what a shared pre-training does
+        is not prolonged.
 
         Between two steps the harness takes its turn: it stops the clock, evaluates the tracked sampler, draws the
         progress, saves the tracked state with every random stream, and ends the loop when the budget is spent.
@@ -242,11 +267,18 @@ class Run(Protocol):
         """Add to the current step's line of the training curve."""
         ...
 
-    def measure(self, **amounts: int) -> AbstractContextManager[None]:
-        """Count what a block does and time it: ``with run.measure(train_tokens=batch.numel()): ...``.
+    def measure(self, **amounts: int) -> AbstractContextManager[Callable[..., None]]:
+        """Count what a block does and time it: ``with run.measure(train_tokens=batch.numel(), updates=1): ...``.
 
-        The throughput table shows amounts over seconds for ``train_tokens`` and ``rollouts``.
+        Inside a long block, ``with run.measure() as count``, amounts can be counted as they come: ``count(updates=1)``.
+        Budgets and cost curves go by ``updates``, steps of any optimizer, and by the sum of all amounts whose names end
+        in ``_tokens``, tokens that any network learnt from. The throughput table shows amounts over seconds for
+        ``train_tokens`` and ``rollouts``.
         """
+        ...
+
+    def spent(self) -> bool:
+        """Whether the budget is used up: a step that takes long looks, and ends early, so that none is overdrawn."""
         ...
 
     def pretrained(self, generator: Generator, data: TrainingData) -> Sampler:

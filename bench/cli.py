@@ -55,12 +55,19 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 
 
 @main.command()
-@click.option("--models", default="all", callback=_names, help="Names parted by commas, package.module:Class, or all.")
+@click.option(
+    "--models",
+    default="all",
+    callback=_names,
+    help="Names, package.module:Class, contenders, or all: the controls too.",
+)
 @click.option("--tasks", default="oracle,quatrains", show_default=True, callback=_names, help="Likewise.")
 @click.option("--metrics", default="all", callback=_names, help="Likewise; one named here must not be absent.")
 @click.option("--seeds", default=3, show_default=True, help="How many seeds, from 0.")
 @click.option("--preset", default="quick", show_default=True, help="smoke (seconds), quick (minutes) or paper (days).")
 @click.option("--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE", help="Set a model's or task's field.")
+@click.option("--budget", metavar="AMOUNT", help="What each may use up: 60s, 5m, 2M-tokens or 20000-updates.")
+@click.option("--temperatures", metavar="RANGE", help="Of the frontier: 0.5..1.4, 0.7,1 or none; else the preset's.")
 @click.option("--oracle-weights", type=click.Path(path_type=Path), help="Released weights, for oracle-published.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--workers", default=2, show_default=True, help="Worker processes, one thread each; 0: this process.")
@@ -73,6 +80,8 @@ def run(
     seeds: int,
     preset: str,
     settings: tuple[str, ...],
+    budget: str | None,
+    temperatures: str | None,
     oracle_weights: Path | None,
     device: str,
     workers: int,
@@ -86,14 +95,24 @@ def run(
     """
     from rich.console import Console
 
+    from bench.cost import parse_budget
     from bench.plan import Request, make_plan
+    from bench.presets import parse_temperatures
     from bench.progress import plan_table
     from bench.store import Store
 
     if workers < 0:
         raise UsageError(f"expected --workers of 0 or more, got {workers}.")
     request = Request(
-        models, tasks, metrics, seeds, preset, _with_weights(settings, tasks, oracle_weights), _choose_device(device)
+        models,
+        tasks,
+        metrics,
+        seeds,
+        preset,
+        _with_weights(settings, tasks, oracle_weights),
+        _choose_device(device),
+        parse_budget(budget) if budget else {},
+        parse_temperatures(temperatures) if temperatures else None,
     )
     plan = make_plan(request)
     store = Store(output)
@@ -195,7 +214,7 @@ def _write_reports(console: Console, store: Store) -> None:
     if not frames.runs["status"].isin(["ok", "skipped", "failed"]).any():
         console.print("No run is finished: there is nothing to report, and nothing was written.")
         return
-    for table in write_reports(frames.runs, frames.scores, frames.curves, store.path):
+    for table in write_reports(frames.runs, frames.scores, frames.curves, frames.frontier, store.path):
         console.print(table)
     if frames.superseded:
         console.print(f"{frames.superseded} older runs of changed code or settings are left out.", highlight=False)
@@ -299,3 +318,63 @@ def validate(name: str) -> None:
     verdict = f"{failures} checks failed" if failures else "keeps the contract" if held else "nothing could be checked"
     click.echo(f"{name}: {verdict}")
     sys.exit(1 if failures else 0)
+
+
+@main.command("compare")
+@click.argument("base", metavar="BASE.csv", type=click.Path(path_type=Path))
+@click.argument("head", metavar="HEAD_DIR", type=click.Path(path_type=Path))
+@click.option("--fail-on-regression", is_flag=True, help="Exit code 1 if anything is red.")
+@click.option("--format", "form", type=click.Choice(["text", "markdown", "junit"]), default="text", show_default=True,
+              help="For a terminal, a summary page or a test report.")  # fmt: skip
+def compare_results(base: Path, head: Path, fail_on_regression: bool, form: str) -> None:
+    """Set a results folder, HEAD_DIR, beside the accepted results of 'bench accept', BASE.csv.
+
+    Every score gets a verdict. Red are: worse, missing, failed, and a comparison in which nothing could be compared.
+    Exit code 0, 1 with --fail-on-regression if anything is red, 2 for a mistake in use.
+    """
+    from bench import accepted
+    from bench.compare import compare
+    from bench.reports.verdict_table import FORMATS
+    from bench.store import Store
+
+    old = accepted.read(base)
+    store = Store(head)
+    store.require()
+    frames = store.load()
+    comparison = compare(old, accepted.tidy(frames.runs, frames.scores))
+    click.echo(FORMATS[form](comparison))
+    sys.exit(1 if fail_on_regression and not comparison.passes else 0)
+
+
+@main.command()
+@click.argument("head", metavar="HEAD_DIR", type=click.Path(path_type=Path))
+@click.option("--to", "target", default="results/accepted.csv", show_default=True, type=click.Path(path_type=Path),
+              help="The file to write.")  # fmt: skip
+def accept(head: Path, target: Path) -> None:
+    """Make the results in HEAD_DIR what 'bench compare' compares with, and say what that changes.
+
+    Every run must be ok or skipped. Exit code 0, however much worse the results are, or 2 for a mistake in use.
+    """
+    from bench import accepted
+    from bench.compare import compare
+    from bench.reports.verdict_table import text
+    from bench.store import Store, write_atomically
+
+    store = Store(head)
+    store.require()
+    frames = store.load()
+    results = accepted.tidy(frames.runs, frames.scores)
+    accepted.require_finished(results, head)
+    old = accepted.read(target) if target.exists() else results.head(0)
+    content = accepted.text(results)
+    if target.exists() and target.read_text(encoding="utf-8") == content:
+        click.echo(f"Nothing changed in {target}.")
+        return
+    try:
+        write_atomically(target, content)
+    except OSError as error:
+        raise UsageError(f"cannot write '{target}': {error.strerror}; choose another --to.") from error
+    before, after = accepted.cells(old), accepted.cells(results)
+    if before:
+        click.echo(text(compare(old, results)))
+    click.echo(f"{len(after - before)} cells added, {len(before - after)} removed; {target} has {len(after)}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
@@ -24,13 +24,15 @@ class Request:
     """What the user asked for, in the words of the command line.
 
     Attributes:
-        models: Names, ``package.module:Class``, or "all".
+        models: Names, ``package.module:Class``, "contenders", or "all": the controls too.
         tasks: Names, ``package.module:Class``, or "all".
         metrics: Names, ``package.module:Class``, or "all".
         seeds: How many, counted from 0.
         preset: smoke, quick or paper.
         settings: ``NAME.field=value`` each.
         device: "cpu" or "cuda".
+        budget: Limits of training; empty for none.
+        temperatures: Of the frontier; None for the preset's.
     """
 
     models: Sequence[str] = ("all",)
@@ -40,6 +42,8 @@ class Request:
     preset: str = "quick"
     settings: Sequence[str] = ()
     device: str = "cpu"
+    budget: Mapping[str, float] = field(default_factory=dict)
+    temperatures: Sequence[float] | None = None
 
 
 def make_plan(request: Request) -> list[RunSpec]:
@@ -62,9 +66,13 @@ def make_plan(request: Request) -> list[RunSpec]:
     overrides = _overrides(request.settings, {plugin.name for plugin in (*models, *tasks)})
     explicit = list(request.metrics) != ["all"]
     versions = {plugin.name: _load("metric", plugin).version for plugin in metrics}
-    prepared = [_prepare_task(plugin, preset.name, overrides.get(plugin.name, {})) for plugin in tasks]
+    prepared = [
+        [_prepare_task(plugin, preset.name, overrides.get(plugin.name, {}), seed) for plugin in tasks]
+        for seed in range(request.seeds)
+    ]
+    temperatures = preset.temperatures if request.temperatures is None else tuple(request.temperatures)
     rows = [_prepare_model(plugin, preset.name, overrides.get(plugin.name, {})) for plugin in models]
-    reference = {"model": REFERENCE, "target": "", "source": "", "config": {}, "overrides": {}}
+    reference = {"model": REFERENCE, "target": "", "source": "", "config": {}, "overrides": {}, "role": ""}
     return [
         RunSpec(
             **row,
@@ -76,20 +84,25 @@ def make_plan(request: Request) -> list[RunSpec]:
             samples=preset.samples,
             device=request.device,
             torch=version("torch"),
+            budget=request.budget,
+            temperatures=temperatures,
         )
         for row in (reference, *rows)
         for seed in range(request.seeds)
-        for task in prepared
+        for task in prepared[seed]
     ]
 
 
 def _select(kind: str, names: Sequence[str]) -> list[registry.Plugin]:
     if list(names) == ["all"]:
         return list(registry.available(kind).values())
+    if kind == "model" and list(names) == ["contenders"]:
+        return [plugin for plugin in registry.available(kind).values() if plugin.role == "contender"]
     if not names:
         raise UsageError(f"expected at least one {kind}.")
-    if "all" in names:
-        raise UsageError(f"expected 'all' or a list of {kind}s, got both: {','.join(names)}.")
+    whole = [name for name in ("all", "contenders") if name in names and (name == "all" or kind == "model")]
+    if whole:
+        raise UsageError(f"expected '{whole[0]}' or a list of {kind}s, got both: {','.join(names)}.")
     return [registry.find(kind, name) for name in dict.fromkeys(names)]
 
 
@@ -112,10 +125,15 @@ def _load(kind: str, plugin: registry.Plugin) -> Any:
         raise UsageError(f"{error}.") from error
 
 
-def _prepare_task(plugin: registry.Plugin, preset: str, settings: Mapping[str, str]) -> dict[str, Any]:
+def _prepare_task(plugin: registry.Plugin, preset: str, settings: Mapping[str, str], seed: int) -> dict[str, Any]:
+    """The task of one seed: a synthetic one whose ``draw`` is left open is drawn anew for each."""
     task = _load("task", plugin)
     overrides = {field: convert(plugin.name, task, field, text) for field, text in settings.items()}
     config = configuration(task, preset, overrides)
+    family = ""
+    if config.get("draw", 0) is None:
+        family = build(task, {**config, "draw": 0}).fingerprint()
+        config["draw"] = seed
     return {
         "task": plugin.name,
         "task_target": plugin.target,
@@ -124,6 +142,7 @@ def _prepare_task(plugin: registry.Plugin, preset: str, settings: Mapping[str, s
         # Not where a file lies, only what it is: that stands in the fingerprint.
         "task_overrides": {field: value for field, value in overrides.items() if field not in _places(task)},
         "data": build(task, config).fingerprint(),
+        "family": family,
     }
 
 
@@ -134,6 +153,7 @@ def _places(task: type) -> set[str]:
 
 def _prepare_model(plugin: registry.Plugin, preset: str, settings: Mapping[str, str]) -> dict[str, Any]:
     row: dict[str, Any] = {"model": plugin.name, "target": plugin.target, "overrides": {}, "config": {}, "source": ""}
+    row["role"] = plugin.role
     try:
         generator = plugin.load()
         row["source"] = registry.source_hash(plugin)

@@ -8,9 +8,11 @@ from __future__ import annotations
 import ast
 import dataclasses
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from bench.errors import UsageError, unknown
@@ -25,20 +27,29 @@ class Preset:
         samples: Sequences drawn from each checkpoint for scoring.
         curve_points: Scored steps in each phase of training, at most.
         curve_samples: Sequences drawn and held-out sequences read at each of them.
+        temperatures: Of the frontier: at each, a trained model is decoded anew.
+        frontier_samples: Sequences drawn and held-out sequences read at each of them.
     """
 
     name: str
     samples: int
     curve_points: int
     curve_samples: int
+    temperatures: tuple[float, ...]
+    frontier_samples: int
 
+
+TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4)
+MOST_TEMPERATURES = 100
 
 PRESETS = {
     preset.name: preset
     for preset in (
-        Preset("smoke", samples=200, curve_points=2, curve_samples=50),
-        Preset("quick", samples=2_000, curve_points=5, curve_samples=500),
-        Preset("paper", samples=10_000, curve_points=40, curve_samples=2_000),
+        Preset("smoke", 200, curve_points=2, curve_samples=50, temperatures=(0.7, 1.0, 1.3), frontier_samples=100),
+        Preset("quick", 2_000, curve_points=5, curve_samples=500, temperatures=TEMPERATURES, frontier_samples=1_000),
+        Preset(
+            "paper", 10_000, curve_points=40, curve_samples=2_000, temperatures=TEMPERATURES, frontier_samples=5_000
+        ),
     )
 }
 
@@ -48,6 +59,36 @@ def find_preset(name: str) -> Preset:
     if name not in PRESETS:
         raise unknown("preset", name, PRESETS)
     return PRESETS[name]
+
+
+def parse_temperatures(text: str) -> tuple[float, ...]:
+    """``0.5..1.4`` in steps of 0.1, ``0.5..1.4:0.05`` in others, a list like ``0.7,1``, or ``none``.
+
+    Raises:
+        UsageError: for anything else, and for temperatures that are not above 0.
+
+    Example:
+        >>> parse_temperatures("0.9..1.1")
+        (0.9, 1.0, 1.1)
+    """
+    try:
+        if text.strip() == "none":
+            return ()
+        found = re.fullmatch(r"([^.:,]*(?:\.\d+)?)\.\.([^:,]+?)(?::([^:,]+))?", text.strip())
+        if found:
+            low, high, step = Decimal(found[1]), Decimal(found[2]), Decimal(found[3] or "0.1")
+            if not 0 < low <= high or not step > 0 or (high - low) / step > MOST_TEMPERATURES:
+                raise ValueError
+            return tuple(float(low + step * place) for place in range(int((high - low) / step) + 1))
+        values = sorted({float(part) for part in text.split(",")})
+        if not all(0 < value < math.inf for value in values) or len(values) > MOST_TEMPERATURES:
+            raise ValueError
+        return tuple(values)
+    except (ValueError, ArithmeticError) as error:
+        raise UsageError(
+            f"expected --temperatures like 0.5..1.4, 0.5..1.4:0.05, 0.7,1,1.3 or none, at most {MOST_TEMPERATURES} and "
+            f"all above 0, got '{text}'."
+        ) from error
 
 
 def parse_override(text: str) -> tuple[str, str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the record's shape. Every change of it adds a step to :func:`migrate`."""
 
 STATUSES = ("started", "ok", "skipped", "failed", "interrupted")
@@ -41,7 +41,10 @@ class RunSpec:
         samples: Sequences drawn for scoring.
         device: "cpu" or "cuda".
         torch: Version of torch: another one draws other numbers.
-        budget: Limits of training, such as {"steps": 100}; empty for none.
+        budget: Limits of training, such as {"seconds": 60}; empty for none.
+        temperatures: At which a trained model is decoded for the frontier.
+        role: "contender" or "control"; how a model is registered, which changes nothing about a run.
+        family: The data's fingerprint less what goes with the seed, where each seed has a draw of its own; else "".
     """
 
     model: str
@@ -63,6 +66,9 @@ class RunSpec:
     device: str
     torch: str
     budget: Mapping[str, float] = field(default_factory=dict)
+    temperatures: tuple[float, ...] = ()
+    role: str = "contender"
+    family: str = ""
 
     @property
     def run_id(self) -> str:
@@ -72,7 +78,7 @@ class RunSpec:
     @property
     def group_id(self) -> str:
         """The same for all seeds of one configuration."""
-        return _digest({**self._identity(), "seed": None})
+        return _digest({**self._identity(), "seed": None, "data": self.family or self.data})
 
     @property
     def fit_id(self) -> str:
@@ -90,6 +96,12 @@ class RunSpec:
         return _label(self.model, self.overrides)
 
     @property
+    def preset_label(self) -> str:
+        """The preset with the budget, as tables show it: runs under different budgets are different contests."""
+        budget = " and ".join(f"{amount:,.10g} {name}" for name, amount in sorted(self.budget.items()))
+        return f"{self.preset}, {budget} each" if budget else self.preset
+
+    @property
     def task_label(self) -> str:
         """The task with what the user set, as tables show it."""
         return _label(self.task, self.task_overrides)
@@ -97,7 +109,7 @@ class RunSpec:
     def _identity(self) -> dict[str, Any]:
         identity = dataclasses.asdict(self)
         # Where the data lies does not matter, only what it is: its fingerprint is in ``data``.
-        del identity["task_config"], identity["task_overrides"]
+        del identity["task_config"], identity["task_overrides"], identity["role"]
         return identity
 
 
@@ -139,8 +151,10 @@ class RunRecord:
         status: started, ok, skipped, failed or interrupted.
         reason: One line: why skipped or failed.
         traceback: The whole story of a failure.
-        scores: Checkpoint ("pretrained", "final") to scores.
-        curve: Training curve: phase, step, seconds, and one number a name.
+        scores: Checkpoint ("pretrained", "selected", "final") to scores.
+        frontier: Temperature, as :func:`spell_temperature` has it, to scores.
+        selected: Phase and step of the selected checkpoint and its score; None where none was scored while training.
+        curve: Training curve: phase, step, seconds, tokens, updates, and one number a name.
         samples: A few generated sequences as people read them.
         data_sha256: Hash of the very tokens that were used.
         environment: Versions, commit, machine.
@@ -153,6 +167,8 @@ class RunRecord:
     reason: str | None = None
     traceback: str | None = None
     scores: Mapping[str, tuple[Score, ...]] = field(default_factory=dict)
+    frontier: Mapping[str, tuple[Score, ...]] = field(default_factory=dict)
+    selected: Mapping[str, Any] | None = None
     curve: tuple[Mapping[str, Any], ...] = ()
     samples: tuple[str, ...] = ()
     data_sha256: str | None = None
@@ -189,10 +205,10 @@ def from_json(text: str) -> RunRecord:
     content = migrate(json.loads(text))
     try:
         del content["schema"], content["run_id"]
-        content["spec"] = RunSpec(**content["spec"])
-        content["scores"] = {
-            checkpoint: tuple(Score(**score) for score in scores) for checkpoint, scores in content["scores"].items()
-        }
+        spec = content["spec"]
+        content["spec"] = RunSpec(**{**spec, "temperatures": tuple(spec.get("temperatures", ()))})
+        for part in ("scores", "frontier"):
+            content[part] = {name: tuple(Score(**score) for score in scores) for name, scores in content[part].items()}
         content["curve"], content["samples"] = tuple(content["curve"]), tuple(content["samples"])
         return RunRecord(**content)
     except (TypeError, KeyError, AttributeError) as error:
@@ -202,8 +218,12 @@ def from_json(text: str) -> RunRecord:
 def migrate(content: dict[str, Any]) -> dict[str, Any]:
     """Bring a record of an earlier schema up to this one; the one place where old shapes are known."""
     schema = content.get("schema") if isinstance(content, dict) else None
+    if schema == 1:  # no frontier, no selection, and curves against seconds alone
+        curve = [{**row, "tokens": None, "updates": None} for row in content.get("curve", ())]
+        content = {**content, "schema": 2, "frontier": {}, "selected": None, "curve": curve}
+        schema = 2
     if schema != SCHEMA:
-        raise ValueError(f"expected a run record of schema {SCHEMA}, got {schema}")
+        raise ValueError(f"expected a run record of schema {SCHEMA} or earlier, got {schema}")
     return content
 
 

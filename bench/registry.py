@@ -17,7 +17,13 @@ from typing import Any
 
 from bench.errors import UsageError, unknown
 
-GROUPS = {"model": "bench.generators", "task": "bench.tasks", "metric": "bench.metrics"}
+GROUPS = {
+    "model": ("bench.generators", "bench.controls"),
+    "task": ("bench.tasks",),
+    "metric": ("bench.metrics",),
+}
+"""Entry points by kind. A generator that is there to be beaten, not to win, is registered as a control."""
+CONTROLS = "bench.controls"
 KERNELS = "bench.kernels"
 
 
@@ -34,12 +40,14 @@ class Plugin:
         name: What the user types.
         target: ``package.module:Class``.
         distribution: The installed package that registered it, "" for a target typed by hand.
+        role: "control" for a generator registered as one, else "contender"; "" for what is no model.
     """
 
     kind: str
     name: str
     target: str
     distribution: str = ""
+    role: str = ""
 
     @property
     def module(self) -> str:
@@ -78,9 +86,12 @@ class Plugin:
 
 def available(kind: str) -> dict[str, Plugin]:
     """All installed plugins of a kind by name, imported by nobody."""
-    found = {}
-    for entry in sorted(entry_points(group=GROUPS[kind]), key=lambda entry: entry.name):
-        found[entry.name] = Plugin(kind, entry.name, entry.value, entry.dist.name if entry.dist else "")
+    found: dict[str, Plugin] = {}
+    for group in GROUPS[kind]:
+        role = "" if kind != "model" else "control" if group == CONTROLS else "contender"
+        for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
+            distribution = entry.dist.name if entry.dist else ""
+            found.setdefault(entry.name, Plugin(kind, entry.name, entry.value, distribution, role))
     return found
 
 
@@ -94,7 +105,7 @@ def find(kind: str, name: str) -> Plugin:
         module, _, attribute = name.partition(":")
         if not all(part.isidentifier() for part in [*module.split("."), attribute]):
             raise UsageError(f"expected a {kind} as NAME or package.module:Class, got '{name}'.")
-        return Plugin(kind, name, name)
+        return Plugin(kind, name, name, role="contender" if kind == "model" else "")
     plugins = available(kind)
     if name not in plugins:
         raise unknown(kind, name, plugins)

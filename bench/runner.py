@@ -17,13 +17,18 @@ from torch import Tensor
 from bench import environment, registry
 from bench.api import Decoding, Generator, Sampler, SequenceSpec, TrainingData, Unsupported
 from bench.checkpoints import CheckpointFolder
+from bench.cost import Cost
 from bench.metrics.base import Evidence, HeldOut, Metric, Result
 from bench.presets import PRESETS, build, configuration
 from bench.record import REFERENCE, RunRecord, RunSpec, Score, fit_id
-from bench.session import Cost, Observer, Session, named_stream
+from bench.session import Observer, Session, named_stream
 from bench.tasks.base import TaskData
 
 SHOWN_SAMPLES = 5
+SELECTED_BY = "nll_valid"
+"""What picks the selected checkpoint: held-out NLL on the validation split, which no leaderboard shows."""
+FRONTIER = ("nll", "language-model")
+"""Metrics of the frontier: quality and coverage, by densities and by samples alone."""
 Progress = Callable[[str, int, int, Mapping[str, float]], None]
 
 
@@ -45,7 +50,7 @@ class RealData:
     def __init__(self, data: TaskData) -> None:
         self._train = data.training.train
         if data.oracle is not None:
-            self.log_prob = data.oracle.log_prob
+            self.log_prob, self.token_log_prob = data.oracle.log_prob, data.oracle.token_log_prob
 
     def sample(self, n: int, decoding: Decoding, rng: torch.Generator) -> Tensor:
         """N different training sequences, or all where there are fewer; they are as new to the test set as any."""
@@ -79,11 +84,12 @@ def describe(spec: RunSpec) -> dict[str, Any]:
     return facts
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=16)  # a few megabytes each, and seconds to draw: as many as there may be seeds and tasks
 def _load_task(name: str, target: str, config: tuple[tuple[str, Any], ...]) -> LoadedTask:
     data: TaskData = build(registry.Plugin("task", name, target).load(), dict(config)).load()
     unk = data.vocabulary.unk if data.vocabulary else None
-    return LoadedTask(data, HeldOut(data.training.spec, data.test, data.oracle, unk, data.tokenizer))
+    held_out = HeldOut(data.training.spec, data.test, data.oracle, unk, data.tokenizer, data.training.train)
+    return LoadedTask(data, held_out)
 
 
 def load_task(spec: RunSpec) -> LoadedTask:
@@ -117,6 +123,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, progress: Progress
         progress=show,
         evaluate=lambda sampler: curve_scores(sampler, task, preset.curve_samples, spec),
         curve_points=preset.curve_points,
+        select=SELECTED_BY,
         pretrained=lambda sampler: judge("pretrained", sampler),
     )
     session = Session(
@@ -135,9 +142,22 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, progress: Progress
             f"expected fit() to return a sampler with sample(n, decoding, rng), got {type(sampler).__name__}"
         )
     judged = judge("final", sampler)
-    scores["final"] = (*judged.scores, *cost_scores(session.cost, judged, spec.device))
+    final = judged.scores
+    scores["final"] = (*final, *cost_scores(session.cost, judged, spec.device))
+    tempered: dict[str, tuple[Score, ...]] = {}
+    for temperature in spec.temperatures if session.trained else ():
+        show("frontier", len(tempered), len(spec.temperatures), {})
+        tempered[f"{temperature:g}"] = frontier_scores(sampler, task, temperature, preset.frontier_samples, spec)
+    if session.selected is not None:  # the last to be judged, because it puts the sampler back
+        if session.ended_selected:
+            scores["selected"] = final
+        else:
+            session.select(sampler)
+            judge("selected", sampler)
     return {
         "scores": scores,
+        "frontier": tempered,
+        "selected": session.selected and {name: getattr(session.selected, name) for name in ("score", "phase", "step")},
         "curve": tuple(session.curve),
         "samples": judged.shown,
         "data_sha256": task.data.sha256,
@@ -219,15 +239,37 @@ def checked(samples: object, spec: SequenceSpec) -> Tensor:
 
 
 def curve_scores(sampler: Sampler, task: LoadedTask, n: int, spec: RunSpec) -> dict[str, float]:
-    """The cheap scores of the training curve: NLL on fewer samples, and on as much of the *validation* split."""
+    """The cheap scores of the training curve, on fewer samples and on as much of the *validation* split."""
     rng = named_stream(spec.stream, "curve", spec.device)
     samples = checked(sampler.sample(n, Decoding(), rng), task.held_out.spec)
     valid = task.data.training.valid[:n]
     glance = HeldOut(task.held_out.spec, valid, task.data.oracle, None, "")
     evidence = Evidence(sampler, samples, glance)
-    names = {"nll_oracle": "nll_oracle", "nll_test": "nll_valid"}
-    metric: Metric = registry.find("metric", "nll").load()()
-    return {names[result.metric]: result.value for result in metric.scores(evidence) if result.value is not None}
+    names = {"nll_oracle": "nll_oracle", "nll_test": SELECTED_BY, "jsd_token": "jsd_valid"}
+    return {
+        names[result.metric]: result.value
+        for metric in ("nll", "divergence")
+        for result in registry.find("metric", metric).load()().scores(evidence)
+        if result.metric in names and result.value is not None
+    }
+
+
+def frontier_scores(sampler: Sampler, task: LoadedTask, temperature: float, n: int, spec: RunSpec) -> tuple[Score, ...]:
+    """Quality and coverage at a temperature, from the same random numbers at all of them; a reason where it cannot."""
+    whole = task.held_out
+    part = HeldOut(whole.spec, whole.tokens[:n], whole.oracle, whole.unk, whole.tokenizer, whole.train)
+    part.__dict__["language_model"] = whole.language_model  # fitted once for all temperatures and models
+    try:
+        samples = checked(
+            sampler.sample(n, Decoding(temperature), named_stream(spec.stream, "frontier", spec.device)), whole.spec
+        )
+        evidence = Evidence(sampler, samples, part, temperature)
+        results = [result for name in FRONTIER for result in registry.find("metric", name).load()().scores(evidence)]
+    except Exception as error:  # a finished training is not lost over how it is decoded afterwards
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        columns = ("nll_oracle", "nll_test", "lm_nll", "reverse_nll")[whole.oracle is None :]
+        results = [Result(column, None, "nats/token", "lower", "", reason) for column in columns]
+    return tuple(_as_score(result) for result in results)
 
 
 def cost_scores(cost: Cost, judged: Judged, device: str) -> tuple[Score, ...]:
@@ -240,6 +282,8 @@ def cost_scores(cost: Cost, judged: Judged, device: str) -> tuple[Score, ...]:
     columns = {
         "seconds": (cost.seconds, "s", "lower"),
         "pretraining_seconds": (cost.pretraining_seconds, "s", "lower"),
+        "tokens": (cost.tokens, "tokens", "lower"),
+        "updates": (cost.updates, "updates", "lower"),
         "train_tokens_per_second": (_overall(cost, "train_tokens"), "tokens/s", "higher"),
         "sampled_tokens_per_second": (judged.tokens_per_second, "tokens/s", "higher"),
         "rollouts_per_second": (_rate(cost, "rollouts"), "rollouts/s", "higher"),
@@ -249,6 +293,8 @@ def cost_scores(cost: Cost, judged: Judged, device: str) -> tuple[Score, ...]:
     memory = "allocated on the device" if device == "cuda" else "resident memory of the process"
     notes = {
         "peak_memory_mib": f"{memory}, while training|",
+        "tokens": "learnt from by any network|",
+        "updates": "of any network|",
         "train_tokens_per_second": "generator updates over all training seconds|",
         "rollouts_per_second": "completed and scored|",
     }

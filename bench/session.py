@@ -8,19 +8,21 @@ training is the same with nothing left to do: this is how one pre-training serve
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from filelock import Timeout
 
 from bench import environment
-from bench.api import Generator, HasWarmUp, Sampler, Stateful, TrainingData
+from bench.api import Generator, HasWarmUp, Sampler, Stateful, TrainingData, Unsupported
 from bench.checkpoints import CheckpointFolder
+from bench.cost import Cost
 
 SAVE_SECONDS = 15.0
 """Training time between two saved states."""
@@ -33,34 +35,6 @@ FitId = Callable[[Generator, Mapping[str, float]], str]
 
 
 @dataclass
-class Cost:
-    """What training took.
-
-    Attributes:
-        seconds: Wall time, without evaluation and without writing checkpoints.
-        pretraining_seconds: The part of it that was shared.
-        amounts: What was counted, such as {"train_tokens": 200000}.
-        durations: The seconds in which each of those was done.
-        peak_memory: Bytes: resident memory of the process, or allocated memory of the CUDA device.
-    """
-
-    seconds: float = 0.0
-    pretraining_seconds: float = 0.0
-    amounts: dict[str, int] = field(default_factory=dict)
-    durations: dict[str, float] = field(default_factory=dict)
-    peak_memory: int = 0
-
-    def add_shared(self, shared: Cost) -> None:
-        """Charge a shared pre-training to this run."""
-        self.seconds += shared.seconds
-        self.pretraining_seconds += shared.seconds
-        for name, amount in shared.amounts.items():
-            self.amounts[name] = self.amounts.get(name, 0) + amount
-            self.durations[name] = self.durations.get(name, 0.0) + shared.durations[name]
-        self.peak_memory = max(self.peak_memory, shared.peak_memory)
-
-
-@dataclass
 class Observer:
     """What the harness does while a generator trains; every part of it is optional.
 
@@ -68,13 +42,32 @@ class Observer:
         progress: Told (phase, steps done, steps in all, scalars).
         evaluate: Scores the tracked sampler for the curve.
         curve_points: Times a phase that it does, at most.
+        select: Which of those scores, the lower the better, picks the step that :meth:`Session.select` goes back to.
         pretrained: Given the sampler of a shared pre-training, before it is trained on.
     """
 
     progress: Callable[[str, int, int, Mapping[str, float]], None] | None = None
     evaluate: Evaluate | None = None
     curve_points: int = 0
+    select: str = ""
     pretrained: Callable[[Sampler], object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """The step that scored best while training.
+
+    Attributes:
+        score: What it scored.
+        phase: Where it was.
+        step: After how many steps of it.
+        state: Of what the sampler is made of.
+    """
+
+    score: float
+    phase: str
+    step: int
+    state: dict[str, Any]
 
 
 class Session:
@@ -87,9 +80,10 @@ class Session:
         checkpoints: Where to save and look for states; None to keep nothing.
         name_fit: Names a shared pre-training.
         observer: What to do between steps.
-        budget: Limits: "steps" of all phases together, "seconds" of training.
+        budget: Limits: "steps" of all phases together, "seconds" of training, "tokens", "updates".
         clock: Tells seconds.
         save_seconds: Training time between two saved states.
+        shared: Whether this is a pre-training, which ends where it ends, however much of the budget is left.
     """
 
     def __init__(
@@ -103,6 +97,7 @@ class Session:
         budget: Mapping[str, float] | None = None,
         clock: Callable[[], float] = time.perf_counter,
         save_seconds: float | None = None,
+        shared: bool = False,
     ) -> None:
         self._stream, self._device, self._fit_id = stream, torch.device(device), fit_id
         self._checkpoints, self._name_fit = checkpoints, name_fit
@@ -110,9 +105,10 @@ class Session:
         self._budget = dict(budget or {})
         self._clock = clock
         self._save_seconds = SAVE_SECONDS if save_seconds is None else save_seconds
+        self._shared = shared
         self.cost = Cost()
         self.curve: list[dict[str, Any]] = []
-        self.steps = 0
+        self.selected: Selected | None = None
         self._streams: dict[str, torch.Generator] = {}
         self._sampler: Sampler | None = None
         self._tracked: dict[str, Stateful] = {}
@@ -145,18 +141,34 @@ class Session:
         self._scalars |= {name: float(value) for name, value in scalars.items()}
 
     @contextlib.contextmanager
-    def measure(self, **amounts: int) -> Iterator[None]:
+    def measure(self, **amounts: int) -> Iterator[Callable[..., None]]:
         """Count amounts, and the seconds that the block takes."""
+        seen: set[str] = set()
+
+        def count(**more: int) -> None:
+            seen.update(more)
+            for name, amount in more.items():
+                self.cost.amounts[name] = self.cost.amounts.get(name, 0) + amount
+
         self._synchronize()
         start = self._clock()
-        yield
+        yield count
+        count(**amounts)
         self._synchronize()
         seconds = self._clock() - start
-        for name, amount in amounts.items():
-            self.cost.amounts[name] = self.cost.amounts.get(name, 0) + amount
+        for name in seen:
             self.cost.durations[name] = self.cost.durations.get(name, 0.0) + seconds
 
-    def phase(self, name: str, steps: int) -> Iterator[int]:
+    def spent(self) -> bool:
+        """Whether the budget is used up."""
+        if not self._budget:
+            return False
+        self._pause()
+        spent = any(self.cost.used(name) >= limit for name, limit in self._budget.items())
+        self._resume()
+        return spent
+
+    def phase(self, name: str, steps: int, open_ended: bool = False) -> Iterator[int]:
         """Loop over the steps that are still missing; between two of them the harness takes its turn."""
         if self._saved is not None:
             if name != self._saved["phase"]:
@@ -166,18 +178,24 @@ class Session:
             raise ValueError(f"expected every phase of a run to have its own name, got '{name}' twice")
         phase = self._phases.setdefault(name, {"done": 0, "ended": False})
         every = math.ceil(steps / self._observer.curve_points) if self._observer.curve_points else 0
+        endless = open_ended and bool(self._budget) and not self._shared
+        spent = self.spent()
         try:
-            while phase["done"] < steps and not phase["ended"] and not self._spent():
+            while (endless or phase["done"] < steps) and not phase["ended"] and not spent:
                 self._scalars = {}
                 yield phase["done"]
                 self._pause()
                 phase["done"] += 1
-                self.steps += 1
-                last = phase["done"] == steps
+                self.cost.steps += 1
+                self._check_counted(endless)
+                spent = self._ran_out()
+                last = spent or (phase["done"] == steps and not endless)
                 if every and (phase["done"] % every == 0 or last):
-                    self._evaluate()
+                    self._evaluate(name, phase["done"])
                 self._record(name, phase["done"])
-                self._show(name, phase["done"], steps)
+                self._show(
+                    name, phase["done"], phase["done"] if last else self._expected(phase["done"], steps, endless)
+                )
                 if self.cost.seconds - self._saved_at > self._save_seconds:
                     self._save(name)
                 self._resume()
@@ -188,21 +206,24 @@ class Session:
     def pretrained(self, generator: Generator, data: TrainingData) -> Sampler:
         """What ``generator`` learns from this task and seed, trained once and shared."""
         self._pause()
-        budget = {name: limit - self._used(name) for name, limit in self._budget.items()}
+        budget = {name: limit - self.cost.used(name) for name, limit in self._budget.items()}
+        # Under a budget a model on its own goes on until it is spent, and its pre-training does not: not the same.
+        named = {**self._budget, "shared": 1.0} if self._budget else {}
+        watched = self._observer
         shared = Session(
             self._stream,
             self._device,
-            self._name_fit(generator, self._budget) if self._name_fit else "",
+            self._name_fit(generator, named) if self._name_fit else "",
             self._checkpoints if self._name_fit else None,
             self._name_fit,
-            Observer(self._observer.progress, self._observer.evaluate, self._observer.curve_points),
+            Observer(watched.progress, watched.evaluate, watched.curve_points, watched.select),
             budget,
             self._clock,
             self._save_seconds,
+            shared=True,
         )
         sampler = shared.train(generator, data)
         self.cost.add_shared(shared.cost)
-        self.steps += shared.steps
         self.curve = [*shared.curve, *self.curve]
         self._saved_at = self.cost.seconds
         if self._observer.pretrained:
@@ -252,14 +273,49 @@ class Session:
             self._take_back(before)
         return sampler
 
-    def _used(self, limit: str) -> float:
-        return self.steps if limit == "steps" else self.cost.seconds
+    def select(self, sampler: Sampler) -> None:
+        """Put the sampler back to the step that scored best.
 
-    def _spent(self) -> bool:
-        self._pause()
-        spent = any(self._used(name) >= limit for name, limit in self._budget.items())
-        self._resume()
-        return spent
+        Raises:
+            ValueError: when none was scored.
+        """
+        if self.selected is None:
+            raise ValueError("expected a step that was scored while training")
+        parts = self._made_of(sampler)
+        for name, state in self.selected.state.items():
+            parts[name].load_state_dict(state)
+
+    @property
+    def ended_selected(self) -> bool:
+        """Whether the step that scored best was the last one."""
+        if self.selected is None or not self.curve:
+            return False
+        return (self.selected.phase, self.selected.step) == (self.curve[-1]["phase"], self.curve[-1]["step"])
+
+    @property
+    def trained(self) -> bool:
+        """Whether there is anything that learns: what is not tracked does not."""
+        return bool(self._tracked)
+
+    @property
+    def steps(self) -> int:
+        """Steps of all phases, those of a shared pre-training among them."""
+        return self.cost.steps
+
+    def _ran_out(self) -> bool:
+        return any(self.cost.used(name) >= limit for name, limit in self._budget.items())
+
+    def _check_counted(self, endless: bool) -> None:
+        for name in self._budget.keys() & {"tokens", "updates"}:
+            if endless and not self.cost.used(name):
+                raise Unsupported(f"it does not count its {name} (run.measure), so no budget of {name} can stop it")
+
+    def _expected(self, done: int, steps: int, endless: bool) -> int:
+        """How many steps there will be, going by how much of the budget those so far took."""
+        if not endless:
+            return steps
+        share = max(self.cost.used(name) / limit for name, limit in self._budget.items())
+        return max(done + 1, round(done / share)) if share else done + 1
 
     # The clock
 
@@ -289,14 +345,25 @@ class Session:
 
     # The harness's turn
 
-    def _evaluate(self) -> None:
+    def _evaluate(self, phase: str, step: int) -> None:
         if self._observer.evaluate and self._sampler is not None:
             self.log(**self._observer.evaluate(self._sampler))
             self._forget_peak()
+            score = self._scalars.get(self._observer.select, math.nan)
+            if math.isfinite(score) and (self.selected is None or score < self.selected.score):
+                parts = self._made_of(self._sampler)
+                state = {name: copy.deepcopy(part.state_dict()) for name, part in parts.items()}
+                self.selected = Selected(score, phase, step, state)
+
+    def _made_of(self, sampler: Sampler) -> dict[str, Stateful]:
+        """The tracked part that is the sampler; all of them where it is made of several."""
+        itself = {name: part for name, part in self._tracked.items() if id(part) == id(sampler)}
+        return itself or self._tracked
 
     def _record(self, phase: str, step: int) -> None:
         scalars = {name: value for name, value in self._scalars.items() if math.isfinite(value)}
-        self.curve.append({"phase": phase, "step": step, "seconds": self.cost.seconds, "scalars": scalars})
+        spent = {"seconds": self.cost.seconds, "tokens": self.cost.tokens, "updates": self.cost.updates}
+        self.curve.append({"phase": phase, "step": step, **spent, "scalars": scalars})
 
     def _show(self, phase: str, done: int, steps: int) -> None:
         now = self._clock()
@@ -312,17 +379,14 @@ class Session:
         if self._checkpoints is None or not self._tracked:
             return  # what is not tracked cannot be restored: it is trained anew
         complete = keep is not None
-        tracked = self._tracked
-        made_it = {name: part for name, part in tracked.items() if id(part) == id(keep)}
-        if made_it:
-            tracked = made_it  # optimizers and opponents are of no more use
+        tracked = self._tracked if keep is None else self._made_of(keep)  # then optimizers are of no more use
         self._checkpoints.save(
             self._fit_id,
             {
                 "complete": complete,
                 "phase": phase or (list(self._phases)[-1] if self._phases else None),
                 "phases": {name: dict(value, ended=complete or name != phase) for name, value in self._phases.items()},
-                "steps": self.steps,
+                "selected": asdict(self.selected) if self.selected else None,
                 "tracked": {name: part.state_dict() for name, part in tracked.items()},
                 "streams": {name: stream.get_state() for name, stream in self._streams.items()},
                 "cost": dict(vars(self.cost)),
@@ -348,7 +412,7 @@ class Session:
         running = self._running_since is not None
         self._running_since = None
         self._phases = {name: dict(phase) for name, phase in saved["phases"].items()}
-        self.steps = saved["steps"]
+        self.selected = Selected(**saved["selected"]) if saved["selected"] else None
         self.cost = Cost(**{**saved["cost"], "amounts": dict(saved["cost"]["amounts"])})
         self.cost.durations = dict(self.cost.durations)
         self.curve = list(saved["curve"])

@@ -32,12 +32,14 @@ class Frames:
     Attributes:
         runs: One row a run.
         scores: One row a run, checkpoint and metric.
+        frontier: One row a run, temperature and metric.
         curves: One row a run, step and name.
         superseded: How many runs were left out because newer code or settings replaced them.
     """
 
     runs: pd.DataFrame
     scores: pd.DataFrame
+    frontier: pd.DataFrame
     curves: pd.DataFrame
     superseded: int
 
@@ -202,12 +204,16 @@ class Store:
             for checkpoint, checkpoint_scores in record.scores.items()
             for score in checkpoint_scores
         ]
+        frontier = [
+            {**_keys(record), "temperature": float(temperature), **_score_row(score)}
+            for record in current
+            for temperature, tempered_scores in record.frontier.items()
+            for score in tempered_scores
+        ]
         curves = [
             {
                 **_keys(record),
-                "phase": row["phase"],
-                "step": row["step"],
-                "seconds": row["seconds"],
+                **{column: row[column] for column in ("phase", "step", *COSTS)},
                 "name": name,
                 "value": value,
             }
@@ -218,20 +224,22 @@ class Store:
         return Frames(
             pd.DataFrame(runs, columns=RUN_COLUMNS),
             pd.DataFrame(scores, columns=SCORE_COLUMNS),
-            pd.DataFrame(curves, columns=CURVE_COLUMNS),
+            pd.DataFrame(frontier, columns=FRONTIER_COLUMNS),
+            pd.DataFrame(curves, columns=CURVE_COLUMNS).astype(dict.fromkeys(COSTS, float)),
             len(records) - len(current),
         )
 
 
 KEYS = ["run_id", "group_id", "task", "model", "preset", "seed"]
+COSTS = ("seconds", "tokens", "updates")
 RUN_COLUMNS = [
-    *KEYS, "status", "reason", "finished", "version", "commit", "dirty",
-    "device", "machine", "python", "torch", "threads", "settings", "samples",
+    *KEYS, "role", "status", "reason", "finished", "version", "commit", "dirty",
+    "device", "machine", "python", "torch", "threads", "settings", "samples", "data", "selected",
 ]  # fmt: skip
-SCORE_COLUMNS = [
-    *KEYS, "checkpoint", "kind", "metric", "value", "absent", "unit", "direction", "signature",
-]  # fmt: skip
-CURVE_COLUMNS = [*KEYS, "phase", "step", "seconds", "name", "value"]
+_SCORE = ["kind", "metric", "value", "absent", "unit", "direction", "signature"]
+SCORE_COLUMNS = [*KEYS, "checkpoint", *_SCORE]
+FRONTIER_COLUMNS = [*KEYS, "temperature", *_SCORE]
+CURVE_COLUMNS = [*KEYS, "phase", "step", *COSTS, "name", "value"]
 
 
 def write_atomically(file: Path, content: str | bytes) -> None:
@@ -245,12 +253,12 @@ def write_atomically(file: Path, content: str | bytes) -> None:
 
 
 def _place(spec: RunSpec) -> tuple[str, ...]:
-    return spec.task_label, spec.label, spec.preset
+    return spec.task_label, spec.label, spec.preset_label
 
 
 def _keys(record: RunRecord) -> dict[str, Any]:
     spec = record.spec
-    values = (spec.run_id, spec.group_id, spec.task_label, spec.label, spec.preset, spec.seed)
+    values = (spec.run_id, spec.group_id, spec.task_label, spec.label, spec.preset_label, spec.seed)
     return dict(zip(KEYS, values, strict=True))
 
 
@@ -259,6 +267,7 @@ def _run_row(record: RunRecord) -> dict[str, Any]:
     packages = facts.get("packages", {})
     return {
         **_keys(record),
+        "role": record.spec.role,
         "status": record.status,
         "reason": record.reason,
         "finished": record.finished,
@@ -272,6 +281,8 @@ def _run_row(record: RunRecord) -> dict[str, Any]:
         "threads": facts.get("threads"),
         "settings": ", ".join(f"{name}={value}" for name, value in sorted(record.spec.config.items())),
         "samples": list(record.samples),
+        "data": record.data_sha256,
+        "selected": f"{record.selected['phase']} {record.selected['step']}" if record.selected else None,
     }
 
 

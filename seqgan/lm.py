@@ -97,29 +97,31 @@ class LSTMLanguageModel(nn.Module):
         return loss, log_prob.view_as(tokens).masked_fill(~mask, 0.0)
 
     @torch.no_grad()
-    def token_log_prob(self, tokens: Tensor) -> Tensor:
+    def token_log_prob(self, tokens: Tensor, temperature: float = 1.0) -> Tensor:
         """Log-probability of every token given the true tokens before it (teacher forcing), without gradient.
 
         Args:
-            tokens: int64, (B, T).
+            tokens: int64, (N, T).
+            temperature: What logits are divided by.
 
         Returns:
-            float32, (B, T), in nats; zero after the end of a sequence.
+            float32, (N, T), on the CPU, in nats; zero after the end of a sequence.
         """
-        hidden, _ = self.lstm(self.embedding(self.shift(tokens)))  # (B, T, H)
-        mask = self.spec.mask(tokens)
-        targets = tokens.masked_fill(~mask, 0).flatten()
-        log_prob = log_softmax_at(hidden.flatten(0, 1), self.output.weight, self.output.bias, targets)
-        return log_prob.view_as(tokens).masked_fill(~mask, 0.0)
-
-    @torch.no_grad()
-    def log_prob(self, tokens: Tensor) -> Tensor:
-        """Log-probability of each sequence, int64 (N, T) to float32 (N,) on the CPU, nats, up to and including eos."""
+        weight, bias = self.output.weight / temperature, self.output.bias / temperature
 
         def score(rows: Tensor) -> Tensor:
-            return self.token_log_prob(rows.to(self.device)).sum(-1).cpu()
+            rows = rows.to(self.device)
+            hidden, _ = self.lstm(self.embedding(self.shift(rows)))  # (B, T, H)
+            mask = self.spec.mask(rows)
+            targets = rows.masked_fill(~mask, 0).flatten()
+            log_prob = log_softmax_at(hidden.flatten(0, 1), weight, bias, targets)
+            return log_prob.view_as(rows).masked_fill(~mask, 0.0).cpu()
 
         return torch.cat(across_threads(score, tokens.split(SCORING_ROWS)))
+
+    def log_prob(self, tokens: Tensor) -> Tensor:
+        """Log-probability of each sequence, int64 (N, T) to float32 (N,) on the CPU, nats, up to and including eos."""
+        return self.token_log_prob(tokens).sum(-1)
 
     def shift(self, tokens: Tensor) -> Tensor:
         """What the model reads to predict ``tokens``: ``bos`` and all but the last, (B, T)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -59,16 +59,32 @@ class MLE:
         optimizer = adam(model, self.lr)
         run.track(model, model=model, optimizer=optimizer)
         train = data.train.to(run.device)
-        tokens = int(data.spec.mask(train).sum())
         order = run.rng("batches") if self.reshuffle else None
-        for _ in run.phase("mle", self.epochs):
-            total = torch.zeros((), device=run.device)
-            with run.measure(train_tokens=tokens):
-                for batch in minibatches(train, self.batch_size, order):  # (B, T)
-                    log_prob, _ = descend(model, optimizer, self.clip_norm, batch, evenly(data.spec, batch))
-                    total -= log_prob.sum()
-            run.log(loss=float(total) / tokens)
+        for _ in run.phase("mle", self.epochs, open_ended=True):
+            maximize_likelihood(model, optimizer, self.clip_norm, minibatches(train, self.batch_size, order), run)
         return model
+
+
+def maximize_likelihood(
+    model: LSTMLanguageModel,
+    optimizer: torch.optim.Optimizer,
+    clip_norm: float,
+    batches: Iterable[Tensor],
+    run: Run,
+    inputs: Callable[[Tensor], Tensor] | None = None,
+) -> None:
+    """One epoch: a step on each batch, int64 (B, T), as far as the budget goes; ``inputs`` gives what is read of it."""
+    total, tokens = torch.zeros((), device=model.device), 0
+    with run.measure() as count:
+        for batch in batches:
+            read = None if inputs is None else inputs(batch)
+            log_prob, _ = descend(model, optimizer, clip_norm, batch, evenly(model.spec, batch), read)
+            total -= log_prob.sum()
+            tokens += (learnt := model.spec.count(batch))
+            count(train_tokens=learnt, updates=1)
+            if run.spent():
+                break
+    run.log(loss=float(total) / tokens)
 
 
 def evenly(spec: SequenceSpec, tokens: Tensor) -> Tensor:

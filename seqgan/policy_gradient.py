@@ -1,15 +1,18 @@
-"""One policy-gradient update from Monte-Carlo action values: shared by SeqGAN and PG-BLEU, which differ in reward."""
+"""Policy gradient from Monte-Carlo action values: SeqGAN, PG-BLEU and the controls differ in reward alone."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar, cast
 
 import torch
+from torch import Tensor
 
-from bench.api import Run
-from seqgan.lm import LSTMLanguageModel
-from seqgan.mle import descend
-from seqgan.rollout import Complete, Reward, action_values
+from bench.api import Run, TrainingData
+from seqgan.lm import LSTMLanguageModel, compile_language_model
+from seqgan.mle import MLE, QUICK_EPOCHS, descend
+from seqgan.rollout import Complete, Reward, action_values, check_cuda_way, completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,10 @@ class PolicyGradient:
     clip_norm: float
     complete: Complete | None = None
     """How prefixes are finished (:func:`seqgan.rollout.completion`), if not operation by operation."""
+    baseline: bool = False
+    """Whether the batch's mean at each place is taken off the action values (:func:`advantages`)."""
+    standardize: bool = False
+    """Whether they are then divided by their standard deviation."""
 
     def step(self, policy: LSTMLanguageModel, optimizer: torch.optim.Optimizer, reward: Reward, run: Run) -> None:
         """Sample a batch, value every token of it by rollouts, and take one step."""
@@ -33,7 +40,100 @@ class PolicyGradient:
             values = action_values(
                 policy, tokens, states, reward, self.rollouts, run.rng("rollouts"), self.complete
             )  # (B, T)
-        with run.measure(train_tokens=int(policy.spec.mask(tokens).sum())):
+        mask = policy.spec.mask(tokens)
+        weights = advantages(values, mask, self.baseline, self.standardize)
+        learnt = policy.spec.count(tokens)
+        with run.measure(train_tokens=learnt, updates=1):
             # What stands after the end of a sequence earns nothing: its log-probability is no part of the loss.
-            _, norm = descend(policy, optimizer, self.clip_norm, tokens, values)
-        run.log(reward=float(values[:, -1].mean()), gradient_norm=float(norm))
+            log_prob, norm = descend(policy, optimizer, self.clip_norm, tokens, weights)
+        # Of the policy's own draws: the mean is an estimate of its entropy, in nats a token.
+        entropy = -float(log_prob.sum()) / learnt
+        run.log(reward=float(values[:, -1].mean()), entropy=entropy, gradient_norm=float(norm))
+
+
+def advantages(values: Tensor, mask: Tensor, baseline: bool, standardize: bool) -> Tensor:
+    """Action values with less variance and the same expected direction.
+
+    What is taken off a value must not depend on its own action. The mean over the batch at one place contains each
+    value itself, which scales the expected gradient by 1 - 1/B and turns it nowhere (Williams 1992; Greensmith et al.
+    2004). Dividing by the spread of a batch changes the length of a step alone.
+
+    Args:
+        values: float32, (B, T).
+        mask: bool, (B, T), where a token counts; others are left out of means and spread, and may come out as anything.
+        baseline: Take off the mean over the batch at each place.
+        standardize: Divide by the standard deviation over batch and places; without ``baseline``, take off the mean
+            over both first. Values that are all alike come out as zero.
+
+    Returns:
+        float32, (B, T); the values themselves where neither is asked for.
+    """
+    counted = mask.to(values.dtype)
+    if baseline:
+        values = values - (values * counted).sum(0) / counted.sum(0).clamp(min=1)
+    if standardize:
+        values = values - (values * counted).sum() / counted.sum()
+        spread = ((values.square() * counted).sum() / counted.sum()).sqrt()
+        values = values / spread.clamp(min=1e-8)
+    return values
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyGradientGenerator:
+    """Pre-training, then policy gradient: the fields and beginnings of all that are trained so."""
+
+    pretrain_epochs: int = 120
+    """Epochs of maximum likelihood before anything else; the checkpoint is shared with all who ask for the same."""
+    pretrain_lr: float = 0.01
+    """Adam's step size in pre-training."""
+    embedding_dim: int = 32
+    """Generator: size of a word's vector."""
+    hidden_dim: int = 32
+    """Generator: size of the LSTM's state."""
+    init_std: float = 0.1
+    """Generator: standard deviation of the initial parameters."""
+    rounds: int = 200
+    """Rounds of policy gradient after it."""
+    rollouts: int = 16
+    """Completions of each prefix (the paper's N)."""
+    batch_size: int = 64
+    """Sequences an update, in pre-training and after, of all networks alike."""
+    lr: float = 0.01
+    """Adam's step size in policy gradient, an optimizer of its own."""
+    clip_norm: float = 5.0
+    """Largest global norm of a generator's gradient, in pre-training and after."""
+    baseline: bool = False
+    """Whether the batch's mean at each place is taken off the action values; not in the paper, nor in its code."""
+    standardize: bool = False
+    """Whether action values are divided by their standard deviation; not in the paper, nor in its code."""
+    cuda: str = "eager"
+    """How rollouts, and a discriminator's steps, run on a GPU: operation by operation (eager), as recorded graphs
+    (graph), or as graphs with the rollouts in one Triton kernel (triton). The last two have not been run on one yet."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "quick": {"pretrain_epochs": QUICK_EPOCHS, "rounds": 20, "rollouts": 4},
+        "smoke": {"pretrain_epochs": 2, "rounds": 3, "rollouts": 2},
+    }
+
+    def warm_up(self, device: torch.device) -> None:
+        """Compile before the clock starts."""
+        compile_language_model(device)
+
+    def pretrain(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
+        """The policy after maximum likelihood: of one seed, the same checkpoint for all."""
+        check_cuda_way(self.cuda, run.device)
+        pretraining = MLE(
+            epochs=self.pretrain_epochs,
+            lr=self.pretrain_lr,
+            batch_size=self.batch_size,
+            clip_norm=self.clip_norm,
+            embedding_dim=self.embedding_dim,
+            hidden_dim=self.hidden_dim,
+            init_std=self.init_std,
+        )
+        return cast(LSTMLanguageModel, run.pretrained(pretraining, data))
+
+    def gradient(self, policy: LSTMLanguageModel, run: Run) -> PolicyGradient:
+        """The steps that this policy takes. Rollouts follow the policy itself, as in the paper and its code."""
+        complete = completion(self.cuda, policy, self.rollouts, run.rng("rollouts"))
+        return PolicyGradient(self.batch_size, self.rollouts, self.clip_norm, complete, self.baseline, self.standardize)

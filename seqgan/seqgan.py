@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,33 +14,20 @@ from seqgan.discriminator import FILTER_COUNTS, FILTER_SIZES, Discriminator, com
 from seqgan.kernels.graphs import Step, captured_training
 from seqgan.kernels.threads import one_thread
 from seqgan.lm import LSTMLanguageModel, compile_language_model
-from seqgan.mle import MLE, QUICK_EPOCHS, adam, minibatches
-from seqgan.policy_gradient import PolicyGradient
-from seqgan.rollout import check_cuda_way, completion
+from seqgan.mle import adam, minibatches
+from seqgan.policy_gradient import PolicyGradientGenerator
 
 
 @dataclass(frozen=True, slots=True)
-class SeqGAN:
+class SeqGAN(PolicyGradientGenerator):
     """Policy gradient on the discriminator's score of finished sequences, carried to each token by rollouts.
 
     Defaults are the released code's (LantaoYu/SeqGAN @ e2b52fb), which are the paper's best setting: one generator
     step, then five times new negatives with three epochs each.
     """
 
-    pretrain_epochs: int = 120
-    """Epochs of maximum likelihood before anything else; the checkpoint is shared with all who ask for the same."""
-    pretrain_lr: float = 0.01
-    """Adam's step size in pre-training."""
-    embedding_dim: int = 32
-    """Generator: size of a word's vector."""
-    hidden_dim: int = 32
-    """Generator: size of the LSTM's state."""
-    init_std: float = 0.1
-    """Generator: standard deviation of the initial parameters."""
     d_pretrain_steps: int = 50
     """Times that negatives are drawn anew before the adversarial phase."""
-    rounds: int = 200
-    """Adversarial rounds, each of g_steps and then d_steps."""
     g_steps: int = 1
     """Policy-gradient steps a round."""
     d_steps: int = 5
@@ -49,14 +36,6 @@ class SeqGAN:
     """Epochs over each such set (the paper's k)."""
     d_samples: int | None = None
     """Positives, and as many negatives, in such a set; None for the whole training set, as in the paper."""
-    rollouts: int = 16
-    """Completions of each prefix (the paper's N)."""
-    batch_size: int = 64
-    """Sequences an update, in pre-training and after, generator and discriminator alike."""
-    lr: float = 0.01
-    """Adam's step size in the adversarial phase, an optimizer of its own."""
-    clip_norm: float = 5.0
-    """Largest global norm of a generator's gradient, in pre-training and after."""
     d_lr: float = 1e-4
     """Discriminator: Adam's step size."""
     d_embedding_dim: int = 64
@@ -71,30 +50,23 @@ class SeqGAN:
     """Discriminator: weight of the squared norm of its output layer."""
     d_bfloat16: bool = True
     """Discriminator: on CPUs with instructions for it, score rollouts with operands rounded to bfloat16."""
-    cuda: str = "eager"
-    """How rollouts and discriminator steps run on a GPU: operation by operation (eager), as recorded graphs (graph), or
-    as graphs with the rollouts in one Triton kernel (triton). The last two have not been run on a GPU yet."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # A discriminator that gets 300 updates instead of 982,800 needs longer steps to learn anything.
         "quick": {
-            "pretrain_epochs": QUICK_EPOCHS,
+            **PolicyGradientGenerator.presets["quick"],
             "d_pretrain_steps": 10,
             "d_lr": 1e-3,
-            "rounds": 20,
             "d_steps": 1,
             "d_epochs": 1,
             "d_samples": 320,
-            "rollouts": 4,
         },
         "smoke": {
-            "pretrain_epochs": 2,
+            **PolicyGradientGenerator.presets["smoke"],
             "d_pretrain_steps": 1,
-            "rounds": 3,
             "d_steps": 1,
             "d_epochs": 1,
             "d_samples": 64,
-            "rollouts": 2,
         },
     }
 
@@ -104,18 +76,8 @@ class SeqGAN:
         compile_discriminator(device)
 
     def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
-        """Algorithm 1. The rollout policy is the generator itself, as in the paper and in effect in its code."""
-        check_cuda_way(self.cuda, run.device)
-        pretraining = MLE(
-            epochs=self.pretrain_epochs,
-            lr=self.pretrain_lr,
-            batch_size=self.batch_size,
-            clip_norm=self.clip_norm,
-            embedding_dim=self.embedding_dim,
-            hidden_dim=self.hidden_dim,
-            init_std=self.init_std,
-        )
-        policy = cast(LSTMLanguageModel, run.pretrained(pretraining, data))
+        """Algorithm 1."""
+        policy = self.pretrain(data, run)
         discriminator = Discriminator(
             data.spec,
             run.rng("discriminator"),
@@ -129,16 +91,17 @@ class SeqGAN:
         d_optimizer = adam(discriminator, self.d_lr)
         run.track(policy, policy=policy, optimizer=optimizer, discriminator=discriminator, d_optimizer=d_optimizer)
         train = data.train.to(run.device)
-        complete = completion(self.cuda, policy, self.rollouts, run.rng("rollouts"))
-        gradient = PolicyGradient(self.batch_size, self.rollouts, self.clip_norm, complete)
+        gradient = self.gradient(policy, run)
         step = self.discriminator_step(discriminator, d_optimizer, run.rng("negatives"))
 
         for _ in run.phase("discriminator", self.d_pretrain_steps):
             self.train_discriminator(step, policy, train, run)
-        for _ in run.phase("adversarial", self.rounds):
+        for _ in run.phase("adversarial", self.rounds, open_ended=True):
             for _ in range(self.g_steps):
                 gradient.step(policy, optimizer, discriminator.reward, run)
             for _ in range(self.d_steps):
+                if run.spent():
+                    break
                 self.train_discriminator(step, policy, train, run)
         return policy
 
@@ -169,11 +132,28 @@ class SeqGAN:
         tokens = torch.cat([positives, policy.sample(len(positives), Decoding(), rng)])
         real = (torch.arange(len(tokens), device=train.device) < len(positives)).long()
         losses, accuracies = [], []
-        with run.measure(discriminator_sequences=self.d_epochs * len(tokens)):
+        with run.measure() as count:
             mixed = torch.randperm(len(tokens), generator=rng, device=train.device)
-            for _ in range(self.d_epochs):
-                for rows in minibatches(mixed, self.batch_size):
-                    loss, accuracy = step(tokens[rows], real[rows])
-                    losses.append(loss)
-                    accuracies.append(accuracy)
+            for rows in (rows for _ in range(self.d_epochs) for rows in minibatches(mixed, self.batch_size)):
+                batch = tokens[rows]
+                loss, accuracy = step(batch, real[rows])
+                losses.append(loss)
+                accuracies.append(accuracy)
+                count(discriminator_sequences=len(rows), discriminator_tokens=policy.spec.count(batch), updates=1)
+                if run.spent():
+                    break
         run.log(d_loss=float(torch.stack(losses).mean()), d_accuracy=float(torch.stack(accuracies).mean()))
+
+
+@dataclass(frozen=True, slots=True)
+class BaselinedSeqGAN(SeqGAN):
+    """SeqGAN with less variance: the batch's mean at each place is taken off, and the rest is standardised.
+
+    Not in the paper. All rewards of the paper's SeqGAN are positive, so that whatever was drawn becomes more likely,
+    rewarded or not; here only what did better than the batch does.
+    """
+
+    baseline: bool = True
+    """Whether the batch's mean at each place is taken off the action values."""
+    standardize: bool = True
+    """Whether action values are divided by their standard deviation."""

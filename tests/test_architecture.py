@@ -23,20 +23,22 @@ ALLOWED = {
     "bench.kernels": [],
     "bench.kernels.*": ["bench.kernels.*"],
     "bench.stats": [],
+    "bench.verdicts": ["bench.stats"],
+    "bench.cost": ["bench.errors"],
     # Plugins, presets, plan.
     "bench.registry": ["bench.errors"],
     "bench.presets": ["bench.errors"],
     "bench.plan": ["bench.registry", "bench.presets", "bench.record", "bench.errors"],
     # The judge.
     "bench.checkpoints": [],
-    "bench.session": ["bench.api", "bench.checkpoints", "bench.environment"],
+    "bench.session": ["bench.api", "bench.checkpoints", "bench.cost", "bench.environment"],
     "bench.tasks": [],
     "bench.tasks.*": ["bench.tasks.*", "bench.api", "bench.errors"],
     "bench.metrics": [],
     "bench.metrics.*": ["bench.metrics.*", "bench.kernels.*", "bench.api"],
     "bench.runner": [
         "bench.registry", "bench.presets", "bench.tasks.*", "bench.metrics.*", "bench.record", "bench.environment",
-        "bench.session", "bench.checkpoints", "bench.api",
+        "bench.session", "bench.checkpoints", "bench.cost", "bench.api",
     ],
     "bench.testing": [
         "bench.runner", "bench.session", "bench.presets", "bench.checkpoints", "bench.tasks.toy", "bench.api",
@@ -49,14 +51,17 @@ ALLOWED = {
     # The record keeper.
     "bench.store": ["bench.record", "bench.errors"],
     "bench.progress": ["bench.executors.base", "bench.record"],
-    "bench.reports": ["bench.reports.*", "bench.stats"],
-    "bench.reports.*": ["bench.reports.*", "bench.stats"],
-    "bench.compare": ["bench.reports.*", "bench.stats"],
+    "bench.reports": ["bench.reports.*"],
+    "bench.reports.*": ["bench.reports", "bench.reports.*", "bench.stats", "bench.verdicts"],
+    "bench.reports.verdict_table": ["bench.compare", "bench.reports.markup"],
+    "bench.accepted": ["bench.errors", "bench.record", "bench.reports.leaderboard"],
+    "bench.compare": ["bench.accepted", "bench.reports.leaderboard", "bench.stats", "bench.verdicts"],
     "bench.perf": ["bench.environment", "bench.errors", "bench.reports", "bench.reports.*", "bench.store"],
     "bench.__main__": ["bench.cli"],
     "bench.cli": [
         "bench.errors", "bench.plan", "bench.executors.*", "bench.store", "bench.reports", "bench.compare",
-        "bench.perf", "bench.testing", "bench.registry", "bench.progress", "bench.record",
+        "bench.perf", "bench.testing", "bench.registry", "bench.progress", "bench.record", "bench.cost",
+        "bench.presets", "bench.accepted", "bench.reports.*",
     ],
     # The contestants.
     "seqgan": [],
@@ -71,7 +76,7 @@ ALLOWED = {
 NEVER = {
     "torch": ["bench.reports", "bench.reports.*", "bench.compare", "bench.stats", "bench.store", "bench.record",
               "bench.registry", "bench.presets", "bench.plan", "bench.errors", "bench.environment", "bench.progress",
-              "bench.perf"],
+              "bench.perf", "bench.cost", "bench.verdicts", "bench.accepted"],
     "pandas": ["bench.runner", "bench.session", "bench.metrics.*", "bench.tasks.*", "bench.kernels.*", "bench.api",
                "seqgan.*", "baselines.*"],
 }  # fmt: skip

@@ -21,12 +21,15 @@ from numpy.typing import NDArray
 
 __all__ = [
     "ReferenceCounts",
+    "checked",
     "distinct",
+    "numbered",
     "reference_distinct",
     "reference_self_bleu",
     "reference_sentence_bleu",
     "self_bleu",
     "sentence_bleu",
+    "word_keys",
 ]
 
 Ints = NDArray[np.int64]
@@ -72,13 +75,13 @@ class ReferenceCounts:
         Raises:
             ValueError: If there is no reference, or shapes, lengths or ``max_order`` are wrong.
         """
-        tokens, lengths = _checked(tokens, lengths)
+        tokens, lengths = checked(tokens, lengths)
         if len(tokens) == 0:
             raise ValueError("expected at least one reference, got none")
         keys: list[Ints] = []
         largest: list[Ints] = []
         second: list[Ints] = []
-        for known, _, grams, places in _numbered(_words(tokens, lengths), max_order):
+        for known, _, grams, places in numbered(word_keys(tokens, lengths), max_order):
             rows = places // (tokens.shape[1] - len(keys))
             counted = np.flatnonzero((np.diff(grams, prepend=-1) != 0) | (np.diff(rows, prepend=-1) != 0))
             counts = np.diff(counted, append=len(grams))  # one for each n-gram and reference that meet
@@ -130,7 +133,7 @@ def sentence_bleu(
         >>> sentence_bleu(np.array([[1, 2, 3, 4], [8, 7, 6, 5]]), np.array([4, 4]), references, orders=(2,))
         array([[1., 0.]])
     """
-    return _bleu(*_checked(hypotheses, lengths), references, orders, epsilon, leave_one_out=False)
+    return _bleu(*checked(hypotheses, lengths), references, orders, epsilon, leave_one_out=False)
 
 
 def self_bleu(tokens: Ints, lengths: Ints, orders: Sequence[int] = (2, 3, 4, 5), epsilon: float = 0.1) -> Floats:
@@ -152,7 +155,7 @@ def self_bleu(tokens: Ints, lengths: Ints, orders: Sequence[int] = (2, 3, 4, 5),
     Raises:
         ValueError: If there are fewer than two sequences, or a shape, a length, an order or ``epsilon`` is wrong.
     """
-    tokens, lengths = _checked(tokens, lengths)
+    tokens, lengths = checked(tokens, lengths)
     if len(tokens) < 2:
         raise ValueError(f"expected at least 2 sequences, so that each has another to compare with, got {len(tokens)}")
     references = ReferenceCounts.build(tokens, lengths, max(orders, default=1))
@@ -178,14 +181,19 @@ def distinct(tokens: Ints, lengths: Ints, order: int) -> float:
         >>> distinct(np.array([[1, 1, 1, 2]]), np.array([4]), order=2)
         0.6666666666666666
     """
-    tokens, lengths = _checked(tokens, lengths)
-    *_, (known, ids, _, _) = _numbered(_words(tokens, lengths), order)
+    tokens, lengths = checked(tokens, lengths)
+    *_, (known, ids, _, _) = numbered(word_keys(tokens, lengths), order)
     total = int(np.maximum(lengths - order + 1, 0).sum())
     unlike_any = total - int(np.count_nonzero(ids >= 0))
     return (len(known) + unlike_any) / total if total else 0.0
 
 
-def _checked(tokens: Ints, lengths: Ints) -> tuple[Ints, Ints]:
+def checked(tokens: Ints, lengths: Ints) -> tuple[Ints, Ints]:
+    """Both as int64, if they are (N, T) and (N,) and the lengths fit.
+
+    Raises:
+        ValueError: otherwise.
+    """
     tokens, lengths = np.asarray(tokens), np.asarray(lengths)
     if tokens.ndim != 2 or tokens.dtype.kind not in "iu":
         raise ValueError(f"expected integer tokens of shape (N, T), got {tokens.dtype} of shape {tokens.shape}")
@@ -198,7 +206,7 @@ def _checked(tokens: Ints, lengths: Ints) -> tuple[Ints, Ints]:
     return tokens.astype(np.int64, copy=False), lengths.astype(np.int64, copy=False)
 
 
-def _words(tokens: Ints, lengths: Ints) -> Ints:
+def word_keys(tokens: Ints, lengths: Ints) -> Ints:
     """The keys of the 1-grams: the tokens, and something negative wherever nothing can match. int64, (N, T)."""
     return np.where(np.arange(tokens.shape[1]) < lengths[:, None], tokens, -1)
 
@@ -220,7 +228,7 @@ def _look_up(keys: Ints, known: Ints) -> Ints:
     return ids
 
 
-def _numbered(keys: Ints, max_order: int) -> Iterator[tuple[Ints, Ints, Ints, Ints]]:
+def numbered(keys: Ints, max_order: int) -> Iterator[tuple[Ints, Ints, Ints, Ints]]:
     """For each order, the different n-grams and where they stand.
 
     Returns:
@@ -295,7 +303,7 @@ def _bleu(
         raise ValueError(f"expected orders in [1, {references.max_order}], as counted, got {tuple(orders)}")
     if not epsilon > 0:
         raise ValueError(f"expected epsilon > 0, got {epsilon}")
-    matches = _matches(_words(tokens, lengths), references, max(orders), leave_one_out)
+    matches = _matches(word_keys(tokens, lengths), references, max(orders), leave_one_out)
     order = np.arange(1, max(orders) + 1)[:, None]
     precision = np.where(matches > 0, matches, epsilon) / np.maximum(lengths - order + 1, 1)
     mean = np.log(precision).cumsum(axis=0) / order

@@ -10,10 +10,13 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from torch import Tensor
 
-from bench.api import HasLogProb, Sampler, SequenceSpec
+from bench.api import HasLogProb, HasTokenLogProb, Sampler, SequenceSpec
+from bench.kernels.ngram_model import NgramModel
 from bench.kernels.ngrams import ReferenceCounts
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
+ADD, STRENGTHS = 0.5, (300.0, 300.0)
+"""Of the judge's trigram model: nearly the best for 500 to 13,000 sequences of ``oracle`` and of ``quatrains``."""
 
 
 class Density(Protocol):
@@ -64,12 +67,20 @@ class HeldOut:
         oracle: The true distribution, or None.
         unk: The id that stands for words outside the vocabulary, or None.
         tokenizer: How text became tokens.
+        train: int64, (M, T), what the models were trained on; for what is copied from it, and nothing else.
     """
 
     def __init__(
-        self, spec: SequenceSpec, tokens: Tensor, oracle: Density | None, unk: int | None, tokenizer: str
+        self,
+        spec: SequenceSpec,
+        tokens: Tensor,
+        oracle: Density | None,
+        unk: int | None,
+        tokenizer: str,
+        train: Tensor | None = None,
     ) -> None:
         self.spec, self.tokens, self.oracle, self.unk, self.tokenizer = spec, tokens, oracle, unk, tokenizer
+        self.train = tokens[:0] if train is None else train
 
     @cached_property
     def references(self) -> ReferenceCounts:
@@ -77,11 +88,51 @@ class HeldOut:
         return ReferenceCounts.build(self.tokens.numpy(), self.spec.lengths(self.tokens).numpy(), 5)
 
     @cached_property
-    def oracle_log_prob(self) -> Tensor:
-        """The oracle's log-probability of each test sequence, float64 (K,)."""
+    def oracle_log_prob(self) -> LogProb:
+        """The oracle's log-probability of the test sequences."""
         if self.oracle is None:
             raise ValueError("expected a task with an oracle")
-        return self.oracle.log_prob(self.tokens)
+        return LogProb.of(self.oracle, self.tokens)
+
+    @cached_property
+    def language_model(self) -> NgramModel:
+        """The judge's own language model of the training text."""
+        return fit_language_model(self.spec, self.train)
+
+
+@dataclass(frozen=True, slots=True)
+class LogProb:
+    """What a density says of N sequences.
+
+    Attributes:
+        tokens: float64, (N, T), nats; None where only whole sequences have a probability.
+        sequences: float64, (N,), nats.
+    """
+
+    tokens: Tensor | None
+    sequences: Tensor
+
+    @classmethod
+    def of(cls, density: Any, tokens: Tensor, temperature: float = 1.0) -> LogProb:
+        """Ask a density, token by token if it can tell.
+
+        Raises:
+            ValueError: for an answer of the wrong shape.
+        """
+        given = {} if temperature == 1.0 else {"temperature": temperature}
+        by_token = callable(getattr(density, "token_log_prob", None))
+        answer = density.token_log_prob(tokens, **given) if by_token else density.log_prob(tokens)
+        answer = answer.detach().cpu().double()
+        if answer.shape != (tokens.shape if by_token else tokens.shape[:1]):
+            name = "token_log_prob" if by_token else "log_prob"
+            wanted = tuple(tokens.shape if by_token else tokens.shape[:1])
+            raise ValueError(f"expected {name} of shape {wanted}, got {tuple(answer.shape)}")
+        return cls(answer, answer.sum(-1)) if by_token else cls(None, answer)
+
+
+def fit_language_model(spec: SequenceSpec, tokens: Tensor) -> NgramModel:
+    """The judge's trigram model of some sequences, end marks among them: int64 (N, T)."""
+    return NgramModel.fit(tokens.numpy(), spec.mask(tokens).numpy(), spec.vocab_size, ADD, STRENGTHS)
 
 
 @dataclass
@@ -90,37 +141,46 @@ class Evidence:
 
     Attributes:
         sampler: What is judged.
-        samples: int64, (n, T), drawn from it at temperature 1, on the CPU.
+        samples: int64, (n, T), drawn from it, on the CPU.
         held_out: The test set.
+        temperature: At which they were drawn.
     """
 
     sampler: Sampler
     samples: Tensor
     held_out: HeldOut
+    temperature: float = 1.0
     spec: SequenceSpec = field(init=False)
 
     def __post_init__(self) -> None:
         self.spec = self.held_out.spec
 
     @property
-    def density(self) -> Density | None:
-        """The sampler's own density, None where it has none."""
-        return self.sampler if isinstance(self.sampler, HasLogProb) else None
+    def no_density(self) -> str | None:
+        """Why the sampler's density is not known, None where it is."""
+        if isinstance(self.sampler, HasTokenLogProb) or (
+            self.temperature == 1.0 and isinstance(self.sampler, HasLogProb)
+        ):
+            return None
+        at = "" if self.temperature == 1.0 else " for other temperatures than 1"
+        return f"the model has no {'token_log_prob' if at else 'log_prob'}{at}"
 
     @cached_property
-    def model_log_prob_of_test(self) -> Tensor:
-        """float64, (K,)."""
-        return self._log_prob(self.density, self.held_out.tokens)
+    def model_log_prob_of_test(self) -> LogProb:
+        """The test sequences under the model."""
+        return self._log_prob(self.held_out.tokens)
 
     @cached_property
-    def model_log_prob_of_samples(self) -> Tensor:
-        """float64, (n,)."""
-        return self._log_prob(self.density, self.samples)
+    def model_log_prob_of_samples(self) -> LogProb:
+        """The samples under the model that wrote them."""
+        return self._log_prob(self.samples)
 
     @cached_property
-    def oracle_log_prob_of_samples(self) -> Tensor:
-        """float64, (n,)."""
-        return self._log_prob(self.held_out.oracle, self.samples)
+    def oracle_log_prob_of_samples(self) -> LogProb:
+        """The samples under the oracle."""
+        if self.held_out.oracle is None:
+            raise ValueError("expected a task with an oracle")
+        return LogProb.of(self.held_out.oracle, self.samples)
 
     def tokens_of(self, tokens: Tensor) -> int:
         """Tokens that count, the end mark included: the denominator of every NLL."""
@@ -138,14 +198,10 @@ class Evidence:
         lengths: Ids = self.spec.lengths(self.samples).numpy()
         return lengths
 
-    @staticmethod
-    def _log_prob(density: Density | None, tokens: Tensor) -> Tensor:
-        if density is None:
+    def _log_prob(self, tokens: Tensor) -> LogProb:
+        if self.no_density:
             raise ValueError("expected a sampler with log_prob")
-        log_prob = density.log_prob(tokens).detach().cpu().double()
-        if log_prob.shape != (len(tokens),):
-            raise ValueError(f"expected log_prob of shape ({len(tokens)},), got {tuple(log_prob.shape)}")
-        return log_prob
+        return LogProb.of(self.sampler, tokens, self.temperature)
 
 
 class Metric(Protocol):

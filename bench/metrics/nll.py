@@ -6,8 +6,6 @@ from typing import ClassVar
 
 from bench.metrics.base import Evidence, Result
 
-NO_DENSITY = "the model has no log_prob"
-
 
 class NLL:
     """Mean negative log-likelihood of a token.
@@ -17,21 +15,23 @@ class NLL:
     sequences is divided by the number of tokens that count: all up to and including the end mark, none after it.
 
     How it can be gamed: repeating one probable sequence gives an ``nll_oracle`` far below the oracle's entropy, at the
-    price of an infinite ``nll_test``. Read both, or a divergence. The row of real data shows the floor: the oracle's
-    own entropy, estimated on real sequences.
+    price of an infinite ``nll_test``; a lower temperature moves any model the same way. Read both, or a divergence.
+    ``nll_test`` alone is a proper score, lowest for the true distribution, but it forgives a model that spreads its
+    probability on what is no text at all. The row of real data shows the floor: the oracle's own entropy, estimated on
+    real sequences.
     """
 
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     def scores(self, evidence: Evidence) -> list[Result]:
         """``nll_oracle`` where there is an oracle, and ``nll_test``."""
         held_out, samples = evidence.held_out, evidence.samples
         results = []
         if held_out.oracle is not None:
-            value = -float(evidence.oracle_log_prob_of_samples.sum()) / evidence.tokens_of(samples)
+            value = -float(evidence.oracle_log_prob_of_samples.sequences.sum()) / evidence.tokens_of(samples)
             results.append(Result("nll_oracle", value, "nats/token", "lower", f"n={len(samples)}|v={self.version}"))
         signature = f"n={len(held_out.tokens)}|tok={held_out.tokenizer}|v={self.version}"
-        if evidence.density is None:
-            return [*results, Result("nll_test", None, "nats/token", "lower", signature, NO_DENSITY)]
-        value = -float(evidence.model_log_prob_of_test.sum()) / evidence.tokens_of(held_out.tokens)
+        if evidence.no_density:
+            return [*results, Result("nll_test", None, "nats/token", "lower", signature, evidence.no_density)]
+        value = -float(evidence.model_log_prob_of_test.sequences.sum()) / evidence.tokens_of(held_out.tokens)
         return [*results, Result("nll_test", value, "nats/token", "lower", signature)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.stats import mean_interval
+from bench.stats import bootstrap_interval, mean_interval
 
 __all__ = [
     "COLUMNS",
@@ -17,39 +17,53 @@ __all__ = [
     "FINAL",
     "GROUPS",
     "PRETRAINED",
+    "RANKING",
     "REAL_DATA",
+    "SELECTED",
     "aggregate",
     "completed",
+    "headline",
     "in_order",
     "records",
+    "usable",
     "write_csv",
 ]
 
 REAL_DATA = "real data"
-FINAL, PRETRAINED = "final", "pretrained"
+FINAL, SELECTED, PRETRAINED = "final", "selected", "pretrained"
+"""Checkpoints: the last step, the one that validation data pick, and what a shared pre-training gave."""
 COSTS = "Costs"
 
+RANKING = ("jsd_token", "nll_test")
+"""What rows are sorted by: the first of these that the task has. Neither can be had by dropping what is hard."""
+
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Likelihood and divergence": ("nll_oracle", "nll_test", "kl_forward", "kl_reverse", "jsd"),
-    "BLEU against the test set": ("bleu2", "bleu3", "bleu4", "bleu5"),
-    "Diversity": (
-        *("self_bleu2", "self_bleu3", "self_bleu4", "self_bleu5"),
-        *("distinct2", "distinct3"),
+    "Likelihood and divergence": ("jsd_token", "nll_test", "kl_forward", "kl_reverse", "nll_oracle", "jsd"),
+    "N-grams shared with the test set, from both sides": (
+        *("bleu2", "bleu3", "bleu4", "bleu5"),
+        *("backward_bleu2", "backward_bleu3", "backward_bleu4", "backward_bleu5", "ms_jaccard4"),
+    ),
+    "Language model, diversity and copying": (
+        *("lm_nll", "reverse_nll", "self_bleu2", "self_bleu3", "self_bleu4", "self_bleu5", "distinct2", "distinct3"),
+        *("copy_sequence", "copy_8gram"),
     ),
     COSTS: (
-        *("seconds", "pretraining_seconds", "train_tokens_per_second", "sampled_tokens_per_second"),
-        *("rollouts_per_second", "discriminator_sequences_per_second", "peak_memory_mib"),
+        *("seconds", "pretraining_seconds", "tokens", "updates", "train_tokens_per_second"),
+        *("sampled_tokens_per_second", "rollouts_per_second", "discriminator_sequences_per_second", "peak_memory_mib"),
     ),
 }
 """The metrics this project knows, by theme; the order here is the order of rows and columns everywhere."""
 
 COLUMNS = (
-    *("task", "preset", "model", "checkpoint", "metric", "mean", "low", "high", "n", "seeds_failed", "status"),
+    *("task", "preset", "role", "model", "checkpoint", "metric", "mean", "low", "high", "n"),
+    *("interquartile_mean", "bootstrap_low", "bootstrap_high", "seeds_failed", "status"),
     *("kind", "unit", "direction", "signature"),
 )
 
 _METRICS = {name: place for place, name in enumerate(name for group in GROUPS.values() for name in group)}
 _PRESETS = {"smoke": 0, "quick": 1, "paper": 2}
+_ROLES = {"": 0, "contender": 1, "control": 2}
+_CHECKPOINTS = {FINAL: 0, SELECTED: 1, PRETRAINED: 2}
 _STATUSES = ("ok", "skipped", "failed", "interrupted", "started")
 _CONFIGURATION = ["task", "preset", "model"]
 _CELL = [*_CONFIGURATION, "checkpoint", "metric"]
@@ -63,12 +77,21 @@ def completed(runs: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
     return kept
 
 
+def usable(scores: pd.DataFrame) -> pd.Series:
+    """True where there is a value, and none of the other seeds' is infinite: what is left of those would flatter."""
+    infinite = scores["absent"].astype(str).str.endswith("inf")
+    mask: pd.Series = scores["value"].notna() & ~infinite.groupby([scores[name] for name in _CELL]).transform("any")
+    return mask
+
+
 def aggregate(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Mean and 95% t interval over seeds for each (task, preset, model, checkpoint, metric).
 
-    Tasks come in alphabetical order. Within a task the real data is first, then models by their mean final
-    ``nll_test``, and those without one by name: a metric that can be gamed alone never decides the order. Scores with
-    different signatures are never averaged; should one metric have two, it gets two rows.
+    Tasks come in alphabetical order. Within a task the real data is first, then contenders, then controls, each by
+    their mean final score in the task's headline metric (:func:`headline`), and those without one by name: a metric
+    that can be gamed alone never decides the order. Scores with different signatures are never averaged; should one
+    metric have two, it gets two rows. Beside the mean with Student's interval stands the interquartile mean with a
+    bootstrap interval (Agarwal et al. 2021), which one odd seed moves less.
 
     Args:
         runs: One row a run.
@@ -79,21 +102,29 @@ def aggregate(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
         completed run has one row, with no metric, whose ``status`` says what happened.
     """
     rows: list[dict[str, Any]] = []
-    for key, cell in completed(runs, scores).groupby(_CELL):
-        present = cell.dropna(subset=["value"])
-        if cell["absent"].astype(str).str.endswith("inf").any():
-            present = present.head(0)  # a mean over the seeds that are not infinite would flatter
-        for _, alike in (cell.head(1) if present.empty else present).groupby("signature", dropna=False):
+    done = completed(runs, scores)
+    for key, cell in done.assign(usable=usable(done)).groupby(_CELL):
+        present = cell[cell["usable"]]
+        present = cell.head(1).assign(value=math.nan) if present.empty else present
+        for _, alike in present.groupby("signature", dropna=False):
             rows.append(dict(zip(_CELL, key, strict=True)) | _summary(alike))
     statuses = {key: group["status"].value_counts().to_dict() for key, group in runs.groupby(_CONFIGURATION)}
     unscored = statuses.keys() - {_configuration(row) for row in rows}
     rows += [dict(zip(_CELL, (*key, FINAL, ""), strict=True)) | {"n": 0} for key in unscored]
+    roles = {key: group["role"].iloc[0] for key, group in runs.groupby(_CONFIGURATION)}
     for row in rows:
         counts = statuses.get(_configuration(row), {})
+        row["role"] = roles.get(_configuration(row), "contender")
         row["status"] = ", ".join(f"{name} {counts[name]}" for name in _STATUSES if name in counts)
         row["seeds_failed"] = counts.get("failed", 0) + counts.get("interrupted", 0)
     board: pd.DataFrame = pd.DataFrame(_ordered(rows), columns=list(COLUMNS))
     return board
+
+
+def headline(metrics: Iterable[str]) -> str | None:
+    """The metric that a task's rows are sorted by, of those it has."""
+    present = set(metrics)
+    return next((metric for metric in RANKING if metric in present), None)
 
 
 def in_order(metrics: Iterable[str]) -> list[str]:
@@ -125,22 +156,28 @@ def _summary(scores: pd.DataFrame) -> dict[str, Any]:
     values = scores["value"].dropna()
     if values.empty:
         return described | {"n": 0}
-    interval = mean_interval(values)
-    return described | {"mean": interval.mean, "low": interval.low, "high": interval.high, "n": interval.n}
+    interval, middle = mean_interval(values), bootstrap_interval(values)
+    return described | {
+        **{"mean": interval.mean, "low": interval.low, "high": interval.high, "n": interval.n},
+        **{"interquartile_mean": middle.mean, "bootstrap_low": middle.low, "bootstrap_high": middle.high},
+    }
 
 
 def _ordered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    nll_test = {
-        _configuration(row): row["mean"]
-        for row in rows
-        if row["metric"] == "nll_test" and row["checkpoint"] == FINAL and row["n"]
-    }
+    measured: dict[tuple[str, str], set[str]] = {}
+    scores: dict[tuple[str, str, str], dict[str, float]] = {}
+    for row in rows:
+        if row["n"] and row["checkpoint"] == FINAL:
+            measured.setdefault((row["task"], row["preset"]), set()).add(row["metric"])
+            scores.setdefault(_configuration(row), {})[row["metric"]] = row["mean"]
 
     def order(row: dict[str, Any]) -> tuple[Any, ...]:
+        metric = headline(measured.get((row["task"], row["preset"]), ()))
         return (
             *(row["task"], _PRESETS.get(row["preset"], len(_PRESETS)), row["preset"]),
-            *(row["model"] != REAL_DATA, nll_test.get(_configuration(row), math.inf), row["model"]),
-            *(row["checkpoint"] != FINAL, row["checkpoint"]),
+            *(row["model"] != REAL_DATA, _ROLES.get(row["role"], 1)),
+            *(scores.get(_configuration(row), {}).get(str(metric), math.inf), row["model"]),
+            *(_CHECKPOINTS.get(row["checkpoint"], len(_CHECKPOINTS)), row["checkpoint"]),
             *(*_place(row["metric"]), str(row.get("signature"))),
         )
 

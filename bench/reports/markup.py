@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["bullets", "escape", "pipe_table"]
+__all__ = ["Markdown", "bullets", "escape", "pipe_table"]
+
+
+class Markdown(str):
+    """Text that is Markdown already: :func:`escape` leaves it as it is."""
+
+    __slots__ = ()
 
 
 def bullets(title: str, lines: Iterable[str]) -> list[str]:
@@ -28,4 +34,6 @@ def pipe_table(header: list[str], lines: list[list[str]], left: int = 1) -> str:
 
 def escape(text: str) -> str:
     """Plain text for Markdown: no emphasis, code, HTML, new cell or new line; underscores inside words may stay."""
+    if isinstance(text, Markdown):
+        return text
     return re.sub(r"([\\`*<|]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", " ".join(text.split()))

@@ -1,77 +1,80 @@
-"""The leaderboard for people: ``leaderboard.md`` for a repository, compact tables for a terminal."""
+"""The leaderboard for people: ``leaderboard.md`` for a repository."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from textwrap import shorten
 from typing import Any
 
 import pandas as pd
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
-from bench.reports.leaderboard import (
-    COSTS,
-    FINAL,
-    GROUPS,
-    PRETRAINED,
-    REAL_DATA,
-    aggregate,
-    completed,
-    in_order,
-    records,
+from bench.reports import costs, frontier_tables
+from bench.reports.answers import (
+    CONSTANT,
+    OWN,
+    REFERENCE,
+    Answer,
+    best,
+    in_headline,
+    listed,
+    rows_of,
+    seed_counts,
+    summary,
 )
-from bench.reports.markup import bullets, escape, pipe_table
-from bench.stats import Interval, paired_difference
+from bench.reports.grid import DECIMALS, MEANINGS, Grid, estimate
+from bench.reports.leaderboard import COSTS, FINAL, GROUPS, REAL_DATA, SELECTED, completed, headline, records
+from bench.reports.markup import Markdown, bullets, escape, pipe_table
+from bench.reports.results import Results, Section
+from bench.verdicts import FEW, Verdict
 
-__all__ = ["markdown", "terminal"]
+__all__ = ["markdown", "reasons"]
 
-Row = dict[str, Any]
-
-ARROWS = {"lower": "↓", "higher": "↑", "real": "→"}
-MEANINGS = {"lower": "lower is better", "higher": "higher is better", "real": "nearer to the real data is better"}
 SHOWN = 3
 """Sequences of each model that the leaderboard quotes."""
-DECIMALS = {"jsd": 6}
-"""Where three would hide everything: over long sequences the Jensen-Shannon divergence lies next to ln 2."""
-MAIN = ("nll_oracle", "nll_test", "kl_forward", "kl_reverse", "bleu2", "bleu4", "self_bleu4", "seconds")
+HEADLINES = {
+    True: ("jsd_token", "nll_test", "nll_oracle", "ms_jaccard4", "reverse_nll", "copy_sequence", "copy_8gram"),
+    False: ("nll_test", "bleu2", "backward_bleu2", "ms_jaccard4", "reverse_nll", "copy_sequence", "copy_8gram"),
+}
+"""What to read first where an oracle knows the truth, and where none does: both sides, and what was copied."""
+JUDGED = ("jsd_token", "nll_test", "nll_oracle", "kl_reverse", "ms_jaccard4", "reverse_nll", "bleu2", "backward_bleu2")
+"""Metrics whose verdicts are shown; ``verdicts.csv`` has all."""
 
 READING = """\
-Each cell is the mean over training seeds, ± half the width of Student's 95% t interval over those seeds, for one draw
-of the task's data; *n* counts the seeds, and one seed alone has no interval. The real-data row is made of random parts
-of the training set. An arrow gives the good direction: ↓ lower, ↑ higher, → nearer to the real-data row. Neither
-`nll_oracle` nor BLEU means much by itself: a model that writes a few safe sentences again and again improves both, and
-rewards that know nothing, constant or random, are known to lower `nll_oracle` too, so that its fall alone is no credit
-to a discriminator. Read `nll_oracle` beside `nll_test` or `kl_forward`, which charge a model for every sentence it
-forgot, and BLEU beside self-BLEU. Models are not matched in compute: the throughput tables say what each took. Rows are
-sorted by `nll_test`; models that have none come last, by name."""
+Each cell is the mean over runs, ± half the width of Student's 95% t interval over them, never over sentences; *n*
+counts the seeds, one seed alone has no interval, and below n = 5 every interval says its n. On synthetic tasks each
+seed has an oracle and data of its own, so that intervals cover the luck of the draw; verdicts compare seed by seed,
+where that cancels, so two models may be separable although their intervals overlap. The real-data row is made of random
+parts of the training set (so it copies everything). An arrow gives the good direction: ↓ lower, ↑ higher, → nearer to
+the real-data row. A value is bold only where that contender is better than every other one that has a value, after
+Holm's correction. Rows are sorted by `jsd_token` where there is an oracle and by `nll_test` elsewhere; neither
+`nll_oracle` nor BLEU ranks, because a model that writes a few safe sentences again and again improves both: look at the
+control `repeat`. *Controls* are there to be beaten: policy gradient without a judge, more maximum likelihood, word
+pairs, the training set by heart. The last step is what counts; where validation data would have stopped earlier, the
+row below shows what that gives."""
 
 SIGNAL = """\
-The reward each model was trained on, over the first and the last tenth of a phase. Every model has a reward of its own,
-so only the two columns of one row compare. A reward that rises while `nll_test` gets worse is paid for something
-other than resembling the data; one that does not rise gave nothing to climb, or its judge improved with the model."""
+What policy gradient was told, over the first and the last tenth of a phase. Every model has a reward of its own, so
+only the columns of one row compare. A reward that rises while held-out scores get worse is paid for something other
+than resembling the data; one that does not rise gave nothing to climb, or its judge improved with the model. Entropy
+is the policy's own, in nats a token: where it falls the model writes less and less. `d_accuracy` is the
+discriminator's on batches it has not been trained on before, in the last tenth; 0.5 is a coin."""
 
 
-def markdown(
-    runs: pd.DataFrame, scores: pd.DataFrame, curves: pd.DataFrame, figures: Sequence[tuple[str, str]] = ()
-) -> str:
-    """The whole of ``leaderboard.md``; the same frames give the same text.
+def markdown(results: Results, figures: Sequence[tuple[str, str]] = ()) -> str:
+    """The whole of ``leaderboard.md``; the same results give the same text.
 
     Args:
-        runs: One row a run.
-        scores: One row for each (run, checkpoint, metric).
-        curves: One row for each (run, phase, step, name).
+        results: All frames.
         figures: Pairs of caption and path, relative to where the text will be.
     """
-    board = aggregate(runs, scores)
+    runs, curves = results.runs, completed(results.runs, results.curves)
     parts = ["# Leaderboard", READING.replace("\n", " "), *_provenance(runs)]
-    for (task, preset), section in board.groupby(["task", "preset"], sort=False):
-        here = scores[(scores["task"] == task) & (scores["preset"] == preset)]
-        parts += _task(f"{task}, {preset}", records(section), completed(runs, here), _reasons(runs, task, preset))
-    parts += _training_signal(completed(runs, curves))
-    parts += _throughput(board, scores)
+    for section in results.sections():
+        parts += _task(section)
+    parts += frontier_tables.markdown(runs, completed(runs, results.frontier))
+    parts += costs.markdown(runs, curves)
+    parts += _training_signal(curves)
+    parts += _throughput(results.board, results.completed_scores)
     parts += _samples(runs)
     parts += _settings(runs)
     parts += _unfinished(runs)
@@ -80,123 +83,157 @@ def markdown(
     return "\n\n".join(parts) + "\n"
 
 
-def terminal(runs: pd.DataFrame, scores: pd.DataFrame) -> list[Table]:
-    """One compact table a task with the main metrics, narrow enough for 80 columns."""
-    tables = []
-    for (task, preset), section in aggregate(runs, scores).groupby(["task", "preset"], sort=False):
-        grid = _Grid(records(section))
-        metrics = [metric for metric in MAIN if grid.measured(metric)]
-        reasons = _reasons(runs, task, preset)
-        notes = [f"{model}: {shorten(reason, 160)}" for model, reason in reasons.items()]
-        table = Table(
-            box=box.SIMPLE_HEAD,
-            padding=0,
-            show_edge=False,
-            title=Text(f"{task}, {preset}", style="bold"),
-            title_justify="left",
-            caption=Text("\n".join(["mean ± 95% t interval over n seeds", *notes])),
-            caption_justify="left",
-        )
-        table.add_column("model", overflow="fold", min_width=10, max_width=22)
-        for metric in metrics:
-            name, _, rest = metric.rpartition("_")
-            heading = f"{name} {grid.arrow(metric)}\n{rest}" if name else f"{rest}\n{grid.arrow(metric)}"
-            table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("n", justify="right")
-        for model, checkpoint in grid.rows:
-            label = model if checkpoint == FINAL else "↳ pre-training"
-            cells = [grid.cell(model, checkpoint, metric).replace(" ± ", "\n±") for metric in metrics]
-            table.add_row(Text(label), *cells, grid.seeds(model, checkpoint).replace(" of ", "/"))
-        tables.append(table)
-    return tables
-
-
-class _Grid:
-    """The leaderboard of one task as rows of models and columns of metrics, cells rendered."""
-
-    def __init__(self, lines: list[Row]) -> None:
-        self.lines = lines
-        self.rows = list(dict.fromkeys((row["model"], row["checkpoint"]) for row in lines))
-        self.metrics = in_order({row["metric"] for row in lines if row["metric"]})
-
-    def measured(self, metric: str) -> bool:
-        """Whether any row has a number for it."""
-        return any(row["n"] for row in self.lines if row["metric"] == metric)
-
-    def arrow(self, metric: str) -> str:
-        return next((ARROWS.get(row["direction"], "") for row in self.lines if row["metric"] == metric), "")
-
-    def unit(self, metric: str) -> str:
-        return next((row["unit"] for row in self.lines if row["metric"] == metric and row["unit"]), "")
-
-    def of(self, model: str, checkpoint: str) -> list[Row]:
-        return [row for row in self.lines if (row["model"], row["checkpoint"]) == (model, checkpoint)]
-
-    def cell(self, model: str, checkpoint: str, metric: str) -> str:
-        """Mean ± half-width; the number of seeds too, where some of the row's have no value."""
-        rows = self.of(model, checkpoint)
-        if rows[0]["metric"] == "":
-            return ""
-        most = max(row["n"] for row in rows)
-        cells = [
-            _estimate(row) + (f" (n={row['n']})" if row["n"] < most else "")
-            for row in rows
-            if row["metric"] == metric and row["n"]
-        ]
-        return " / ".join(cells) or "n/a"
-
-    def seeds(self, model: str, checkpoint: str) -> str:
-        """How many seeds the row rests on, out of how many that were begun when some are missing."""
-        rows = self.of(model, checkpoint)
-        n = max(row["n"] for row in rows)
-        begun = sum(int(number) for number in re.findall(r"\d+", rows[0]["status"]))
-        return f"{n} of {begun}" if n < begun else str(n)
-
-
-def _task(title: str, lines: list[Row], scores: pd.DataFrame, reasons: dict[str, str]) -> list[str]:
+def _task(section: Section) -> list[str]:
     """The quality tables of one task and what must be read with them."""
-    grid = _Grid([row for row in lines if row["kind"] != "cost"])
+    scores, found = section.scores, section.answers
+    same = _selected_last(scores)
+    lines = [row for row in records(section.board) if row["kind"] != "cost"]
+    grid = Grid([row for row in lines if (row["model"], row["checkpoint"]) not in same], best(section.runs, scores))
     known = {metric for metrics in GROUPS.values() for metric in metrics}
-    themes = {theme: metrics for theme, metrics in GROUPS.items() if theme != COSTS}
+    themes: dict[str, tuple[str, ...]] = {"Headline": HEADLINES[grid.measured("jsd_token")]}
+    themes |= {theme: metrics for theme, metrics in GROUPS.items() if theme != COSTS}
     themes["Other measures"] = tuple(metric for metric in grid.metrics if metric not in known)
-    parts = [f"## {escape(title)}"]
+    parts = [f"## {escape(section.title)}", *_in_words(found)]
+    why = reasons(section.runs)
     for theme, metrics in themes.items():
         columns = [metric for metric in metrics if grid.measured(metric)]
         if columns:
-            parts += [f"### {theme}", _quality_table(grid, columns, reasons)]
-            reasons = {model: reason.partition(":")[0] for model, reason in reasons.items()}  # once in full is enough
-    if len(parts) == 1:
-        parts.append("\n".join(f"- {escape(model)}: {escape(reason)}" for model, reason in reasons.items()))
+            parts += [f"### {theme}", _table(grid, columns, why)]
+            why = {model: reason.partition(":")[0] for model, reason in why.items()}  # once in full is enough
+        if theme == "Headline":
+            parts += _headline_statistics(grid, found)
+    if not any(grid.measured(metric) for metric in grid.metrics):
+        parts.append("\n".join(f"- {escape(model)}: {escape(reason)}" for model, reason in why.items()))
+    parts += _verdicts(found)
+    parts += bullets("Validation picks the last step, so that what it selects is what is final, of:", _same(same))
     parts += bullets("Not available (n/a):", _absences(grid, scores[scores["kind"] != "cost"]))
-    parts += bullets("Against its own pre-training, paired by seed:", _changes(scores))
     parts += bullets("How each metric was computed:", _signatures(grid))
     return parts
 
 
-def _quality_table(grid: _Grid, metrics: list[str], reasons: dict[str, str]) -> str:
+def _in_words(found: list[Answer]) -> list[str]:
+    """How each contender stands in the headline metric, and against what."""
+    asked = in_headline(found)
+    if not asked:
+        return []
+    asked_about = {answer.verdict.reference for answer in asked}
+    references = [name for name in (REFERENCE, OWN, CONSTANT) if name in asked_about]
+    counts, family = seed_counts(asked), asked[0].verdict.family
+    tested = {0: "nothing that could be tested", 1: "one comparison, at 5 %"}.get(
+        family, f"{family} comparisons as one family, at 5 % for all of them together"
+    )
+    few = f". n < {FEW}: intervals and tests from fewer than five seeds are weak." if counts[0] < FEW else ":"
+    against = listed(references) + ", as far as they apply" * (len(references) > 1)
+    text = (
+        f"By `{asked[0].metric}`, each contender against {against}, paired by seed, "
+        f"n = {' to '.join(map(str, counts))}; {tested}{few}"
+    )
+    return ["### In words", *bullets(text, (f"{escape(line)}." for line in summary(asked)))]
+
+
+def _headline_statistics(grid: Grid, found: list[Answer]) -> list[str]:
+    """The headline metric once more, with statistics that one odd seed moves less."""
+    metric = headline(metric for metric in grid.metrics if grid.measured(metric))
+    chances = {
+        answer.verdict.model: answer.verdict.probability
+        for answer in found
+        if answer.metric == metric and answer.verdict.reference == REFERENCE
+    }
+    lines = []
+    for model, checkpoint in grid.rows:
+        cells = [row for row in grid.of(model, checkpoint) if row["metric"] == metric and row["n"]]
+        if checkpoint == FINAL and cells:
+            row, chance = cells[0], chances.get(model)
+            low, high = row["bootstrap_low"], row["bootstrap_high"]
+            interval: str = f" [{low:.4f}, {high:.4f}]" if row["n"] > 1 else ""
+            few = f" (n={row['n']})" if row["n"] < FEW else ""
+            middle = f"{row['interquartile_mean']:.4f}{interval}{few}"
+            share = "" if chance is None else f"{100 * chance:.0f} %"
+            lines.append((grid.roles[model], [model, f"{estimate(row)}{few}", middle, share, str(row["n"])]))
+    header = ["model", f"{metric}: mean ± t", "interquartile mean [95% bootstrap]", f"seeds better than {REFERENCE}"]
+    return [pipe_table([*header, "n"], _parted(lines))] if lines else []
+
+
+def _verdicts(found: list[Answer]) -> list[str]:
+    """The headline's verdicts in full sentences, the other metrics' in a table."""
+    metric = headline(answer.metric for answer in found)
+    sentences = (escape(answer.verdict.words(answer.metric, answer.unit)) for answer in in_headline(found))
+    parts = bullets(f"In `{metric}`:", sentences)
+    for role, text in (
+        ("contender", "Contender minus reference, and the verdict after Holm's correction within each column:"),
+        ("control", "Control minus reference, likewise, as a family of their own:"),
+    ):
+        asked = [answer for answer in found if answer.role == role]
+        columns = [name for name in JUDGED if any(answer.metric == name for answer in asked)]
+        lines = [
+            [row["model"], row["reference"], *(_verdict_cell(row.get(name), name) for name in columns)]
+            for row in rows_of(asked, columns)
+        ]
+        if lines:
+            parts += [text, pipe_table(["model", "against", *columns], lines, left=2)]
+    return ["### Verdicts", *parts] if parts else []
+
+
+def _verdict_cell(verdict: Verdict | None, metric: str) -> str:
+    if verdict is None or verdict.difference is None:
+        return "n/a"
+    places, n = DECIMALS.get(metric, 3), verdict.difference.n
+    few = f" (n={n})" if n < FEW else ""
+    return f"{round(verdict.difference.mean, places) + 0.0:+.{places}f} {verdict.outcome}{few}"
+
+
+def _selected_last(scores: pd.DataFrame) -> set[tuple[str, str]]:
+    """Models whose selected checkpoint is the last step in every seed: its row would say the same again."""
+    same = set()
+    for model, rows in scores[scores["kind"] == "quality"].groupby("model"):
+        final, selected = (
+            rows[rows["checkpoint"] == checkpoint].set_index(["seed", "metric"])["value"].sort_index()
+            for checkpoint in (FINAL, SELECTED)
+        )
+        if selected.equals(final):
+            same.add((str(model), SELECTED))
+    return same
+
+
+def _same(same: set[tuple[str, str]]) -> list[str]:
+    return [", ".join(sorted(escape(model) for model, _ in same))] if same else []
+
+
+def _table(grid: Grid, metrics: list[str], why: dict[str, str]) -> str:
     header = ["model", *(f"{metric} {grid.arrow(metric)} {grid.unit(metric)}".strip() for metric in metrics), "n"]
     lines = []
     for model, checkpoint in grid.rows:
         cells = [grid.cell(model, checkpoint, metric) for metric in metrics]
         if not any(cells):
-            cells[0] = shorten(reasons.get(model, "no result"), 100, placeholder=" ...")
-        label = model if checkpoint == FINAL else "↳ its shared pre-training"
-        lines.append([label, *cells, grid.seeds(model, checkpoint)])
-    return pipe_table(header, lines)
+            cells[0] = shorten(why.get(model, "no result"), 100, placeholder=" ...")
+        for place, metric in enumerate(metrics):
+            if grid.is_best(model, checkpoint, metric):
+                cells[place] = Markdown(f"**{escape(cells[place])}**")
+        line = [grid.label(model, checkpoint), *cells, grid.seeds(model, checkpoint)]
+        lines.append((grid.roles[model], line))
+    return pipe_table(header, _parted(lines))
 
 
-def _absences(grid: _Grid, scores: pd.DataFrame) -> list[str]:
+def _parted(lines: Iterable[tuple[str, list[str]]]) -> list[list[str]]:
+    """Lines of a table, each with its model's role, with a heading between those of contenders and of controls."""
+    lines = list(lines)
+    controls = [line for role, line in lines if role == "control"]
+    heading = [[Markdown("*Controls*"), *([""] * (len(controls[0]) - 1))]] if controls else []
+    return [*(line for role, line in lines if role != "control"), *heading, *controls]
+
+
+def _absences(grid: Grid, scores: pd.DataFrame) -> list[str]:
     """Why cells are empty: one line for each reason and the models and metrics it holds for."""
-    present = scores.dropna(subset=["value"])
-    absent = scores[scores["value"].isna()]
+    told: dict[tuple[str, str, str], set[str]] = {}
+    for row in records(scores[["model", "checkpoint", "metric", "value", "absent"]]):
+        reasons = told.setdefault((row["model"], row["checkpoint"], row["metric"]), set())
+        if pd.isna(row["value"]):
+            reasons.add(str(row["absent"]))
     models: dict[tuple[str, str], list[str]] = {}
     for model, checkpoint in grid.rows:
-        name = model if checkpoint == FINAL else f"{model} after its shared pre-training"
+        name = model if checkpoint == FINAL else f"{model} ({grid.label(model, checkpoint).removeprefix('↳ ')})"
         for metric in grid.metrics if grid.of(model, checkpoint)[0]["metric"] else ():
-            reasons = sorted(set(_of(absent, model, checkpoint, metric)["absent"].astype(str)))
-            if not reasons and _of(present, model, checkpoint, metric).empty:
-                reasons = ["no score was recorded"]
-            for reason in reasons:
+            for reason in sorted(told.get((model, checkpoint, metric), {"no score was recorded"})):
                 models.setdefault((metric, reason), []).append(name)
     metrics: dict[tuple[str, str], list[str]] = {}
     for (metric, reason), names in models.items():
@@ -204,31 +241,7 @@ def _absences(grid: _Grid, scores: pd.DataFrame) -> list[str]:
     return [f"{', '.join(which)} of {escape(who)}: {escape(why)}" for (who, why), which in metrics.items()]
 
 
-def _changes(scores: pd.DataFrame) -> list[str]:
-    """What the adversarial training changed, for each model that has a checkpoint from before it."""
-    lines = []
-    for model in dict.fromkeys(scores.loc[scores["checkpoint"] == PRETRAINED, "model"].sort_values()):
-        changes = []
-        for metric in ("nll_oracle", "nll_test"):
-            before, after = (_by_seed(_of(scores, model, checkpoint, metric)) for checkpoint in (PRETRAINED, FINAL))
-            if before.keys() & after.keys():
-                changes.append(f"`{metric}` {_change(paired_difference(before, after))}")
-        if changes:
-            lines.append(f"{escape(model)}: {', '.join(changes)}.")
-    return lines
-
-
-def _change(difference: Interval) -> str:
-    by = abs(difference.mean)
-    if difference.low is None or difference.high is None:
-        return f"{'fell' if difference.mean < 0 else 'rose'} by {by:.3f} (one seed, no interval)"
-    interval = f"(95% interval {difference.low:+.3f} to {difference.high:+.3f}, n = {difference.n})"
-    if difference.low <= 0 <= difference.high:
-        return f"moved by {difference.mean:+.3f}, not clearly either way {interval}"
-    return f"{'fell' if difference.mean < 0 else 'rose'} by {by:.3f} {interval}"
-
-
-def _signatures(grid: _Grid) -> list[str]:
+def _signatures(grid: Grid) -> list[str]:
     """One line a metric; two signatures of one metric are named with the models they belong to."""
     lines = []
     for metric in grid.metrics:
@@ -245,20 +258,30 @@ def _signatures(grid: _Grid) -> list[str]:
 
 
 def _training_signal(curves: pd.DataFrame) -> list[str]:
-    """Whether the reward rose while a model trained on it."""
-    rewards = curves[curves["name"] == "reward"].sort_values("step")
+    """Whether the reward rose while a model trained on it, and what became of its entropy and its judge."""
+    logged = curves[curves["name"].isin(["reward", "entropy", "d_accuracy"])].sort_values("step")
+    phases = set(logged.loc[logged["name"] == "reward", "phase"])
     lines = []
-    for (task, preset, model, phase), logged in rewards.groupby(["task", "preset", "model", "phase"]):
-        ends = []
-        for _, values in logged.groupby("seed")["value"]:
+    for key, rows in logged[logged["phase"].isin(phases)].groupby(["task", "preset", "model", "phase"]):
+        ends: dict[str, list[tuple[float, float]]] = {"reward": [], "entropy": [], "d_accuracy": []}
+        for (name, _), values in rows.groupby(["name", "seed"])["value"]:
             tenth = max(1, len(values) // 10)
-            ends.append((values.iloc[:tenth].mean(), values.iloc[-tenth:].mean()))
-        first, last = (sum(side) / len(ends) for side in zip(*ends, strict=True))
-        rose = sum(late > early for early, late in ends)
+            ends[str(name)].append((values.iloc[:tenth].mean(), values.iloc[-tenth:].mean()))
+        if not ends["reward"]:
+            continue
+        first, last = (sum(side) / len(ends["reward"]) for side in zip(*ends["reward"], strict=True))
+        rose = sum(late > early for early, late in ends["reward"])
+        spread = [sum(side) / len(side) for side in zip(*ends["entropy"], strict=True)] or [None, None]
+        accuracy = [late for _, late in ends["d_accuracy"]]
         lines.append(
-            [str(task), str(preset), str(model), str(phase), f"{first:.4f}", f"{last:.4f}", f"{rose} of {len(ends)}"]
+            [
+                *(*map(str, key), f"{first:.4f}", f"{last:.4f}", f"{rose} of {len(ends['reward'])}"),
+                *("n/a" if mean is None else f"{mean:.3f}" for mean in spread),
+                f"{sum(accuracy) / len(accuracy):.3f}" if accuracy else "n/a",
+            ]
         )
-    header = ["task", "preset", "model", "phase", "first 10%", "last 10%", "seeds in which it rose"]
+    header = ["task", "preset", "model", "phase", "reward, first 10%", "last 10%", "seeds in which it rose"]
+    header += ["entropy, first 10%", "last 10%", "d_accuracy"]
     return ["## Training signal", SIGNAL.replace("\n", " "), pipe_table(header, lines, left=4)] if lines else []
 
 
@@ -267,18 +290,12 @@ def _throughput(board: pd.DataFrame, scores: pd.DataFrame) -> list[str]:
     parts: list[str] = []
     costs = board[(board["kind"] == "cost") & (board["checkpoint"] == FINAL) & (board["model"] != REAL_DATA)]
     for (task, preset), section in costs.groupby(["task", "preset"], sort=False):
-        grid = _Grid(records(section))
+        grid = Grid(records(section))
         metrics = [metric for metric in grid.metrics if grid.measured(metric)]
-        if not metrics:
-            continue
-        header = ["model", *(f"{metric} {grid.arrow(metric)} {grid.unit(metric)}".strip() for metric in metrics), "n"]
-        lines = [
-            [model, *(grid.cell(model, FINAL, metric) for metric in metrics), grid.seeds(model, FINAL)]
-            for model, _ in grid.rows
-        ]
-        here = scores[(scores["task"] == task) & (scores["preset"] == preset) & (scores["kind"] == "cost")]
-        parts += [f"### {escape(f'{task}, {preset}')}", pipe_table(header, lines)]
-        parts += bullets("Not available (n/a):", _absences(grid, here))
+        if metrics:
+            here = scores[(scores["task"] == task) & (scores["preset"] == preset) & (scores["kind"] == "cost")]
+            parts += [f"### {escape(f'{task}, {preset}')}", _table(grid, metrics, {})]
+            parts += bullets("Not available (n/a):", _absences(grid, here))
     return ["## Throughput", "`seconds` includes the shared pre-training.", *parts] if parts else []
 
 
@@ -344,35 +361,12 @@ def _unfinished(runs: pd.DataFrame) -> list[str]:
     return ["## Failed and skipped runs", "\n".join(lines)] if lines else []
 
 
-def _reasons(runs: pd.DataFrame, task: object, preset: object) -> dict[str, str]:
-    """The first thing that kept a run of each model from a result, by model."""
-    here = runs[(runs["task"] == task) & (runs["preset"] == preset) & (runs["status"] != "ok")]
+def reasons(runs: pd.DataFrame) -> dict[str, str]:
+    """The first thing that kept a run of each model from a result, by model; the runs of one task and preset."""
+    here = runs[runs["status"] != "ok"]
     first = here.sort_values(["model", "seed", "run_id"]).drop_duplicates("model")
     return {row["model"]: _outcome(row) for row in records(first)}
 
 
-def _outcome(row: Row) -> str:
+def _outcome(row: dict[str, Any]) -> str:
     return row["status"] if pd.isna(row["reason"]) else f"{row['status']}: {row['reason']}"
-
-
-def _of(scores: pd.DataFrame, model: str, checkpoint: str, metric: str) -> pd.DataFrame:
-    chosen: pd.DataFrame = scores[
-        (scores["model"] == model) & (scores["checkpoint"] == checkpoint) & (scores["metric"] == metric)
-    ]
-    return chosen
-
-
-def _by_seed(scores: pd.DataFrame) -> dict[int, float]:
-    present = scores.dropna(subset=["value"])
-    return dict(zip(present["seed"].tolist(), present["value"].tolist(), strict=True))
-
-
-def _estimate(row: Row) -> str:
-    places = _places(row["mean"]) if row["kind"] == "cost" else DECIMALS.get(row["metric"], 3)
-    mean = f"{round(row['mean'], places) + 0.0:,.{places}f}"  # adding zero turns -0.0 into 0.0
-    return mean if pd.isna(row["low"]) else f"{mean} ± {(row['high'] - row['low']) / 2:,.{places}f}"
-
-
-def _places(cost: float) -> int:
-    """Decimals that leave about three digits."""
-    return 0 if cost >= 100 else 1 if cost >= 10 else 2

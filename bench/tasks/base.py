@@ -16,6 +16,10 @@ from bench.api import TrainingData, Vocabulary
 class Oracle(Protocol):
     """The true distribution of a synthetic task."""
 
+    def token_log_prob(self, tokens: Tensor) -> Tensor:
+        """Log-probability of each token given those before it, int64 (N, T) to float64 (N, T), nats."""
+        ...
+
     def log_prob(self, tokens: Tensor) -> Tensor:
         """Log-probability of each sequence, int64 (N, T) to float64 (N,), nats."""
         ...
@@ -52,7 +56,11 @@ class TaskData:
 
 
 class Task(Protocol):
-    """A frozen dataclass: fields are parameters, with defaults; ``presets`` as for a generator."""
+    """A frozen dataclass: fields are parameters, with defaults; ``presets`` as for a generator.
+
+    A field ``draw``, an int or None, says which data are drawn where data are synthetic. Left at None, each seed has
+    the draw of its own number, so that what varies over seeds is the data, too; loaded so, it is draw 0.
+    """
 
     version: ClassVar[str]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]

@@ -59,20 +59,24 @@ class OracleLSTM:
         return torch.sigmoid(o) * torch.tanh(cell), cell
 
     @torch.no_grad()
-    def log_prob(self, tokens: Tensor) -> Tensor:
-        """Log-probability of each sequence, int64 (N, T) to float64 (N,), nats."""
-        totals = []
+    def token_log_prob(self, tokens: Tensor) -> Tensor:
+        """Log-probability of each token given those before it, int64 (N, T) to float64 (N, T), nats."""
+        parts = []
         for rows in tokens.split(ROWS):
             hidden = cell = torch.zeros(len(rows), len(self.recurrent))
             read = torch.full((len(rows),), BOS)
-            total = torch.zeros(len(rows), dtype=torch.float64)
+            columns = []
             for token in rows.t():
                 hidden, cell = self._read(read, hidden, cell)
                 logits = torch.addmm(self.bias, hidden, self.output)
-                total += logits.gather(1, token[:, None])[:, 0].double() - logits.logsumexp(-1).double()
+                columns.append(logits.gather(1, token[:, None])[:, 0].double() - logits.logsumexp(-1).double())
                 read = token
-            totals.append(total)
-        return torch.cat(totals)
+            parts.append(torch.stack(columns, dim=1))
+        return torch.cat(parts)
+
+    def log_prob(self, tokens: Tensor) -> Tensor:
+        """Log-probability of each sequence, int64 (N, T) to float64 (N,), nats."""
+        return self.token_log_prob(tokens).sum(-1)
 
     @torch.no_grad()
     def sample(self, uniforms: np.ndarray[Any, np.dtype[np.float64]]) -> Tensor:
@@ -101,8 +105,9 @@ class LSTMOracle:
     """V."""
     seq_len: int = 20
     """T."""
-    draw: int = 0
-    """Which oracle and which data: another number is another task of the same kind."""
+    draw: int | None = None
+    """Which oracle and which data: another number is another task of the same kind. None gives each seed its own, so
+    that intervals over seeds cover the luck of the draw."""
     train_size: int = 10_000
     """Training sequences."""
     valid_size: int = 2_000
@@ -122,7 +127,7 @@ class LSTMOracle:
 
     def load(self) -> TaskData:
         """Draw the weights, then write the three splits."""
-        stream = np.random.RandomState(_seeds("weights", self.draw))
+        stream = np.random.RandomState(_seeds("weights", self.draw or 0))
         V, H = self.vocab_size, 32
         shapes = {name: {"W": (H, H), "U": (H, H), "b": (H,)}[name[0]] for name in NAMES[1:-2]}
         shapes = {"emb": (V, H), **shapes, "Wo": (H, V), "bo": (V,)}
@@ -140,8 +145,8 @@ class PublishedOracle:
     """What the file's bytes must hash to."""
     seq_len: int = 20
     """T. The length-40 numbers in the literature were made with another oracle, and do not compare."""
-    draw: int = 0
-    """Which data: another number draws other sequences from the same oracle."""
+    draw: int | None = None
+    """Which data: another number draws other sequences from the same oracle. None gives each seed its own."""
     train_size: int = 10_000
     """Training sequences."""
     valid_size: int = 2_000
@@ -240,8 +245,8 @@ def _shape(array: np.ndarray[Any, Any], dimensions: int) -> tuple[int, ...]:
 
 def _check_sizes(name: str, task: LSTMOracle | PublishedOracle) -> None:
     for parameter, value in asdict(task).items():
-        if parameter == "draw" and not 0 <= value < 2**32:
-            raise UsageError(f"expected {name}.draw from 0 to {2**32 - 1}, got {value}.")
+        if parameter == "draw" and value is not None and not 0 <= value < 2**32:
+            raise UsageError(f"expected {name}.draw from 0 to {2**32 - 1}, or none, got {value}.")
         if isinstance(value, int) and parameter != "draw" and value < 2:
             raise UsageError(f"expected {name}.{parameter} of at least 2, got {value}.")
 
@@ -257,7 +262,7 @@ def _write(oracle: OracleLSTM, task: LSTMOracle | PublishedOracle) -> TaskData:
     sizes = {"train": task.train_size, "valid": task.valid_size, "test": task.test_size}
     splits = {}
     for split, size in sizes.items():
-        stream = np.random.RandomState(_seeds(split, task.draw))
+        stream = np.random.RandomState(_seeds(split, task.draw or 0))
         splits[split] = oracle.sample(stream.random_sample((size, task.seq_len)))
     spec = SequenceSpec(vocab_size=len(oracle.bias), seq_len=task.seq_len, bos=BOS)
     return TaskData(TrainingData(spec, splits["train"], splits["valid"]), splits["test"], oracle, "ids")

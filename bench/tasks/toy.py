@@ -27,10 +27,14 @@ class MarkovChain:
     def __init__(self, initial: Tensor, transition: Tensor) -> None:
         self.initial, self.transition = initial, transition
 
+    def token_log_prob(self, tokens: Tensor) -> Tensor:
+        """Log-probability of each token given those before it, int64 (N, T) to float64 (N, T), nats."""
+        steps = self.transition.log()[tokens[:, :-1], tokens[:, 1:]]
+        return torch.cat([self.initial.log()[tokens[:, :1]], steps], dim=1)
+
     def log_prob(self, tokens: Tensor) -> Tensor:
         """Log-probability of each sequence, int64 (N, T) to float64 (N,), nats."""
-        steps = self.transition.log()[tokens[:, :-1], tokens[:, 1:]].sum(-1)
-        return self.initial.log()[tokens[:, 0]] + steps
+        return self.token_log_prob(tokens).sum(-1)
 
     def sample(self, uniforms: Tensor) -> Tensor:
         """Draw sequences by inverse CDF: float64 (N, T) to int64 (N, T)."""
@@ -50,8 +54,8 @@ class Toy:
     """V."""
     seq_len: int = 8
     """T."""
-    draw: int = 0
-    """Which chain and which data."""
+    draw: int | None = None
+    """Which chain and which data; None gives each seed its own."""
     train_size: int = 640
     """Training sequences."""
     valid_size: int = 200
@@ -69,13 +73,13 @@ class Toy:
         for field, value in asdict(self).items():
             if field != "draw" and not value > (0 if field == "concentration" else 1):
                 raise UsageError(f"expected a larger toy.{field}, got {value}.")
-        if not 0 <= self.draw < 2**32:
-            raise UsageError(f"expected toy.draw from 0 to {2**32 - 1}, got {self.draw}.")
+        if self.draw is not None and not 0 <= self.draw < 2**32:
+            raise UsageError(f"expected toy.draw from 0 to {2**32 - 1}, or none, got {self.draw}.")
         return json.dumps(asdict(self), sort_keys=True)
 
     def load(self) -> TaskData:
         """Draw the chain, then walk it."""
-        stream = np.random.RandomState(self.draw)
+        stream = np.random.RandomState(self.draw or 0)
         rows = stream.dirichlet(np.full(self.vocab_size, self.concentration), size=self.vocab_size + 1)
         rows = 0.99 * rows + 0.01 / self.vocab_size  # nothing is impossible
         chain = MarkovChain(torch.from_numpy(rows[0]), torch.from_numpy(rows[1:]))

@@ -43,8 +43,8 @@ def test_lengths_leave_the_end_mark_out_and_tokens_count_it(make_evidence):
 
 
 def test_a_sampler_without_log_prob_has_no_density(make_evidence):
-    assert make_evidence([[2]], [[2]]).density is None
-    assert make_evidence([[2]], [[2]], {(2,): 0.0}).density is not None
+    assert make_evidence([[2]], [[2]]).no_density == "the model has no log_prob"
+    assert make_evidence([[2]], [[2]], {(2,): 0.0}).no_density is None
     with pytest.raises(ValueError, match="expected a sampler with log_prob"):
         _ = make_evidence([[2]], [[2]]).model_log_prob_of_test
 
@@ -60,7 +60,44 @@ def test_the_oracle_reads_the_test_set_once(make_evidence, table):
     oracle = Counting({(2,): -1.0})
     held_out: HeldOut = make_evidence([[2]], [[2]], None, oracle).held_out
     for _ in range(3):
-        assert torch.equal(held_out.oracle_log_prob, torch.tensor([-1.0], dtype=torch.float64))
+        assert torch.equal(held_out.oracle_log_prob.sequences, torch.tensor([-1.0], dtype=torch.float64))
     assert oracle.calls == 1
     with pytest.raises(ValueError, match="a task with an oracle"):
         _ = make_evidence([[2]], [[2]]).held_out.oracle_log_prob
+
+
+class ByToken:
+    """A density token by token, at any temperature."""
+
+    asked = 0.0
+
+    def token_log_prob(self, tokens, temperature=1.0):
+        self.asked = temperature
+        return torch.full(tokens.shape, -temperature)
+
+    def sample(self, n, decoding, rng):
+        raise AssertionError("the metrics are given samples")
+
+
+def test_sequences_are_the_sums_of_their_tokens_at_the_temperature_of_the_samples(make_evidence):
+    evidence = make_evidence([[2, 3]], [[4, 5], [2, 2]], ByToken())
+    evidence.temperature = 0.5
+    assert evidence.no_density is None
+    assert evidence.model_log_prob_of_test.sequences.tolist() == [-1.0, -1.0]
+    assert evidence.model_log_prob_of_test.tokens.shape == (2, 2)
+    assert evidence.sampler.asked == 0.5
+
+
+def test_a_density_for_temperature_one_alone_says_nothing_of_others(make_evidence):
+    evidence = make_evidence([[2]], [[2]], {(2,): 0.0})
+    evidence.temperature = 0.5
+    assert evidence.no_density == "the model has no token_log_prob for other temperatures than 1"
+
+
+def test_tokens_of_another_shape_are_refused(make_evidence):
+    class Wrong(ByToken):
+        def token_log_prob(self, tokens, temperature=1.0):
+            return torch.zeros(len(tokens))
+
+    with pytest.raises(ValueError, match=r"expected token_log_prob of shape \(1, 1\), got \(1,\)"):
+        _ = make_evidence([[2]], [[2]], Wrong()).model_log_prob_of_test

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from baselines.memorized import MemorizedSequences
+from bench.api import Decoding, SequenceSpec
 from bench.metrics.divergence import Divergence, jensen_shannon
-from bench.metrics.nll import NLL, NO_DENSITY
+from bench.metrics.nll import NLL
 
 T = 3
 SEQUENCES = [list(row) for row in itertools.product(range(3), repeat=T)]
@@ -48,7 +50,7 @@ def test_they_are_the_exact_divergences_to_within_their_error(evidence):
         "jsd": (sum(law @ ratio for law, ratio in halves) / 2, math.sqrt(sum(w @ r**2 for w, r in halves) / 80_000)),
     }
     results = scores(evidence)
-    assert list(results) == list(exact)
+    assert list(results) == ["jsd_token", *exact]
     for name, (value, error) in exact.items():
         assert abs(results[name].value - value) < 4 * error < value / 5
     assert exact["kl_forward"][0] != pytest.approx(exact["kl_reverse"][0], rel=0.1)  # so that they are not mixed up
@@ -74,7 +76,8 @@ def test_the_kls_count_tokens_up_to_the_end(make_evidence):
 
 def test_a_perfect_model_has_no_divergence(make_evidence):
     results = scores(make_evidence(drawn(P, 500, 2), drawn(P, 500, 3), as_table(P), as_table(P)))
-    assert [result.value for result in results.values()] == pytest.approx([0, 0, 0], abs=1e-12)
+    values = [results[name].value for name in ("kl_forward", "kl_reverse", "jsd")]
+    assert values == pytest.approx([0, 0, 0], abs=1e-12)
 
 
 def test_jensen_shannon_is_between_zero_and_log_two():
@@ -115,8 +118,9 @@ def test_no_oracle_no_divergence(make_evidence):
 
 def test_no_density_is_a_reason_not_a_number(make_evidence):
     results = scores(make_evidence(SEQUENCES, SEQUENCES, None, as_table(P)))
-    assert list(results) == ["kl_forward", "kl_reverse", "jsd"]
-    assert all(result.value is None and result.absent == NO_DENSITY for result in results.values())
+    assert list(results) == ["jsd_token", "kl_forward", "kl_reverse", "jsd"]
+    reasons = {(result.value, result.absent) for result in results.values()}
+    assert reasons == {(None, "the model has no log_prob")}
 
 
 def test_a_model_that_misses_a_sequence_has_no_forward_kl_and_still_a_jsd(make_evidence):
@@ -131,10 +135,108 @@ def test_a_model_that_misses_a_sequence_has_no_forward_kl_and_still_a_jsd(make_e
 def test_units_directions_and_signatures(evidence):
     results = scores(evidence)
     assert {name: result.unit for name, result in results.items()} == {
+        "jsd_token": "nats/token",
         "kl_forward": "nats/token",
         "kl_reverse": "nats/token",
         "jsd": "nats/sequence",
     }
     for result in results.values():
         assert result.direction == "lower"
-        assert result.signature == "n=20000|test=30000|v=1"
+        assert result.signature == "n=20000|test=30000|v=2"
+
+
+# Token by token
+
+
+class Conditionals:
+    """The next-token laws of a law over all sequences of three out of three words."""
+
+    def __init__(self, probabilities):
+        self.joint = torch.from_numpy(probabilities).reshape(3, 3, 3)
+
+    def token_log_prob(self, tokens, temperature=1.0):
+        assert temperature == 1.0
+        a, b, c = tokens.t()
+        first, second = self.joint.sum((1, 2)), self.joint.sum(2)
+        shares = [first[a], second[a, b] / first[a], self.joint[a, b, c] / second[a, b]]
+        return torch.stack(shares, dim=1).log()
+
+    def log_prob(self, tokens):
+        return self.token_log_prob(tokens).sum(-1)
+
+    def sample(self, n, decoding, rng):
+        raise AssertionError("the metrics are given samples")
+
+
+def token_divergence(p, g):
+    """The exact value: at every prefix of every length, half the KL to the mixture along P, and half along G."""
+    laws = [np.reshape(law, (3, 3, 3)) for law in (p, g)]
+    total = 0.0
+    for prefix in [(), *itertools.product(range(3), repeat=1), *itertools.product(range(3), repeat=2)]:
+        mass = [law[prefix].sum() for law in laws]
+        one, two = (law[prefix].reshape(3, -1).sum(1) / law[prefix].sum() for law in laws)
+        middle = (one + two) / 2
+        total += mass[0] * (one @ np.log(one / middle)) / 2 + mass[1] * (two @ np.log(two / middle)) / 2
+    return total / 3
+
+
+def test_the_token_divergence_is_the_exact_one_to_within_its_error(make_evidence):
+    exact = token_divergence(P, G)
+    found = scores(make_evidence(drawn(G, 20_000, 2), drawn(P, 30_000, 3), Conditionals(G), Conditionals(P)))
+    assert 0.02 < exact < math.log(2)
+    assert found["jsd_token"].value == pytest.approx(exact, abs=0.004)
+    assert found["jsd_token"].value != pytest.approx(found["jsd"].value, abs=0.01)
+
+
+def test_the_token_divergence_of_a_perfect_model_is_zero(make_evidence):
+    samples, test = drawn(P, 500, 2), drawn(P, 500, 3)
+    assert scores(make_evidence(samples, test, Conditionals(P), Conditionals(P)))["jsd_token"].value == pytest.approx(
+        0, abs=1e-12
+    )
+
+
+def test_heart_learning_and_repetition_are_far_from_the_truth(make_evidence):
+    """Both have probability zero for most of the test set, which no finite score of likelihood could tell."""
+    rng = np.random.default_rng(0)
+    oracle = UniformOracle(4_000)
+    train, test = (torch.from_numpy(rng.integers(0, 4_000, (200, 6))) for _ in range(2))
+    spec = SequenceSpec(4_000, 6, bos=0)
+    for known in (train, train[:1]):
+        model = MemorizedSequences(spec, known)
+        samples = model.sample(100, Decoding(), torch.Generator().manual_seed(0))
+        found = scores(make_evidence(samples, test, model, oracle, vocab_size=4_000))
+        assert 0.8 * math.log(2) < found["jsd_token"].value < math.log(2)
+        assert found["kl_forward"].absent == "kl_forward is inf"
+
+
+class UniformOracle:
+    """Every token as likely as any other."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def token_log_prob(self, tokens):
+        return torch.full(tokens.shape, -math.log(self.size), dtype=torch.float64)
+
+    def log_prob(self, tokens):
+        return self.token_log_prob(tokens).sum(-1)
+
+
+def test_the_token_divergence_counts_tokens_up_to_the_end(make_evidence):
+    class Halves(UniformOracle):
+        def token_log_prob(self, tokens):
+            log_prob = super().token_log_prob(tokens)
+            log_prob[:, 1] -= math.log(2)
+            return log_prob
+
+        sample = None
+
+    found = scores(make_evidence([[2, 1, 0]], [[2, 1, 0], [3, 3, 3]], Halves(4), UniformOracle(4), eos=1, pad=0))
+    # One place of five is half as likely under the model along the test set, twice; one of two along the samples.
+    along_test = 2 / 5 * math.log(2 / (1 + 1 / 2))
+    along_samples = 1 / 2 * math.log(2 / (1 + 2))
+    assert found["jsd_token"].value == pytest.approx((along_test + along_samples) / 2)
+
+
+def test_a_density_of_whole_sequences_has_no_token_divergence(evidence):
+    assert scores(evidence)["jsd_token"].absent == "the model has no token_log_prob"

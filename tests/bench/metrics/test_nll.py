@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from bench.metrics.nll import NLL, NO_DENSITY
+from bench.metrics.nll import NLL
 
 SAMPLES = [[2, 3, 4], [2, 1, 0], [1, 0, 0], [2, 3, 4]]
 TEST = [[4, 4, 4], [3, 1, 0]]
@@ -40,7 +40,7 @@ def test_no_density_is_a_reason_not_a_number(make_evidence):
     results = scores(make_evidence(SAMPLES, TEST, None, ORACLE))
     assert results["nll_oracle"].value is not None
     assert results["nll_test"].value is None
-    assert results["nll_test"].absent == NO_DENSITY
+    assert results["nll_test"].absent == "the model has no log_prob"
 
 
 def test_an_impossible_test_sequence_is_a_reason_not_a_number(make_evidence):
@@ -57,8 +57,8 @@ def test_a_diverged_model_fails(make_evidence):
 
 def test_signatures_say_how_many_and_which_version(make_evidence):
     results = scores(make_evidence(SAMPLES, TEST, MODEL, ORACLE, tokenizer="char"))
-    assert results["nll_oracle"].signature == "n=4|v=1"
-    assert results["nll_test"].signature == "n=2|tok=char|v=1"
+    assert results["nll_oracle"].signature == "n=4|v=2"
+    assert results["nll_test"].signature == "n=2|tok=char|v=2"
 
 
 def test_a_density_of_another_shape_is_refused(make_evidence, table):

@@ -1,0 +1,131 @@
+"""Word pairs counted: the cheapest model that knows anything of order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+from bench.api import Decoding, Run, SequenceSpec, TrainingData
+
+ROWS = 512
+"""Contexts whose whole next-word law is in memory at a time."""
+
+
+class BigramModel:
+    """p(w | v) = (c(v w) + k p(w)) / (c(v) + k), with p(w) the smoothed share of w (MacKay and Peto 1995).
+
+    Args:
+        spec: The sequences' shape.
+        tokens: int64, (N, T): what is counted, with the start of a sequence as a context of its own.
+        strength: k, how many words' weight the shares have.
+        add: Added to every word's count.
+    """
+
+    def __init__(self, spec: SequenceSpec, tokens: Tensor, strength: float, add: float) -> None:
+        self.spec, self.strength = spec, strength
+        self.start = spec.vocab_size
+        mask = spec.mask(tokens)
+        contexts, words = self._contexts(tokens)[mask].numpy(), tokens[mask].numpy()
+        shape = (spec.vocab_size + 1, spec.vocab_size)
+        self.counts = csr_matrix((np.ones(len(words)), (contexts, words)), shape)  # repeated pairs add up
+        self.followed = np.bincount(contexts, minlength=shape[0])  # (V + 1,)
+        shares = np.bincount(words, minlength=shape[1]) + add
+        self.shares = shares / shares.sum()  # (V,)
+
+    def sample(self, n: int, decoding: Decoding, rng: torch.Generator) -> Tensor:
+        """Draw n sequences by inverse CDF, int64 (n, T)."""
+        tokens = torch.empty(n, self.spec.seq_len, dtype=torch.long)
+        last, ended = np.full(n, self.start), np.zeros(n, dtype=bool)
+        for t in range(self.spec.seq_len):
+            uniforms = torch.rand(n, dtype=torch.float64, generator=rng, device=rng.device).cpu().numpy()
+
+            def draw(law: np.ndarray, rows: np.ndarray, uniforms: np.ndarray = uniforms) -> np.ndarray:
+                return _drawn(law, uniforms[rows], decoding)
+
+            last = self._each(last, draw).astype(np.int64)
+            if self.spec.eos is not None:
+                last[ended] = self.spec.pad
+                ended |= last == self.spec.eos
+            tokens[:, t] = torch.from_numpy(last)
+        return tokens
+
+    def token_log_prob(self, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+        """Log-probability of each token given the one before it, int64 (N, T) to float64 (N, T), nats."""
+        mask = self.spec.mask(tokens)
+        contexts, words = self._contexts(tokens)[mask].numpy().copy(), tokens[mask].numpy().copy()
+        if temperature == 1.0:
+            seen = np.asarray(self.counts[contexts, words]).reshape(-1)
+            law = (seen + self.strength * self.shares[words]) / (self.followed[contexts] + self.strength)
+            return torch.zeros(tokens.shape, dtype=torch.float64).masked_scatter_(mask, torch.from_numpy(np.log(law)))
+
+        def score(law: np.ndarray, rows: np.ndarray) -> np.ndarray:
+            chosen: np.ndarray = np.log(law[np.arange(len(rows)), words[rows]]) / temperature
+            chosen -= np.log((law ** (1 / temperature)).sum(1))
+            return chosen
+
+        scores = torch.from_numpy(self._each(contexts, score))
+        return torch.zeros(tokens.shape, dtype=torch.float64).masked_scatter_(mask, scores)
+
+    def log_prob(self, tokens: Tensor) -> Tensor:
+        """Log-probability of each sequence, int64 (N, T) to float64 (N,), nats."""
+        return self.token_log_prob(tokens).sum(-1)
+
+    def _contexts(self, tokens: Tensor) -> Tensor:
+        return torch.nn.functional.pad(tokens[:, :-1], (1, 0), value=self.start)
+
+    def _each(self, contexts: np.ndarray, answer: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+        """``answer(law, rows)`` for runs of rows, where law, (rows, V), is what follows their contexts."""
+        order = np.argsort(contexts, kind="stable")
+        answers = np.empty(len(contexts))
+        for rows in np.split(order, range(ROWS, len(order), ROWS)):
+            followed = self.followed[contexts[rows], None]
+            law = self.counts[contexts[rows]].toarray() + self.strength * self.shares
+            answers[rows] = answer(law / (followed + self.strength), rows)
+        return answers
+
+
+def _drawn(law: np.ndarray, uniforms: np.ndarray, decoding: Decoding) -> np.ndarray:
+    """A word a row by inverse CDF, after temperature, top-k and top-p: float64 (R, V) and (R,) to (R,)."""
+    law = law ** (1 / decoding.temperature)
+    if decoding.top_k is not None or decoding.top_p is not None:
+        order = np.argsort(-law, axis=1, kind="stable")
+        ordered = np.take_along_axis(law, order, 1)
+        ordered /= ordered.sum(1, keepdims=True)
+        if decoding.top_p is not None:
+            ordered[ordered.cumsum(1) - ordered >= decoding.top_p] = 0
+        ordered[:, decoding.top_k :] = 0
+        np.put_along_axis(law, order, ordered, 1)
+    cumulative = law.cumsum(1)
+    drawn: np.ndarray = (cumulative <= uniforms[:, None] * cumulative[:, -1:]).sum(1).clip(max=law.shape[1] - 1)
+    return drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Bigram:
+    """Counts of word pairs with Dirichlet smoothing, fitted by counting; better than one thinks.
+
+    On the published oracle bigram counts beat the published SeqGAN's ``nll_oracle`` without smoothing, and its held-out
+    NLL with it.
+    """
+
+    strengths: tuple[float, ...] = (30.0, 100.0, 200.0, 400.0, 1000.0)
+    """Weights of the smoothing, in words; the one with the lowest NLL on the validation split is taken."""
+    add: float = 0.5
+    """Added to every word's own count."""
+
+    def fit(self, data: TrainingData, run: Run) -> BigramModel:
+        """Count the training split, and choose the smoothing on the validation split."""
+        models = []
+        for step in run.phase("count", len(self.strengths)):
+            model = BigramModel(data.spec, data.train, self.strengths[step], self.add)
+            nll = -float(model.log_prob(data.valid).sum()) / data.spec.count(data.valid)
+            models.append((nll, step, model))
+            run.log(loss=nll)
+        if not models:  # no budget for a single step
+            return BigramModel(data.spec, data.train[:0], self.strengths[0], self.add)
+        return min(models)[2]

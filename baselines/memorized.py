@@ -1,0 +1,94 @@
+"""Controls that only hand back training sequences: what metrics make of copying, and of saying one thing for ever."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from baselines.bigram import BigramModel
+from bench.api import Decoding, Run, SequenceSpec, TrainingData
+
+
+class MemorizedSequences:
+    """Draws whole sequences from a list, each as likely as often as it stands there.
+
+    Args:
+        spec: The sequences' shape.
+        sequences: int64, (M, T), at least one.
+    """
+
+    def __init__(self, spec: SequenceSpec, sequences: Tensor) -> None:
+        self.spec, self.sequences = spec, sequences
+        self.prefixes: list[dict[bytes, int]] = []  # for each length, how many of them begin so
+        for length in range(spec.seq_len + 1):
+            seen: dict[bytes, int] = {}
+            for row in sequences[:, :length].numpy():
+                seen[row.tobytes()] = seen.get(row.tobytes(), 0) + 1
+            self.prefixes.append(seen)
+
+    def sample(self, n: int, decoding: Decoding, rng: torch.Generator) -> Tensor:
+        """Draw n sequences with replacement, int64 (n, T).
+
+        Tempered as a law over whole sequences, where top-k and top-p have no meaning.
+        """
+        different, counts = torch.unique(self.sequences, dim=0, return_counts=True)
+        weights = (counts.double() / counts.max()) ** (1 / decoding.temperature)
+        cumulative = weights.cumsum(0)
+        uniforms = torch.rand(n, dtype=torch.float64, generator=rng, device=rng.device).cpu() * cumulative[-1]
+        rows = torch.searchsorted(cumulative, uniforms, right=True).clamp(max=len(different) - 1)
+        drawn: Tensor = different[rows]
+        return drawn
+
+    def token_log_prob(self, tokens: Tensor) -> Tensor:
+        """Log of the share of the sequences so far that go on so, int64 (N, T) to float64 (N, T).
+
+        Minus infinity from the first token with which none goes on.
+        """
+        shares = torch.zeros(tokens.shape, dtype=torch.float64)
+        for place, row in enumerate(tokens.numpy()):
+            before = len(self.sequences)
+            for t in range(self.spec.seq_len):
+                now = self.prefixes[t + 1].get(row[: t + 1].tobytes(), 0)
+                if not now:
+                    shares[place, t:] = -math.inf
+                    break
+                shares[place, t] = math.log(now / before)
+                before = now
+        return shares.masked_fill(~self.spec.mask(tokens), 0.0)
+
+    def log_prob(self, tokens: Tensor) -> Tensor:
+        """Log-probability of each sequence, int64 (N, T) to float64 (N,), nats."""
+        return self.token_log_prob(tokens).sum(-1)
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The training set, drawn from with replacement: perfect samples, and nothing learnt."""
+
+    def fit(self, data: TrainingData, run: Run) -> MemorizedSequences:
+        """Remember everything, in one step."""
+        for _ in run.phase("remember", 1):
+            pass
+        return MemorizedSequences(data.spec, data.train)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """The most probable training sequence, for ever: it beats every generator on NLL under the oracle.
+
+    Most probable a token under smoothed bigram counts of the training set, since no generator sees the oracle.
+    """
+
+    strength: float = 200.0
+    """Of the bigrams' smoothing, in words."""
+
+    def fit(self, data: TrainingData, run: Run) -> MemorizedSequences:
+        """Find the sequence, in one step."""
+        best = 0
+        for _ in run.phase("choose", 1):
+            model = BigramModel(data.spec, data.train, self.strength, 0.5)
+            best = int((model.log_prob(data.train) / data.spec.mask(data.train).sum(-1)).argmax())
+        return MemorizedSequences(data.spec, data.train[best : best + 1])

@@ -1,0 +1,59 @@
+"""SeqGAN's loop without its discriminator: rewards that know nothing, as controls.
+
+A constant reward was reported to lower ``nll_oracle`` as fast as the discriminator's, and a random one too
+(github.com/LantaoYu/SeqGAN/issues/21). What SeqGAN gains over these two is what its discriminator is worth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench.api import Run, TrainingData
+from seqgan.lm import LSTMLanguageModel
+from seqgan.mle import adam
+from seqgan.policy_gradient import PolicyGradientGenerator
+from seqgan.rollout import Reward
+
+
+@dataclass(frozen=True, slots=True)
+class ConstantReward(PolicyGradientGenerator):
+    """SeqGAN with the same reward for every sequence: what policy gradient does by itself.
+
+    Pre-training, steps, rollouts and step sizes are SeqGAN's. With every action worth the same, the expected gradient
+    is zero: the policy drifts to whatever it has drawn, which its own draws reinforce.
+    """
+
+    value: float = 0.5
+    """The reward; its size hardly matters, since gradients are clipped and Adam divides them by their own size."""
+
+    def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
+        """Pre-train, then go on with the constant."""
+        return reinforce(self, data, run, lambda tokens: torch.full((len(tokens),), self.value, device=tokens.device))
+
+
+@dataclass(frozen=True, slots=True)
+class RandomReward(PolicyGradientGenerator):
+    """SeqGAN with a reward drawn from U[0, 1] for every finished sequence: a judge that guesses."""
+
+    def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
+        """Pre-train, then go on with noise."""
+        rng = run.rng("reward")
+
+        def reward(tokens: Tensor) -> Tensor:
+            return torch.rand(len(tokens), generator=rng, device=tokens.device)
+
+        return reinforce(self, data, run, reward)
+
+
+def reinforce(generator: PolicyGradientGenerator, data: TrainingData, run: Run, reward: Reward) -> LSTMLanguageModel:
+    """Pre-training and policy gradient on a reward that learns nothing."""
+    policy = generator.pretrain(data, run)
+    optimizer = adam(policy, generator.lr)
+    run.track(policy, policy=policy, optimizer=optimizer)
+    gradient = generator.gradient(policy, run)
+    for _ in run.phase("policy-gradient", generator.rounds, open_ended=True):
+        gradient.step(policy, optimizer, reward, run)
+    return policy

@@ -1,0 +1,151 @@
+"""A fixed n-gram language model with Dirichlet smoothing: the judge's own, small and the same for every model.
+
+With c counting n-grams, p_1(w) = (c(w) + a) / (n + a V) and, for each longer context h and the shorter h',
+p_k(w | h) = (c(h w) + m_k p_(k-1)(w | h')) / (c(h) + m_k) (MacKay and Peto 1995, "A hierarchical Dirichlet language
+model"). Nothing is impossible under it, it is fitted by counting, and what it says does not depend on any seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["NgramModel", "reference_token_log_prob"]
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NgramModel:
+    """Counts of n-grams; make it with :meth:`fit`.
+
+    Attributes:
+        vocab_size: V.
+        add: a, added to the count of every word.
+        strengths: m_2, m_3 and so on: how many words' weight the shorter context has.
+        keys: For each order, int64 (G,), ascending: the n-grams that were seen.
+        counts: For each order, int64 (G,): how often.
+        contexts: Likewise, the n-grams less their last word.
+        context_counts: How often those were followed by anything.
+    """
+
+    vocab_size: int
+    add: float
+    strengths: tuple[float, ...]
+    keys: tuple[Ints, ...]
+    counts: tuple[Ints, ...]
+    contexts: tuple[Ints, ...]
+    context_counts: tuple[Ints, ...]
+
+    @classmethod
+    def fit(cls, tokens: Ints, counted: Bools, vocab_size: int, add: float, strengths: Sequence[float]) -> NgramModel:
+        """Count.
+
+        Args:
+            tokens: int64, (N, T), each in [0, V).
+            counted: bool, (N, T): a run of True from the left in each row; what comes after it is not read.
+            vocab_size: V.
+            add: a, above 0.
+            strengths: m_2 to m_K, each above 0; K - 1 of them make a model of order K.
+
+        Raises:
+            ValueError: If shapes or numbers are wrong, or n-grams of this order cannot be numbered in 64 bits.
+        """
+        order = len(strengths) + 1
+        if not (add > 0 and all(strength > 0 for strength in strengths)):
+            raise ValueError(f"expected add and strengths above 0, got {add} and {tuple(strengths)}")
+        if (vocab_size + 1) ** order > np.iinfo(np.int64).max:
+            raise ValueError(f"expected (V + 1)^{order} to fit into 64 bits, got V = {vocab_size}")
+        if tokens.shape != counted.shape or tokens.ndim != 2:
+            raise ValueError(f"expected tokens and counted of one shape (N, T), got {tokens.shape} and {counted.shape}")
+        parts = []
+        for context, key in _events(tokens, counted, vocab_size, order):
+            parts.append((*np.unique(key, return_counts=True), *np.unique(context, return_counts=True)))
+        keys, counts, contexts, context_counts = zip(*parts, strict=True)
+        return cls(vocab_size, add, tuple(strengths), keys, counts, contexts, context_counts)
+
+    def token_log_prob(self, tokens: Ints, counted: Bools) -> Floats:
+        """Log-probability of each token given those before it in its sequence, in nats.
+
+        Args:
+            tokens: int64, (N, T).
+            counted: bool, (N, T), as in :meth:`fit`.
+
+        Returns:
+            float64, (N, T); zero where nothing is counted.
+        """
+        events = _events(tokens, counted, self.vocab_size, len(self.keys))
+        (_, words), *longer = events
+        seen = self.counts[0].sum()
+        p = (_counts_of(words, self.keys[0], self.counts[0]) + self.add) / (seen + self.add * self.vocab_size)
+        for place, (context, key) in enumerate(longer, start=1):
+            strength = self.strengths[place - 1]
+            followed = _counts_of(context, self.contexts[place], self.context_counts[place])
+            p = (_counts_of(key, self.keys[place], self.counts[place]) + strength * p) / (followed + strength)
+        log_prob = np.zeros(tokens.shape)
+        log_prob[counted] = np.log(p)
+        return log_prob
+
+
+def _events(tokens: Ints, counted: Bools, vocab_size: int, order: int) -> list[tuple[Ints, Ints]]:
+    """For each order, the keys of the context and of the n-gram at each counted place: int64, (M,) each.
+
+    Before a sequence stands a symbol of its own, V.
+    """
+    read = np.where(counted, tokens, 0)
+    padded = np.concatenate([np.full((len(tokens), order - 1), vocab_size), read], axis=1)
+    length = tokens.shape[1]
+    words, context = read[counted], np.zeros(int(counted.sum()), dtype=np.int64)
+    events = []
+    for k in range(order):
+        if k:
+            earlier = padded[:, order - 1 - k : order - 1 - k + length][counted]
+            context = context + earlier * (vocab_size + 1) ** (k - 1)
+        events.append((context, words * (vocab_size + 1) ** k + context))
+    return events
+
+
+def _counts_of(wanted: Ints, keys: Ints, counts: Ints) -> Ints:
+    """The count of each wanted key, 0 where it was not seen."""
+    if len(keys) == 0:
+        return np.zeros(len(wanted), dtype=np.int64)
+    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    found: Ints = np.where(keys[places] == wanted, counts[places], 0)
+    return found
+
+
+def reference_token_log_prob(
+    train: list[list[int]], test: list[list[int]], vocab_size: int, add: float, strengths: Sequence[float]
+) -> list[list[float]]:
+    """The plain twin of :meth:`NgramModel.fit` and :meth:`NgramModel.token_log_prob`, for sequences without padding."""
+    order = len(strengths) + 1
+
+    def padded(words: list[int]) -> list[int]:
+        return [vocab_size] * (order - 1) + words
+
+    grams: Counter[tuple[int, ...]] = Counter()
+    followed: Counter[tuple[int, ...]] = Counter()
+    for words in map(padded, train):
+        for end in range(order - 1, len(words)):
+            for k in range(order):
+                grams[tuple(words[end - k : end + 1])] += 1
+                followed[tuple(words[end - k : end])] += 1
+    answers = []
+    for words in map(padded, test):
+        log_probs = []
+        for end in range(order - 1, len(words)):
+            p = (grams[(words[end],)] + add) / (followed[()] + add * vocab_size)
+            for k in range(1, order):
+                context = tuple(words[end - k : end])
+                strength = strengths[k - 1]
+                p = (grams[(*context, words[end])] + strength * p) / (followed[context] + strength)
+            log_probs.append(math.log(p))
+        answers.append(log_probs)
+    return answers

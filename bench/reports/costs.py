@@ -1,0 +1,187 @@
+"""Quality against cost: what each model had reached by the time it had cost as much as the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from bench.reports.estimates import FEW_SEEDS, estimate, few, seed_count
+from bench.reports.leaderboard import REAL_DATA, completed
+from bench.reports.markup import escape, pipe_table
+
+__all__ = ["COSTS", "QUALITY", "Learning", "at_cost", "equal_costs", "learning", "markdown"]
+
+COSTS = ("seconds", "tokens", "updates")
+"""What training costs, cumulative and with the shared pre-training."""
+QUALITY = ("jsd_valid", "nll_valid", "nll_oracle")
+"""Curves of quality, lower is better; the first that a task has is its headline."""
+DECIMALS = {"jsd_valid": 6}
+"""Where three would hide everything: over long sequences the divergence lies next to ln 2."""
+KEYS = ["run_id", "group_id", "task", "model", "preset", "seed"]
+FRACTIONS = (0.25, 0.5, 1.0)
+"""Parts of the largest common cost at which the tables read."""
+
+READING = """\
+What each model had reached by the time it had cost as much as the others: read between the points of its curve, never
+beyond them. *Tokens* are those that went through gradient updates of any network, *updates* are optimiser steps of any
+network; all costs include the shared pre-training. Seconds compare only between runs of one machine. The costs are a
+quarter, a half and the whole of the largest one that every trained model reached, and then the largest one that every
+model with more than one phase of training reached: only there have those models left their pre-training behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """The curves of quality on one task under one preset.
+
+    Attributes:
+        task: Label of the task.
+        preset: Name of the preset.
+        metrics: Which of :data:`QUALITY` it has, in that order.
+        lines: Rows of the curves frame, in the order of training; a curve has two points or more.
+        controls: Models that are no contenders.
+    """
+
+    task: str
+    preset: str
+    metrics: tuple[str, ...]
+    lines: pd.DataFrame
+    controls: frozenset[str] = frozenset()
+
+    def counting(self, cost: str) -> list[str]:
+        """The models whose runs count a cost: contenders by name, then controls."""
+        models = set(self.lines.dropna(subset=[cost])["model"])
+        return sorted(models, key=lambda model: (model in self.controls, model))
+
+
+def learning(runs: pd.DataFrame, curves: pd.DataFrame) -> list[Learning]:
+    """What was learnt on each task and preset that has at least one curve of quality.
+
+    Args:
+        runs: One row a run; where it has a ``role``, models of role ``control`` do not set the equal costs.
+        curves: One row for each (run, phase, step, name), in the order of training.
+    """
+    controls = frozenset(runs.loc[runs["role"] == "control", "model"]) if "role" in runs else frozenset()
+    kept = completed(runs, curves).dropna(subset=["value"])
+    kept = kept[kept["name"].isin(QUALITY) & (kept["model"] != REAL_DATA)]
+    kept = kept[kept.groupby(["run_id", "name"])["value"].transform("size") > 1]
+    return [
+        Learning(
+            task=str(task),
+            preset=str(preset),
+            metrics=tuple(name for name in QUALITY if (lines["name"] == name).any()),
+            lines=lines,
+            controls=controls,
+        )
+        for (task, preset), lines in kept.groupby(["task", "preset"])
+    ]
+
+
+def at_cost(curves: pd.DataFrame, cost: str, metric: str, amounts: ArrayLike) -> pd.DataFrame:
+    """What each run scored when it had cost so much, on straight lines between the points of its curve.
+
+    Of several points at one cost the last counts: what was reached once that much was spent.
+
+    Args:
+        curves: One row for each (run, phase, step, name), in the order of training.
+        cost: One of :data:`COSTS`.
+        metric: Name of the curve.
+        amounts: Where to read, in the unit of the cost.
+
+    Returns:
+        One row for each run with such a curve and each amount: the columns that name the run, ``amount`` and ``value``,
+        which is NaN before the run's first point, after its last one, and if it does not count the cost.
+    """
+    wanted = np.asarray(amounts, dtype=float)
+    found = []
+    for _, run in curves[curves["name"] == metric].groupby("run_id", sort=False):
+        points = run.dropna(subset=[cost, "value"]).sort_values(cost, kind="stable").drop_duplicates(cost, keep="last")
+        values = np.full(wanted.shape, np.nan)
+        if not points.empty:
+            values = np.interp(wanted, points[cost], points["value"], left=np.nan, right=np.nan)
+        named = run[KEYS].iloc[0].tolist()
+        found += [[*named, amount, value] for amount, value in zip(wanted.tolist(), values.tolist(), strict=True)]
+    return pd.DataFrame(found, columns=[*KEYS, "amount", "value"])
+
+
+def equal_costs(section: Learning, cost: str, metric: str) -> list[float]:
+    """Costs at which the models compare, rising.
+
+    A quarter, a half and the whole of the largest cost that all runs of all contenders reached; then, unless it is
+    nearly the same, what all runs of those contenders reached that have more than one phase of training.
+
+    Args:
+        section: The curves.
+        cost: One of :data:`COSTS`.
+        metric: Name of the curve.
+
+    Returns:
+        Amounts in the unit of the cost; none when no contender counts it.
+    """
+    lines = section.lines[(section.lines["name"] == metric) & ~section.lines["model"].isin(section.controls)]
+    runs = lines.dropna(subset=[cost]).groupby("run_id")
+    ends = runs[cost].max()
+    common, later = ends.min(), ends[runs["phase"].nunique() > 1].min()
+    if not common > 0:  # nobody counts it
+        return []
+    amounts = [part * float(common) for part in FRACTIONS]
+    return [*amounts, float(later)] if later > 1.05 * common else amounts
+
+
+def markdown(runs: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
+    """The section on quality against cost, in parts; empty when no model has a curve of quality.
+
+    Args:
+        runs: One row a run.
+        curves: One row for each (run, phase, step, name), in the order of training.
+    """
+    parts: list[str] = []
+    for section in learning(runs, curves):
+        tables = [part for cost in COSTS for part in _table(section, cost, section.metrics[0])]
+        if tables:
+            parts += [f"### {escape(f'{section.task}, {section.preset}')}", *tables]
+            if section.lines.groupby("model")["seed"].nunique().map(few).any():
+                parts.append(FEW_SEEDS)
+    return ["## Quality against cost", READING.replace("\n", " "), *parts] if parts else []
+
+
+def _table(section: Learning, cost: str, metric: str) -> list[str]:
+    """One metric at equal costs, and who does not count the cost."""
+    lines = section.lines[section.lines["name"] == metric]
+    counting = section.counting(cost)
+    silent = sorted(set(lines["model"]) - set(counting))
+    amounts = equal_costs(section, cost, metric)
+    reached = at_cost(lines, cost, metric, amounts)
+    amounts = [amount for amount in amounts if reached.loc[reached["amount"] == amount, "value"].notna().any()]
+    parts = []
+    if amounts:
+        rows = []
+        for model in counting:
+            own = reached[reached["model"] == model]
+            spent = lines.loc[lines["model"] == model, cost]
+            n = own["run_id"].nunique()
+            cells = [_cell(own[own["amount"] == amount], spent.min(), n, metric) for amount in amounts]
+            rows.append([model, *cells, seed_count(n)])
+        header = ["model", *(_amount(amount, cost) for amount in amounts), "n"]
+        parts += [f"`{metric}` ↓ at equal {cost}:", pipe_table(header, rows)]
+    if silent:
+        parts.append(f"No {cost} counted by {escape(', '.join(silent))}.")
+    return parts
+
+
+def _cell(reached: pd.DataFrame, first: float, n: int, metric: str) -> str:
+    """Mean ± half the interval at one cost, or why there is none."""
+    values = reached["value"].dropna()
+    if values.empty:
+        return "not begun" if reached["amount"].iloc[0] < first else "ended"
+    return estimate(values, n, DECIMALS.get(metric, 3))
+
+
+def _amount(amount: float, cost: str) -> str:
+    """A cost to three digits: 617 seconds, 12.3M tokens."""
+    for scale, suffix in ((1e9, "G"), (1e6, "M")):
+        if amount >= scale:
+            return f"{amount / scale:.3g}{suffix} {cost}"
+    return f"{amount:,.0f} {cost}" if amount >= 100 else f"{amount:.3g} {cost}"

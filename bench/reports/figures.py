@@ -1,0 +1,37 @@
+"""All figures of a results folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from bench.reports import cost_figure, frontier_figure, plots
+from bench.reports.results import Results
+
+__all__ = ["write_figures"]
+
+
+def write_figures(results: Results, folder: Path) -> list[tuple[str, str]]:
+    """Draw the scores, the frontier and quality against cost of each task and preset.
+
+    Args:
+        results: All frames.
+        folder: Where the PNG files go; made when it does not exist.
+
+    Returns:
+        Caption and file name of each figure; the same results give the same bytes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    runs = results.runs
+    styles = plots.styles_of(runs["model"])
+    drawn = [
+        *plots.figures(runs, results.scores, results.board, styles),
+        *frontier_figure.figures(runs, results.frontier, styles),
+        *cost_figure.figures(runs, results.curves, styles),
+    ]
+    written = []
+    for caption, figure, stem in drawn:
+        name = re.sub(r"[^A-Za-z0-9.]+", "-", stem).strip("-") + ".png"
+        figure.savefig(folder / name, dpi=150, metadata={"Software": None})
+        written.append((caption, name))
+    return written

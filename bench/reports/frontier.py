@@ -1,0 +1,257 @@
+"""Quality against diversity over temperatures: does a model beat what maximum likelihood does when sampled colder?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.reports.leaderboard import REAL_DATA, completed
+
+__all__ = [
+    "AXES",
+    "REFERENCE",
+    "Sweep",
+    "coverage_at",
+    "dominated_area",
+    "indicators",
+    "nondominated",
+    "reference_corner",
+    "sweeps",
+]
+
+Points = NDArray[np.float64]
+
+AXES = (("nll_oracle", "nll_test"), ("lm_nll", "reverse_nll"))
+"""Pairs of quality and coverage, both in nats per token and lower is better; the first that a task has is taken."""
+REFERENCE = "mle"
+"""The arm that the others are measured against."""
+MARGIN = 0.1
+"""How far the corner lies beyond the reference's worst, in parts of its range: the ends of its frontier count too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """The temperatures of all models on one task under one preset.
+
+    Attributes:
+        task: Label of the task.
+        preset: Name of the preset.
+        quality: Metric of how good the samples are, on the x axis.
+        coverage: Metric of how much of the test text the model accounts for, on the y axis.
+        unit: Of both metrics.
+        reference: The model that the others are measured against.
+        points: Columns model, seed, temperature, quality, coverage; all finite; sorted by the first three.
+        corner: Worst quality and coverage that count, or None where the reference has no frontier.
+        left_out: Model to the reason why it has no point.
+        controls: Models that are no contenders.
+    """
+
+    task: str
+    preset: str
+    quality: str
+    coverage: str
+    unit: str
+    reference: str
+    points: pd.DataFrame
+    corner: tuple[float, float] | None
+    left_out: dict[str, str] = field(default_factory=dict)
+    controls: frozenset[str] = frozenset()
+
+    def of(self, model: str) -> pd.DataFrame:
+        """The points of one model."""
+        own: pd.DataFrame = self.points[self.points["model"] == model]
+        return own
+
+
+def sweeps(runs: pd.DataFrame, frontier: pd.DataFrame, reference: str = REFERENCE) -> list[Sweep]:
+    """One sweep for each task and preset with at least one point.
+
+    Args:
+        runs: One row a run; where it has a ``role``, models of role ``control`` are judged apart from the others.
+        frontier: One row for each (run, temperature, metric); ``value`` is NaN where the metric is absent.
+        reference: The model that the others are measured against.
+    """
+    controls = frozenset(runs.loc[runs["role"] == "control", "model"]) if "role" in runs else frozenset()
+    scores = completed(runs, frontier)
+    scores = scores[scores["model"] != REAL_DATA]
+    found = []
+    for (task, preset), section in scores.groupby(["task", "preset"]):
+        measured = set(section.dropna(subset=["value"])["metric"])
+        axes = next((pair for pair in AXES if pair[0] in measured), None)
+        if axes is None:
+            continue
+        rows = section[section["metric"].isin(axes)]
+        alike = _alike(rows, reference)
+        points = _points(alike, axes)
+        if points.empty:
+            continue
+        models, arm = set(points["model"]), points[points["model"] == reference]
+        found.append(
+            Sweep(
+                task=str(task),
+                preset=str(preset),
+                quality=axes[0],
+                coverage=axes[1],
+                unit=str(rows["unit"].iloc[0]),
+                reference=reference,
+                points=points,
+                corner=reference_corner(_pairs(seed) for _, seed in arm.groupby("seed")),
+                left_out={model: _reason(rows, alike, model) for model in sorted(set(rows["model"]) - models)},
+                controls=controls & models,
+            )
+        )
+    return found
+
+
+def nondominated(points: Points) -> Points:
+    """The points that no other one matches or beats on both coordinates.
+
+    Args:
+        points: Shape (n, 2), lower is better on both.
+
+    Returns:
+        Shape (m, 2), m <= n, the first coordinate rising and the second one falling.
+    """
+    ordered = points[np.lexsort((points[:, 1], points[:, 0]))]
+    best_before = np.minimum.accumulate(np.append(np.inf, ordered[:-1, 1]))
+    return ordered[ordered[:, 1] < best_before]
+
+
+def reference_corner(seeds: Iterable[Points]) -> tuple[float, float] | None:
+    """The corner of the box in which areas are taken, fixed by the reference arm alone.
+
+    It lies a tenth of their range beyond the worst of the reference's own trade-offs, over all seeds, so that a new
+    contender moves nobody's area and both ends of the reference's frontier count. Trade-offs are non-dominated points:
+    temperatures too hot to be good at anything do not move the corner. Nor do those too cold: next to greedy sampling
+    coverage explodes, and one such point would make the area a matter of that point alone. So a seed's trade-offs end
+    where, reckoned from its best coverage, it gives up more of it than it gains in quality, nat for nat; the first step
+    always counts.
+
+    Args:
+        seeds: For each seed of the reference arm its points, shape (n, 2), lower is better.
+
+    Returns:
+        The worst first and second coordinate that count, or None when no seed has two temperatures to trade.
+
+    References:
+        Ishibuchi et al. (2018), "How to specify a reference point in hypervolume calculation for fair performance
+        comparison", Evolutionary Computation 26(3): why a little beyond the worst.
+    """
+    fronts = [nondominated(points) for points in seeds]
+    if all(len(front) < 2 for front in fronts):
+        return None
+    kept = []
+    for front in fronts:
+        fair = front.sum(axis=1) <= front[-1:].sum()
+        fair[-2:] = True
+        kept.append(front[fair])
+    pooled = np.concatenate(kept)
+    best, worst = pooled.min(axis=0), pooled.max(axis=0)
+    quality, coverage = worst + MARGIN * (worst - best)
+    return float(quality), float(coverage)
+
+
+def dominated_area(points: Points, corner: tuple[float, float]) -> float:
+    """The area between a staircase of points and a corner: more is better, and only what lies in the box counts.
+
+    Args:
+        points: Shape (n, 2), lower is better on both.
+        corner: The worst values that count.
+
+    Returns:
+        The hypervolume in two dimensions, in the product of the two units; 0 when no point is inside the box.
+
+    References:
+        Zitzler and Thiele (1999), "Multiobjective evolutionary algorithms: a comparative case study and the strength
+        Pareto approach", IEEE Transactions on Evolutionary Computation 3(4).
+
+    Example:
+        >>> dominated_area(np.array([[1.0, 2.0], [2.0, 1.0]]), (3.0, 3.0))
+        3.0
+    """
+    front = nondominated(points[(points < corner).all(axis=1)])
+    widths = np.append(front[1:, 0], corner[0]) - front[:, 0] if len(front) else np.empty(0)
+    return float((widths * (corner[1] - front[:, 1])).sum())
+
+
+def coverage_at(points: Points, quality: float) -> float:
+    """What a sweep covers at a quality between those it was measured at.
+
+    Straight lines join the non-dominated points. Between the point of the best coverage and the hottest temperature
+    that best coverage holds: it was reached at a quality even better than the one asked for. Frontiers bend towards the
+    good corner, so the lines lie a little on the bad side of them, the more so the farther the temperatures are apart.
+
+    Args:
+        points: Shape (n, 2), quality and coverage, lower is better.
+        quality: Where to read the coverage.
+
+    Returns:
+        The coverage, NaN outside the range of qualities measured.
+    """
+    front = nondominated(points)
+    if not len(front) or not front[0, 0] <= quality <= points[:, 0].max():
+        return float("nan")
+    return float(np.interp(quality, front[:, 0], front[:, 1]))
+
+
+def indicators(sweep: Sweep) -> pd.DataFrame:
+    """What each model makes of its temperatures, seed by seed.
+
+    Returns:
+        One row for each model and seed: ``area``, the dominated area (NaN without a corner); ``excess``, the coverage
+        at temperature 1 less what the reference covers at the same quality in the same seed, positive where the model
+        forgets more (NaN where there is nothing to compare); ``outside``, which says whether ``excess`` is missing
+        because that quality is ``better`` or ``worse`` than any of the reference's, else it is empty.
+    """
+    arm: dict[Any, Points] = {seed: _pairs(rows) for seed, rows in sweep.of(sweep.reference).groupby("seed")}
+    found: list[dict[str, Any]] = []
+    for (model, seed), rows in sweep.points.groupby(["model", "seed"]):
+        area = float("nan") if sweep.corner is None else dominated_area(_pairs(rows), sweep.corner)
+        excess, outside = float("nan"), ""
+        own, rival = _pairs(rows[rows["temperature"] == 1.0]), arm.get(seed)
+        if len(own) and rival is not None:
+            quality, coverage = own[0].tolist()
+            excess = coverage - coverage_at(rival, quality)
+            if math.isnan(excess):
+                outside = "better" if quality < rival[:, 0].min() else "worse"
+        found.append({"model": model, "seed": seed, "area": area, "excess": excess, "outside": outside})
+    return pd.DataFrame(found)
+
+
+def _alike(rows: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """The values computed the way the reference's were: of each metric the signature that it mostly has."""
+    kept = []
+    for _, metric in rows.dropna(subset=["value"]).groupby("metric"):
+        arm = metric[metric["model"] == reference]
+        signature = (metric if arm.empty else arm)["signature"].mode(dropna=False)
+        kept.append(metric[metric["signature"].isin(signature[:1])])
+    return pd.concat(kept)
+
+
+def _points(values: pd.DataFrame, axes: tuple[str, str]) -> pd.DataFrame:
+    """One row a model, seed and temperature for which both metrics are known."""
+    where = ["model", "seed", "temperature"]
+    both = values.pivot(index=where, columns="metric", values="value").reindex(columns=list(axes)).dropna()
+    return both.set_axis(["quality", "coverage"], axis="columns").sort_index().reset_index()
+
+
+def _pairs(points: pd.DataFrame) -> Points:
+    return points[["quality", "coverage"]].to_numpy(float)
+
+
+def _reason(rows: pd.DataFrame, alike: pd.DataFrame, model: str) -> str:
+    """Why a model has no point."""
+    own = rows[rows["model"] == model]
+    absent = own[own["value"].isna()].dropna(subset=["absent"]).groupby("metric")["absent"].first()
+    if not absent.empty:
+        return "; ".join(f"{metric}: {reason}" for metric, reason in absent.items())
+    others = sorted(set(own.dropna(subset=["value"])["metric"]) - set(alike.loc[alike["model"] == model, "metric"]))
+    return (
+        f"{', '.join(others)} was computed in another way than the reference's" if others else "no score was recorded"
+    )

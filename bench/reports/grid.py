@@ -1,0 +1,96 @@
+"""The leaderboard of one task as a grid: rows of models, columns of metrics, cells rendered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from bench.reports.leaderboard import FINAL, PRETRAINED, SELECTED, in_order
+from bench.verdicts import FEW
+
+__all__ = ["ARROWS", "DECIMALS", "LABELS", "MEANINGS", "Grid", "Row", "estimate"]
+
+Row = dict[str, Any]
+
+ARROWS = {"lower": "↓", "higher": "↑", "real": "→"}
+MEANINGS = {"lower": "lower is better", "higher": "higher is better", "real": "nearer to the real data is better"}
+DECIMALS = {"jsd_token": 4, "jsd": 6}
+"""Where three would hide too much: over long sequences the Jensen-Shannon divergence lies next to ln 2."""
+LABELS = {SELECTED: "↳ selected on validation", PRETRAINED: "↳ its shared pre-training"}
+
+
+class Grid:
+    """Cells of one task.
+
+    Args:
+        lines: Rows of :func:`bench.reports.leaderboard.aggregate`.
+        best: Metric to the model whose final score is separable from all other contenders'.
+    """
+
+    def __init__(self, lines: list[Row], best: Mapping[str, str] | None = None) -> None:
+        self.lines, self.best = lines, best or {}
+        self.rows = list(dict.fromkeys((row["model"], row["checkpoint"]) for row in lines))
+        self.roles = {row["model"]: row["role"] for row in lines}
+        self.metrics = in_order({row["metric"] for row in lines if row["metric"]})
+        self._cells: dict[tuple[str, str], list[Row]] = {}
+        for row in lines:
+            self._cells.setdefault((row["model"], row["checkpoint"]), []).append(row)
+
+    def measured(self, metric: str) -> bool:
+        """Whether any row has a number for it."""
+        return any(row["n"] for row in self.lines if row["metric"] == metric)
+
+    def arrow(self, metric: str) -> str:
+        """Where better is."""
+        return next((ARROWS.get(row["direction"], "") for row in self.lines if row["metric"] == metric), "")
+
+    def unit(self, metric: str) -> str:
+        """Its unit, "" for pure numbers."""
+        return next((row["unit"] for row in self.lines if row["metric"] == metric and row["unit"]), "")
+
+    def of(self, model: str, checkpoint: str) -> list[Row]:
+        """The lines of one row."""
+        return self._cells[model, checkpoint]
+
+    def label(self, model: str, checkpoint: str) -> str:
+        """What stands at the beginning of a row."""
+        return model if checkpoint == FINAL else LABELS.get(checkpoint, f"↳ {checkpoint}")
+
+    def is_best(self, model: str, checkpoint: str, metric: str) -> bool:
+        """Whether the score is separable from all other contenders'."""
+        return checkpoint == FINAL and self.best.get(metric) == model
+
+    def cell(self, model: str, checkpoint: str, metric: str) -> str:
+        """Mean ± half-width; the number of seeds too, where it is small or some of the row's have no value."""
+        rows = self.of(model, checkpoint)
+        if rows[0]["metric"] == "":
+            return ""
+        most = max(row["n"] for row in rows)
+        cells = [
+            estimate(row) + (f" (n={row['n']})" if row["n"] < max(most, FEW) else "")
+            for row in rows
+            if row["metric"] == metric and row["n"]
+        ]
+        return " / ".join(cells) or "n/a"
+
+    def seeds(self, model: str, checkpoint: str) -> str:
+        """How many seeds the row rests on, out of how many that were begun when some are missing."""
+        rows = self.of(model, checkpoint)
+        n = max(row["n"] for row in rows)
+        begun = sum(int(number) for number in re.findall(r"\d+", rows[0]["status"]))
+        return f"{n} of {begun}" if n < begun else str(n)
+
+
+def estimate(row: Row) -> str:
+    """Mean ± half of Student's interval."""
+    places = _places(row["mean"]) if row["kind"] == "cost" else DECIMALS.get(row["metric"], 3)
+    mean = f"{round(row['mean'], places) + 0.0:,.{places}f}"  # adding zero turns -0.0 into 0.0
+    return mean if pd.isna(row["low"]) else f"{mean} ± {(row['high'] - row['low']) / 2:,.{places}f}"
+
+
+def _places(cost: float) -> int:
+    """Decimals that leave about three digits."""
+    return 0 if cost >= 100 else 1 if cost >= 10 else 2

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from baselines.bigram import Bigram, BigramModel
+from bench.api import Decoding, SequenceSpec, TrainingData
+from bench.kernels.ngram_model import NgramModel
+from bench.session import Session
+
+FIXED = SequenceSpec(4, 3, bos=4)
+ENDED = SequenceSpec(4, 3, bos=4, eos=1, pad=0)
+SPECS = [pytest.param(FIXED, id="fixed"), pytest.param(ENDED, id="eos")]
+TRAIN = torch.tensor([[2, 3, 3], [2, 1, 0], [3, 3, 2], [0, 2, 3]])
+
+
+def every(spec):
+    sequences = torch.tensor(list(itertools.product(range(4), repeat=3)))
+    return sequences if spec.eos is None else sequences[(spec.mask(sequences) | (sequences == spec.pad)).all(-1)]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_it_is_the_judges_own_count_of_pairs(spec):
+    model = BigramModel(spec, TRAIN, 3.0, 0.5)
+    plain = NgramModel.fit(TRAIN.numpy(), spec.mask(TRAIN).numpy(), 4, 0.5, (3.0,))
+    expected = plain.token_log_prob(every(spec).numpy(), spec.mask(every(spec)).numpy())
+    np.testing.assert_allclose(model.token_log_prob(every(spec)).numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5, 2.0])
+@pytest.mark.parametrize("spec", SPECS)
+def test_samples_follow_the_density_at_each_temperature(spec, temperature):
+    model = BigramModel(spec, TRAIN, 1.0, 0.5)
+    law = model.token_log_prob(every(spec), temperature).sum(-1).exp()
+    assert float(law.sum()) == pytest.approx(1)
+    place = torch.tensor([16, 4, 1])
+    drawn = model.sample(20_000, Decoding(temperature), torch.Generator().manual_seed(0))
+    counts = torch.bincount((drawn * place).sum(-1), minlength=64)[(every(spec) * place).sum(-1)]
+    assert int(counts.sum()) == 20_000
+    common = law * 20_000 >= 5
+    observed = [*counts[common].tolist(), int(counts[~common].sum())]
+    expected = [*(law[common] * 20_000).tolist(), float(law[~common].sum() * 20_000)]
+    if expected[-1] == 0:
+        observed, expected = observed[:-1], expected[:-1]
+    assert stats.chisquare(observed, np.array(expected) * sum(observed) / sum(expected)).pvalue > 1e-3
+
+
+def test_the_density_takes_the_memory_of_large_batches():
+    """As many events as a real test set has: scipy indexes these in another way than a few."""
+    tokens = torch.randint(0, 50, (3_000, 20), generator=torch.Generator().manual_seed(0))
+    model = BigramModel(SequenceSpec(50, 20, bos=50), tokens, 3.0, 0.5)
+    exact = model.token_log_prob(tokens[:40])
+    torch.testing.assert_close(model.token_log_prob(tokens)[:40], exact)
+    torch.testing.assert_close(model.token_log_prob(tokens[:40], 1.0 + 1e-12), exact)
+
+
+@pytest.mark.parametrize(("decoding", "allowed"), [(Decoding(top_k=1), 1), (Decoding(top_p=0.01), 1), (Decoding(), 4)])
+def test_truncation(decoding, allowed):
+    drawn = BigramModel(FIXED, TRAIN, 1.0, 0.5).sample(500, decoding, torch.Generator().manual_seed(0))
+    assert len(drawn[:, 0].unique()) == allowed
+
+
+def test_the_smoothing_is_the_one_that_validation_likes_best():
+    rng = torch.Generator().manual_seed(0)
+    train, valid = (torch.randint(0, 30, (60, 5), generator=rng) for _ in range(2))
+    spec = SequenceSpec(30, 5, bos=30)
+    data = TrainingData(spec, train, valid)
+    strengths = (0.01, 1.0, 1_000.0)
+    run = Session("bigram/0")
+    chosen = run.train(Bigram(strengths), data)
+    losses = [row["scalars"]["loss"] for row in run.curve]
+    assert chosen.strength == strengths[losses.index(min(losses))] == 1_000.0  # there is nothing to learn here
+    assert losses[2] == pytest.approx(-float(chosen.log_prob(valid).mean()) / 5)
+
+
+def test_without_a_budget_for_a_single_step_it_knows_nothing():
+    model = Session("bigram/0", budget={"steps": 0}).train(Bigram(), TrainingData(FIXED, TRAIN, TRAIN))
+    assert float(model.log_prob(TRAIN).exp()[0]) == pytest.approx(1 / 64)

@@ -1,0 +1,84 @@
+import pytest
+
+from bench.reports.grid import Grid, estimate
+
+
+def line(metric="nll_test", mean=7.7, low=7.65, high=7.75, n=3, **others):
+    """A row of the leaderboard."""
+    row = {"model": "mle", "checkpoint": "final", "role": "contender", "metric": metric, "mean": mean, "low": low}
+    row |= {"high": high, "n": n, "kind": "quality", "unit": "nats/token", "direction": "lower", "status": f"ok {n}"}
+    return row | others
+
+
+def missing(metric, **others):
+    return line(metric, float("nan"), float("nan"), float("nan"), 0, **others)
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        (line(), "7.700 ± 0.050"),
+        (line(low=float("nan"), high=float("nan"), n=1), "7.700"),
+        (line("jsd_token", 0.01234, 0.0118, 0.0129), "0.0123 ± 0.0006"),
+        (line("jsd", 0.69314567, 0.6931, 0.6932), "0.693146 ± 0.000050"),
+        (line("kl_forward", -0.0001, -0.0002, 0.0), "0.000 ± 0.000"),
+        (line("seconds", 12345.6, 12000.0, 12700.0, kind="cost"), "12,346 ± 350"),
+        (line("seconds", 12.34, 12.0, 12.6, kind="cost"), "12.3 ± 0.3"),
+        (line("seconds", 0.123, 0.1, 0.16, kind="cost"), "0.12 ± 0.03"),
+    ],
+)
+def test_digits_and_half_the_interval(row, text):
+    assert estimate(row) == text
+
+
+def test_a_cell_says_its_seeds_where_they_are_few_or_fewer_than_the_rows():
+    grid = Grid([line(n=3), line("bleu2", n=3)])
+    assert grid.cell("mle", "final", "nll_test") == "7.700 ± 0.050 (n=3)"
+    grid = Grid([line(n=5), line("bleu2", n=5)])
+    assert grid.cell("mle", "final", "nll_test") == "7.700 ± 0.050"
+    grid = Grid([line(n=12), line("bleu2", n=10)])
+    assert grid.cell("mle", "final", "bleu2") == "7.700 ± 0.050 (n=10)"
+
+
+def test_cells_without_a_number():
+    grid = Grid([line(), missing("bleu2"), missing("", model="broken", status="failed 3")])
+    assert grid.cell("mle", "final", "bleu2") == "n/a"
+    assert grid.cell("broken", "final", "nll_test") == ""
+    assert (grid.measured("nll_test"), grid.measured("bleu2")) == (True, False)
+
+
+def test_two_signatures_stand_side_by_side():
+    grid = Grid([line(mean=7.0, low=6.9, high=7.1, n=2), line(mean=9.0, low=float("nan"), high=float("nan"), n=1)])
+    assert grid.cell("mle", "final", "nll_test") == "7.000 ± 0.100 (n=2) / 9.000 (n=1)"
+
+
+def test_seeds_are_counted_out_of_those_begun():
+    grid = Grid([line(n=3, status="ok 3, failed 1, interrupted 1"), line("bleu2", n=2, status="ok 3")])
+    assert grid.seeds("mle", "final") == "3 of 5"
+    assert Grid([line(n=5)]).seeds("mle", "final") == "5"
+
+
+def test_labels_arrows_and_units():
+    grid = Grid([line(), line("self_bleu4", direction="real", unit=""), line("bleu2", direction="higher", unit="")])
+    assert [grid.label("mle", checkpoint) for checkpoint in ("final", "selected", "pretrained", "halfway")] == [
+        *("mle", "↳ selected on validation", "↳ its shared pre-training", "↳ halfway"),
+    ]
+    assert [grid.arrow(metric) for metric in ("nll_test", "bleu2", "self_bleu4", "novelty")] == ["↓", "↑", "→", ""]
+    assert [grid.unit(metric) for metric in ("nll_test", "bleu2", "novelty")] == ["nats/token", "", ""]
+
+
+def test_the_best_is_one_model_at_its_last_step():
+    grid = Grid([line(), line(checkpoint="selected"), line(model="random")], {"nll_test": "mle"})
+    assert grid.is_best("mle", "final", "nll_test")
+    assert not grid.is_best("mle", "selected", "nll_test")
+    assert not grid.is_best("random", "final", "nll_test")
+    assert not grid.is_best("mle", "final", "bleu2")
+    assert not Grid([line()]).is_best("mle", "final", "nll_test")
+
+
+def test_rows_keep_their_order_and_metrics_have_their_own():
+    rows = [line("bleu2"), line("nll_test"), line(checkpoint="selected"), line("jsd_token", model="random")]
+    grid = Grid(rows)
+    assert grid.rows == [("mle", "final"), ("mle", "selected"), ("random", "final")]
+    assert grid.metrics == ["jsd_token", "nll_test", "bleu2"]
+    assert grid.of("mle", "final") == rows[:2]

@@ -1,0 +1,153 @@
+"""The pages in docs/ say what is true of the code: fields, defaults, presets, names, files and links."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import importlib
+import inspect
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+
+from bench.presets import configuration
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10, to which pytest brings it
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+GENERATORS = {**GROUPS["bench.generators"], **GROUPS["bench.controls"]}
+AS_SEQGAN = ("seqgan-baselined", "constant-reward", "random-reward")
+"""Their tables leave out the rows that are SeqGAN's."""
+HEADER = "| field | default | quick | smoke | meaning |"
+MEASURED = "<!-- measured: oracle-published -->\n\n| setting | nll_oracle | nll_test | n | command |\n"
+
+
+def load(target):
+    """What ``module:name`` stands for."""
+    module, _, name = target.partition(":")
+    return functools.reduce(getattr, name.split("."), importlib.import_module(module))
+
+
+def section(name):
+    """What the pages say of a generator: its own page without the sections of others, or its section of a page."""
+    page = DOCS / f"{name}.md"
+    if page.exists():
+        first, *others = re.split(r"^## ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        return "## ".join([first, *(part for part in others if part.partition("\n")[0] not in GENERATORS)])
+    for page in PAGES:
+        for part in re.split(r"^## ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+            if part.partition("\n")[0] == name:
+                return part
+    return ""
+
+
+def meanings(plugin):
+    """Field to the docstring below it."""
+    found = {}
+    for owner in reversed([owner for owner in plugin.__mro__ if dataclasses.is_dataclass(owner)]):
+        body = ast.parse(inspect.getsource(owner)).body[0].body
+        for node, below in itertools.pairwise(body):
+            if isinstance(node, ast.AnnAssign) and isinstance(below, ast.Expr):
+                found[node.target.id] = " ".join(ast.literal_eval(below.value).split())
+    return found
+
+
+def field_rows(plugin):
+    """The lines of a generator's table."""
+    configs = {preset: configuration(plugin, preset, {}) for preset in ("paper", "quick", "smoke")}
+    text = meanings(plugin)
+
+    def cell(preset, field):
+        changed = field in getattr(plugin, "presets", {}).get(preset, {})
+        return f"`{configs[preset][field]!r}`" if changed else ""
+
+    return [
+        " ".join(f"| `{name}` | `{default!r}` | {cell('quick', name)} | {cell('smoke', name)} | {text[name]} |".split())
+        for name, default in configs["paper"].items()
+    ]
+
+
+def shown_rows(text):
+    """Lines of all tables of fields in a text."""
+    tables = re.findall(rf"^{re.escape(HEADER)}\n\|[-| ]+\|\n((?:\|.*\n)*)", text, re.MULTILINE)
+    return [" ".join(line.split()) for table in tables for line in table.splitlines()]
+
+
+def slug(heading):
+    """The anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def test_a_row_is_what_the_class_says():
+    rows = field_rows(load("seqgan.seqgan:SeqGAN"))
+    assert "| `lr` | `0.01` | | | Adam's step size in policy gradient, an optimizer of its own. |" in rows
+    assert "| `rollouts` | `16` | `4` | `2` | Completions of each prefix (the paper's N). |" in rows
+    assert len(rows) == len(dataclasses.fields(load("seqgan.seqgan:SeqGAN")))
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_every_field_of_every_generator_is_on_its_page(name):
+    text, rows = section(name), field_rows(load(GENERATORS[name]))
+    assert text, f"no docs/{name}.md, and no page has a section '## {name}'"
+    expected = rows
+    if name in AS_SEQGAN:
+        seqgan = field_rows(load(GENERATORS["seqgan"]))
+        expected = [row for row in rows if row not in seqgan]
+        assert re.search(r"\]\((seqgan\.md)?#fields\)", text), "no link to SeqGAN's fields"
+    assert shown_rows(text) == expected, f"the table of {name} should be\n{HEADER}\n" + "\n".join(expected)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_index_links_every_page(page):
+    index = (DOCS / "README.md").read_text(encoding="utf-8")
+    assert page.name == "README.md" or f"]({page.name})" in index
+
+
+def test_the_index_names_every_generator():
+    index = (DOCS / "README.md").read_text(encoding="utf-8")
+    assert [name for name in GENERATORS if f"`{name}`" not in index] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE) if anchor else []
+        assert not anchor or anchor in map(slug, headings), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_is_named_in_the_code_is_there(page):
+    text = page.read_text(encoding="utf-8")
+    names = re.findall(r"`((?:bench|seqgan|baselines)(?:\.\w+)*:[\w.]+)`", text)
+    files = re.findall(r"`((?:tests|bench|seqgan|baselines|results)/[\w/.-]+)`", text)
+    assert names
+    for name in names:
+        load(name)
+    assert [file for file in files if not (ROOT / file).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tables_are_whole(page):
+    for block in re.findall(r"(?:^\|.*\n)+", page.read_text(encoding="utf-8"), re.MULTILINE):
+        lines = block.splitlines()
+        assert set(lines[1]) <= set("|-: "), lines[0]
+        assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {lines[0].count("|")}, lines[0]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "README.md"], ids=lambda page: page.name)
+def test_every_page_has_a_table_of_what_was_measured(page):
+    assert MEASURED in page.read_text(encoding="utf-8")
