@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.api import Decoding, Generator, HasLogProb, Sampler, TrainingData, Unsupported
+from bench.api import Decoding, Generator, HasLogProb, HasTokenLogProb, Sampler, TrainingData, Unsupported
 from bench.checkpoints import CheckpointFolder
 from bench.presets import build, configuration
 from bench.runner import checked
@@ -184,6 +184,34 @@ def check_density(generator: type) -> None:
     _expect(p > CHI_SQUARE_LEVEL, f"{CHI_SQUARE_SAMPLES} samples do not fit log_prob: chi-square p = {p:.2g}")
 
 
+def check_token_density(generator: type) -> None:
+    """Token by token the density sums to log_prob, and at other temperatures it fits the samples."""
+    data = _data(Toy(vocab_size=3, seq_len=3, train_size=200, concentration=1.0))
+    sampler = _fit(generator, data)
+    if not isinstance(sampler, HasTokenLogProb):
+        raise Unsupported("the sampler has no token_log_prob")
+    places = torch.tensor(list(itertools.product(range(3), repeat=3)))
+    tokens = sampler.token_log_prob(places)
+    _expect(tokens.shape == (27, 3), f"expected token_log_prob of shape (27, 3), got {tuple(tokens.shape)}")
+    if isinstance(sampler, HasLogProb):
+        whole, summed = sampler.log_prob(places).detach().cpu().double(), tokens.detach().cpu().double().sum(-1)
+        same = bool(((whole - summed).abs() < 1e-3).logical_or(whole == summed).all())
+        _expect(same, "expected token_log_prob to sum to log_prob over each sequence")
+    try:
+        probabilities = sampler.token_log_prob(places, 0.5).detach().cpu().double().sum(-1).exp()
+    except TypeError as error:
+        raise Unsupported("token_log_prob takes no temperature: the frontier goes without it") from error
+    drawn = _sample(sampler, CHI_SQUARE_SAMPLES, 0.5)
+    counts = torch.bincount((drawn * torch.tensor([9, 3, 1])).sum(-1), minlength=27).double()
+    total = float(probabilities.sum())
+    _expect(abs(total - 1) < 1e-4, f"expected the 27 probabilities at temperature 0.5 to sum to 1, got {total:.6f}")
+    p = _chi_square_p(counts, probabilities * CHI_SQUARE_SAMPLES / total)
+    _expect(
+        p > CHI_SQUARE_LEVEL,
+        f"{CHI_SQUARE_SAMPLES} samples at temperature 0.5 do not fit token_log_prob: chi-square p = {p:.2g}",
+    )
+
+
 def check_budget(generator: type) -> None:
     """Training stops within one step when the budget is spent."""
     data = _data()
@@ -205,6 +233,7 @@ CHECKS: tuple[Callable[[type], None], ...] = (
     check_interruption,
     check_temperature,
     check_density,
+    check_token_density,
     check_budget,
 )
 

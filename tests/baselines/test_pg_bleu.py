@@ -25,6 +25,8 @@ FIELDS = {
     "batch_size": 64,
     "lr": 0.01,
     "clip_norm": 5.0,
+    "baseline": False,
+    "standardize": False,
     "cuda": "eager",
 }
 FIXED = SequenceSpec(6, 7, bos=6)
@@ -97,7 +99,11 @@ def test_it_starts_from_the_shared_pretraining_and_raises_its_reward(trained):
 def test_the_curve_has_the_phases_in_order_and_everything_is_counted(trained):
     _, _, run, _ = trained
     assert [point["phase"] for point in run.curve] == ["mle"] * 2 + ["policy-gradient"] * 12
-    assert run.cost.amounts == {"train_tokens": 2 * 130 * 8 + 12 * 32 * 8, "rollouts": 12 * 32 * (2 * 7 + 1)}
+    assert run.cost.amounts == {
+        "train_tokens": 2 * 130 * 8 + 12 * 32 * 8,
+        "updates": 2 * 5 + 12,
+        "rollouts": 12 * 32 * (2 * 7 + 1),
+    }
 
 
 def test_the_same_seed_gives_the_same_tokens(trained):

@@ -18,7 +18,10 @@ from bench.store import Store
 
 pytestmark = pytest.mark.usefixtures("memory_not_measured")
 
-MODELS = ("mle", "pg-bleu", "random", "scheduled-sampling", "seqgan", "uniform")
+MODELS = (
+    *("mle", "pg-bleu", "random", "scheduled-sampling", "seqgan", "seqgan-baselined"),
+    *("bigram", "constant-reward", "mle-longer", "random-reward", "repeat", "replay", "uniform"),
+)
 TOY = ("--tasks", "toy", "--preset", "smoke", "--workers", 0)
 SMALL = ("--set", "toy.train_size=64", "--set", "toy.valid_size=20", "--set", "toy.test_size=30")
 PLUGINS = """
@@ -109,7 +112,7 @@ def benchmark_of_all(bench, memory_not_measured, tmp_path_factory):
 @pytest.fixture
 def no_figures(monkeypatch):
     """Drawing takes longer than the runs of these tests."""
-    monkeypatch.setattr("bench.reports.plots.write_plots", lambda *_: [])
+    monkeypatch.setattr("bench.reports.figures.write_figures", lambda *_: [])
 
 
 @pytest.fixture
@@ -121,10 +124,10 @@ def results(benchmark_of_all, tmp_path):
 def test_one_command_benchmarks_all_models(benchmark_of_all):
     folder, answer = benchmark_of_all
     assert (answer.code, answer.err) == (0, "")
-    assert answer.out.splitlines()[-1] == "14 ok, 0 skipped, 0 failed"
-    assert "14 runs, 14 to do" in answer.out
+    assert answer.out.splitlines()[-1] == "28 ok, 0 skipped, 0 failed"
+    assert "28 runs, 28 to do" in answer.out
     assert statuses(folder) == {(model, seed): "ok" for model in (REFERENCE, *MODELS) for seed in (0, 1)}
-    assert len(list((folder / "runs").glob("*.json"))) == 14
+    assert len(list((folder / "runs").glob("*.json"))) == 28
 
 
 def test_it_leaves_leaderboards_and_figures(benchmark_of_all):
@@ -146,9 +149,9 @@ def test_running_again_does_nothing(bench, results):
     records = {path: path.stat().st_mtime_ns for path in (results / "runs").glob("*.json")}
     answer = bench("run", "--models", "all", *TOY, "--seeds", 2, "--output", results)
     assert answer.code == 0
-    assert "14 runs, 0 to do" in answer.out
+    assert "28 runs, 0 to do" in answer.out
     assert "started" not in answer.out
-    assert answer.out.splitlines()[-1] == "14 ok, 0 skipped, 0 failed"
+    assert answer.out.splitlines()[-1] == "28 ok, 0 skipped, 0 failed"
     assert reports(results) == before
     assert {path: path.stat().st_mtime_ns for path in (results / "runs").glob("*.json")} == records
 
@@ -456,7 +459,7 @@ def test_validate_says_what_holds(bench):
     assert (answer.code, answer.err) == (0, "")
     *checks, summary = answer.out.splitlines()
     assert summary == "random: keeps the contract"
-    assert len(checks) == 9
+    assert len(checks) == 10
     assert all(line.startswith("ok      ") for line in checks)
 
 
@@ -475,3 +478,45 @@ def test_validate_tells_what_cannot_be_loaded(bench, write_plugin):
     assert answer.code == 1
     assert answer.out.startswith("FAILED cannot load model 'own_cli:Nobody'")
     assert len(answer.out.splitlines()) == 1
+
+
+def test_a_budget_and_temperatures_are_those_of_every_run(bench, tmp_path):
+    folder = tmp_path / "results"
+    answer = bench(
+        "run", "--models", "mle,constant-reward,random", *TOY, "--seeds", 1, "--output", folder,
+        "--budget", "30-updates", "--temperatures", "0.8..1.2:0.2",
+    )  # fmt: skip
+    assert answer.code == 0, answer.out + answer.err
+    frames = Store(folder).load()
+    assert set(frames.runs["preset"]) == {"smoke, 30 updates each"}
+    updates = frames.scores[frames.scores["metric"] == "updates"].set_index("model")["value"]
+    assert updates.to_dict() == {"mle": 30, "constant-reward": 30}
+    assert sorted(set(frames.frontier["temperature"])) == [0.8, 1.0, 1.2]
+    assert set(frames.frontier["model"]) == {"mle", "constant-reward"}  # what is not trained has no frontier
+    assert set(frames.frontier["metric"]) == {"nll_oracle", "nll_test", "lm_nll", "reverse_nll"}
+    assert set(frames.scores.loc[frames.scores["model"] == "mle", "checkpoint"]) == {"final", "selected"}
+    assert dict(zip(frames.runs["model"], frames.runs["role"], strict=True)) == {
+        "real data": "", "mle": "contender", "constant-reward": "control", "random": "contender",
+    }  # fmt: skip
+    assert "quality against cost" in (folder / "leaderboard.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--budget", "60", "expected a budget like 60s, 5m, 2M-tokens or 20000-updates, got '60'"),
+        ("--temperatures", "0..1", "expected --temperatures like 0.5..1.4"),
+        ("--models", "contenders,mle", "expected 'contenders' or a list of models"),
+    ],
+)
+def test_a_budget_or_temperatures_that_make_no_sense(bench, tmp_path, option, value, message):
+    answer = bench("run", *TOY, option, value, "--output", tmp_path / "results")
+    assert answer.code == 2
+    assert message in answer.err
+
+
+def test_contenders_are_all_but_the_controls(bench, tmp_path):
+    answer = bench("run", "--models", "contenders", *TOY, "--seeds", 1, "--dry-run", "--output", tmp_path / "r")
+    assert answer.code == 0
+    assert "seqgan-baselined" in answer.out
+    assert "repeat" not in answer.out

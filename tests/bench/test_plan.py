@@ -51,7 +51,7 @@ def test_a_plan_holds_all_that_decides_the_outcome():
     assert (mle.task_config["draw"], mle.task_config["seq_len"]) == (3, 8)
     assert mle.task_overrides == {"draw": 3}
     assert '"draw": 3' in mle.data
-    assert (mle.metrics, mle.samples, mle.device, mle.budget) == ({"nll": "1", "distinct": "1"}, 200, "cpu", {})
+    assert (mle.metrics, mle.samples, mle.device, mle.budget) == ({"nll": "2", "distinct": "1"}, 200, "cpu", {})
     assert mle.explicit_metrics
     assert not make_plan(dataclasses.replace(PLAIN, metrics=("all",)))[0].explicit_metrics
 
@@ -173,7 +173,7 @@ def test_all_is_every_installed_plugin_but_the_one_that_needs_a_file():
         ({"settings": ("seqgan.lr=1",)}, r"'seqgan' is not among the chosen models and tasks \(mle, random, toy\)"),
         ({"settings": ("mle.lrr=1",)}, r"unknown field of 'mle' 'lrr'\. Did you mean 'lr'\?"),
         ({"settings": ("mle.lr=fast",)}, "expected mle.lr to be float, got 'fast'"),
-        ({"settings": ("toy.draw=-1",)}, "expected toy.draw from 0 to 4294967295, got -1"),
+        ({"settings": ("toy.draw=-1",)}, "expected toy.draw from 0 to 4294967295, or none, got -1"),
         ({"settings": ("mle",)}, "expected --set NAME.field=value"),
         ({"tasks": ("no_such_module:Task",)}, "cannot load task .*No module named 'no_such_module'"),
         ({"metrics": ("no_such_module:Metric",)}, "cannot load metric"),
@@ -186,3 +186,49 @@ def test_a_mistake_is_told_in_one_sentence(changes, message):
         make_plan(dataclasses.replace(PLAIN, **changes))
     assert "\n" not in str(caught.value)
     assert str(caught.value).endswith(".")
+
+
+def test_each_seed_has_a_draw_of_its_own_in_one_group():
+    plan = [spec for spec in make_plan(PLAIN) if spec.model == "mle"]
+    assert [spec.task_config["draw"] for spec in plan] == [0, 1]
+    assert plan[0].data != plan[1].data
+    assert plan[0].group_id == plan[1].group_id
+    assert {spec.task_label for spec in plan} == {"toy"}
+
+
+def test_a_draw_that_is_set_is_the_same_for_all_seeds():
+    plan = make_plan(dataclasses.replace(PLAIN, settings=("toy.draw=0",)))
+    assert len({spec.data for spec in plan}) == 1
+    assert {spec.task_label for spec in plan} == {"toy[draw=0]"}
+    assert not {spec.group_id for spec in plan} & {spec.group_id for spec in make_plan(PLAIN)}
+
+
+def test_text_is_the_same_for_all_seeds():
+    plan = make_plan(dataclasses.replace(PLAIN, tasks=("quatrains",)))
+    assert len({spec.data for spec in plan}) == 1
+    assert {spec.family for spec in plan} == {""}
+
+
+def test_roles():
+    everything = make_plan(dataclasses.replace(PLAIN, models=("all",)))
+    contenders = make_plan(dataclasses.replace(PLAIN, models=("contenders",)))
+    assert {spec.role for spec in contenders} == {"", "contender"}
+    controls = {spec.model for spec in everything} - {spec.model for spec in contenders}
+    assert controls == {
+        "constant-reward", "random-reward", "mle-longer", "bigram", "replay", "repeat", "uniform",
+    }  # fmt: skip
+    assert {spec.run_id for spec in contenders} < {spec.run_id for spec in everything}
+
+
+def test_temperatures_are_the_presets_unless_told_and_change_no_training():
+    default, none = (make_plan(dataclasses.replace(PLAIN, temperatures=given)) for given in (None, ()))
+    assert {spec.temperatures for spec in default} == {(0.7, 1.0, 1.3)}
+    assert {spec.temperatures for spec in none} == {()}
+    assert [spec.fit_id for spec in default] == [spec.fit_id for spec in none]
+    assert not {spec.run_id for spec in default} & {spec.run_id for spec in none}
+
+
+def test_a_budget_makes_another_contest():
+    budgeted = make_plan(dataclasses.replace(PLAIN, budget={"seconds": 60.0}))
+    assert {spec.preset_label for spec in budgeted} == {"smoke, 60 seconds each"}
+    assert not {spec.fit_id for spec in budgeted} & {spec.fit_id for spec in make_plan(PLAIN)}

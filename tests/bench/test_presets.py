@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import pytest
 
 from bench.errors import UsageError
-from bench.presets import PRESETS, build, configuration, convert, find_preset, parse_override
+from bench.presets import PRESETS, build, configuration, convert, find_preset, parse_override, parse_temperatures
 
 
 @dataclass(frozen=True)
@@ -139,3 +139,27 @@ def test_the_judges_presets():
     assert find_preset("paper").samples == 10_000
     with pytest.raises(UsageError, match=r"unknown preset 'qick'. Did you mean 'quick'\? Known: paper, quick, smoke."):
         find_preset("qick")
+
+
+@pytest.mark.parametrize(
+    ("text", "temperatures"),
+    [
+        ("0.5..1.4", (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4)),
+        ("1..2:0.5", (1.0, 1.5, 2.0)),
+        ("0.9..1:0.04", (0.9, 0.94, 0.98)),
+        ("1.3, 0.7,1,1.0", (0.7, 1.0, 1.3)),
+        ("none", ()),
+        ("2", (2.0,)),
+    ],
+)
+def test_temperatures(text, temperatures):
+    assert parse_temperatures(text) == temperatures
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "0", "-1", "1..0.5", "0..1", "a..b", "1..2:0", "1..2:-1", "nan", "inf", "0.1..9:0.001", "1;2"],
+)
+def test_what_are_no_temperatures_is_refused(text):
+    with pytest.raises(UsageError, match="expected --temperatures like"):
+        parse_temperatures(text)

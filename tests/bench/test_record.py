@@ -18,12 +18,16 @@ ABSENT = Score("nll_test", None, "nats/token", "lower", "n=200|v=1", absent="the
 @pytest.fixture
 def record(make_spec):
     return RunRecord(
-        make_spec(config={"lr": 0.1 + 0.2, "sizes": [1, 2], "none": None}, budget={"steps": 5}),
+        make_spec(
+            config={"lr": 0.1 + 0.2, "sizes": [1, 2], "none": None}, budget={"steps": 5}, temperatures=(0.5, 1.0)
+        ),
         "failed",
         reason="ValueError: a “reason”",
         traceback="Traceback\n  line",
         scores={"pretrained": (SCORE,), "final": (SCORE, ABSENT)},
-        curve=({"phase": "mle", "step": 1, "seconds": 0.1, "scalars": {"loss": 1e-300}},),
+        frontier={"0.5": (SCORE, ABSENT)},
+        selected={"score": 1.5, "phase": "mle", "step": 1},
+        curve=({"phase": "mle", "step": 1, "seconds": 0.1, "tokens": 9, "updates": None, "scalars": {"loss": 1e-300}},),
         samples=("天下", "1 2 3"),
         data_sha256="0" * 64,
         environment={"commit": None, "packages": {"torch": "2"}},
@@ -84,16 +88,16 @@ def test_a_status_is_one_of_five(make_spec):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": SCHEMA + 1}, f"expected a run record of schema {SCHEMA}, got {SCHEMA + 1}"),
+        ({"schema": SCHEMA + 1}, f"expected a run record of schema {SCHEMA} or earlier, got {SCHEMA + 1}"),
         ({"schema": None}, "got None"),
         ({"schema": "1"}, "got 1"),
         ({"status": "fine"}, "expected a status"),
-        ({"colour": "red"}, "not a run record of schema 1: .*colour"),
-        ({"spec": {}}, "not a run record of schema 1: .*missing"),
-        ({"spec": None}, "not a run record of schema 1"),
-        ({"scores": ...}, "not a run record of schema 1: 'scores'"),
-        ({"curve": 3}, "not a run record of schema 1"),
-        ({"scores": {"final": [{"metric": "nll"}]}}, "not a run record of schema 1"),
+        ({"colour": "red"}, "not a run record of schema 2: .*colour"),
+        ({"spec": {}}, "not a run record of schema 2: .*missing"),
+        ({"spec": None}, "not a run record of schema 2"),
+        ({"scores": ...}, "not a run record of schema 2: 'scores'"),
+        ({"curve": 3}, "not a run record of schema 2"),
+        ({"scores": {"final": [{"metric": "nll"}]}}, "not a run record of schema 2"),
         ({"scores": {"final": [dataclasses.asdict(SCORE) | {"value": math.nan}]}}, "finite"),
     ],
 )
@@ -118,6 +122,21 @@ def test_a_record_with_a_part_of_another_shape_is_refused(record, change):
         from_json(json.dumps(content))
 
 
+def test_a_record_of_the_first_schema_is_understood(record):
+    content = json.loads(to_json(record)) | {"schema": 1}
+    old = {name: value for name, value in content.items() if name not in ("frontier", "selected")}
+    old["spec"] = {
+        name: value for name, value in content["spec"].items() if name not in ("temperatures", "role", "family")
+    }
+    old["curve"] = [{"phase": "mle", "step": 1, "seconds": 0.1, "scalars": {"loss": 2.0}}]
+    read = from_json(json.dumps(old))
+    assert (read.frontier, read.selected, read.spec.temperatures) == ({}, None, ())
+    assert read.curve == (
+        {"phase": "mle", "step": 1, "seconds": 0.1, "tokens": None, "updates": None, "scalars": {"loss": 2.0}},
+    )
+    assert read.scores == record.scores
+
+
 def test_this_schema_needs_no_migration(record):
     content = json.loads(to_json(record))
     assert migrate(json.loads(to_json(record))) == content
@@ -127,13 +146,13 @@ OTHER = {
     "model": "seqgan", "target": "seqgan.seqgan:SeqGAN", "source": "6" * 64, "config": {"lr": 0.02},
     "overrides": {"lr": 0.02}, "task": "oracle", "task_target": "bench.tasks.oracle:LSTMOracle", "task_version": "2",
     "data": "another", "seed": 1, "preset": "quick", "metrics": {"nll": "2"}, "explicit_metrics": True, "samples": 201,
-    "device": "cuda", "torch": "2.14.0", "budget": {"steps": 1},
+    "device": "cuda", "torch": "2.14.0", "budget": {"steps": 1}, "temperatures": (0.5, 1.0),
 }  # fmt: skip
 
 
 def test_every_field_is_in_the_name_but_where_the_data_lies(make_spec):
     names = {field.name for field in dataclasses.fields(RunSpec)}
-    assert names - set(OTHER) == {"task_config", "task_overrides"}
+    assert names - set(OTHER) == {"task_config", "task_overrides", "role", "family"}
     ids = {make_spec().run_id, *(make_spec(**{name: value}).run_id for name, value in OTHER.items())}
     assert len(ids) == 1 + len(OTHER)
     assert make_spec(task_config={"weights": "/elsewhere"}, task_overrides={"x": 1}).run_id == make_spec().run_id
@@ -144,6 +163,22 @@ def test_a_name_is_twelve_hexadecimal_digits(make_spec):
     int(make_spec().run_id, 16)
 
 
+def test_seeds_with_a_draw_of_their_own_share_a_group(make_spec):
+    first, second = (make_spec(seed=seed, data=f"draw {seed}", family="any draw") for seed in (0, 1))
+    assert first.group_id == second.group_id
+    assert first.stream != second.stream
+    assert first.group_id != make_spec(data="draw 0", family="another family").group_id
+
+
+def test_a_budget_is_part_of_the_presets_label(make_spec):
+    assert make_spec().preset_label == "smoke"
+    assert make_spec(budget={"tokens": 2e6}).preset_label == "smoke, 2,000,000 tokens each"
+
+
+def test_the_role_is_no_part_of_the_name(make_spec):
+    assert make_spec(role="control").run_id == make_spec(role="contender").run_id
+
+
 def test_all_seeds_of_a_configuration_share_a_group(make_spec):
     assert make_spec(seed=0).group_id == make_spec(seed=1).group_id
     others = {make_spec(**{name: value}).group_id for name, value in OTHER.items() if name != "seed"}
@@ -151,7 +186,7 @@ def test_all_seeds_of_a_configuration_share_a_group(make_spec):
 
 
 def test_trainings_are_shared_whatever_is_scored_afterwards(make_spec):
-    same = {"model", "overrides", "task", "preset", "metrics", "explicit_metrics", "samples"}
+    same = {"model", "overrides", "task", "preset", "metrics", "explicit_metrics", "samples", "temperatures"}
     for name, value in OTHER.items():
         assert (make_spec(**{name: value}).fit_id == make_spec().fit_id) == (name in same), name
 

@@ -219,14 +219,18 @@ def test_hash_does_not_change_with_strangers(hash_after, name):
     assert hash_after(None) == hash_after(name)
 
 
+REINFORCED = {"seqgan", "seqgan-baselined", "pg-bleu", "constant-reward", "random-reward"}
+
+
 @pytest.mark.parametrize(
     ("changed", "touched"),
     [
         ("bench.kernels.ngrams", {"pg-bleu"}),
-        ("seqgan.rollout", {"pg-bleu", "seqgan"}),
-        ("seqgan.lm", {"mle", "pg-bleu", "scheduled-sampling", "seqgan"}),
-        ("seqgan.kernels.sampling", {"mle", "pg-bleu", "scheduled-sampling", "seqgan"}),
-        ("seqgan.discriminator", {"seqgan"}),
+        ("seqgan.rollout", REINFORCED),
+        ("seqgan.lm", REINFORCED | {"mle", "mle-longer", "scheduled-sampling"}),
+        ("seqgan.kernels.sampling", REINFORCED | {"mle", "mle-longer", "scheduled-sampling"}),
+        ("seqgan.discriminator", {"seqgan", "seqgan-baselined"}),
+        ("baselines.bigram", {"bigram", "replay", "repeat"}),
         ("baselines.random_tokens", {"random", "uniform"}),
         ("bench.api", set()),
         ("bench.session", set()),

@@ -13,8 +13,9 @@ from bench.checkpoints import CheckpointFolder
 from bench.plan import Request, make_plan
 from bench.record import REFERENCE, from_json, to_json
 from bench.runner import run
-from bench.session import named_stream
+from bench.session import Session, named_stream
 from bench.tasks.toy import Toy
+from seqgan.mle import MLE
 
 pytestmark = pytest.mark.usefixtures("memory_not_measured")
 
@@ -145,7 +146,8 @@ def test_a_run_that_works(do):
     scores = {score.metric: score for score in record.scores["final"]}
     assert {"nll_oracle", "nll_test", "bleu4", "self_bleu4", "distinct2", "jsd", "seconds"} <= scores.keys()
     assert scores["nll_test"].value == pytest.approx(1 / 5)
-    assert all(score.value is not None for score in scores.values())
+    # Its density is of whole sequences, and it says nothing of what it counts.
+    assert {name for name, score in scores.items() if score.value is None} == {"jsd_token"}
     assert {score.kind for score in scores.values()} == {"quality", "cost"}
     assert len(record.samples) == runner.SHOWN_SAMPLES
     assert len(record.samples[0].split()) == TOY["seq_len"]
@@ -325,14 +327,14 @@ def test_a_second_run_from_checkpoints_gives_the_same_record(tmp_path):
 
 def test_the_curve_is_scored_on_the_validation_split():
     record = run(plan("mle")["mle", 0])
-    assert [set(row["scalars"]) for row in record.curve] == [{"loss", "nll_oracle", "nll_valid"}] * 2
+    assert [set(row["scalars"]) for row in record.curve] == [{"loss", "nll_oracle", "nll_valid", "jsd_valid"}] * 2
 
 
 def test_signs_of_life_come_in_order():
     signs = []
     run(plan("seqgan")["seqgan", 0], progress=lambda phase, *_: signs.append(phase))
     assert list(dict.fromkeys(signs)) == [
-        "loading data", "mle", "scoring pretrained", "discriminator", "adversarial", "scoring final",
+        "loading data", "mle", "scoring pretrained", "discriminator", "adversarial", "scoring final", "frontier",
     ]  # fmt: skip
 
 
@@ -347,3 +349,65 @@ def test_a_run_of_installed_plugins_does_not_import_from_the_working_directory(t
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
     run(plan("random")["random", 0])
     assert "" not in sys.path[:1]
+
+
+def test_a_trained_model_has_a_frontier_and_others_have_none():
+    record = run(plan("mle")["mle", 0])
+    assert list(record.frontier) == ["0.7", "1", "1.3"]
+    values = {
+        temperature: {score.metric: score.value for score in scores} for temperature, scores in record.frontier.items()
+    }
+    assert set(values["1"]) == {"nll_oracle", "nll_test", "lm_nll", "reverse_nll"}
+    assert values["0.7"]["nll_oracle"] < values["1"]["nll_oracle"] < values["1.3"]["nll_oracle"]
+    assert run(plan("random")["random", 0]).frontier == {}
+
+
+def test_the_frontiers_held_out_nll_is_that_of_the_tempered_density():
+    record = run(plan("mle", settings=("mle.epochs=3",))["mle", 0])
+    session = Session(plan("mle")["mle", 0].stream)
+    task = runner.load_task(plan("mle")["mle", 0])
+    model = session.train(MLE(epochs=3), task.data.training)
+    test = task.data.test[:100]
+    expected = -float(model.token_log_prob(test, 0.7).double().sum()) / test.numel()
+    found = {score.metric: score.value for score in record.frontier["0.7"]}["nll_test"]
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_sampler_that_cannot_be_tempered_loses_its_frontier_and_nothing_else(write_plugin):
+    write_plugin(
+        "own_stubborn",
+        """
+from dataclasses import dataclass
+from seqgan.mle import MLE
+
+@dataclass(frozen=True)
+class Stubborn:
+    def fit(self, data, run):
+        model = MLE(epochs=1).fit(data, run)
+        draw = model.sample
+        def sample(n, decoding, rng):
+            if decoding.temperature != 1:
+                raise RuntimeError("only as it is")
+            return draw(n, decoding, rng)
+        model.sample = sample
+        return model
+""",
+    )
+    record = run(plan("own_stubborn:Stubborn")["own_stubborn:Stubborn", 0])
+    assert record.status == "ok"
+    assert {score.absent for score in record.frontier["0.7"]} == {"RuntimeError: only as it is"}
+    assert all(score.value is not None for score in record.frontier["1"])
+
+
+def test_final_and_selected_are_both_scored():
+    record = run(plan("mle", settings=("mle.epochs=40", "mle.lr=0.3"))["mle", 0])
+    assert record.selected["phase"] == "mle"
+    curve = {row["step"]: row["scalars"]["nll_valid"] for row in record.curve if "nll_valid" in row["scalars"]}
+    assert record.selected["score"] == min(curve.values()) == curve[record.selected["step"]]
+    assert quality(record, "selected")
+    if record.selected["step"] == 40:
+        assert quality(record, "selected") == quality(record)
+
+
+def test_real_data_and_untrained_models_have_nothing_to_select():
+    assert run(plan("random")["random", 0]).selected is None

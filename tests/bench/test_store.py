@@ -212,17 +212,28 @@ def test_frames_hold_what_the_records_hold(store, make_spec):
         "packages": {"torch": "2", "seqgan-bench": "0.1"},
     }  # fmt: skip
     curve = (
-        {"phase": "mle", "step": 1, "seconds": 0.5, "scalars": {"loss": 1 / 3, "nll": 2.0}},
-        {"phase": "mle", "step": 2, "seconds": 1.0, "scalars": {}},
+        {
+            "phase": "mle",
+            "step": 1,
+            "seconds": 0.5,
+            "tokens": 9,
+            "updates": None,
+            "scalars": {"loss": 1 / 3, "nll": 2.0},
+        },
+        {"phase": "mle", "step": 2, "seconds": 1.0, "tokens": 18, "updates": None, "scalars": {}},
     )
-    store.write(finished(spec, 1, environment=environment, curve=curve, samples=("a b",)))
+    first = finished(spec, 1, environment=environment, curve=curve, samples=("a b",), data_sha256="d" * 64)
+    tempered = {"0.5": first.scores["final"]}
+    store.write(replace(first, frontier=tempered, selected={"score": 2.0, "phase": "mle", "step": 2}))
     frames = store.load()
     keys = dict(zip(KEYS, (spec.run_id, spec.group_id, "toy[draw=1]", "mle[lr=0.5]", "smoke", 3), strict=True))
     assert frames.runs.to_dict("records") == [
         {
-            **keys, "status": "ok", "reason": None, "finished": "2026-01-01T00:00:00+00:00", "version": "0.1",
+            **keys, "role": "contender",
+            "status": "ok", "reason": None, "finished": "2026-01-01T00:00:00+00:00", "version": "0.1",
             "commit": "c0ffee", "dirty": True, "device": "cpu", "machine": "M", "python": "3.11", "torch": "2",
             "threads": 1, "settings": "lr=0.01, sizes=[1, 2]", "samples": ["a b"],
+            "data": "d" * 64, "selected": "mle 2",
         }
     ]  # fmt: skip
     first, second = frames.scores.to_dict("records")
@@ -233,10 +244,17 @@ def test_frames_hold_what_the_records_hold(store, make_spec):
     ]  # fmt: skip
     assert second["value"] != second["value"]
     assert second["absent"] == "the model has no log_prob"
-    assert frames.curves.drop(columns=KEYS).to_dict("records") == [
-        {"phase": "mle", "step": 1, "seconds": 0.5, "name": "loss", "value": 1 / 3},
-        {"phase": "mle", "step": 1, "seconds": 0.5, "name": "nll", "value": 2.0},
+    curves = frames.curves.drop(columns=KEYS)
+    assert curves.pop("updates").isna().all()
+    assert curves.to_dict("records") == [
+        {"phase": "mle", "step": 1, "seconds": 0.5, "tokens": 9.0, "name": "loss", "value": 1 / 3},
+        {"phase": "mle", "step": 1, "seconds": 0.5, "tokens": 9.0, "name": "nll", "value": 2.0},
     ]
+    assert frames.frontier[["temperature", "metric"]].to_numpy().tolist() == [
+        [0.5, first["metric"]], [0.5, second["metric"]],
+    ]  # fmt: skip
+    assert frames.frontier["value"][0] == 1 / 3
+    assert set(frames.scores["checkpoint"]) == {"final"}
 
 
 def test_runs_without_scores_are_in_the_frame_of_runs(store, make_spec):

@@ -34,6 +34,9 @@ class Blind:
 class Words(Blind):
     """The same with its density."""
 
+    def token_log_prob(self, tokens, temperature=1.0):
+        return (self.logits / temperature).log_softmax(-1)[tokens]
+
     def log_prob(self, tokens):
         return self.logits.log_softmax(-1)[tokens].sum(-1)
 
@@ -114,6 +117,18 @@ class EvaluationDependent(Sound):
         return model
 
 
+class DeafToTemperature(Sound):
+    class model(Words):
+        def token_log_prob(self, tokens, temperature=1.0):
+            return super().token_log_prob(tokens)
+
+
+class NoTemperature(Sound):
+    class model(Words):
+        def token_log_prob(self, tokens):
+            return super().token_log_prob(tokens)
+
+
 class Vandal(Sound):
     def fit(self, data, run):
         data.train[0] = 0
@@ -188,17 +203,18 @@ class Crashes(Sound):
 BROKEN = {
     WrongType: {"check_samples", "check_budget"},
     WrongShape: {"check_samples"},
-    OutOfRange: {"check_samples", "check_density", "check_budget"},
+    OutOfRange: {"check_samples", "check_density", "check_budget", "check_token_density"},
     Unseeded: {"check_seed", "check_evaluation", "check_interruption"},
     HalfTracked: {"check_interruption"},
     EvaluationDependent: {"check_evaluation"},
     Vandal: {"check_data"},
     ValidVandal: {"check_data"},
     Forgetful: {"check_resume"},
-    AlwaysWarm: {"check_temperature"},
-    WrongSum: {"check_density"},
-    WrongDensity: {"check_density"},
-    DensityPerToken: {"check_density"},
+    AlwaysWarm: {"check_temperature", "check_token_density"},
+    WrongSum: {"check_density", "check_token_density"},
+    WrongDensity: {"check_density", "check_token_density"},
+    DensityPerToken: {"check_density", "check_token_density"},
+    DeafToTemperature: {"check_token_density"},
     NoPhase: {"check_budget"},
     NothingWithoutSteps: {"check_budget"},
     Crashes: {check.__name__ for check in CHECKS},
@@ -219,9 +235,14 @@ def test_a_sound_generator_passes():
 
 
 def test_without_a_density_its_check_is_skipped():
-    outcomes = {outcome.status: outcome for outcome in run_suite(NoDensity)}
-    assert set(outcomes) == {"ok", "skipped"}
-    assert outcomes["skipped"].detail == "the sampler has no log_prob"
+    skipped = [outcome.detail for outcome in run_suite(NoDensity) if outcome.status != "ok"]
+    assert skipped == ["the sampler has no log_prob", "the sampler has no token_log_prob"]
+
+
+def test_a_density_without_temperature_is_no_fault():
+    [skipped] = [outcome for outcome in run_suite(NoTemperature) if outcome.status != "ok"]
+    assert skipped.status == "skipped"
+    assert "takes no temperature" in skipped.detail
 
 
 @pytest.mark.parametrize("generator", BROKEN, ids=lambda generator: generator.__name__)

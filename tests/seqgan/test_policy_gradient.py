@@ -9,7 +9,7 @@ from bench.api import Decoding, SequenceSpec
 from bench.session import Session
 from seqgan.discriminator import Discriminator
 from seqgan.mle import trainable
-from seqgan.policy_gradient import PolicyGradient
+from seqgan.policy_gradient import PolicyGradient, advantages
 from seqgan.rollout import action_values
 
 FIXED = SequenceSpec(4, 5, bos=4)
@@ -74,3 +74,75 @@ def test_it_learns_to_write_what_is_rewarded(make_policy):
     for _ in range(30):
         gradient.step(policy, optimizer, lambda tokens: (tokens == 0).float().mean(-1), run)
     assert share() > 0.8
+
+
+def plain_advantages(values, mask, baseline, standardize):
+    """The same in loops."""
+    rows, places = values.shape
+    found = [[float(values[b, t]) for t in range(places)] for b in range(rows)]
+    if baseline:
+        for t in range(places):
+            there = [float(values[b, t]) for b in range(rows) if mask[b, t]]
+            for b in range(rows):
+                found[b][t] -= sum(there) / len(there) if there else 0.0
+    if standardize:
+        there = [found[b][t] for b in range(rows) for t in range(places) if mask[b, t]]
+        mean = sum(there) / len(there)
+        spread = (sum((value - mean) ** 2 for value in there) / len(there)) ** 0.5
+        found = [[(value - mean) / spread for value in row] for row in found]
+    return torch.tensor(found)
+
+
+@pytest.mark.parametrize("baseline", [False, True])
+@pytest.mark.parametrize("standardize", [False, True])
+def test_advantages_are_those_of_plain_loops_where_tokens_count(baseline, standardize):
+    values = torch.rand(7, 5, generator=torch.Generator().manual_seed(0))
+    lengths = torch.tensor([5, 1, 3, 5, 2, 4, 1])
+    mask = torch.arange(5) < lengths[:, None]
+    found = advantages(values, mask, baseline, standardize)
+    expected = plain_advantages(values, mask, baseline, standardize)
+    torch.testing.assert_close(found[mask], expected[mask])
+    if not (baseline or standardize):
+        assert found is values
+
+
+def test_a_baseline_takes_off_each_places_own_mean():
+    values = torch.tensor([[1.0, 10.0], [3.0, 30.0]])
+    assert advantages(values, torch.ones(2, 2, dtype=torch.bool), True, False).tolist() == [[-1, -10], [1, 10]]
+
+
+def test_values_all_alike_teach_nothing_once_standardized():
+    values = torch.full((4, 3), 0.7)
+    found = advantages(values, torch.ones(4, 3, dtype=torch.bool), True, True)
+    assert float(found.abs().max()) < 1e-6
+
+
+def test_a_baseline_keeps_the_expected_direction_and_lowers_the_variance(make_policy):
+    """Gradients of many batches of one policy: their means point the same way, and scatter less."""
+    policy = make_policy(SequenceSpec(4, 3, bos=4), init_std=0.5)
+    run = Session("gradient/0")
+    gradients = {}
+    for baseline in (False, True):
+        gradients[baseline] = []
+        step = PolicyGradient(8, 2, 1e9, baseline=baseline)
+        for _ in range(150):
+            moved = copy.deepcopy(policy)
+            step.step(moved, torch.optim.SGD(trainable(moved), lr=1.0), reward, run)
+            flat = [
+                (old - new).detach().flatten() for old, new in zip(trainable(policy), trainable(moved), strict=True)
+            ]
+            gradients[baseline].append(torch.cat(flat))
+    plain, less = (torch.stack(found) for found in gradients.values())
+    assert float(torch.cosine_similarity(plain.mean(0), less.mean(0), 0)) > 0.8
+    assert float(less.var(0).sum()) < 0.5 * float(plain.var(0).sum())
+
+
+def test_the_entropy_is_that_of_the_policys_own_draws(make_policy):
+    policy, run = make_policy(ENDED), Session("gradient/0")
+    for _ in run.phase("p", 1):
+        PolicyGradient(200, 1, 5.0).step(copy.deepcopy(policy), torch.optim.Adam(trainable(policy)), reward, run)
+    tokens, _ = policy.sample_with_states(200, Session("gradient/0").rng("policy"))
+    expected = -float(policy.log_prob(tokens).sum()) / ENDED.count(tokens)
+    assert run.curve[0]["scalars"]["entropy"] == pytest.approx(expected, rel=1e-4)
+    assert run.cost.amounts["train_tokens"] == ENDED.count(tokens)
+    assert run.cost.updates == 1

@@ -30,6 +30,8 @@ PAPER = {
     "batch_size": 64,
     "lr": 0.01,
     "clip_norm": 5.0,
+    "baseline": False,
+    "standardize": False,
     "d_lr": 1e-4,
     "d_embedding_dim": 64,
     "d_filter_sizes": (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20),
@@ -122,7 +124,7 @@ def test_the_curve_has_the_phases_in_order(trained):
         *(("adversarial", step) for step in (1, 2, 3)),
     ]
     assert {"d_loss", "d_accuracy"} <= run.curve[3]["scalars"].keys()
-    assert {"reward", "gradient_norm", "d_loss", "d_accuracy"} <= run.curve[-1]["scalars"].keys()
+    assert {"reward", "entropy", "gradient_norm", "d_loss", "d_accuracy"} <= run.curve[-1]["scalars"].keys()
 
 
 def test_everything_is_counted(trained):
@@ -131,6 +133,9 @@ def test_everything_is_counted(trained):
     assert amounts["train_tokens"] == 3 * 120 * 8 + 3 * 2 * 16 * 8  # the shared pre-training's, and its own
     assert amounts["rollouts"] == 3 * 2 * 16 * (2 * 7 + 1)
     assert amounts["discriminator_sequences"] == (2 + 3 * 2) * 2 * (30 + 30)
+    assert amounts["discriminator_tokens"] == 8 * amounts["discriminator_sequences"]
+    assert amounts["updates"] == 3 * 8 + 3 * 2 + (2 + 3 * 2) * 2 * 4
+    assert run.cost.tokens == amounts["train_tokens"] + amounts["discriminator_tokens"]
     assert 0 < run.cost.pretraining_seconds < run.cost.seconds
 
 

@@ -150,7 +150,7 @@ def test_defaults_are_the_papers():
     assert dataclasses.asdict(LSTMOracle()) == {
         "vocab_size": 5_000,
         "seq_len": 20,
-        "draw": 0,
+        "draw": None,
         "train_size": 10_000,
         "valid_size": 2_000,
         "test_size": 10_000,

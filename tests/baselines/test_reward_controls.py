@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from baselines.mle_longer import MLELonger
+from baselines.reward_controls import ConstantReward, RandomReward
+from bench.api import Decoding
+from bench.session import Session
+from bench.tasks.toy import Toy
+from seqgan.mle import MLE
+from seqgan.policy_gradient import PolicyGradient, PolicyGradientGenerator
+from seqgan.seqgan import BaselinedSeqGAN, SeqGAN
+
+SMALL = {"pretrain_epochs": 1, "rounds": 2, "rollouts": 2, "batch_size": 16}
+CONTROLS = [ConstantReward, RandomReward]
+
+
+@pytest.fixture(scope="module")
+def data():
+    return Toy(train_size=64).load().training
+
+
+@pytest.fixture
+def rewards(monkeypatch):
+    """What every reward of a training gave, in order."""
+    seen = []
+    original = PolicyGradient.step
+
+    def step(self, policy, optimizer, reward, run):
+        def spy(tokens):
+            seen.append(reward(tokens))
+            return seen[-1]
+
+        original(self, policy, optimizer, spy, run)
+
+    monkeypatch.setattr(PolicyGradient, "step", step)
+    return seen
+
+
+def test_the_constant_is_the_same_for_every_sequence(data, rewards):
+    Session("control/0").train(ConstantReward(**SMALL, value=0.3), data)
+    assert len(rewards) == 2
+    assert torch.cat(rewards).unique().tolist() == [pytest.approx(0.3)]
+
+
+def test_the_random_reward_is_uniform_and_another_each_time(data, rewards):
+    Session("control/0").train(RandomReward(**{**SMALL, "rounds": 8}), data)
+    drawn = torch.cat(rewards)
+    assert 0 <= float(drawn.min()) < 0.05
+    assert 0.95 < float(drawn.max()) <= 1
+    assert float(drawn.mean()) == pytest.approx(0.5, abs=0.05)
+    assert float(drawn.var()) == pytest.approx(1 / 12, abs=0.02)
+    assert len(drawn.unique()) > 0.99 * len(drawn)
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_the_loop_is_seqgans(control, data):
+    """Fields, pre-training, batches and steps are the same: only the reward differs."""
+    shared = {field.name for field in dataclasses.fields(PolicyGradientGenerator)}
+    defaults, seqgan = dataclasses.asdict(control()), dataclasses.asdict(SeqGAN())
+    assert {name: defaults[name] for name in shared} == {name: seqgan[name] for name in shared}
+    for preset, fields in control.presets.items():
+        assert fields.items() <= SeqGAN.presets[preset].items()
+    runs = [Session("control/0"), Session("control/0")]
+    runs[0].train(control(**SMALL), data)
+    runs[1].train(SeqGAN(**SMALL, d_pretrain_steps=1, d_steps=1, d_epochs=1, d_samples=16), data)
+    for amount in ("train_tokens", "rollouts"):
+        assert runs[0].cost.amounts[amount] == runs[1].cost.amounts[amount]
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_the_same_seed_gives_the_same_tokens(control, data):
+    first, second = (Session("control/0").train(control(**SMALL), data) for _ in range(2))
+    drawn = [model.sample(50, Decoding(), torch.Generator().manual_seed(0)) for model in (first, second)]
+    assert torch.equal(*drawn)
+
+
+def test_longer_mle_goes_on_from_the_shared_checkpoint(data):
+    run, alone = Session("longer/0"), Session("longer/0")
+    model = run.train(MLELonger(pretrain_epochs=2, extra_epochs=3), data)
+    start = alone.train(MLE(epochs=2), data)
+    assert [row["phase"] for row in run.curve] == ["mle"] * 2 + ["longer"] * 3
+    assert run.cost.updates == 5 and alone.cost.updates == 2  # noqa: PT018
+    nll = [-float(each.log_prob(data.train).mean()) for each in (start, model)]
+    assert nll[1] < nll[0] - 0.1
+
+
+def test_seqgan_baselined_is_seqgan_but_for_two_fields():
+    plain, less = dataclasses.asdict(SeqGAN()), dataclasses.asdict(BaselinedSeqGAN())
+    assert {name for name in plain if plain[name] != less[name]} == {"baseline", "standardize"}
+    assert (less["baseline"], less["standardize"]) == (True, True)
+    assert BaselinedSeqGAN.presets == SeqGAN.presets
+
+
+def test_the_fields_reach_the_steps(data, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "seqgan.policy_gradient.advantages",
+        lambda values, mask, baseline, standardize: seen.append((baseline, standardize)) or values,
+    )
+    Session("b/0").train(ConstantReward(**SMALL, baseline=True), data)
+    Session("b/0").train(ConstantReward(**SMALL, standardize=True), data)
+    assert set(seen) == {(True, False), (False, True)}
