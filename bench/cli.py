@@ -111,8 +111,8 @@ def run(
         preset,
         _with_weights(settings, tasks, oracle_weights),
         _choose_device(device),
-        parse_budget(budget) if budget else {},
-        parse_temperatures(temperatures) if temperatures else None,
+        {} if budget is None else parse_budget(budget),
+        None if temperatures is None else parse_temperatures(temperatures),
     )
     plan = make_plan(request)
     store = Store(output)
@@ -290,10 +290,11 @@ def list_plugins(kind: str) -> None:
     from bench.registry import available
 
     table = Table(box=None, pad_edge=False)
-    for column in ("name", "what", "from"):
+    roles = ("role",) if kind == "models" else ()
+    for column in ("name", *roles, "what", "from"):
         table.add_column(column, no_wrap=column != "what")
     for plugin in available(kind[:-1]).values():
-        table.add_row(plugin.name, plugin.description, plugin.distribution)
+        table.add_row(plugin.name, *(plugin.role for _ in roles), plugin.description, plugin.distribution)
     Console().print(table)
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from bench.accepted import Key, arranged
 from bench.reports.leaderboard import FINAL, REAL_DATA, records
-from bench.verdicts import BETTER, IDENTICAL, SIGNS, WORSE, Pair, Verdict, judge
+from bench.verdicts import BETTER, FEW, IDENTICAL, SIGNS, WORSE, Pair, Verdict, judge
 
 __all__ = ["ALPHA", "RED", "SAME", "VERDICTS", "Cell", "Comparison", "compare"]
 
@@ -93,7 +93,15 @@ class Comparison:
         counted = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items())
         reasons = [f"{self.red} of {len(self.cells)} cells"] if self.red else []
         reasons += ["no score of any model could be compared"] if self.vanished else []
-        return f"{counted}: {'green' if self.passes else 'red, ' + ' and '.join(reasons)}"
+        verdict = "green" if self.passes else f"red, {' and '.join(reasons)}"
+        if self.passes and self.undecided:
+            verdict += f", but {self.undecided} cells changed that fewer than {FEW} seeds cannot decide: use more seeds"
+        return f"{counted}: {verdict}"
+
+    @property
+    def undecided(self) -> int:
+        """Cells that changed and were called no different on too few seeds to tell."""
+        return sum(cell.verdict == NO_DIFFERENCE and cell.words != SAME and cell.seeds < FEW for cell in self.cells)
 
 
 def compare(base: pd.DataFrame, head: pd.DataFrame) -> Comparison:

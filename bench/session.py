@@ -223,6 +223,7 @@ class Session:
             shared=True,
         )
         sampler = shared.train(generator, data)
+        self.selected = shared.selected  # to have stopped before the first step of one's own is a choice for all
         self.cost.add_shared(shared.cost)
         self.curve = [*shared.curve, *self.curve]
         self._saved_at = self.cost.seconds
@@ -282,6 +283,8 @@ class Session:
         if self.selected is None:
             raise ValueError("expected a step that was scored while training")
         parts = self._made_of(sampler)
+        if len(parts) == 1:  # of one part, whatever it was called when it was selected
+            parts = dict.fromkeys(self.selected.state, *parts.values())
         for name, state in self.selected.state.items():
             parts[name].load_state_dict(state)
 
@@ -412,7 +415,9 @@ class Session:
         running = self._running_since is not None
         self._running_since = None
         self._phases = {name: dict(phase) for name, phase in saved["phases"].items()}
-        self.selected = Selected(**saved["selected"]) if saved["selected"] else None
+        selected = Selected(**saved["selected"]) if saved["selected"] else None
+        if selected and (self.selected is None or selected.score < self.selected.score):
+            self.selected = selected
         self.cost = Cost(**{**saved["cost"], "amounts": dict(saved["cost"]["amounts"])})
         self.cost.durations = dict(self.cost.durations)
         self.curve = list(saved["curve"])

@@ -38,6 +38,8 @@ RESAMPLES = 4000
 """Resamples that it draws otherwise: their luck moves the coverage by about a third of a percent."""
 SIGN_FLIP_LIMIT = 20
 """Differences whose sign patterns :func:`sign_flip_test` still counts one by one: a million, some milliseconds."""
+FEWEST = 5
+"""Equal differences in fewer seeds than these may be chance, and count as the exact test counts them."""
 SEEDS_LIMIT = 10_000
 """Seeds that nobody will run: where :func:`seeds_needed` gives up."""
 
@@ -333,7 +335,8 @@ def paired_test(differences: Sequence[float], comparisons: int = 1, alpha: float
     if n == 1:
         p = None
     elif (sample == sample[0]).all():
-        p = 0.0 if sample[0] else 1.0
+        # A metric with few possible values agrees with itself by chance where there are only a few seeds.
+        p = 1.0 if not sample[0] else smallest if n < FEWEST else 0.0
     else:
         t = sample.mean() / (sample.std(ddof=1) / math.sqrt(n))
         p = 2 * float(special.stdtr(n - 1, -abs(t)))

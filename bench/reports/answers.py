@@ -1,10 +1,15 @@
 """What the leaderboard says in words: which differences are real, of the comparisons that were fixed beforehand.
 
-For every metric of a task one family of comparisons is tested together: each contender against the reference arm, each
-that went through a shared pre-training against it, and each of those against the control that had the same steps with a
-constant reward. Not all pairs: every further question makes the others harder to answer. Controls have a family of
-their own, so that they cost the contenders nothing. The unit is the run, paired by seed; on synthetic tasks each seed
-has a draw of oracle and data of its own. Only values with the same signature are compared.
+For every metric of a task one family of comparisons is tested together: each contender against the reference arm, and
+each that went through a shared pre-training against that (where the two are one checkpoint, once) and against the
+control that had the same loop with a constant reward. Not all pairs: every further question makes the others harder to
+answer. Controls have a family of their own, so that they cost the contenders nothing. A family is one metric's; the
+headline metric is the one to conclude from, and the others explore. Copy rates have no verdicts, because to copy
+little is no merit. The unit is the run, paired by seed; on synthetic tasks each seed has a draw of oracle and data of its own.
+
+What the constant reward is not: with a baseline it would teach nothing, so ``seqgan-baselined`` is held against the
+constant reward without one, and what it gains is discriminator and variance reduction together. Under a budget it takes
+more policy steps than SeqGAN, which pays for its discriminator.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ from bench.reports.leaderboard import FINAL, PRETRAINED, REAL_DATA, headline, in
 from bench.verdicts import BETTER, NOT_SEPARABLE, SIGNS, WORSE, Pair, Verdict, judge, separable_best
 
 __all__ = [
+    "BOTH",
     "COLUMNS",
     "CONSTANT",
     "OWN",
@@ -39,6 +45,8 @@ REFERENCE = "mle"
 CONSTANT = "constant-reward"
 """The control with SeqGAN's steps and no discriminator."""
 OWN = "its own pre-training"
+BOTH = f"{REFERENCE} ({OWN})"
+"""Where the reference arm and the pre-training are one checkpoint, as without a budget."""
 
 COLUMNS = (
     *("task", "preset", "metric", "model", "role", "reference", "outcome", "mean", "low", "high", "n"),
@@ -85,15 +93,16 @@ def answers(runs: pd.DataFrame, scores: pd.DataFrame) -> list[Answer]:
     quality = scores[(scores["kind"] == "quality") & usable(scores)]
     found: list[Answer] = []
     for (task, preset), here in quality.groupby(["task", "preset"], sort=True):
+        shared = _from_the_reference(here)
         for metric in in_order(here["metric"].unique()):
             rows = here[here["metric"] == metric]
             direction, unit = rows["direction"].iloc[0], rows["unit"].iloc[0]
-            if direction not in SIGNS:
+            if direction not in SIGNS or metric.startswith("copy_"):
                 continue
             values = _values(rows)
             for role in ("contender", "control"):
                 models = sorted({m for m, _ in values if roles.get((task, preset, m)) == role})
-                pairs = [pair for model in models for pair in _pairs(model, role, values)]
+                pairs = [pair for model in models for pair in _pairs(model, role, values, shared)]
                 found += [
                     Answer(str(task), str(preset), metric, unit, role, verdict) for verdict in judge(pairs, direction)
                 ]
@@ -206,10 +215,22 @@ def _values(rows: pd.DataFrame) -> Values:
     return values
 
 
-def _pairs(model: str, role: str, values: Values) -> Iterator[Pair]:
-    """The comparisons that are asked of a model."""
+def _from_the_reference(scores: pd.DataFrame) -> set[str]:
+    """Models whose pre-training is the reference arm's final checkpoint, going by all scores of one task."""
+    index = ["metric", "seed", "signature"]
+    final = scores[(scores["model"] == REFERENCE) & (scores["checkpoint"] == FINAL)].set_index(index)["value"]
+    before = scores[scores["checkpoint"] == PRETRAINED].groupby("model")
+    return {
+        str(model) for model, rows in before if rows.set_index(index)["value"].sort_index().equals(final.sort_index())
+    }
+
+
+def _pairs(model: str, role: str, values: Values, shared: set[str]) -> Iterator[Pair]:
+    """The comparisons that are asked of a model; ``shared`` are those for which two of them are one question."""
     final, before = values.get((model, FINAL), {}), values.get((model, PRETRAINED), {})
     references = {REFERENCE: values.get((REFERENCE, FINAL), {}) if model != REFERENCE else {}, OWN: before}
+    if before and model in shared:
+        references = {BOTH: before}
     if before and role == "contender":
         references[CONSTANT] = values.get((CONSTANT, FINAL), {})
     for reference, theirs in references.items():

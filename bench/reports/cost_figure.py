@@ -85,12 +85,13 @@ def _panel(axes: Axes, lines: pd.DataFrame, cost: str, metric: str, styles: Styl
             continue
         axes.fill_between(seeds.index, seeds["min"], seeds["max"], color=colour, alpha=0.15, linewidth=0)
         axes.plot(seeds.index, seeds["mean"], dashes, color=colour, linewidth=1.8)
-        axes.plot(seeds.index[-1], seeds["mean"].iloc[-1], "o", color=colour, markersize=5, zorder=4)
+        last = own.sort_values(cost).drop_duplicates("run_id", keep="last")  # each run's own end, fast or slow
+        axes.plot(last[cost].mean(), last["value"].mean(), "o", color=colour, markersize=5, zorder=4)
         phases = own.groupby(["run_id", "phase"], sort=False)[cost].max().groupby("phase", sort=False).mean().iloc[:-1]
         heights = np.interp(phases, seeds.index, seeds["mean"])
         axes.plot(phases, heights, "o", color=colour, markerfacecolor="white", markersize=5, zorder=3)
         if model == reference:
-            axes.axhline(seeds["mean"].iloc[-1], color=colour, linestyle="--", linewidth=0.8, zorder=1)
+            axes.axhline(last["value"].mean(), color=colour, linestyle="--", linewidth=0.8, zorder=1)
     if ends.max() > 20 * ends.min() > 0:
         axes.set_xscale("log")
         axes.set_xlim(left=lines.loc[lines[cost] > 0, cost].min())

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bench.reports import costs, frontier_tables
 from bench.reports.answers import (
+    BOTH,
     CONSTANT,
     OWN,
     REFERENCE,
@@ -117,7 +118,7 @@ def _in_words(found: list[Answer]) -> list[str]:
     if not asked:
         return []
     asked_about = {answer.verdict.reference for answer in asked}
-    references = [name for name in (REFERENCE, OWN, CONSTANT) if name in asked_about]
+    references = [name for name in (REFERENCE, BOTH, OWN, CONSTANT) if name in asked_about]
     counts, family = seed_counts(asked), asked[0].verdict.family
     tested = {0: "nothing that could be tested", 1: "one comparison, at 5 %"}.get(
         family, f"{family} comparisons as one family, at 5 % for all of them together"
@@ -137,7 +138,7 @@ def _headline_statistics(grid: Grid, found: list[Answer]) -> list[str]:
     chances = {
         answer.verdict.model: answer.verdict.probability
         for answer in found
-        if answer.metric == metric and answer.verdict.reference == REFERENCE
+        if answer.metric == metric and answer.verdict.reference in (REFERENCE, BOTH)
     }
     lines = []
     for model, checkpoint in grid.rows:

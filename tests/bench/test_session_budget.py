@@ -193,6 +193,19 @@ def test_the_selected_step_outlives_an_interruption_and_the_end(data, tmp_path):
     assert torch.equal(drawn(sampler), drawn(Session("select/0").train(MLE(epochs=2), data)))
 
 
+def test_a_pretraining_that_scored_best_is_what_is_selected(data, tmp_path):
+    """Whoever trains on from it: the candidates are the same for all models."""
+    model = ConstantReward(pretrain_epochs=2, rounds=3, rollouts=2, batch_size=16)
+    run = Session("select/0", "cpu", "a", CheckpointFolder(tmp_path), None, scored(3.0, 1.0, 2.0, 2.5, 1.5))
+    sampler = run.train(model, data)
+    assert (run.selected.phase, run.selected.step, run.selected.score) == ("mle", 2, 1.0)
+    again = Session("select/0", "cpu", "a", CheckpointFolder(tmp_path), None, scored(3.0, 1.0))
+    for session, made in ((run, sampler), (again, again.train(model, data))):
+        session.select(made)
+        expected = Session("select/0").train(MLE(epochs=2, batch_size=16), data)
+        assert torch.equal(drawn(made), drawn(expected))
+
+
 def test_what_was_never_scored_cannot_be_selected(data):
     run = Session("select/0")
     sampler = run.train(MLE(epochs=1), data)

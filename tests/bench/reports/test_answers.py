@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from bench.reports.answers import (
+    BOTH,
     COLUMNS,
     CONSTANT,
     OWN,
@@ -239,10 +240,10 @@ def test_seeds_with_one_signature_are_compared_though_others_have_another():
 
 
 def test_seeds_are_paired_by_number():
-    board = Board().add("mle", [8.0, 8.5, 9.0, 7.0]).add("random", [8.1, 8.6, 9.1])
+    board = Board().add("mle", [8.0, 8.5, 9.0, 7.0]).add("random", [8.101, 8.6, 9.099])
     (answer,) = answers(*board.frames)
     assert (answer.verdict.difference.n, answer.verdict.outcome) == (3, WORSE)
-    assert answer.verdict.difference.mean == pytest.approx(0.1)
+    assert answer.verdict.difference.mean == pytest.approx(0.1, abs=0.001)
 
 
 def test_an_absent_value_leaves_the_other_seeds_but_an_infinite_one_does_not():
@@ -421,3 +422,19 @@ def test_no_scores_give_a_table_without_rows(results, tmp_path):
     assert (tuple(rows.columns), len(rows)) == (COLUMNS, 0)
     write_csv(tmp_path / "verdicts.csv", rows)
     assert (tmp_path / "verdicts.csv").read_text(encoding="utf-8") == ",".join(COLUMNS) + "\n"
+
+
+def test_where_the_pretraining_is_the_reference_arm_both_are_one_question():
+    before = [8.2, 8.25, 8.15]
+    board = Board().add("mle", before).add("seqgan", 8.4, before).add(CONSTANT, 8.3, before, role="control")
+    assert board.asked == [
+        ("contender", "seqgan", BOTH),
+        ("contender", "seqgan", CONSTANT),
+        ("control", CONSTANT, BOTH),
+    ]
+
+
+def test_copy_rates_have_no_verdict():
+    board = Board().add("mle", 0.2).add("random", 0.1)
+    runs, scores = board.frames
+    assert answers(runs, scores.assign(metric="copy_8gram")) == []
