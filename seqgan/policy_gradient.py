@@ -52,13 +52,11 @@ class PolicyGradient:
 
 
 def advantages(values: Tensor, mask: Tensor, baseline: bool, standardize: bool) -> Tensor:
-    """Action values with less variance, and nearly the same expected direction.
+    """Action values with less variance and the same expected direction.
 
-    What is taken off a value must not depend on its own action (Williams 1992; Greensmith et al. 2004). The mean over
-    the batch at one place contains each value itself: with n sequences still running there that shortens the place's
-    share of the expected gradient by 1 - 1/n, alike at all places where sequences have one length. The spread of a batch,
-    and the mean over all places, depend on the values a little more; with batches of 64 the bias is small beside what is
-    gained, and it is no part of the paper's algorithm.
+    What is taken off a value must not depend on its own action. The mean over the batch at one place contains each
+    value itself, which scales the expected gradient by 1 - 1/B and turns it nowhere (Williams 1992; Greensmith et al.
+    2004). Dividing by the spread of a batch changes the length of a step alone.
 
     Args:
         values: float32, (B, T).

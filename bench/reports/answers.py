@@ -5,7 +5,8 @@ each that went through a shared pre-training against that (where the two are one
 control that had the same loop with a constant reward. Not all pairs: every further question makes the others harder to
 answer. Controls have a family of their own, so that they cost the contenders nothing. A family is one metric's; the
 headline metric is the one to conclude from, and the others explore. Copy rates have no verdicts, because to copy
-little is no merit. The unit is the run, paired by seed; on synthetic tasks each seed has a draw of oracle and data of its own.
+little is no merit. The unit is the run, paired by seed; on synthetic tasks each seed has a draw of oracle and data of
+its own.
 
 What the constant reward is not: with a baseline it would teach nothing, so ``seqgan-baselined`` is held against the
 constant reward without one, and what it gains is discriminator and variance reduction together. Under a budget it takes
