@@ -96,7 +96,12 @@ def strangers_bench(tmp_path_factory):
 def test_it_is_listed_with_its_distribution(strangers_bench):
     done = strangers_bench("list", "models")
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("dice ")]
-    assert line.split() == ["dice", "contender", *["Loaded", "dice,", "thrown", "again", "and", "again."], "stranger-dice"]
+    assert line.split() == [
+        "dice",
+        "contender",
+        *["Loaded", "dice,", "thrown", "again", "and", "again."],
+        "stranger-dice",
+    ]
     assert "seqgan-bench" in done.stdout
 
 
