@@ -82,4 +82,6 @@ def parse_budget(text: str) -> dict[str, float]:
         name, scale = _UNITS[found[2]]
     else:
         name, scale = found[4], _SCALES[found[3]]
+        if not (amount * scale).is_integer():
+            raise UsageError(f"expected a whole number of {name}, got '{text}'.")
     return {name: amount * scale}

@@ -257,13 +257,11 @@ def curve_scores(sampler: Sampler, task: LoadedTask, n: int, spec: RunSpec) -> d
 def frontier_scores(sampler: Sampler, task: LoadedTask, temperature: float, n: int, spec: RunSpec) -> tuple[Score, ...]:
     """Quality and coverage at a temperature, from the same random numbers at all of them; a reason where it cannot."""
     whole = task.held_out
-    part = HeldOut(whole.spec, whole.tokens[:n], whole.oracle, whole.unk, whole.tokenizer, whole.train)
-    part.__dict__["language_model"] = whole.language_model  # fitted once for all temperatures and models
     try:
         samples = checked(
             sampler.sample(n, Decoding(temperature), named_stream(spec.stream, "frontier", spec.device)), whole.spec
         )
-        evidence = Evidence(sampler, samples, part, temperature)
+        evidence = Evidence(sampler, samples, whole.first(n), temperature)
         results = [result for name in FRONTIER for result in registry.find("metric", name).load()().scores(evidence)]
     except Exception as error:  # a finished training is not lost over how it is decoded afterwards
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]

@@ -175,13 +175,7 @@ def check_density(generator: type) -> None:
     places = torch.tensor(list(itertools.product(range(3), repeat=3)))
     log_prob = sampler.log_prob(places)
     _expect(log_prob.shape == (27,), f"expected log_prob of shape (27,), got {tuple(log_prob.shape)}")
-    probabilities = log_prob.detach().cpu().double().exp()
-    total = float(probabilities.sum())
-    _expect(abs(total - 1) < 1e-4, f"expected the 27 probabilities to sum to 1, got {total:.6f}")
-    tokens = _sample(sampler, CHI_SQUARE_SAMPLES)
-    counts = torch.bincount((tokens * torch.tensor([9, 3, 1])).sum(-1), minlength=27).double()
-    p = _chi_square_p(counts, probabilities * CHI_SQUARE_SAMPLES / total)
-    _expect(p > CHI_SQUARE_LEVEL, f"{CHI_SQUARE_SAMPLES} samples do not fit log_prob: chi-square p = {p:.2g}")
+    _expect_fit(sampler, log_prob, 1.0, "log_prob")
 
 
 def check_token_density(generator: type) -> None:
@@ -198,18 +192,10 @@ def check_token_density(generator: type) -> None:
         same = bool(((whole - summed).abs() < 1e-3).logical_or(whole == summed).all())
         _expect(same, "expected token_log_prob to sum to log_prob over each sequence")
     try:
-        probabilities = sampler.token_log_prob(places, 0.5).detach().cpu().double().sum(-1).exp()
+        tempered = sampler.token_log_prob(places, 0.5).sum(-1)
     except TypeError as error:
         raise Unsupported("token_log_prob takes no temperature: the frontier goes without it") from error
-    drawn = _sample(sampler, CHI_SQUARE_SAMPLES, 0.5)
-    counts = torch.bincount((drawn * torch.tensor([9, 3, 1])).sum(-1), minlength=27).double()
-    total = float(probabilities.sum())
-    _expect(abs(total - 1) < 1e-4, f"expected the 27 probabilities at temperature 0.5 to sum to 1, got {total:.6f}")
-    p = _chi_square_p(counts, probabilities * CHI_SQUARE_SAMPLES / total)
-    _expect(
-        p > CHI_SQUARE_LEVEL,
-        f"{CHI_SQUARE_SAMPLES} samples at temperature 0.5 do not fit token_log_prob: chi-square p = {p:.2g}",
-    )
+    _expect_fit(sampler, tempered, 0.5, "token_log_prob")
 
 
 def check_budget(generator: type) -> None:
@@ -268,6 +254,17 @@ def _expect(condition: bool, message: str) -> None:
 
 def _expect_same(one: Sampler, other: Sampler, what: str) -> None:
     _expect(torch.equal(_sample(one, 50), _sample(other, 50)), f"expected the same tokens from {what}")
+
+
+def _expect_fit(sampler: Sampler, log_prob: Tensor, temperature: float, name: str) -> None:
+    """Samples of three words in three places must fit the 27 log-probabilities, in order of the words."""
+    probabilities = log_prob.detach().cpu().double().exp()
+    total, at = float(probabilities.sum()), f" at temperature {temperature:g}" if temperature != 1.0 else ""
+    _expect(abs(total - 1) < 1e-4, f"expected the 27 probabilities{at} to sum to 1, got {total:.6f}")
+    tokens = _sample(sampler, CHI_SQUARE_SAMPLES, temperature)
+    counts = torch.bincount((tokens * torch.tensor([9, 3, 1])).sum(-1), minlength=27).double()
+    p = _chi_square_p(counts, probabilities * CHI_SQUARE_SAMPLES / total)
+    _expect(p > CHI_SQUARE_LEVEL, f"{CHI_SQUARE_SAMPLES} samples{at} do not fit {name}: chi-square p = {p:.2g}")
 
 
 def _chi_square_p(counts: Tensor, expected: Tensor) -> float:

@@ -82,6 +82,12 @@ class HeldOut:
         self.spec, self.tokens, self.oracle, self.unk, self.tokenizer = spec, tokens, oracle, unk, tokenizer
         self.train = tokens[:0] if train is None else train
 
+    def first(self, n: int) -> HeldOut:
+        """The same with the first n test sequences, and one language model for both."""
+        part = HeldOut(self.spec, self.tokens[:n], self.oracle, self.unk, self.tokenizer, self.train)
+        part.__dict__["language_model"] = self.language_model  # where a cached property keeps its value
+        return part
+
     @cached_property
     def references(self) -> ReferenceCounts:
         """The n-grams of the whole test set, up to order 5."""

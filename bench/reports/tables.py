@@ -118,7 +118,9 @@ def _in_words(found: list[Answer]) -> list[str]:
     if not asked:
         return []
     asked_about = {answer.verdict.reference for answer in asked}
-    references = [name for name in (REFERENCE, BOTH, OWN, CONSTANT) if name in asked_about]
+    arm = BOTH if BOTH in asked_about else REFERENCE  # with a word on pre-training, if only some have one
+    references = [arm] if {REFERENCE, BOTH} & asked_about else []
+    references += [name for name in (OWN, CONSTANT) if name in asked_about]
     counts, family = seed_counts(asked), asked[0].verdict.family
     tested = {0: "nothing that could be tested", 1: "one comparison, at 5 %"}.get(
         family, f"{family} comparisons as one family, at 5 % for all of them together"

@@ -380,3 +380,12 @@ def test_the_order_of_rows_changes_nothing():
     head["value"] += np.random.default_rng(2).normal(0.1, 0.1, len(head))
     shuffled = [side.sample(frac=1, random_state=3) for side in (base, head)]
     assert compare(*shuffled) == compare(base, head)
+
+
+def test_what_too_few_seeds_cannot_decide_is_said_and_not_called_equal():
+    few = compare(frame(rows([1.0, 1.1, 1.2])), frame(rows([1.5, 3.0, 1.9])))
+    assert few.undecided == 1
+    assert few.summary.endswith("green, but 1 cells changed that fewer than 5 seeds cannot decide: use more seeds")
+    many = compare(frame(rows(BASE)), frame(rows(MIXED)))
+    assert (len(BASE) >= 5, many.undecided) == (True, 0)
+    assert many.summary.endswith("green")

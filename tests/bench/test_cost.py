@@ -26,6 +26,12 @@ def test_what_is_no_budget_is_refused(text):
         parse_budget(text)
 
 
+def test_half_an_update_is_refused():
+    with pytest.raises(UsageError, match=r"expected a whole number of updates, got '1\.5-updates'"):
+        parse_budget("1.5-updates")
+    assert parse_budget("1.5k-updates") == {"updates": 1_500}
+
+
 def test_tokens_are_those_that_any_network_learnt_from():
     cost = Cost(seconds=2.0, amounts={"train_tokens": 30, "critic_tokens": 12, "rollouts": 99, "updates": 4})
     assert (cost.tokens, cost.updates) == (42, 4)
