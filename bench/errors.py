@@ -10,6 +10,10 @@ class UsageError(Exception):
     """A mistake in use, told in one sentence: what was expected, what came, what to do. Exit code 2."""
 
 
+class NotFetched(UsageError):  # noqa: N818 - it is a UsageError
+    """Data that users must fetch first, and that are not there."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error for a name that nothing answers to, with the nearest names and the whole list."""
     names = sorted(known)

@@ -9,14 +9,12 @@ from importlib.metadata import version
 from typing import Any
 
 from bench import registry
-from bench.errors import UsageError
+from bench.errors import NotFetched, UsageError
 from bench.presets import build, configuration, convert, find_preset, parse_override
 from bench.record import REFERENCE, RunSpec
 
 DEFAULT_TASKS = ("oracle", "quatrains")
 MOST_SEEDS = 1_000
-NEEDS_A_FILE = "oracle-published"
-"""Not among "all" tasks unless its file is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +23,7 @@ class Request:
 
     Attributes:
         models: Names, ``package.module:Class``, "contenders", or "all": the controls too.
-        tasks: Names, ``package.module:Class``, or "all".
+        tasks: Names, ``package.module:Class``, or "all": those whose data are there.
         metrics: Names, ``package.module:Class``, or "all".
         seeds: How many, counted from 0.
         preset: smoke, quick or paper.
@@ -60,10 +58,10 @@ def make_plan(request: Request) -> list[RunSpec]:
         raise UsageError(f"expected 1 to {MOST_SEEDS} seeds, got {request.seeds}.")
     models = _select("model", request.models)
     tasks = _select("task", request.tasks)
-    if list(request.tasks) == ["all"] and not any(text.startswith(f"{NEEDS_A_FILE}.") for text in request.settings):
-        tasks = [plugin for plugin in tasks if plugin.name != NEEDS_A_FILE]
     metrics = _select("metric", request.metrics)
     overrides = _overrides(request.settings, {plugin.name for plugin in (*models, *tasks)})
+    if list(request.tasks) == ["all"]:
+        tasks = [plugin for plugin in tasks if _is_there(plugin, preset.name, overrides.get(plugin.name, {}))]
     explicit = list(request.metrics) != ["all"]
     versions = {plugin.name: _load("metric", plugin).version for plugin in metrics}
     prepared = [
@@ -123,6 +121,14 @@ def _load(kind: str, plugin: registry.Plugin) -> Any:
         return plugin.load()
     except registry.PluginError as error:
         raise UsageError(f"{error}.") from error
+
+
+def _is_there(plugin: registry.Plugin, preset: str, settings: Mapping[str, str]) -> bool:
+    try:
+        _prepare_task(plugin, preset, settings, 0)
+    except NotFetched:
+        return False
+    return True
 
 
 def _prepare_task(plugin: registry.Plugin, preset: str, settings: Mapping[str, str], seed: int) -> dict[str, Any]:

@@ -87,8 +87,8 @@ def describe(spec: RunSpec) -> dict[str, Any]:
 @lru_cache(maxsize=16)  # a few megabytes each, and seconds to draw: as many as there may be seeds and tasks
 def _load_task(name: str, target: str, config: tuple[tuple[str, Any], ...]) -> LoadedTask:
     data: TaskData = build(registry.Plugin("task", name, target).load(), dict(config)).load()
-    unk = data.vocabulary.unk if data.vocabulary else None
-    held_out = HeldOut(data.training.spec, data.test, data.oracle, unk, data.tokenizer, data.training.train)
+    unk, words = (data.vocabulary.unk, data.vocabulary.words) if data.vocabulary else (None, None)
+    held_out = HeldOut(data.training.spec, data.test, data.oracle, unk, data.tokenizer, data.training.train, words)
     return LoadedTask(data, held_out)
 
 

@@ -33,7 +33,13 @@ ALLOWED = {
     "bench.checkpoints": [],
     "bench.session": ["bench.api", "bench.checkpoints", "bench.cost", "bench.environment"],
     "bench.tasks": [],
-    "bench.tasks.*": ["bench.tasks.*", "bench.api", "bench.errors"],
+    "bench.tasks.*": ["bench.tasks.*", "bench.api", "bench.errors", "bench.corpora", "bench.data.*"],
+    # Data without torch.
+    "bench.data": [],
+    "bench.data.*": ["bench.data.*", "bench.errors", "bench.tokenizers", "bench.corpora"],
+    "bench.tokenizers": ["bench.errors"],
+    # A module a command.
+    "bench.commands": [],
     "bench.metrics": [],
     "bench.metrics.*": ["bench.metrics.*", "bench.kernels.*", "bench.api"],
     "bench.runner": [

@@ -68,6 +68,7 @@ class HeldOut:
         unk: The id that stands for words outside the vocabulary, or None.
         tokenizer: How text became tokens.
         train: int64, (M, T), what the models were trained on; for what is copied from it, and nothing else.
+        words: The symbol of every id, V of them, where ids stand for something.
     """
 
     def __init__(
@@ -78,13 +79,15 @@ class HeldOut:
         unk: int | None,
         tokenizer: str,
         train: Tensor | None = None,
+        words: tuple[str, ...] | None = None,
     ) -> None:
         self.spec, self.tokens, self.oracle, self.unk, self.tokenizer = spec, tokens, oracle, unk, tokenizer
+        self.words = words
         self.train = tokens[:0] if train is None else train
 
     def first(self, n: int) -> HeldOut:
         """The same with the first n test sequences, and one language model for both."""
-        part = HeldOut(self.spec, self.tokens[:n], self.oracle, self.unk, self.tokenizer, self.train)
+        part = HeldOut(self.spec, self.tokens[:n], self.oracle, self.unk, self.tokenizer, self.train, self.words)
         part.__dict__["language_model"] = self.language_model  # where a cached property keeps its value
         return part
 

@@ -1,68 +1,224 @@
-"""Real text that ships with the package."""
+"""Real sequences as tasks: the corpora that ship with the package, and those that ``bench data fetch`` brings."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import lru_cache
-from importlib.resources import files
 from typing import Any, ClassVar
 
 from bench.api import SequenceSpec, TrainingData
+from bench.corpora import SPLITS, corpus_bytes, sequences, splits_hash
 from bench.errors import UsageError
 from bench.tasks.base import TaskData
 from bench.tasks.vocabulary import WordVocabulary
 
-SPLITS = ("train", "valid", "test")
-
-
-@lru_cache
-def corpus_bytes(name: str, split: str) -> bytes:
-    """A split of a shipped corpus: UTF-8, one example a line, words parted by single spaces."""
-    return (files("bench.corpora") / name / f"{split}.txt").read_bytes()
-
-
-def corpus_hash(name: str) -> str:
-    """Sha-256 of the three splits' bytes."""
-    digest = hashlib.sha256()
-    for split in SPLITS:
-        digest.update(hashlib.sha256(corpus_bytes(name, split)).digest())
-    return digest.hexdigest()
-
-
-def corpus_lines(name: str, split: str) -> list[list[str]]:
-    """The words of every example of a split."""
-    return [line.split(" ") for line in corpus_bytes(name, split).decode("utf-8").splitlines()]
-
 
 @dataclass(frozen=True, slots=True)
-class Quatrains:
-    """Tang and Song quatrains of four lines of five characters, 16,406 in all: a poem task like the paper's.
+class Corpus:
+    """Three splits of sequences of words.
 
-    Every poem has twenty characters: there is neither end mark nor padding. The character that begins a poem is read
-    after a start symbol that cannot be written. Characters seen less than ``min_count`` times in training are
-    ``<unk>``: a token like another in every NLL, and a character that matches nothing in BLEU.
+    Words seen less than ``min_count`` times in training are ``<unk>``: a token like another in every NLL, and a word
+    that matches nothing in BLEU. The word that begins a sequence is read after a start symbol that cannot be written.
+
+    Where sequences differ in length, ``<eos>`` ends each: a token like another in every NLL, and no word in BLEU. T is
+    the longest sequence of the three splits and its end mark; the places after an end mark hold end marks, which count
+    nowhere.
     """
 
     min_count: int = 3
-    """Characters seen less often in training become <unk>."""
+    """Words seen less often in training become <unk>."""
 
     version: ClassVar[str] = "1"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    corpus: ClassVar[str] = ""
+    """The name of its folder."""
+    shipped: ClassVar[bool] = True
+    """Whether it is part of the package; else it must have been fetched."""
+    level: ClassVar[str] = "word"
+    """What a word is, for signatures."""
+    kind: ClassVar[str] = "words"
+    ends: ClassVar[bool] = True
+    """Whether sequences differ in length."""
+    verse: ClassVar[int | None] = None
+    joiner: ClassVar[str] = " "
 
     def fingerprint(self) -> str:
         """The corpus's hash and the parameters."""
         if self.min_count < 1:
-            raise UsageError(f"expected quatrains.min_count of at least 1, got {self.min_count}.")
-        return json.dumps({"corpus": corpus_hash("quatrains"), **asdict(self)}, sort_keys=True)
+            raise UsageError(f"expected {self.corpus}.min_count of at least 1, got {self.min_count}.")
+        content = splits_hash([self.content(split) for split in SPLITS])
+        return json.dumps({"corpus": content, **asdict(self)}, sort_keys=True)
+
+    def content(self, split: str) -> bytes:
+        """A split's file."""
+        if self.shipped:
+            return corpus_bytes(self.corpus, split)
+        from bench.data.downloads import corpus_path
+
+        return corpus_path(self.corpus, split).read_bytes()
+
+    def lines(self) -> dict[str, list[list[str]]]:
+        """The words of every sequence of each split."""
+        return {split: sequences(self.content(split)) for split in SPLITS}
 
     def load(self) -> TaskData:
         """Read the three splits; the vocabulary is the training split's."""
-        poems = {split: corpus_lines("quatrains", split) for split in SPLITS}
-        vocabulary = WordVocabulary.build(poems["train"], self.min_count, verse=5, joiner="")
-        spec = SequenceSpec(len(vocabulary.words), 20, bos=len(vocabulary.words), kind="characters")
-        train, valid, test = (vocabulary.encode(poems[split]) for split in SPLITS)
-        tokenizer = f"char,min_count={self.min_count}"
+        lines = self.lines()
+        longest = max(len(words) for split in SPLITS for words in lines[split])
+        vocabulary = WordVocabulary.build(lines["train"], self.min_count, self.ends, self.verse, self.joiner)
+        size, length = len(vocabulary.words), longest + self.ends
+        spec = SequenceSpec(size, length, bos=size, eos=vocabulary.eos, pad=vocabulary.eos, kind=self.kind)
+        train, valid, test = (vocabulary.encode(lines[split], length) for split in SPLITS)
+        tokenizer = f"{self.level},min_count={self.min_count}"
         return TaskData(TrainingData(spec, train, valid, vocabulary), test, None, tokenizer)
+
+
+@dataclass(frozen=True, slots=True)
+class Poems(Corpus):
+    """Poems of four lines of five characters: twenty tokens each, neither end mark nor padding."""
+
+    level: ClassVar[str] = "char"
+    kind: ClassVar[str] = "characters"
+    ends: ClassVar[bool] = False
+    verse: ClassVar[int | None] = 5
+    joiner: ClassVar[str] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quatrains(Poems):
+    """Tang and Song quatrains of four lines of five characters, 16,406 in all: a poem task like the paper's."""
+
+    corpus: ClassVar[str] = "quatrains"
+
+
+@dataclass(frozen=True, slots=True)
+class QuatrainsTang(Poems):
+    """The 3,568 Tang quatrains among the quatrains: small, for trying things out."""
+
+    corpus: ClassVar[str] = "quatrains-tang"
+
+
+@dataclass(frozen=True, slots=True)
+class Tang5(Poems):
+    """The first four lines of 25,636 Tang poems: nearest to the file that most papers on poems used."""
+
+    corpus: ClassVar[str] = "tang5"
+
+
+@dataclass(frozen=True, slots=True)
+class Sotu(Corpus):
+    """Sentences of presidential addresses, 4 to 32 words, 17,467 in all: a speech task like the paper's."""
+
+    corpus: ClassVar[str] = "sotu"
+
+
+@dataclass(frozen=True, slots=True)
+class SotuObama(Corpus):
+    """The 2,214 sentences of Obama's addresses among them: small, for trying things out."""
+
+    corpus: ClassVar[str] = "sotu-obama"
+
+
+@dataclass(frozen=True, slots=True)
+class Pitches(Corpus):
+    """Tunes on a grid: 32 steps each, a piano key from 1 to 88 or a rest, 0; neither end mark nor padding."""
+
+    min_count: int = 1
+    """Pitches seen less often in training become <unk>."""
+
+    level: ClassVar[str] = "pitch"
+    kind: ClassVar[str] = "pitches"
+    ends: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class FolkTunes(Pitches):
+    """Irish and American dance tunes as 32 pitches on a grid, 9,284 in all: a music task like the paper's."""
+
+    corpus: ClassVar[str] = "folk-tunes"
+
+
+@dataclass(frozen=True, slots=True)
+class Notes(Corpus):
+    """Tunes as notes: each word is a MIDI pitch, or r for a rest, and a duration in sixteenths, such as 74:2."""
+
+    min_count: int = 1
+    """Notes seen less often in training become <unk>."""
+
+    level: ClassVar[str] = "pitch:duration"
+    kind: ClassVar[str] = "notes"
+
+
+@dataclass(frozen=True, slots=True)
+class FolkTunesPhrases(Notes):
+    """The same tunes as phrases of four bars, 8 to 48 notes with their durations, 7,779 in all."""
+
+    corpus: ClassVar[str] = "folk-tunes-phrases"
+
+
+@dataclass(frozen=True, slots=True)
+class CocoCaptions(Corpus):
+    """Captions of photographs, Texygen's 10,000 + 10,000 (fetched)."""
+
+    corpus: ClassVar[str] = "coco-captions"
+    shipped: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class EmnlpNews(Corpus):
+    """News sentences of EMNLP 2017's WMT, as Texygen cut them (fetched)."""
+
+    corpus: ClassVar[str] = "emnlp-news"
+    shipped: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rnnpg(Poems):
+    """Zhang and Lapata's quatrains in their own split, the poems that the paper cites (fetched)."""
+
+    corpus: ClassVar[str] = "rnnpg"
+    shipped: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class TexygenShi(Poems):
+    """Texygen's file of Tang poems (fetched)."""
+
+    corpus: ClassVar[str] = "texygen-shi"
+    shipped: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Obama(Corpus):
+    """Sentences of Obama's speeches (fetched)."""
+
+    corpus: ClassVar[str] = "obama"
+    shipped: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class PennTreebank(Corpus):
+    """Sentences of the Penn Treebank's Wall Street Journal, 10,000 words (fetched)."""
+
+    min_count: int = 1
+    """Words seen less often in training become <unk>; the file has its own already."""
+
+    corpus: ClassVar[str] = "ptb"
+    shipped: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Nottingham(Pitches):
+    """The Nottingham tunes, the paper's own, as 32 pitches on a grid (fetched)."""
+
+    corpus: ClassVar[str] = "nottingham"
+    shipped: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class NottinghamPhrases(Notes):
+    """The Nottingham tunes as phrases of four bars, notes with their durations (fetched)."""
+
+    corpus: ClassVar[str] = "nottingham-phrases"
+    shipped: ClassVar[bool] = False

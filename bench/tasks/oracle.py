@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from bench.api import SequenceSpec, TrainingData
-from bench.errors import UsageError
+from bench.errors import NotFetched, UsageError
 from bench.tasks.base import TaskData
 
 NAMES = ("emb", "Wi", "Ui", "bi", "Wf", "Uf", "bf", "Wog", "Uog", "bog", "Wc", "Uc", "bc", "Wo", "bo")
@@ -162,25 +162,41 @@ class PublishedOracle:
     def fingerprint(self) -> str:
         """All parameters but the file's place, whose content is checked here."""
         _check_sizes("oracle-published", self)
-        load_weights(Path(self.weights) if self.weights else None, self.sha256)
+        load_weights(self._file(), self.sha256)
         fields = asdict(self)
         del fields["weights"]
         return json.dumps(fields, sort_keys=True)
 
     def load(self) -> TaskData:
         """Read the weights, then write the three splits."""
-        return _write(OracleLSTM(load_weights(Path(self.weights), self.sha256)), self)
+        return _write(OracleLSTM(load_weights(self._file(), self.sha256)), self)
+
+    def _file(self) -> Path:
+        """The file that was named, or the one that was fetched.
+
+        Raises:
+            NotFetched: where there is neither.
+        """
+        if self.weights:
+            return Path(self.weights)
+        from bench.data.downloads import weights_path
+
+        try:
+            return weights_path()
+        except NotFetched as error:
+            raise NotFetched(
+                "task 'oracle-published' needs its weights: `bench data fetch oracle-published` gets them, or pass "
+                "--oracle-weights FILE."
+            ) from error
 
 
-def load_weights(path: Path | None, sha256: str) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+def load_weights(path: Path, sha256: str) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
     """Read the released weights: a pickled list of 15 float32 arrays.
 
     Raises:
         UsageError: for a missing file, another hash, anything but arrays, or arrays that do not fit together.
     """
     where = f"Get the released file (sha256 {PUBLISHED_SHA256}) from {PUBLISHED_URL} and pass --oracle-weights FILE."
-    if path is None:
-        raise UsageError(f"task 'oracle-published' needs its weights. {where}")
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -7,34 +7,58 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
-UNKNOWN = "<unk>"
+UNKNOWN, END = "<unk>", "<eos>"
 
 
 @dataclass(frozen=True)
 class WordVocabulary:
-    """Every word seen often enough in training, commonest first, after ``<unk>`` at id 0.
+    """Every word seen often enough in training, commonest first, after ``<unk>`` at id 0; ``<eos>``, if any, is last.
 
     Attributes:
         words: The symbol of every id.
+        eos: The id of the mark that ends a sequence and fills the places after it; None where all have one length.
         verse: Words of a line of verse, shown apart; None for prose.
         joiner: What stands between two words when people read them.
     """
 
     words: tuple[str, ...]
+    eos: int | None = None
     verse: int | None = None
     joiner: str = " "
 
     @classmethod
     def build(
-        cls, sequences: Iterable[Sequence[str]], min_count: int, verse: int | None = None, joiner: str = " "
+        cls,
+        sequences: Iterable[Sequence[str]],
+        min_count: int,
+        ends: bool = False,
+        verse: int | None = None,
+        joiner: str = " ",
     ) -> WordVocabulary:
-        """Count the words of the training set; equal counts are ordered by code point."""
-        counts = Counter(word for sequence in sequences for word in sequence if word != UNKNOWN)
-        kept = sorted((word for word, count in counts.items() if count >= min_count), key=lambda w: (-counts[w], w))
-        return cls((UNKNOWN, *kept), verse, joiner)
+        """Count the words of the training set; equal counts are ordered by code point.
+
+        Args:
+            sequences: The training set.
+            min_count: Words seen less often are left out.
+            ends: Whether sequences have an end mark.
+            verse: As the attribute.
+            joiner: As the attribute.
+        """
+        counts = Counter(word for sequence in sequences for word in sequence)
+        return cls.of_counts(counts, min_count, ends, verse, joiner)
+
+    @classmethod
+    def of_counts(
+        cls, counts: Counter[str], min_count: int, ends: bool = False, verse: int | None = None, joiner: str = " "
+    ) -> WordVocabulary:
+        """:meth:`build` from how often each word was seen."""
+        kept = [word for word, count in counts.items() if count >= min_count and word not in (UNKNOWN, END)]
+        words = (UNKNOWN, *sorted(kept, key=lambda word: (-counts[word], word)), *((END,) if ends else ()))
+        return cls(words, len(words) - 1 if ends else None, verse, joiner)
 
     @property
     def unk(self) -> int:
@@ -43,18 +67,38 @@ class WordVocabulary:
 
     @cached_property
     def ids(self) -> dict[str, int]:
-        """Word to id."""
-        return {word: index for index, word in enumerate(self.words)}
+        """Word to id; a text that spells out the end mark has written a word like any other unknown one."""
+        return {word: index for index, word in enumerate(self.words) if index != self.eos}
 
-    def encode(self, sequences: Sequence[Sequence[str]]) -> Tensor:
-        """Sequences of one length T to int64 (N, T)."""
-        return torch.tensor([[self.ids.get(word, self.unk) for word in sequence] for sequence in sequences])
+    def encode(self, sequences: Sequence[Sequence[str]], length: int | None = None) -> Tensor:
+        """Sequences to int64 (N, T).
+
+        Args:
+            sequences: N of them; all of T words where there is no end mark, else of less than T.
+            length: T; by default that of the first sequence.
+
+        Raises:
+            ValueError: for a sequence that does not fit.
+        """
+        length = (len(sequences[0]) if sequences else 0) if length is None else length
+        tokens = np.full((len(sequences), length), self.unk if self.eos is None else self.eos, dtype=np.int64)
+        for row, sequence in zip(tokens, sequences, strict=True):
+            if len(sequence) > length - 1 if self.eos is not None else len(sequence) != length:
+                wanted = f"{length} words" if self.eos is None else f"less than {length} words"
+                raise ValueError(f"expected {wanted} a sequence, got {len(sequence)}")
+            row[: len(sequence)] = [self.ids.get(word, self.unk) for word in sequence]
+        return torch.from_numpy(tokens)
+
+    def spell(self, tokens: Tensor) -> list[list[str]]:
+        """The words of each sequence up to its end mark: int64 (N, T)."""
+        rows = tokens.tolist()
+        ended = [row.index(self.eos) if self.eos in row else len(row) for row in rows]
+        return [[self.words[token] for token in row[:end]] for row, end in zip(rows, ended, strict=True)]
 
     def decode(self, tokens: Tensor) -> list[str]:
         """One readable line a row: int64 (N, T); lines of verse are parted by " / "."""
         lines = []
-        for row in tokens.tolist():
-            words = [self.words[token] for token in row]
+        for words in self.spell(tokens):
             step = self.verse or len(words) or 1
             lines.append(" / ".join(self.joiner.join(words[i : i + step]) for i in range(0, len(words), step)))
         return lines

@@ -246,7 +246,7 @@ MISTAKES = {
     "no such module": (["--tasks", "no_such:Task"], "No module named 'no_such'"),
     "published without weights": (
         ["--tasks", "oracle-published"],
-        "needs its weights. Get the released file .* from http",
+        "needs its weights: `bench data fetch oracle-published` gets them, or pass --oracle-weights FILE",
     ),
     "published with missing weights": (
         ["--tasks", "oracle-published", "--oracle-weights", "nowhere.pkl"],

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from bench import registry
+from bench import corpora, registry
 from bench.errors import UsageError
 from bench.plan import Request, make_plan
 from bench.record import REFERENCE
@@ -153,9 +153,11 @@ def test_names_said_twice_count_once():
     assert ids(models=("mle", "random", "mle"), tasks=("toy", "toy"), metrics=("nll", "distinct", "nll")) == ids()
 
 
-def test_all_is_every_installed_plugin_but_the_one_that_needs_a_file():
+def test_all_is_every_installed_plugin_but_those_whose_data_were_not_fetched(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEQGAN_BENCH_DATA", str(tmp_path))
     plan = make_plan(Request(tasks=("all",), preset="smoke", seeds=1))
-    assert {spec.task for spec in plan} == set(registry.available("task")) - {"oracle-published"}
+    there = {"oracle", "toy", *corpora.NAMES}
+    assert {spec.task for spec in plan} == there < set(registry.available("task"))
     assert {spec.model for spec in plan} == {REFERENCE, *registry.available("model")}
     assert set(plan[0].metrics) == set(registry.available("metric"))
 
@@ -177,7 +179,7 @@ def test_all_is_every_installed_plugin_but_the_one_that_needs_a_file():
         ({"settings": ("mle",)}, "expected --set NAME.field=value"),
         ({"tasks": ("no_such_module:Task",)}, "cannot load task .*No module named 'no_such_module'"),
         ({"metrics": ("no_such_module:Metric",)}, "cannot load metric"),
-        ({"tasks": ("oracle-published",)}, "needs its weights"),
+        ({"tasks": ("oracle-published",)}, "needs its weights: `bench data fetch oracle-published`"),
         ({"tasks": ("seqgan.mle:MLE",)}, "breaks the contract: expected a class attribute 'version'"),
     ],
 )

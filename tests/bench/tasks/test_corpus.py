@@ -1,57 +1,152 @@
 from __future__ import annotations
 
 import collections
-import hashlib
 import json
 import math
+import re
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 import torch
 
+from bench import corpora
+from bench.corpora import NAMES, SPLITS, corpus_hash, corpus_lines
+from bench.data.datasheet import COLUMNS, count_facts, facts_table
 from bench.errors import UsageError
-from bench.tasks.corpus import Quatrains, corpus_hash, corpus_lines
-from bench.tasks.vocabulary import UNKNOWN, WordVocabulary
+from bench.registry import available
+from bench.tasks.corpus import FolkTunes, Quatrains, Sotu, SotuObama
+from bench.tasks.vocabulary import END, UNKNOWN, WordVocabulary
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "data"
-# As in the corpus's datasheet.
-SHA256 = {
-    "train": "75e3daf388f4a240f854aeb73d6b0709ee6eac6f2a405b5ad3800fdf794e9d2a",
-    "valid": "5e09cb83e4982684be540f5f2ed8b5c0f3847d67b85641a5d5ccbe9937247182",
-    "test": "5a4dc743a57f893aa9a2c3ef4f1d8308b550823293bf0ea6bb7c3483b77e6e6d",
+SOURCES = {
+    "quatrains": "quatrains5",
+    "quatrains-tang": "quatrains5-tang",
+    "tang5": "tang5-first4",
+    "folk-tunes": "folk-tunes-grid32",
 }
+"""Names of the corpora where they differ beside the checkout."""
+
+
+def task_of(name):
+    return available("task")[name].load()()
 
 
 @pytest.fixture(scope="module")
-def quatrains():
-    return Quatrains().load()
+def loaded():
+    return {name: task_of(name).load() for name in NAMES}
 
 
-def test_the_shipped_files_are_the_datasheets():
-    folder = files("bench.corpora") / "quatrains"
-    assert {split: hashlib.sha256((folder / f"{split}.txt").read_bytes()).hexdigest() for split in SHA256} == SHA256
+@pytest.fixture(scope="module")
+def quatrains(loaded):
+    return loaded["quatrains"]
 
 
-def test_the_datasheet_that_ships_names_the_same_hashes():
-    datasheet = files("bench.corpora") / "quatrains" / "datasheet.md"
-    if not datasheet.is_file():
-        pytest.skip("the corpus has no datasheet yet")
-    text = datasheet.read_text("utf-8")
-    assert all(sha256 in text for sha256 in SHA256.values())
+@pytest.fixture(scope="module")
+def sotu(loaded):
+    return loaded["sotu"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_shipped_files_are_the_datasheets(name):
+    import hashlib
+
+    datasheet = corpora.datasheet(name)
+    assert datasheet.startswith(f"# {name}\n")
+    for split in SPLITS:
+        digest = hashlib.sha256(corpora.corpus_bytes(name, split)).hexdigest()
+        assert f"{digest}  {split}.txt" in datasheet
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_shipped_files_are_the_prepared_ones(name):
+    if not SHARED.is_dir():
+        pytest.skip("the folder with prepared corpora is not beside the checkout")
+    for split in SPLITS:
+        prepared = SHARED / "ship" / SOURCES.get(name, name) / f"{split}.txt"
+        assert corpora.corpus_bytes(name, split) == prepared.read_bytes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_datasheet_counts_what_is_there(name):
+    facts = count_facts({split: corpus_lines(name, split) for split in SPLITS}, task_of(name).min_count)
+    rows = [f"| {' | '.join(row)} |" for row in (COLUMNS, *facts_table(facts))]
+    assert all(row in corpora.datasheet(name) for row in rows)
+    assert [facts[split].copied for split in ("valid", "test")] == [0, 0]
+    assert all(fact.repeated == 0 for fact in facts.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_origin_licence_and_notice_ship_with_the_corpus(name):
+    datasheet = corpora.datasheet(name)
+    assert all(f"## {part}\n" in datasheet for part in ("Origin", "Licence", "Derivation", "Split", "Format"))
+    assert not re.search(r"scripts/|REPORT|ships? in the repo", datasheet)
+    assert len((files("bench.corpora") / name / "NOTICE").read_text("utf-8")) > 1_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_loaded_corpus_is_its_lines(name, loaded):
+    data = loaded[name]
+    training, spec = data.training, data.training.spec
+    vocabulary = data.vocabulary
+    words = set(vocabulary.words)
+    assert spec.bos == spec.vocab_size == len(vocabulary.words) == len(words)
+    for split, tokens in (("train", training.train), ("valid", training.valid), ("test", data.test)):
+        lines = corpus_lines(name, split)
+        assert tokens.shape == (len(lines), spec.seq_len)
+        assert vocabulary.spell(tokens[::97]) == [
+            [word if word in words else UNKNOWN for word in line] for line in lines[::97]
+        ]
+        assert spec.lengths(tokens).tolist() == [len(line) for line in lines]
+    assert data.oracle is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_unigram_and_trigram_nll_are_the_independent_references(name, loaded):
+    # Absolute discounting by 0.75, each order interpolated with the next lower one and the last with uniform; every
+    # sequence ends in a mark that counts.
+    if not SHARED.is_dir():
+        pytest.skip("the folder with reference numbers is not beside the checkout")
+    reference = json.loads((SHARED / "ngram_reference.json").read_text())[SOURCES.get(name, name)]
+    data = loaded[name]
+    spell = data.vocabulary.spell
+    train, test = ([[*words, END] for words in spell(part)] for part in (data.training.train, data.test))
+    unknown = sum(words.count(UNKNOWN) for words in test) / sum(len(words) - 1 for words in test)
+    V = len(set(data.vocabulary.words) | {END})
+    assert (V, unknown) == (reference["vocab"], pytest.approx(reference["test_unk"], abs=6e-5))
+    counts, totals = collections.Counter(), collections.Counter()
+    kinds = collections.Counter()
+    for words in train:
+        for place, word in enumerate(words):
+            for order in (1, 2, 3):
+                history = tuple([None, None, *words][place + 3 - order : place + 2])
+                counts[history, word] += 1
+    for (history, _), count in counts.items():
+        totals[history] += count
+        kinds[history] += 1
+
+    def probability(history, word):
+        if history is None:
+            return 1 / V
+        shorter = probability(history[1:] if history else None, word)
+        if not totals[history]:
+            return shorter
+        return (max(counts[history, word] - 0.75, 0) + 0.75 * kinds[history] * shorter) / totals[history]
+
+    unigram = trigram = 0.0
+    for words in test:
+        for place, word in enumerate(words):
+            unigram -= math.log(probability((), word))
+            trigram -= math.log(probability(tuple([None, None, *words][place : place + 2]), word))
+    tokens = sum(map(len, test))
+    assert unigram / tokens == pytest.approx(reference["unigram_nll"], abs=1e-3)
+    assert trigram / tokens == pytest.approx(reference["trigram_nll"], abs=1e-3)
 
 
 def test_every_poem_has_twenty_characters():
-    counts = {split: collections.Counter(map(len, corpus_lines("quatrains", split))) for split in SHA256}
+    counts = {split: collections.Counter(map(len, corpus_lines("quatrains", split))) for split in SPLITS}
     assert counts == {"train": {20: 12_983}, "valid": {20: 1_736}, "test": {20: 1_687}}
-    assert all(len(word) == 1 for split in SHA256 for poem in corpus_lines("quatrains", split) for word in poem)
-
-
-def test_no_poem_is_in_two_splits():
-    poems = {split: {"".join(poem) for poem in corpus_lines("quatrains", split)} for split in SHA256}
-    assert not poems["train"] & poems["test"]
-    assert not poems["train"] & poems["valid"]
-    assert not poems["valid"] & poems["test"]
+    assert all(len(word) == 1 for split in SPLITS for poem in corpus_lines("quatrains", split) for word in poem)
 
 
 def test_what_a_generator_gets(quatrains):
@@ -91,23 +186,6 @@ def test_characters_unknown_to_training(quatrains):
     assert float((quatrains.test == 0).double().mean()) == pytest.approx(0.0136, abs=5e-5)
 
 
-def test_unigram_nll_is_the_independent_references(quatrains):
-    # Absolute discounting by 0.75 backed off to uniform; each poem ends in a mark that counts, id V here.
-    if not SHARED.is_dir():
-        pytest.skip("the folder with reference numbers is not beside the checkout")
-    reference = json.loads((SHARED / "ngram_reference.json").read_text())["quatrains5"]
-    V = quatrains.training.spec.vocab_size + 1
-    assert reference["vocab"] == V
-    train, test = (
-        torch.nn.functional.pad(part, (0, 1), value=V - 1) for part in (quatrains.training.train, quatrains.test)
-    )
-    counts = torch.bincount(train.flatten(), minlength=V).double()
-    discounted = (counts - 0.75).clamp(min=0) + 0.75 * (counts > 0).sum() / V
-    nll = -float((discounted / counts.sum()).log()[test].mean())
-    assert nll == pytest.approx(reference["unigram_nll"], abs=6e-4)
-    assert float((quatrains.test == 0).double().mean()) == pytest.approx(reference["test_unk"], abs=6e-5)
-
-
 def test_the_count_makes_another_task(quatrains):
     other = Quatrains(min_count=5)
     assert other.fingerprint() != Quatrains().fingerprint()
@@ -135,6 +213,60 @@ def test_verse_is_shown_line_by_line():
     vocabulary = WordVocabulary(("<unk>", "a", "b"), verse=2, joiner="")
     assert vocabulary.decode(torch.tensor([[1, 2, 2, 1, 1]])) == ["ab / ba / a"]
     assert math.prod(vocabulary.encode([["b", "a"]]).shape) == 2
+
+
+def test_sentences_end_in_a_mark_that_fills_the_rest(sotu):
+    training, spec = sotu.training, sotu.training.spec
+    assert (spec.seq_len, spec.vocab_size, spec.eos, spec.pad, spec.bos) == (33, 5_111, 5_110, 5_110, 5_111)
+    assert sotu.vocabulary.words[-1] == END
+    assert sotu.tokenizer == "word,min_count=3"
+    lengths = spec.lengths(training.train)
+    assert (int(lengths.min()), int(lengths.max()), int(lengths.sum())) == (4, 32, 243_774)
+    assert spec.count(training.train) == 243_774 + 13_983
+    for row, length in zip(training.train[:200].tolist(), lengths[:200].tolist(), strict=True):
+        assert spec.eos not in row[:length]
+        assert row[length:] == [spec.eos] * (33 - length)
+    line = " ".join(corpus_lines("sotu", "train")[0])
+    assert sotu.vocabulary.decode(training.train[:1]) == [line]
+
+
+def test_tunes_are_thirty_two_pitches(loaded):
+    data = loaded["folk-tunes"]
+    spec = data.training.spec
+    assert (spec.seq_len, spec.vocab_size, spec.eos, spec.kind) == (32, 36, None, "pitches")
+    assert all(0 <= int(word) <= 88 for word in data.vocabulary.words[1:])
+    assert data.tokenizer == "pitch,min_count=1"
+
+
+def test_a_phrase_is_notes_with_durations(loaded):
+    data = loaded["folk-tunes-phrases"]
+    assert (data.training.spec.seq_len, data.training.spec.kind) == (49, "notes")
+    assert all(re.fullmatch(r"(r|\d+):\d+(/\d+)?", word) for word in data.vocabulary.words[1:-1])
+
+
+@pytest.mark.parametrize("task", [Sotu, SotuObama, FolkTunes])
+def test_a_policy_for_rare_words_is_refused_where_there_is_none(task):
+    with pytest.raises(UsageError, match=rf"expected {task.corpus}.min_count of at least 1, got 0"):
+        task(min_count=0).fingerprint()
+
+
+def test_sequences_that_do_not_fit_are_refused():
+    open_ended = WordVocabulary.build([["a", "b"]], min_count=1, ends=True)
+    assert open_ended.words == (UNKNOWN, "a", "b", END)
+    assert open_ended.encode([["b"], []], 3).tolist() == [[2, 3, 3], [3, 3, 3]]
+    with pytest.raises(ValueError, match="expected less than 2 words a sequence, got 2"):
+        open_ended.encode([["a", "b"]], 2)
+    with pytest.raises(ValueError, match="expected 2 words a sequence, got 1"):
+        WordVocabulary.build([["a", "b"]], min_count=1).encode([["a", "b"], ["a"]])
+
+
+def test_a_text_that_spells_out_a_mark_has_an_unknown_word():
+    vocabulary = WordVocabulary.build([["<eos>", "a", "a"], ["<unk>", "a", "b"]], min_count=1, ends=True)
+    assert vocabulary.words == (UNKNOWN, "a", "b", END)
+    tokens = vocabulary.encode([["<eos>", "<unk>", "a"]], 5)
+    assert tokens.tolist() == [[0, 0, 1, 3, 3]]
+    assert vocabulary.decode(tokens) == ["<unk> <unk> a"]
+    assert vocabulary.spell(torch.tensor([[1, 1, 2, 1, 2]])) == [["a", "a", "b", "a", "b"]]
 
 
 def test_an_unknown_word_that_the_text_contains_is_no_second_entry():

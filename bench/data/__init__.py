@@ -1,0 +1,1 @@
+"""Text and tunes from files and from the internet, cleaned and split; nothing here needs torch."""
