@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.reports import costs, frontier_tables
+from bench.reports import costs, frontier_tables, samples
 from bench.reports.answers import (
     BOTH,
     CONSTANT,
@@ -30,8 +30,6 @@ from bench.verdicts import FEW, Verdict
 
 __all__ = ["markdown", "reasons"]
 
-SHOWN = 3
-"""Sequences of each model that the leaderboard quotes."""
 HEADLINES = {
     True: ("jsd_token", "nll_test", "nll_oracle", "ms_jaccard4", "reverse_nll", "copy_sequence", "copy_8gram"),
     False: ("nll_test", "bleu2", "backward_bleu2", "ms_jaccard4", "reverse_nll", "copy_sequence", "copy_8gram"),
@@ -76,7 +74,7 @@ def markdown(results: Results, figures: Sequence[tuple[str, str]] = ()) -> str:
     parts += costs.markdown(runs, curves)
     parts += _training_signal(curves)
     parts += _throughput(results.board, results.completed_scores)
-    parts += _samples(runs)
+    parts += samples.markdown(results)
     parts += _settings(runs)
     parts += _unfinished(runs)
     if figures:
@@ -328,21 +326,6 @@ def _provenance(runs: pd.DataFrame) -> list[str]:
     if len(runs[["machine", "device", "threads"]].drop_duplicates()) > 1:
         parts.append("The runs were not all made on the same machine and threads: their speeds do not compare.")
     return parts
-
-
-def _samples(runs: pd.DataFrame) -> list[str]:
-    """The first few sequences of each model's first seed, where they are text."""
-    parts: list[str] = []
-    done = runs[runs["status"] == "ok"].sort_values("seed")
-    for (task, preset), section in done.groupby(["task", "preset"]):
-        lines = [
-            f"{escape(row['model'])}: {'; '.join(escape(text) for text in row['samples'][:SHOWN])}"
-            for row in records(section.drop_duplicates("model"))
-            if any(not word.isdigit() for text in row["samples"] for word in text.split())
-        ]
-        if lines:
-            parts += [f"### {escape(f'{task}, {preset}')}", *bullets("Of the first seed, not chosen:", lines)]
-    return ["## Samples", *parts] if parts else []
 
 
 def _settings(runs: pd.DataFrame) -> list[str]:

@@ -9,6 +9,9 @@ from typing import Any, ClassVar
 
 from bench.api import SequenceSpec, TrainingData
 from bench.corpora import SPLITS, corpus_bytes, sequences, splits_hash
+from bench.corpora import datasheet as shipped_datasheet
+from bench.data.downloads import corpus_path
+from bench.data.downloads import datasheet as fetched_datasheet
 from bench.errors import UsageError
 from bench.tasks.base import TaskData
 from bench.tasks.vocabulary import WordVocabulary
@@ -52,11 +55,11 @@ class Corpus:
 
     def content(self, split: str) -> bytes:
         """A split's file."""
-        if self.shipped:
-            return corpus_bytes(self.corpus, split)
-        from bench.data.downloads import corpus_path
+        return corpus_bytes(self.corpus, split) if self.shipped else corpus_path(self.corpus, split).read_bytes()
 
-        return corpus_path(self.corpus, split).read_bytes()
+    def datasheet(self) -> str:
+        """Where it comes from, its licence, how it was made and what it holds, in Markdown."""
+        return shipped_datasheet(self.corpus) if self.shipped else fetched_datasheet(self.corpus)
 
     def lines(self) -> dict[str, list[list[str]]]:
         """The words of every sequence of each split."""

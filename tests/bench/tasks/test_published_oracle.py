@@ -13,7 +13,7 @@ import torch
 
 from baselines.random_tokens import Unigram
 from bench.api import Decoding
-from bench.errors import UsageError
+from bench.errors import NotFetched, UsageError
 from bench.session import Session
 from bench.tasks.oracle import NAMES, PUBLISHED_SHA256, ArrayUnpickler, PublishedOracle, load_weights
 from seqgan.mle import MLE
@@ -99,11 +99,17 @@ def test_a_file_of_the_right_form_is_read(tmp_path):
     assert task.load().training.spec.vocab_size == 5
 
 
-def test_no_file_is_told_in_one_sentence():
-    with pytest.raises(
-        UsageError, match=r"needs its weights. Get the released file .* from https://github.com/.*--oracle"
-    ):
+def test_no_file_is_told_in_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEQGAN_BENCH_DATA", str(tmp_path))
+    with pytest.raises(NotFetched, match=r"needs its weights: `bench data fetch oracle-published` gets them, or .*FILE"):
         PublishedOracle().fingerprint()
+
+
+def test_a_fetched_file_need_not_be_named(tmp_path, monkeypatch):
+    path, sha256 = written(tmp_path / "weights.pkl", small_arrays())
+    monkeypatch.setattr("bench.data.downloads.weights_path", lambda: path)
+    named, fetched = PublishedOracle(str(path), sha256), PublishedOracle(sha256=sha256)
+    assert fetched.fingerprint() == named.fingerprint()
 
 
 def test_a_missing_file_is_told(tmp_path):

@@ -1,0 +1,196 @@
+"""``bench data``: corpora that are fetched, and what is known of all corpora."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.tasks.corpus import Corpus
+
+
+@click.group()
+def data() -> None:
+    """Fetch corpora, and show what is in them."""
+
+
+@data.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...|all")
+@click.option("--mirror", metavar="URL", help="Fetch from this address; else $SEQGAN_BENCH_MIRROR, else GitHub.")
+def fetch(names: tuple[str, ...], mirror: str | None) -> None:
+    """Fetch corpora from their pinned addresses, verify them, clean and split them.
+
+    They go to $SEQGAN_BENCH_DATA, or to the user's cache folder. What is there already is not fetched again, and a
+    download that broke off goes on. Exit code 0, 1 when one failed, 2 for an unknown name, 130 after Ctrl-C.
+    """
+    from rich.console import Console
+
+    from bench.data import downloads
+    from bench.errors import UsageError, unknown
+
+    known = downloads.names()
+    for name in names:
+        if name not in (*known, "all"):
+            raise unknown("download", name, (*known, "all"))
+    console = Console()
+    failed = 0
+    for name in known if "all" in names else dict.fromkeys(names):
+        try:
+            with _Display(console, name) as watch:
+                places = downloads.fetch(name, mirror, watch)
+        except (downloads.FetchFailed, UsageError) as error:
+            click.echo(f"bench: {name}: {error}", err=True)
+            failed += 1
+            continue
+        for place in places:
+            click.echo(f"{place.name if place.is_dir() else name}: {_size(place)} in {place}")
+        click.echo(f"    licence: {downloads.downloads()[name].licence}")
+    if failed:
+        click.echo(f"{failed} failed; what has arrived is kept: fetch again to go on.", err=True)
+        sys.exit(1)
+
+
+@data.command()
+@click.argument("name", required=False)
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Set a field of the task: min_count=5.")
+def show(name: str | None, settings: tuple[str, ...]) -> None:
+    """Show what is in a corpus and where it comes from; without NAME, list the corpora.
+
+    Counted are sizes, words out of vocabulary, and what of the held-out splits stands in train. Your own data are named
+    as in "bench run": text:FILE,... or midi:FOLDER.
+    """
+    from rich.console import Console
+
+    console = Console()
+    if name is None:
+        _list_corpora(console)
+        return
+    from bench.own_tasks import own_task
+    from bench.presets import build, convert, parse_override
+    from bench.registry import find
+
+    plugin, fields = own_task(name) or (find("task", name), {})
+    task = plugin.load()
+    for setting in settings:
+        _, field, value = parse_override(f"{plugin.name}.{setting}")
+        fields[field] = convert(plugin.name, task, field, value)
+    described = build(task, fields)
+    described.fingerprint()
+    console.print(f"[bold]{plugin.name}[/bold] {plugin.description}", highlight=False)
+    if hasattr(described, "report"):
+        for note in described.report():
+            console.print(f"  {note}", highlight=False, markup=False)
+    elif hasattr(described, "datasheet"):
+        _show_corpus(console, described)
+    else:
+        console.print("  Made by the task itself, with nothing to fetch.")
+
+
+def _list_corpora(console: Console) -> None:
+    """Names, and whether they are here."""
+    from rich.table import Table
+
+    from bench.corpora import NAMES
+    from bench.data import downloads
+    from bench.errors import NotFetched
+    from bench.registry import available
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "where", "what"):
+        table.add_column(column, no_wrap=column != "what")
+    for corpus, plugin in available("task").items():
+        if corpus in NAMES:
+            where = "shipped"
+        elif corpus in downloads.corpora():
+            try:
+                downloads.corpus_path(corpus, "train")
+                where = "fetched"
+            except NotFetched:
+                where = "to be fetched"
+        else:
+            continue
+        table.add_row(corpus, where, plugin.description.replace(" (fetched)", ""))
+    console.print(table)
+
+
+def _show_corpus(console: Console, task: Corpus) -> None:
+    """Count a corpus as the task reads it, then its datasheet, without the numbers that were just counted."""
+    import re
+
+    from rich.markdown import Markdown
+    from rich.table import Table
+
+    from bench.data.datasheet import COLUMNS, count_facts, facts_table
+
+    splits = facts_table(count_facts(task.lines(), task.min_count))
+    table = Table(title=f"{task.level}, min_count={task.min_count}", title_justify="left", pad_edge=False, box=None)
+    names, *rows = zip(COLUMNS, *splits, strict=True)
+    for place, name in enumerate(names):
+        table.add_column(name if place else "", justify="right" if place else "left")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    console.print(
+        "Out of vocabulary: words that become <unk>. Repeated: sequences that stand in their split before. In train:\n"
+        "sequences that stand there, too, word for word.\n"
+    )
+    text = re.sub(r"^# .*\n", "", task.datasheet())
+    console.print(Markdown(re.sub(r"## Numbers\n.*?(?=## )", "", text, flags=re.DOTALL)))
+
+
+class _Display:
+    """A bar on a terminal that is gone when all is done, and elsewhere a line for each thing that begins."""
+
+    def __init__(self, console: Console, name: str) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self.name, self.said, self.console = name, "", console
+        self.bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[state]}", markup=False),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self.bar = self.bars.add_task(name, total=None, state="")
+
+    def __enter__(self) -> _Display:
+        if self.console.is_terminal:
+            self.bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.console.is_terminal:
+            self.bars.stop()
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        """Show how far it is: bytes of a download, files of anything else."""
+        title = f"{self.name}: {what}"
+        if not self.console.is_terminal:
+            if what != self.said:
+                click.echo(title)
+            self.said = what
+            return
+        unit = 1e6 if what == "downloading" else 1
+        of = "" if total is None else f" of {total / unit:.4g}"
+        state = f"{done / unit:.4g}{of} {'MB' if unit > 1 else 'files'}" if done or total else ""
+        self.bars.update(self.bar, description=title, completed=done, total=total, state=state)
+
+
+def _size(place: Path) -> str:
+    """How much is in a corpus's folder, or in a file."""
+    from bench.data.splits import SPLITS
+
+    if place.is_file():
+        return f"{place.stat().st_size:,} bytes"
+    counts = {split: (place / f"{split}.txt").read_bytes().count(b"\n") for split in SPLITS}
+    return ", ".join(f"{count:,} {split}" for split, count in counts.items())

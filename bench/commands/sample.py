@@ -1,0 +1,161 @@
+"""``bench sample``: sequences from a finished run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.store import Store
+
+ENDINGS = {".txt": "lines", ".abc": "abc", ".mid": "midi", ".midi": "midi", ".jsonl": "jsonl"}
+"""What is written to a file with such a name."""
+FORMS = ("text", "lines", "abc", "midi", "jsonl")
+
+
+@click.command()
+@click.argument("run_id", required=False)
+@click.option("-n", "--number", default=10, show_default=True, help="How many sequences.")
+@click.option("--temperature", default=1.0, show_default=True, help="Logits are divided by it.")
+@click.option("--top-k", type=int, help="Only the k most probable words at each place.")
+@click.option("--top-p", type=float, help="Only the most probable words that together have this probability.")
+@click.option("--seed", default=0, show_default=True, help="Another number draws other sequences.")
+@click.option("--output", type=click.Path(path_type=Path), help="A file to write: .txt, .abc, .mid or .jsonl.")
+@click.option("--format", "form", type=click.Choice(FORMS), help="By default the file's, or text on the terminal.")
+@click.option("--results", default="results", show_default=True, type=click.Path(path_type=Path),
+              help="Results folder of the run.")  # fmt: skip
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where to draw.")
+def sample(
+    run_id: str | None,
+    number: int,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    seed: int,
+    output: Path | None,
+    form: str | None,
+    results: Path,
+    device: str,
+) -> None:
+    """Draw sequences from the model of the finished run RUN_ID; without RUN_ID, list the finished runs.
+
+    RUN_ID is a run's id, its first four digits or more, or the path of its record; what is drawn from is the model at
+    its last step, and nothing is trained. The same command gives the same sequences.
+
+    Formats: "text" as people read it, poems line by line, sentences without loose punctuation, tunes as ABC. "lines",
+    that of a .txt file: a sequence a line, words parted by spaces, as in the corpora and as "bench score" reads it.
+    "jsonl": the same as a "text", beside the "ids". For tunes only: "abc", a book of them, and "midi", all in one file.
+    """
+    from bench.store import Store
+
+    if run_id is None:
+        _list(Store(results))
+        return
+    if number < 1:
+        raise UsageError(f"expected -n of 1 or more, got {number}.")
+    form = _form(form, output)
+
+    from bench.api import Decoding
+    from bench.samples import find_run, restore
+
+    try:
+        decoding = Decoding(temperature, top_k, top_p)
+    except ValueError as error:
+        raise UsageError(f"{error}.") from error
+    record, store = find_run(run_id, results)
+    if device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UsageError("expected a CUDA device for --device cuda, but torch finds none; use --device cpu.")
+    restored = restore(record, store.checkpoints, device)
+    spec, data = record.spec, restored.data
+    tokens = restored.draw(number, decoding, seed)
+    title = f"{spec.label} on {spec.task_label}, seed {spec.seed}, run {spec.run_id}"
+    verse = getattr(data.vocabulary, "verse", None)
+    content = render(form, restored.spell(tokens), tokens.tolist(), data.training.spec.kind, verse, title)
+    how = [f"temperature {temperature:g}"] if temperature != 1 else []
+    how += [f"top-k {top_k}"] if top_k else []
+    how += [f"top-p {top_p:g}"] if top_p else []
+    note = ", ".join([title, *how, *(["fitted again, as it keeps no state"] if restored.refitted else [])])
+    if output is None:
+        click.echo(note, err=True)
+        click.echo(content, nl=False)
+        return
+    from bench.store import write_atomically
+
+    try:
+        write_atomically(output, content)
+    except OSError as error:
+        raise UsageError(f"cannot write '{output}': {error.strerror}; choose another --output.") from error
+    click.echo(f"{output}: {number} sequences of {note}")
+
+
+def render(
+    form: str,
+    sequences: Sequence[Sequence[str]],
+    ids: Sequence[Sequence[int]],
+    kind: str,
+    verse: int | None,
+    title: str,
+) -> str | bytes:
+    """The sequences in one of the formats.
+
+    Args:
+        form: Of :data:`FORMS`.
+        sequences: The symbols of each.
+        ids: The ids of each.
+        kind: What the symbols are.
+        verse: Words of a line of verse, None for what is no verse.
+        title: Of tunes.
+
+    Raises:
+        UsageError: for a tune's format where there are no tunes.
+    """
+    from bench import notation
+
+    if form in ("abc", "midi") and kind not in notation.TUNES:
+        raise UsageError(f"{form} is for tunes, and the words of this task are {kind}; use text, lines or jsonl.")
+    if form == "midi":
+        return notation.midi([notation.tune(words, kind) for words in sequences])
+    if form == "jsonl":
+        records = ({"text": " ".join(words), "ids": row} for words, row in zip(sequences, ids, strict=True))
+        return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    if form == "lines":
+        return "".join(" ".join(words) + "\n" for words in sequences)
+    texts = [notation.reading(words, kind, verse, place, title) for place, words in enumerate(sequences, 1)]
+    return "\n".join(texts).rstrip("\n") + "\n"
+
+
+def _form(form: str | None, output: Path | None) -> str:
+    """The format that was asked for, or that the file's name asks for.
+
+    Raises:
+        UsageError: for a name that says nothing, and for MIDI without a file.
+    """
+    if output is None:
+        if form == "midi":
+            raise UsageError("MIDI is for a file: name it with --output TUNES.mid.")
+        return form or "text"
+    if form is None and output.suffix.lower() not in ENDINGS:
+        raise UsageError(
+            f"expected an --output that ends in {', '.join(ENDINGS)}, got '{output}'; or choose a --format."
+        )
+    return form or ENDINGS[output.suffix.lower()]
+
+
+def _list(store: Store) -> None:
+    """The runs that can be sampled from."""
+    store.require()
+    runs = [record.spec for record in store.records() if record.status == "ok"]
+    for spec in sorted(runs, key=lambda spec: (spec.task_label, spec.preset_label, spec.label, spec.seed)):
+        click.echo(f"{spec.run_id}  {spec.task_label}, {spec.preset_label}: {spec.label}, seed {spec.seed}")
+    if not runs:
+        click.echo(f"No run in '{store.path}' is finished.")

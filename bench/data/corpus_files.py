@@ -1,0 +1,264 @@
+"""A user's files as a corpus: read in passes, never whole; cleaned, split, and accounted for.
+
+The first pass keeps ten bytes a line, a hash of its words and how many there are: enough to decide which lines are kept
+and where they go. The second numbers the words of those that are. Whatever is left out is counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.reading import read_lines
+from bench.data.splits import SPLITS
+from bench.errors import UsageError
+
+__all__ = ["LEVELS", "SPLITS", "Sequences", "Splits", "file_hash", "read_splits", "remove_crossing"]
+
+LEVELS: Mapping[str, Callable[[list[str]], Sequence[str]]] = {"word": lambda words: words, "char": " ".join}
+"""What becomes of what white space parts: words, or characters with a space between the words."""
+FEWEST = 100
+"""Lines of all splits together."""
+FEWEST_HELD_OUT = 2
+"""Lines of the validation split, and of the test split."""
+MOST_RECORDS = 10**8
+MOST_PLACES = 2 * 10**8
+"""Lines times the length of the longest: 1.6 GB of tokens."""
+MOST_TOO_LONG = 0.5
+"""Share of the lines of a file."""
+FOLDS, VALID_FOLD, TEST_FOLD = 10, 0, 1
+LONGEST_COUNTED = np.iinfo(np.uint16).max
+LEFT_OUT = len(SPLITS)
+
+Keys = NDArray[np.uint64]
+Places = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """Sequences of any lengths.
+
+    Attributes:
+        tokens: int32, (all tokens,), one sequence after the other; places in :attr:`Splits.words`.
+        lengths: int64, (N,), all above 0.
+    """
+
+    tokens: NDArray[np.int32]
+    lengths: NDArray[np.int64]
+
+    def padded(self, ids: NDArray[np.int64], length: int, end: int) -> NDArray[np.int64]:
+        """Int64 (N, T), in a random order that is always the same: any prefix is a sample, any batch is mixed.
+
+        Args:
+            ids: int64, (all words,): what to write for each token.
+            length: T, at least that of the longest.
+            end: What fills the places after a sequence.
+        """
+        rows = np.full((len(self.lengths), length), end, dtype=np.int64)
+        rows[np.arange(length) < self.lengths[:, None]] = ids[self.tokens]
+        return rows[np.random.RandomState(0).permutation(len(rows))]
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """A corpus.
+
+    Attributes:
+        words: Every different word, in the order in which they were met.
+        parts: The sequences of train, valid and test.
+        notes: What was read, left out and kept, a line each.
+    """
+
+    words: list[str]
+    parts: Mapping[str, Sequences]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What the first pass keeps of a file.
+
+    Attributes:
+        path: The file.
+        lengths: uint16, (records,); 0 for a blank one.
+        kept: int64, (N,): numbers of the records that are neither blank, nor too long, nor left out of a sample.
+        keys: uint64, (N,): the last 64 bits of the sha-256 of their words.
+    """
+
+    path: Path
+    lengths: NDArray[np.uint16]
+    kept: NDArray[np.int64]
+    keys: Keys
+
+
+def read_splits(files: Mapping[str, Path], level: str, max_len: int, max_lines: int, column: str | None) -> Splits:
+    """Read a corpus from one to three files.
+
+    A tenth of the lines of ``train`` each become the validation and the test split, where these have no file of their
+    own: the last 64 bits of a line's sha-256, modulo ten, say which (0 valid, 1 test), so that equal lines stay
+    together. (The first bits parted the corpora that ship, whose training files would have no test lines by them.)
+    Lines of train and valid that stand in test are removed, and lines of train that stand in valid. Lines that occur
+    more than once within train stay: they are what the text is like.
+
+    Args:
+        files: "train", and perhaps "valid" and "test".
+        level: "word" or "char", see :data:`LEVELS`.
+        max_len: Longer lines are left out: a sentence that is cut is no sentence.
+        max_lines: Of a file with more, so many are drawn at random, the same ones each time.
+        column: Of CSV, TSV or JSON lines; None for the only one.
+
+    Raises:
+        UsageError: for a file that cannot be read, too few lines, or too many that are too long.
+    """
+    surveys = {split: _survey(path, level, max_len, max_lines, column) for split, path in files.items()}
+    places = {split: np.full(len(survey.keys), SPLITS.index(split), np.uint8) for split, survey in surveys.items()}
+    fold = surveys["train"].keys % np.uint64(FOLDS)
+    made = [split for split in SPLITS if split not in files]
+    for split in made:
+        places["train"][fold == (VALID_FOLD if split == "valid" else TEST_FOLD)] = SPLITS.index(split)
+    everything = np.concatenate([survey.keys for survey in surveys.values()])
+    everywhere, kept = remove_crossing(everything, np.concatenate(list(places.values())))
+    ends = np.cumsum([len(survey.keys) for survey in surveys.values()])[:-1]
+    ids: defaultdict[str, int] = defaultdict()
+    ids.default_factory = ids.__len__
+    found: dict[str, list[Sequences]] = {split: [] for split in SPLITS}
+    for survey, part in zip(surveys.values(), np.split(everywhere, ends), strict=True):
+        for split, sequences in _number(survey, part, level, column, ids).items():
+            found[split].append(sequences)
+    rule = f"a tenth of train each for {' and '.join(made)}, by a hash of the line" if made else "as given"
+    notes = (*(_account(survey, max_len) for survey in surveys.values()), f"splits: {rule}", *kept)
+    return Splits(list(ids), {split: _joined(parts) for split, parts in found.items()}, notes)
+
+
+def remove_crossing(keys: Keys, places: Places, noun: str = "line") -> tuple[Places, list[str]]:
+    """Leave out what stands in a later split, too, and say what is left.
+
+    Args:
+        keys: uint64, (N,): equal for equal sequences.
+        places: uint8, (N,): 0 for train, 1 for valid, 2 for test.
+        noun: What a sequence is called.
+
+    Returns:
+        The places, 3 where a sequence is left out, and notes.
+
+    Raises:
+        UsageError: when too little is left.
+    """
+    train, valid, test = (places == place for place in range(len(SPLITS)))
+    in_test = np.isin(keys, keys[test])
+    removed_train, removed_valid = train & (in_test | np.isin(keys, keys[valid])), valid & in_test
+    places = np.where(removed_train | removed_valid, np.uint8(LEFT_OUT), places)
+    counts = [int((places == place).sum()) for place in range(len(SPLITS))]
+    crossing = f"{removed_train.sum():,} of train and {removed_valid.sum():,} of valid that stand in a later split"
+    left = ", ".join(f"{count:,} {split}" for split, count in zip(SPLITS, counts, strict=True))
+    if sum(counts) < FEWEST or min(counts) < FEWEST_HELD_OUT:
+        raise UsageError(
+            f"too few usable {noun}s: {left}, without {crossing}; expected at least {FEWEST} in all and "
+            f"{FEWEST_HELD_OUT} in each."
+        )
+    kept = keys[places == 0]
+    repeated = len(kept) - len(np.unique(kept))
+    notes = [f"removed: {crossing}", f"kept: {left}"]
+    return places, notes + ([f"repeated: {repeated:,} of train stand there more than once"] if repeated else [])
+
+
+def file_hash(path: Path) -> str:
+    """Sha-256 of a file's bytes, read anew only when its size or time of change has changed.
+
+    Raises:
+        UsageError: for a file that cannot be read.
+    """
+    try:
+        state = path.stat()
+        return _file_hash(path, state.st_size, state.st_mtime_ns)
+    except OSError as error:
+        raise UsageError(f"cannot read '{path}': {error.strerror}.") from error
+
+
+@lru_cache(maxsize=10_000)
+def _file_hash(path: Path, size: int, changed: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _survey(path: Path, level: str, max_len: int, max_lines: int, column: str | None) -> Survey:
+    """The first pass over a file."""
+    words_of = LEVELS[level]
+    counted, digests = array("H"), bytearray()
+    for line in read_lines(path, column):
+        words = line.split()
+        length = len(words_of(words))
+        counted.append(min(length, LONGEST_COUNTED))
+        if 0 < length <= max_len:
+            digests += hashlib.sha256(" ".join(words).encode()).digest()[-8:]
+        if len(counted) > MOST_RECORDS:
+            raise UsageError(f"'{path}' has over {MOST_RECORDS:,} lines: give a part of it.")
+    lengths, keys = np.array(counted, np.uint16), np.frombuffer(digests, ">u8").astype(np.uint64)
+    written = lengths[lengths > 0]
+    if not len(written):
+        raise UsageError(f"'{path}' has no text: expected a sequence a line, got {len(lengths):,} blank lines.")
+    too_long = int((written > max_len).sum())
+    if too_long > MOST_TOO_LONG * len(written):
+        enough = int(np.quantile(written, 0.95, method="higher"))
+        raise UsageError(
+            f"{too_long:,} of the {len(written):,} lines of '{path}' are longer than max_len={max_len}: "
+            f"max_len={enough} would keep 95 % of them."
+        )
+    kept = np.flatnonzero((lengths > 0) & (lengths <= max_len))
+    if len(kept) > max_lines:
+        drawn = np.sort(np.random.RandomState(0).permutation(len(kept))[:max_lines])
+        kept, keys = kept[drawn], keys[drawn]
+    longest = int(lengths[kept].max())
+    if len(kept) * longest > MOST_PLACES:
+        raise UsageError(
+            f"{len(kept):,} lines of '{path}' of up to {longest:,} words need too much memory: lower max_len or "
+            f"max_lines until their product is at most {MOST_PLACES:,}."
+        )
+    return Survey(path, lengths, kept, keys)
+
+
+def _account(survey: Survey, max_len: int) -> str:
+    """What became of a file's lines."""
+    records, blank = len(survey.lengths), int((survey.lengths == 0).sum())
+    too_long = int((survey.lengths > max_len).sum())
+    undrawn = records - blank - too_long - len(survey.kept)
+    sample = f"; of the others a random sample of {len(survey.kept):,}" if undrawn else ""
+    return f"{survey.path.name}: {records:,} lines, {blank:,} blank, {too_long:,} longer than {max_len}{sample}"
+
+
+def _number(
+    survey: Survey, places: Places, level: str, column: str | None, ids: defaultdict[str, int]
+) -> dict[str, Sequences]:
+    """The second pass over a file: the words of the lines that are kept, by split."""
+    words_of, number, tokens = LEVELS[level], ids.__getitem__, array("i")
+    chosen = places != LEFT_OUT
+    records, places = survey.kept[chosen], places[chosen]
+    wanted = np.zeros(len(survey.lengths), bool)
+    wanted[records] = True
+    lengths = survey.lengths[records].astype(np.int64)
+    changed = UsageError(f"'{survey.path}' changed while it was read: start again.")
+    try:
+        for line, is_wanted in zip(read_lines(survey.path, column), wanted.tobytes(), strict=True):
+            if is_wanted:
+                tokens.extend(map(number, words_of(line.split())))
+    except ValueError as error:
+        raise changed from error
+    if len(tokens) != lengths.sum():
+        raise changed
+    found, by_token = np.array(tokens, np.int32), np.repeat(places, lengths)
+    return {split: Sequences(found[by_token == place], lengths[places == place]) for place, split in enumerate(SPLITS)}
+
+
+def _joined(parts: list[Sequences]) -> Sequences:
+    return Sequences(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("tokens", "lengths")))

@@ -1,0 +1,364 @@
+"""Corpora that are not ours to pass on: fetched from a pinned address, verified, then cleaned and split here.
+
+``pins.json`` says for each name where its files are (owner/repository/commit/path on GitHub), how large they are and
+what they must hash to, and, where that is known, what the finished splits must hash to. Everything lies in one folder::
+
+    raw/OWNER/REPOSITORY/COMMIT/PATH      as downloaded
+    corpora/NAME/{train,valid,test}.txt   cleaned: UTF-8, one example a line, tokens parted by single spaces
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from bench.data.recipes import RECIPES, Watch
+from bench.data.splits import SPLITS, Splits, content, write
+from bench.errors import NotFetched, UsageError, unknown
+
+PLACE = "SEQGAN_BENCH_DATA"
+"""The environment variable that names the folder."""
+MIRROR = "SEQGAN_BENCH_MIRROR"
+"""The environment variable that names another address to fetch from."""
+GITHUB = "https://raw.githubusercontent.com"
+WEIGHTS = "oracle-published"
+"""The name under which the paper's oracle is fetched: weights, no corpus."""
+
+TRIES, PAUSE = 3, 0.5
+"""How often in a row a file is tried without a byte more than before, and seconds between, growing."""
+TIMEOUTS = (10.0, 60.0)
+"""Seconds to wait for a connection and for data."""
+CHUNK = 1 << 13
+"""Bytes written at a time: what is lost when a connection breaks off."""
+
+
+class FetchFailed(Exception):  # noqa: N818 - what happened, like NotFetched
+    """A download or cleaning that came to nothing, told in one sentence. Exit code 1."""
+
+
+class _Broken(Exception):  # noqa: N818 - never leaves this module
+    """A transfer that may go better the next time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One file that is fetched, and what it must be.
+
+    Attributes:
+        raw: Owner, repository, commit and path, parted by slashes.
+        bytes: Its size; None where nobody has measured it.
+        sha256: Of its bytes; None where only git's own hash is known.
+        git_blob_sha1: Git's name of its content: sha-1 of "blob SIZE", a zero byte and the content.
+    """
+
+    raw: str
+    bytes: int | None
+    sha256: str | None
+    git_blob_sha1: str
+
+    @property
+    def digest(self) -> str:
+        """What it must hash to, in words."""
+        return f"sha256 {self.sha256}" if self.sha256 else f"git blob sha1 {self.git_blob_sha1}"
+
+    def digest_of(self, file: Path) -> str:
+        """What a file hashes to, in the same words."""
+        data = file.read_bytes()
+        if self.sha256:
+            return f"sha256 {hashlib.sha256(data).hexdigest()}"
+        blob = b"blob %d\0" % len(data) + data
+        return f"git blob sha1 {hashlib.sha1(blob).hexdigest()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """What one name stands for.
+
+    Attributes:
+        licence: Its licence, in a line.
+        pins: Its files.
+        corpora: The corpora made of them: the sha-256 of each split, or None where that is not known.
+    """
+
+    licence: str
+    pins: tuple[Pin, ...]
+    corpora: Mapping[str, Mapping[str, str] | None]
+
+
+@cache
+def downloads() -> Mapping[str, Download]:
+    """All that can be fetched, by name."""
+    entries: dict[str, Any] = json.loads((files("bench.data") / "pins.json").read_text(encoding="utf-8"))
+    return {
+        name: Download(entry["licence"], tuple(Pin(**pin) for pin in entry["files"]), entry["corpora"])
+        for name, entry in entries.items()
+    }
+
+
+def names() -> list[str]:
+    """What ``bench data fetch`` knows, weights too."""
+    return sorted(downloads())
+
+
+def corpora() -> list[str]:
+    """The corpora that fetching all gives: one name may give two."""
+    return sorted(corpus for download in downloads().values() for corpus in download.corpora)
+
+
+def folder() -> Path:
+    """Where everything lies: $SEQGAN_BENCH_DATA, or the user's cache folder."""
+    import pooch
+
+    return Path(os.environ.get(PLACE) or pooch.os_cache("seqgan-bench")).expanduser().absolute()
+
+
+def corpus_path(name: str, split: str) -> Path:
+    """The file of a fetched corpus's split.
+
+    Raises:
+        NotFetched: when it is not here.
+        UsageError: for a name that cannot be fetched.
+    """
+    path = folder() / "corpora" / name / f"{split}.txt"
+    if name not in corpora():
+        raise unknown("downloaded corpus", name, corpora())
+    if not path.is_file():
+        parent = next(parent for parent, download in downloads().items() if name in download.corpora)
+        raise NotFetched(f"corpus '{name}' is not here: `bench data fetch {parent}`.")
+    return path
+
+
+def weights_path() -> Path:
+    """The file of the paper's oracle.
+
+    Raises:
+        NotFetched: when it is not here.
+    """
+    path = raw_path(downloads()[WEIGHTS].pins[0])
+    if not path.is_file():
+        raise NotFetched(f"the weights of '{WEIGHTS}' are not here: `bench data fetch {WEIGHTS}`.")
+    return path
+
+
+def raw_path(pin: Pin) -> Path:
+    """Where a raw file lies, or would."""
+    return folder() / "raw" / pin.raw
+
+
+def datasheet(name: str) -> str:
+    """Origin, licence, making and traps of a downloaded corpus or of the weights, in Markdown.
+
+    Raises:
+        UsageError: for a name that is neither.
+    """
+    known = sorted({*corpora(), *names()})
+    if name not in known:
+        raise unknown("downloaded corpus", name, known)
+    return (files("bench.data") / "datasheets" / f"{name}.md").read_text(encoding="utf-8")
+
+
+def fetch(name: str, mirror: str | None = None, watch: Watch = lambda what, done, total: None) -> list[Path]:
+    """Fetch what is missing of a name, verify it, and make its corpora anew where they are not known to be right.
+
+    Args:
+        name: One of :func:`names`.
+        mirror: Another address that serves the same paths; None is $SEQGAN_BENCH_MIRROR, or GitHub.
+        watch: Is told how it goes.
+
+    Returns:
+        The folders of the corpora, or the file of the weights.
+
+    Raises:
+        UsageError: for another name, an address that is none, or music21 missing where it is needed.
+        FetchFailed: when it came to nothing. What has arrived is kept, and the next try goes on from there.
+    """
+    from filelock import FileLock, Timeout
+
+    if name not in downloads():
+        raise unknown("download", name, names())
+    address = (mirror or os.environ.get(MIRROR) or GITHUB).rstrip("/")
+    if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).netloc:
+        raise UsageError(f"expected an address such as {GITHUB} to fetch from, got '{address}'.")
+    if name == "nottingham":
+        from bench.data.tunes import require_music21
+
+        require_music21()
+    place = folder()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with FileLock(place / "fetch.lock", timeout=0):
+            raw = _download(downloads()[name].pins, address, watch)
+            return raw if name == WEIGHTS else _make(name, raw, watch)
+    except Timeout as error:
+        raise FetchFailed(f"another `bench data fetch` is at work in '{place}': try again when it is done.") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise FetchFailed(f"cannot write to '{place}': {reason}; ${PLACE} names another folder.") from error
+
+
+def _download(pins: Sequence[Pin], address: str, watch: Watch) -> list[Path]:
+    """Bring the raw files that are not here, or not right."""
+    import pooch
+
+    pooch.get_logger().setLevel("ERROR")  # it would announce every file
+    keeper = pooch.create(
+        folder() / "raw",
+        f"{address}/",
+        registry={pin.raw: f"sha256:{pin.sha256}" if pin.sha256 else None for pin in pins},
+    )
+    sizes = [pin.bytes for pin in pins]
+    for index, pin in enumerate(pins):
+        path = raw_path(pin)
+        if path.exists() and pin.digest_of(path) != pin.digest:
+            path.unlink()
+
+        def moved(done: int, total: int | None, index: int = index) -> None:
+            sizes[index] = total
+            whole = None if None in sizes else sum(size or 0 for size in sizes)
+            watch("downloading", done + sum(size or 0 for size in sizes[:index]), whole)
+
+        keeper.fetch(pin.raw, downloader=Transfer(pin, path, moved))
+        sizes[index] = path.stat().st_size
+    return [raw_path(pin) for pin in pins]
+
+
+def _make(name: str, raw: Sequence[Path], watch: Watch) -> list[Path]:
+    """Clean and split, unless it is known that this has been done."""
+    wanted = downloads()[name].corpora
+    places = {corpus: folder() / "corpora" / corpus for corpus in wanted}
+    if all(hashes and _hashes(places[corpus]) == hashes for corpus, hashes in wanted.items()):
+        return list(places.values())
+    watch("cleaning", 0, None)
+    made: Mapping[str, Splits] = RECIPES[name](raw, watch)
+    for corpus, hashes in wanted.items():
+        data = {split: content(made[corpus][split]) for split in SPLITS}
+        for split in SPLITS:
+            found = hashlib.sha256(data[split]).hexdigest()
+            if hashes and found != hashes[split]:
+                hint = "; it was made with music21 10.5.1: install that version" if name == "nottingham" else ""
+                raise FetchFailed(
+                    f"cleaning gave another {split}.txt of '{corpus}' than the one that is known: "
+                    f"expected sha256 {hashes[split]}, got {found}{hint}."
+                )
+        write(places[corpus], data)
+    return list(places.values())
+
+
+def _hashes(place: Path) -> dict[str, str]:
+    """The sha-256 of every split that a corpus's folder has."""
+    found = {split: place / f"{split}.txt" for split in SPLITS}
+    return {split: hashlib.sha256(path.read_bytes()).hexdigest() for split, path in found.items() if path.is_file()}
+
+
+class Transfer:
+    """A downloader for pooch that goes on where an earlier one broke off, and lets nothing wrong through.
+
+    What arrives is kept beside the file's place, under its name with ``.part``. Whether the server can go on in the
+    middle or begins anew, the hash of the whole decides.
+
+    Args:
+        pin: The file.
+        target: Where it will lie.
+        moved: Is told how many bytes are here, and how many there are, if that is known.
+    """
+
+    def __init__(self, pin: Pin, target: Path, moved: Callable[[int, int | None], None]) -> None:
+        self.pin, self.target, self.moved = pin, target, moved
+        self.part = target.with_name(f"{target.name}.part")
+
+    def __call__(self, url: str, output_file: str, keeper: object) -> None:
+        """Bring the file to where pooch wants it.
+
+        Raises:
+            FetchFailed: when it cannot be had, or is another file than the one that was pinned.
+        """
+        trouble, idle = "", 0
+        while idle < TRIES:
+            time.sleep(PAUSE * idle)
+            begun = self._here()
+            try:
+                self._go_on(url, begun)
+            except _Broken as error:
+                trouble = str(error)
+                idle = 0 if self._here() > begun else idle + 1
+                continue
+            found = self.pin.digest_of(self.part)
+            if found == self.pin.digest:
+                os.replace(self.part, output_file)
+                return
+            self.part.unlink()
+            if not begun:  # else the first half may have been the wrong one
+                raise FetchFailed(
+                    f"{url} is not the file that was pinned: expected {self.pin.digest}, got {found}. It was thrown "
+                    "away; if that happens again, the server, or a proxy before it, sends something else."
+                )
+        raise FetchFailed(f"{trouble}: check the network and fetch again to go on from there, or {self._by_hand()}")
+
+    def _here(self) -> int:
+        """How many bytes have arrived."""
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def _by_hand(self) -> str:
+        return f"put the file at '{self.target}' yourself: it is {GITHUB}/{self.pin.raw}, {self.pin.digest}."
+
+    def _go_on(self, url: str, begun: int) -> None:
+        """Add what is missing to the .part file."""
+        import requests
+
+        if begun and begun == self.pin.bytes:
+            return
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={begun}-"} if begun else {})
+        host = urlsplit(url).netloc
+        try:
+            with requests.get(url, headers=headers, stream=True, timeout=TIMEOUTS) as answer:
+                if answer.status_code == requests.codes.requested_range_not_satisfiable:
+                    if answer.headers.get("Content-Range") != f"bytes */{begun}":  # else it is all there
+                        self.part.unlink()
+                        raise _Broken(f"{host} has less than the {begun:,} bytes that are here")
+                    return
+                if answer.status_code >= 500 or answer.status_code == requests.codes.too_many_requests:
+                    raise _Broken(f"{host} answered {answer.status_code} {answer.reason}")
+                if answer.status_code not in (requests.codes.ok, requests.codes.partial_content):
+                    raise FetchFailed(f"{url} answers {answer.status_code} {answer.reason}: {self._by_hand()}")
+                goes_on = answer.headers.get("Content-Range", "").startswith(f"bytes {begun}-")
+                self._keep(answer, begun if goes_on else 0)
+        except requests.ConnectTimeout as error:
+            raise FetchFailed(f"cannot reach {host}, it is silent: check the network, or {self._by_hand()}") from error
+        except requests.RequestException as error:
+            raise _Broken(f"cannot reach {host} ({_cause(error)})") from error
+
+    def _keep(self, answer: Any, begun: int) -> None:
+        """Write what arrives, after the first ``begun`` bytes."""
+        import requests
+
+        length = answer.headers.get("Content-Length", "") if "Content-Encoding" not in answer.headers else ""
+        total = begun + int(length) if length.isdigit() else self.pin.bytes
+        done = begun
+        broken = f"the connection broke off before the end of '{self.target.name}'"
+        try:
+            with self.part.open("ab" if begun else "wb") as stream:
+                for chunk in answer.iter_content(CHUNK):
+                    stream.write(chunk)
+                    done += len(chunk)
+                    self.moved(done, total)
+                    if self.pin.bytes and done > self.pin.bytes:
+                        return  # too long to be right: the hash will tell
+        except requests.RequestException as error:
+            raise _Broken(broken) from error
+        if total is not None and done < total:
+            raise _Broken(broken)
+
+
+def _cause(error: Exception) -> str:
+    """What lies behind a failed connection, without the layers around it."""
+    inner = getattr(error.args[0], "reason", error) if error.args else error
+    return str(inner).rpartition(": ")[2] or type(error).__name__

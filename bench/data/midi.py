@@ -1,0 +1,197 @@
+"""A folder of MIDI files as windows of pitches, the encoding of the paper's music task (Yu et al. 2017, sec. 5.3).
+
+Of each file one voice is read: of all pairs of track and channel, drums aside, the one whose notes begin at the most
+different times, the higher one of two equals; a chord counts once, so that an accompaniment of chords does not win over
+a tune. The grid's step is the interval at which its notes most often follow one another: a sixteenth, an eighth or a
+quarter (a dotted eighth counts as a sixteenth). Notes begin and end at the nearest step and last one at least; the
+highest that sounds is written, as a piano key from 1 to 88 (MIDI's number less 20), or 0 for a rest. Steps are cut into
+windows of 32 from the first note on. Windows with more than four rests, less than four different pitches, or a note
+beyond the piano are left out. Held and repeated notes look the same; tempo and loudness are not read.
+
+The paper sampled every 0.4 s instead; note lengths are what the corpora of folk tunes go by, and keep to the beat.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.corpus_files import Sequences, Splits, file_hash, remove_crossing
+from bench.data.splits import SPLITS, split_of
+from bench.errors import UsageError
+
+__all__ = ["STEPS", "folder_hash", "read_tunes", "tune_pitches"]
+
+STEPS = 32
+"""Of a window."""
+LOWEST, HIGHEST = 21, 108
+"""MIDI numbers of the piano's keys."""
+MOST_RESTS, FEWEST_PITCHES = 4, 4
+"""Of a window."""
+DRUMS = 9
+"""The channel that General MIDI keeps for them, counted from 0."""
+STEP_LENGTHS = {1: 1, 2: 2, 3: 1, 4: 4}
+"""Interval between notes, in sixteenths, to the step that shows it."""
+LONGEST_TUNE = 100_000
+"""Steps: hours of music, or a broken file."""
+ENDINGS = (".mid", ".midi")
+
+Note = tuple[int, int, int]
+"""Beginning and end, in ticks, and MIDI number."""
+
+
+def read_tunes(folder: Path) -> Splits:
+    """Windows of pitches from all MIDI files below a folder, tune by tune in one split.
+
+    A file that cannot be read, or has no window, is left out and counted.
+
+    Raises:
+        UsageError: for a folder without MIDI files, files of which none can be read, too few windows, or where the
+            library to read them is not installed.
+    """
+    files = _files(folder)
+    texts: list[str] = []
+    places: list[str] = []
+    unreadable = unused = windows = 0
+    for path in files:
+        pitches = tune_pitches(path)
+        if pitches is None:
+            unreadable += 1
+            continue
+        whole = [pitches[i : i + STEPS] for i in range(0, len(pitches) - STEPS + 1, STEPS)]
+        kept = [_spell(window) for window in whole if _is_music(window)]
+        windows += len(whole)
+        unused += not kept
+        texts += kept
+        places += [split_of(_spell(pitches))] * len(kept)
+    if unreadable == len(files):
+        raise UsageError(f"none of the {len(files):,} MIDI files in '{folder}' could be read.")
+    decided, notes = remove_crossing(
+        _keys(texts), np.array([SPLITS.index(split) for split in places], np.uint8), "window"
+    )
+    words = sorted({word for text in texts for word in text.split(" ")}, key=int)
+    number = {word: index for index, word in enumerate(words)}
+    tokens = np.array([[number[word] for word in text.split(" ")] for text in texts], np.int32)
+    parts = {}
+    for place, split in enumerate(SPLITS):
+        rows = decided == place
+        parts[split] = Sequences(tokens[rows].ravel(), np.full(rows.sum(), STEPS))
+    read = f"{folder.name}: {len(files):,} files, {unreadable:,} unreadable, {unused:,} without a window"
+    left_out = f"{windows - len(texts):,} with too many rests, too few pitches or notes beyond the piano"
+    rule = "splits: a tenth of the tunes each for valid and test, by a hash of the tune"
+    return Splits(words, parts, (read, f"{windows:,} windows of {STEPS} steps, {left_out}", rule, *notes))
+
+
+def folder_hash(folder: Path) -> str:
+    """Sha-256 over the contents of all MIDI files below a folder, whatever their names and order.
+
+    Raises:
+        UsageError: as :func:`read_tunes` for a folder without MIDI files, and for a missing library.
+    """
+    _library()
+    return hashlib.sha256("".join(sorted(file_hash(path) for path in _files(folder))).encode()).hexdigest()
+
+
+def tune_pitches(path: Path) -> list[int] | None:
+    """The melody of a file on its grid.
+
+    Returns:
+        The MIDI number of each step, 0 for a rest; [] where no voice has a steady step; None for a file that cannot be
+        read.
+    """
+    mido = _library()
+    try:
+        file = mido.MidiFile(path, clip=True)
+        voices = [voice for track in file.tracks for voice in _voices(track) if len(voice) > 1]
+    except Exception:  # a broken file breaks a reader in many ways
+        return None
+    sixteenth = file.ticks_per_beat / 4
+    if sixteenth <= 0:  # ticks of seconds, not of beats
+        return None
+    if not voices:
+        return []
+    starts, ends, pitches = np.array(max(voices, key=_prominence)).T
+    onsets = np.unique(starts)
+    intervals = _rounded(np.diff(onsets) / sixteenth).tolist()
+    lengths = Counter(STEP_LENGTHS[interval] for interval in intervals if interval in STEP_LENGTHS)
+    if not lengths:
+        return []
+    step = sixteenth * max(lengths, key=lambda length: (lengths[length], length))
+    first = _rounded((starts - onsets[0]) / step)
+    last = np.maximum(first + 1, _rounded((ends - onsets[0]) / step))
+    if last.max() > LONGEST_TUNE:
+        return None
+    grid = np.zeros(last.max(), np.int64)
+    for begin, end, pitch in zip(first, last, pitches, strict=True):
+        grid[begin:end] = np.maximum(grid[begin:end], pitch)
+    return list(grid.tolist())
+
+
+def _voices(track: Any) -> list[list[Note]]:
+    """The notes of each channel of a track, drums left out; what is not let go of ends with the track."""
+    voices: dict[int, list[Note]] = defaultdict(list)
+    sounding: dict[tuple[int, int], int] = {}
+    now = 0
+
+    def end(channel: int, pitch: int) -> None:
+        start = sounding.pop((channel, pitch), None)
+        if start is not None:
+            voices[channel].append((start, now, pitch))
+
+    for message in track:
+        now += message.time
+        if message.type in ("note_on", "note_off") and message.channel != DRUMS:
+            end(message.channel, message.note)  # struck again while it sounds, a note begins anew
+            if message.type == "note_on" and message.velocity:
+                sounding[message.channel, message.note] = now
+    for channel, pitch in list(sounding):
+        end(channel, pitch)
+    return list(voices.values())
+
+
+def _prominence(voice: list[Note]) -> tuple[int, float]:
+    """How many different times notes begin at, and how high they are."""
+    return len({start for start, _, _ in voice}), float(np.mean([pitch for _, _, pitch in voice]))
+
+
+def _rounded(steps: NDArray[np.float64]) -> NDArray[np.int64]:
+    """To the nearest whole number, halves up: numpy's own rule would pull them to even ones."""
+    return np.floor(steps + 0.5).astype(np.int64)
+
+
+def _spell(pitches: list[int]) -> str:
+    """Piano keys and rests as text."""
+    return " ".join(str(max(0, pitch - LOWEST + 1)) for pitch in pitches)
+
+
+def _is_music(window: list[int]) -> bool:
+    on_piano = all(not pitch or LOWEST <= pitch <= HIGHEST for pitch in window)
+    return on_piano and window.count(0) <= MOST_RESTS and len(set(window)) >= FEWEST_PITCHES
+
+
+def _keys(texts: list[str]) -> NDArray[np.uint64]:
+    """The first 64 bits of each text's sha-256."""
+    digests = b"".join(hashlib.sha256(text.encode()).digest()[:8] for text in texts)
+    return np.frombuffer(digests, ">u8").astype(np.uint64)
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise UsageError(f"expected a folder of MIDI files, got '{folder}', which is none.")
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
+    if not files:
+        raise UsageError(f"'{folder}' holds no MIDI files: expected names that end in {' or '.join(ENDINGS)}.")
+    return files
+
+
+def _library() -> Any:
+    try:
+        import mido
+    except ImportError as error:
+        raise UsageError("MIDI files are read by mido: pip install 'seqgan-bench[music]'.") from error
+    return mido

@@ -1,0 +1,196 @@
+"""Text files, one record at a time, whatever holds them: plain lines, CSV, TSV or JSON lines."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import json
+import shlex
+import stat
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Literal, TextIO
+
+from bench.errors import UsageError, unknown
+
+LONGEST = 2**24
+"""Characters of a line, or of a CSV field. A longer one is no sentence but another format, or a quote left open."""
+TABLES = {".csv": ",", ".tsv": "\t"}
+JSON_LINES = (".jsonl", ".ndjson", ".json")
+USUAL_COLUMN = "text"
+"""Read where there are several columns and none is asked for."""
+KINDS = {bool: "true or false", int: "a number", float: "a number", str: "a string", list: "a list"}
+
+
+def read_lines(path: Path, column: str | None = None) -> Iterator[str]:
+    """The text of every record of a file, blank ones too, without its newline; never the whole file at once.
+
+    The name's ending says how to read it. ``.csv`` and ``.tsv`` have a header; fields of the first may be quoted, those
+    of the second are never, as in IANA's text/tab-separated-values. ``.jsonl``, ``.ndjson`` and ``.json`` hold one
+    object, or one string, a line. All else is plain text, one record a line. Text is UTF-8, with or without a
+    byte-order mark; lines end as on Unix, on Windows or on an old Macintosh. A newline inside of a record becomes a
+    space.
+
+    Args:
+        path: The file.
+        column: Which column, or key, holds the text. None is the only one there is, or else the one called "text".
+
+    Raises:
+        UsageError: in one sentence, with the line's number where there is one: at once for a file that cannot be read,
+            a folder, a binary file, another encoding, or a column of plain text; while reading for what lies deeper in
+            the file: a bad byte, a line that never ends, a missing column, a row that does not fit its header, what is
+            no JSON, or a value that is no text.
+
+    Example:
+        ``list(read_lines(Path("notes.csv"), "body"))``
+    """
+    _check_start(path)
+    suffix = path.suffix.lower()
+    if suffix in TABLES:
+        return _table_column(path, column, TABLES[suffix])
+    if suffix in JSON_LINES:
+        return _json_values(path, column)
+    if column is not None:
+        raise UsageError(
+            f"'{path}' is plain text and has no column '{column}': columns are read from .csv, .tsv and .jsonl files."
+        )
+    return (line.rstrip("\n") for line in _lines(path))
+
+
+def _check_start(path: Path) -> None:
+    """Refuse what is no file of UTF-8 text before anything is read from it."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise UsageError(f"expected a file, got the folder '{path}'.")
+        if not stat.S_ISREG(mode):  # it would be read more than once
+            raise UsageError(f"expected a file, got the pipe or device '{path}': write it to a file first.")
+        with path.open("rb") as file:
+            start = file.read(2**13)
+    except OSError as error:
+        raise UsageError(f"cannot read '{path}': {error.strerror}.") from error
+    except ValueError as error:  # a NUL in the name
+        raise UsageError(f"cannot read {str(path)!r}: {error}.") from error
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise UsageError(f"'{path}' is UTF-16, expected UTF-8: {_conversion('UTF-16', path)}.")
+    if b"\0" in start:
+        raise _binary(path, start[: start.index(b"\0")].count(b"\n") + 1)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Decoded lines, each with its newline but perhaps the last."""
+    with path.open(encoding="utf-8-sig") as file:
+        try:
+            yield from _checked_lines(path, file)
+        except UnicodeDecodeError as error:
+            number = _undecodable_line(path)
+            raise UsageError(
+                f"line {number} of '{path}' is not UTF-8; if it is Latin-1, {_conversion('ISO-8859-1', path)}."
+            ) from error
+
+
+def _checked_lines(path: Path, file: TextIO) -> Iterator[str]:
+    for number, line in enumerate(iter(partial(file.readline, LONGEST), ""), 1):
+        if len(line) == LONGEST and line[-1] != "\n":
+            raise UsageError(f"line {number} of '{path}' has over {LONGEST:,} characters: expected one record a line.")
+        if "\0" in line:
+            raise _binary(path, number)
+        yield line
+
+
+def _undecodable_line(path: Path) -> int:
+    """The number of the first line that is not UTF-8, counted as Python's text files count lines."""
+    number = 1
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                return number + _breaks(line[: error.start])
+            number += _breaks(line)
+    return number
+
+
+def _breaks(text: bytes) -> int:
+    return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
+
+
+def _binary(path: Path, line: int) -> UsageError:
+    return UsageError(f"'{path}' is binary: line {line} holds a NUL byte, expected UTF-8 text.")
+
+
+def _conversion(encoding: str, path: Path) -> str:
+    source, target = shlex.quote(str(path)), shlex.quote(f"{path.with_suffix('')}.utf8{path.suffix}")
+    return f"convert it with: iconv -f {encoding} -t UTF-8 {source} > {target}"
+
+
+def _table_column(path: Path, column: str | None, delimiter: str) -> Iterator[str]:
+    csv.field_size_limit(LONGEST)
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    rows = csv.reader(_lines(path), delimiter=delimiter, quoting=quoting, strict=True)
+    try:
+        header = next(rows, None)
+        if not header:
+            raise UsageError(f"'{path}' has no header: expected the names of its columns in its first line.")
+        index = header.index(_column(path, column, header))
+        for row in rows:
+            if row and len(row) != len(header):
+                where = f"line {rows.line_num} of '{path}'"
+                raise UsageError(f"expected {len(header)} fields in {where}, as in its header, got {len(row)}.")
+            yield _one_line(row[index]) if row else ""
+    except csv.Error as error:
+        raise UsageError(f"line {rows.line_num} of '{path}' is no CSV: {error}.") from error
+
+
+def _json_values(path: Path, column: str | None) -> Iterator[str]:
+    for number, line in enumerate(_lines(path), 1):
+        if not line.strip():
+            yield ""
+            continue
+        where = f"line {number} of '{path}'"
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{where} is no JSON: expected one object a line.") from error
+        if isinstance(value, dict):
+            name = _column(path, column, list(value), number)
+            value, what = value[name], f"'{name}'"
+        elif column is not None:
+            raise UsageError(f"expected an object with '{column}' in {where}, got {_kind(value)}.")
+        else:
+            what = "the record"
+        if not isinstance(value, str):
+            raise UsageError(f"expected text for {what} in {where}, got {_kind(value)}.")
+        if not value.isascii() and not _is_text(value):
+            raise UsageError(f"{what} in {where} holds half a surrogate pair, which is no text.")
+        yield _one_line(value)
+
+
+def _column(path: Path, column: str | None, names: list[str], line: int = 1) -> str:
+    """The column asked for, if it is there once."""
+    if column is None:
+        column = names[0] if len(names) == 1 else USUAL_COLUMN
+        if column not in names:
+            raise UsageError(f"'{path}' has several columns: expected the name of one of {', '.join(names)}.")
+    if column not in names:
+        raise UsageError(f"line {line} of '{path}': {unknown('column', column, names)}")
+    if names.count(column) > 1:
+        raise UsageError(f"'{path}' has {names.count(column)} columns called '{column}': expected one.")
+    return column
+
+
+def _kind(value: object) -> str:
+    return "null" if value is None else KINDS.get(type(value), "an object")
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ")
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

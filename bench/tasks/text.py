@@ -1,0 +1,174 @@
+"""A user's own data as tasks: text from files, and tunes from a folder of MIDI files."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from bench.api import SequenceSpec, TrainingData
+from bench.data.corpus_files import LEVELS, SPLITS, Splits, file_hash, read_splits
+from bench.data.midi import STEPS, folder_hash, read_tunes
+from bench.data.reading import read_lines
+from bench.errors import UsageError
+from bench.tasks.base import TaskData
+from bench.tasks.vocabulary import WordVocabulary
+
+LONGEST = 10_000
+PUNCTUATION = ".,;:!?"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Your own text: one sequence a line of a text file, or a row of a CSV, TSV or JSON-lines file.
+
+    A word is what white space parts: text that wants its punctuation apart must come tokenized, and case is kept. At
+    level char a word is a character, a space among them. Words seen less than ``min_count`` times in training are
+    ``<unk>``; ``<eos>`` ends each sequence and fills the places after it.
+
+    Left out and counted are blank lines, lines longer than ``max_len``, and lines of training that stand in the
+    validation or the test split, too. Where no file is given for one of these, a tenth of the training lines is taken,
+    chosen by a hash of the line: the same ones each time, and equal lines together.
+    """
+
+    train: str = field(default="", metadata={"place": True})
+    """The file: plain text, or .csv, .tsv or .jsonl."""
+    valid: str = field(default="", metadata={"place": True})
+    """A file for validation; by default a tenth of the training lines."""
+    test: str = field(default="", metadata={"place": True})
+    """A file that is held out; by default a tenth of the training lines."""
+    column: str = ""
+    """Which column, or key, holds the text; by default the only one, or "text"."""
+    level: str = "word"
+    """word or char."""
+    max_len: int = 40
+    """Longer lines are left out."""
+    min_count: int = 3
+    """Words seen less often in training become <unk>."""
+    max_lines: int = 1_000_000
+    """Of a longer file, so many lines are drawn at random, the same ones each time."""
+
+    version: ClassVar[str] = "1"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def fingerprint(self) -> str:
+        """What the files hold and how they are read, and the parameters; not where they lie."""
+        if not self.train:
+            raise UsageError("task 'text' needs a file: --tasks text:FILE.")
+        if self.level not in LEVELS:
+            raise UsageError(f"expected level={' or '.join(LEVELS)}, got '{self.level}'.")
+        _check_range("max_len", self.max_len, LONGEST)
+        _check_range("min_count", self.min_count)
+        _check_range("max_lines", self.max_lines)
+        files = {}
+        for split, path in self._files().items():
+            read_lines(path, self.column or None)  # refuses at once what is no text
+            files[split] = [file_hash(path), path.suffix.lower()]
+        fields = {name: value for name, value in asdict(self).items() if name not in SPLITS}
+        return json.dumps({"files": files, **fields}, sort_keys=True)
+
+    def load(self) -> TaskData:
+        """Read the files; the vocabulary is the training split's."""
+        return self._read()[0]
+
+    def report(self) -> tuple[str, ...]:
+        """What was read, left out and kept, and what to look at, a line each; reads the files like :meth:`load`."""
+        return _report(self, self.fingerprint())
+
+    def _read(self) -> tuple[TaskData, tuple[str, ...]]:
+        self.fingerprint()
+        splits = read_splits(self._files(), self.level, self.max_len, self.max_lines, self.column or None)
+        kind, joiner = ("words", " ") if self.level == "word" else ("characters", "")
+        tokenizer = f"{self.level},min_count={self.min_count},max_len={self.max_len}"
+        return _task_data(splits, self.min_count, True, joiner, kind, tokenizer)
+
+    def _files(self) -> dict[str, Path]:
+        return {split: Path(name) for split in SPLITS if (name := getattr(self, split))}
+
+
+@dataclass(frozen=True, slots=True)
+class Midi:
+    """Your own tunes: windows of 32 pitches from a folder of MIDI files.
+
+    A tune is its melody on a grid, see :mod:`bench.data.midi`; a word is a piano key from 1 to 88, or 0 for a rest. All
+    windows of a tune are in one split, a tenth of the tunes in validation and another in test, chosen by a hash of the
+    tune; windows of training that stand in another split, too, are removed.
+    """
+
+    folder: str = field(default="", metadata={"place": True})
+    """The folder; its sub-folders are searched, too."""
+    min_count: int = 1
+    """Pitches seen less often in training become <unk>."""
+
+    version: ClassVar[str] = "1"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def fingerprint(self) -> str:
+        """What the files hold, and the parameters; not where they lie."""
+        if not self.folder:
+            raise UsageError("task 'midi' needs a folder: --tasks midi:FOLDER.")
+        _check_range("min_count", self.min_count)
+        return json.dumps({"files": folder_hash(Path(self.folder)), "min_count": self.min_count}, sort_keys=True)
+
+    def load(self) -> TaskData:
+        """Read the files; the vocabulary is the training split's."""
+        return self._read()[0]
+
+    def report(self) -> tuple[str, ...]:
+        """What was read, left out and kept, a line each; reads the files like :meth:`load`."""
+        return _report(self, self.fingerprint())
+
+    def _read(self) -> tuple[TaskData, tuple[str, ...]]:
+        splits = read_tunes(Path(self.folder))
+        tokenizer = f"pitch,steps={STEPS},min_count={self.min_count}"
+        return _task_data(splits, self.min_count, False, " ", "pitches", tokenizer)
+
+
+@lru_cache(maxsize=16)
+def _report(task: Text | Midi, fingerprint: str) -> tuple[str, ...]:
+    return task._read()[1]
+
+
+def _task_data(
+    splits: Splits, min_count: int, ends: bool, joiner: str, kind: str, tokenizer: str
+) -> tuple[TaskData, tuple[str, ...]]:
+    """Ids for words, rows for sequences, and what is to be said about them."""
+    counts = {split: np.bincount(part.tokens, minlength=len(splits.words)) for split, part in splits.parts.items()}
+    seen = Counter({word: count for word, count in zip(splits.words, counts["train"].tolist(), strict=True) if count})
+    vocabulary = WordVocabulary.of_counts(seen, min_count, ends, joiner=joiner)
+    size, written = len(vocabulary.words), len(vocabulary.words) - 1 - ends
+    if not written:
+        raise UsageError(f"no word is seen {min_count} times in training: lower min_count.")
+    ids = np.array([vocabulary.ids.get(word, vocabulary.unk) for word in splits.words], np.int64)
+    length = max(int(part.lengths.max()) for part in splits.parts.values()) + ends
+    spec = SequenceSpec(size, length, bos=size, eos=vocabulary.eos, pad=vocabulary.eos, kind=kind)
+    end = vocabulary.unk if vocabulary.eos is None else vocabulary.eos
+    train, valid, test = (torch.from_numpy(splits.parts[split].padded(ids, length, end)) for split in SPLITS)
+    data = TaskData(TrainingData(spec, train, valid, vocabulary), test, None, tokenizer)
+    unknown = ", ".join(f"{n[ids == vocabulary.unk].sum() / n.sum():.1%} of {split}" for split, n in counts.items())
+    notes = [
+        *splits.notes,
+        f"vocabulary: {written:,} {kind} seen at least {min_count} times in training; <unk> is {unknown}",
+        f"longest sequence: {length - ends}",
+    ]
+    glued = [word for word in splits.words if len(word) > 1 and word[-1] in PUNCTUATION]
+    share = sum(seen[word] for word in glued) / seen.total()
+    if kind == "words" and share > 0.02:
+        notes.append(
+            f"look: {share:.1%} of the words end in punctuation, such as '{glued[0]}': tokenize the text first"
+        )
+    notes.append(f"first of train: {vocabulary.decode(train[:1])[0]}")
+    return data, tuple(notes)
+
+
+def _check_range(name: str, value: int, most: int | None = None) -> None:
+    if value < 1 or (most is not None and value > most):
+        wanted = "at least 1" if most is None else f"from 1 to {most:,}"
+        raise UsageError(f"expected {name} {wanted}, got {value:,}.")

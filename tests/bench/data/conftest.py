@@ -1,0 +1,80 @@
+"""A server of files on this machine, with the bad habits of servers far away."""
+
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from bench.data import downloads
+
+
+@dataclass
+class Mirror:
+    """Serves ``files`` by path, and keeps in ``asked`` the path and range of every request."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    asked: list[tuple[str, str | None]] = field(default_factory=list)
+    address: str = ""
+    ranges: bool = True
+    """Whether it can go on in the middle."""
+    breaks_after: int | None = None
+    """Ends each answer after so many bytes, though it promised more."""
+    breaks: int = 0
+    """How many answers it still breaks off."""
+    statuses: list[int] = field(default_factory=list)
+    """What it answers first, before it serves."""
+
+    def answer(self, request):
+        path, wanted = request.path.lstrip("/"), request.headers.get("Range")
+        self.asked.append((path, wanted))
+        if self.statuses:
+            return request.send_error(self.statuses.pop(0))
+        if path not in self.files:
+            return request.send_error(404)
+        content, begin = self.files[path], 0
+        if wanted and self.ranges:
+            begin = int(wanted.removeprefix("bytes=").removesuffix("-"))
+            if begin >= len(content):
+                request.send_response(416)
+                request.send_header("Content-Range", f"bytes */{len(content)}")
+                request.send_header("Content-Length", "0")
+                return request.end_headers()
+            request.send_response(206)
+            request.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
+        else:
+            request.send_response(200)
+        body = content[begin:]
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        if self.breaks:
+            self.breaks -= 1
+            body = body[: self.breaks_after]
+        request.wfile.write(body)
+        request.close_connection = True
+        return None
+
+
+@pytest.fixture
+def mirror(monkeypatch, tmp_path):
+    """A mirror that ``bench data fetch`` asks, and an empty folder that it fetches to."""
+    served = Mirror()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            served.answer(self)
+
+        def log_message(self, *_):
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    served.address = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    monkeypatch.setenv(downloads.MIRROR, served.address)
+    monkeypatch.setenv(downloads.PLACE, str(tmp_path / "place"))
+    monkeypatch.setattr(downloads, "PAUSE", 0.0)
+    yield served
+    server.shutdown()
+    thread.join()
+    server.server_close()

@@ -1,0 +1,245 @@
+"""Folders of MIDI files, written here by mido, read as windows of pitches."""
+
+import builtins
+import random
+import struct
+
+import numpy as np
+import pytest
+
+from bench.data import midi
+from bench.data.midi import STEPS, folder_hash, read_tunes, tune_pitches
+from bench.errors import UsageError
+
+mido = pytest.importorskip("mido")
+
+BEAT = 480
+EIGHTH = BEAT // 2
+
+
+def save(path, *voices, beat=BEAT, kind=1):
+    """Write a file with one track a voice: a channel and notes (start, end, pitch) in ticks."""
+    file = mido.MidiFile(ticks_per_beat=beat, type=kind)
+    for channel, notes in voices:
+        track = mido.MidiTrack()
+        events = [(start, 1, pitch) for start, _, pitch in notes] + [(end, 0, pitch) for _, end, pitch in notes]
+        now = 0
+        for time, on, pitch in sorted(events):
+            kind_of = "note_on" if on or pitch % 2 else "note_off"  # both ways to end a note
+            track.append(mido.Message(kind_of, channel=channel, note=pitch, velocity=64 * on, time=time - now))
+            now = time
+        file.tracks.append(track)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file.save(path)
+    return path
+
+
+def notes(pitches, step=EIGHTH, start=0, held=1.0):
+    """One note a step; None for a rest."""
+    return [
+        (start + i * step, start + i * step + int(held * step), pitch)
+        for i, pitch in enumerate(pitches)
+        if pitch is not None
+    ]
+
+
+def melody(seed, length=STEPS * 4):
+    return random.Random(seed).choices(range(60, 80), k=length)
+
+
+def test_a_plain_tune(tmp_path):
+    tune = melody(0)
+    assert tune_pitches(save(tmp_path / "a.mid", (0, notes(tune)))) == tune
+
+
+@pytest.mark.parametrize("beat", [24, 96, 480, 10_000])
+@pytest.mark.parametrize("sixteenths", [1, 2, 4])
+def test_the_step_is_the_commonest_interval(tmp_path, beat, sixteenths):
+    tune = melody(1)
+    assert tune_pitches(save(tmp_path / "a.mid", (0, notes(tune, beat * sixteenths // 4)), beat=beat)) == tune
+
+
+def test_longer_notes_fill_their_steps_and_dotted_pairs_are_counted_in_sixteenths(tmp_path):
+    eighths = [(0, BEAT, 60), *notes([62, 64, 65, 67, 69, 71], start=BEAT), (4 * BEAT, 6 * BEAT, 72)]
+    expected = [60, 60, 62, 64, 65, 67, 69, 71, 72, 72, 72, 72]
+    assert tune_pitches(save(tmp_path / "a.mid", (0, eighths))) == expected
+    sixteenth = BEAT // 4
+    dotted = [(i * BEAT, i * BEAT + 3 * sixteenth, 60 + i) for i in range(9)]
+    dotted += [(i * BEAT + 3 * sixteenth, (i + 1) * BEAT, 80) for i in range(5)]
+    found = tune_pitches(save(tmp_path / "b.mid", (0, dotted)))
+    assert found[:8] == [60, 60, 60, 80, 61, 61, 61, 80]
+    assert found[-4:] == [0, 68, 68, 68]
+
+
+def test_rests_between_and_the_silence_before(tmp_path):
+    tune = [60, 62, None, 64, 65, None, None, 67, 69, 71]
+    path = save(tmp_path / "a.mid", (0, notes(tune, start=17 * EIGHTH + 5)))
+    assert tune_pitches(path) == [pitch or 0 for pitch in tune]
+
+
+def test_played_by_hand(tmp_path):
+    tune, chance = melody(2), random.Random(0)
+    played = [
+        (max(0, start + chance.randint(-40, 40)), end + chance.randint(-100, -20), pitch)
+        for start, end, pitch in notes(tune)
+    ]
+    found = tune_pitches(save(tmp_path / "a.mid", (0, played)))
+    assert found[: len(tune) - 1] == tune[:-1] or found[1 : len(tune)] == tune[1:]
+
+
+def test_the_highest_note_of_a_chord(tmp_path):
+    tune = melody(3)
+    both = notes(tune) + notes([pitch - 7 for pitch in tune]) + notes([pitch - 12 for pitch in tune])
+    assert tune_pitches(save(tmp_path / "a.mid", (0, both))) == tune
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_the_voice_with_the_most_beginnings_wins_and_drums_never(tmp_path, kind):
+    tune = melody(4)
+    chords = [(i * BEAT, (i + 1) * BEAT, pitch) for i in range(64) for pitch in (90, 94, 97, 99)]
+    drums = notes([40] * 1_000, step=BEAT // 4)
+    path = save(tmp_path / "a.mid", (1, chords), (0, notes(tune)), (9, drums))
+    if kind == 0:  # all in one track: only channels tell them apart
+        file = mido.MidiFile(path)
+        merged = mido.MidiFile(type=0, ticks_per_beat=BEAT, tracks=[mido.merge_tracks(file.tracks)])
+        merged.save(path)
+    assert tune_pitches(path) == tune
+
+
+def test_of_equal_voices_the_higher(tmp_path):
+    tune = melody(5)
+    low = [pitch - 24 for pitch in tune]
+    assert tune_pitches(save(tmp_path / "a.mid", (0, notes(low)), (1, notes(tune)))) == tune
+    assert tune_pitches(save(tmp_path / "b.mid", (0, notes(tune)), (1, notes(low)))) == tune
+
+
+def test_notes_that_are_never_let_go_of(tmp_path):
+    track = mido.MidiTrack()
+    for pitch in (60, 62, 62, 64):
+        track.append(mido.Message("note_on", note=pitch, time=0 if pitch == 60 else EIGHTH))
+    track.append(mido.MetaMessage("end_of_track", time=EIGHTH))
+    mido.MidiFile(ticks_per_beat=BEAT, tracks=[track]).save(tmp_path / "a.mid")
+    assert tune_pitches(tmp_path / "a.mid") == [60, 62, 62, 64]  # the highest of all that still sound
+
+
+def header(division, tracks=b""):
+    return b"MThd" + struct.pack(">IHHH", 6, 0, 1, division) + tracks
+
+
+def track(body):
+    return b"MTrk" + struct.pack(">I", len(body)) + body
+
+
+HOSTILE = {
+    "empty": b"",
+    "text": b"this is no music\n" * 10,
+    "header only": header(480),
+    "cut": header(480, track(bytes([0, 0x90, 60, 64, 96, 0x80, 60, 0]))[:-3]),
+    "no beats": header(0xE728, track(bytes([0, 0x90, 60, 64, 96, 0x90, 62, 64, 96, 0x80, 62, 0, 0, 0xFF, 0x2F, 0]))),
+    "zero beats": header(0, track(bytes([0, 0x90, 60, 64, 96, 0x90, 62, 64, 96, 0x80, 62, 0, 0, 0xFF, 0x2F, 0]))),
+    "for ever": header(
+        4, track(bytes([0, 0x90, 60, 64, 1, 0x90, 62, 64, 1, 0x90, 64, 64, 0xFF, 0xFF, 0xFF, 0x7F, 0x80, 64, 0]))
+    ),
+    "noise": bytes(random.Random(0).choices(range(256), k=1_000)),
+    "noise after a header": header(480, b"MTrk" + bytes(random.Random(1).choices(range(256), k=1_000))),
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_broken_files_are_no_tunes(tmp_path, content):
+    (tmp_path / "a.mid").write_bytes(content)
+    assert not tune_pitches(tmp_path / "a.mid")
+    with pytest.raises(UsageError, match=r"could be read|too few usable windows"):
+        read_tunes(tmp_path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Sixty tunes of four windows, some things that are no tunes, and one tune under two names."""
+    for seed in range(60):
+        name = f"{seed % 7}/{seed}.{'MIDI' if seed % 2 else 'mid'}"
+        save(tmp_path / "tunes" / name, (0, notes(melody(seed))))
+    save(tmp_path / "tunes" / "again.mid", (3, notes(melody(7), start=960)))
+    save(tmp_path / "tunes" / "short.mid", (0, notes(melody(0, 20))))
+    (tmp_path / "tunes" / "._0.mid").write_bytes(b"\0\5\26\7")
+    (tmp_path / "tunes" / "notes.txt").write_text("no music")
+    return tmp_path / "tunes"
+
+
+def windows(splits):
+    return {
+        split: [[int(splits.words[token]) for token in row] for row in part.tokens.reshape(-1, STEPS).tolist()]
+        for split, part in splits.parts.items()
+    }
+
+
+def test_a_folder_is_split_tune_by_tune(folder):
+    splits = read_tunes(folder)
+    found = windows(splits)
+    home = {tuple(window): split for split, part in found.items() for window in part}
+    assert min(map(len, found.values())) > 0
+    for seed in range(60):
+        tune = [pitch - 20 for pitch in melody(seed)]
+        parts = [tuple(tune[i : i + STEPS]) for i in range(0, len(tune), STEPS)]
+        assert len({home[part] for part in parts}) == 1
+    assert sum(map(len, found.values())) == 61 * 4
+    assert splits.notes[0] == "tunes: 63 files, 1 unreadable, 1 without a window"
+    assert set(splits.words) <= {str(key) for key in range(89)}
+    assert all(set(part.lengths.tolist()) == {STEPS} for part in splits.parts.values())
+
+
+def test_windows_that_are_no_music_are_left_out(folder):
+    before = sum(map(len, windows(read_tunes(folder)).values()))
+    rests = [None if i % 6 == 5 else pitch for i, pitch in enumerate(melody(1_000, STEPS))]
+    trill, low = [60, 62, 64, 62] * 8, [*melody(1_001, STEPS - 1), 20]
+    for number, tune in enumerate((rests, trill, low)):
+        save(folder / f"x{number}.mid", (0, notes([*tune, 60])))
+    splits = read_tunes(folder)
+    assert sum(map(len, windows(splits).values())) == before
+    assert "3 with too many rests, too few pitches or notes beyond the piano" in splits.notes[1]
+
+
+def test_windows_of_a_held_out_tune_are_removed_from_training(folder):
+    splits = read_tunes(folder)
+    test = windows(splits)["test"][0]
+    for number in range(8):  # other tunes that quote it: some of them are in training
+        save(folder / f"quote{number}.mid", (0, notes([key + 20 for key in test] + melody(2_000 + number, STEPS))))
+    again = windows(read_tunes(folder))
+    assert test not in again["train"]
+    assert test not in again["valid"]
+
+
+def test_the_hash_of_a_folder_is_that_of_its_contents(folder, tmp_path):
+    before = folder_hash(folder)
+    (folder / "again.mid").rename(folder / "renamed.mid")
+    (folder / "notes.txt").write_text("still no music")
+    assert folder_hash(folder) == before
+    (folder / "renamed.mid").unlink()
+    assert folder_hash(folder) != before
+
+
+def test_what_is_no_folder_of_tunes(tmp_path):
+    with pytest.raises(UsageError, match="expected a folder of MIDI files"):
+        read_tunes(tmp_path / "missing")
+    with pytest.raises(UsageError, match="holds no MIDI files"):
+        folder_hash(tmp_path)
+    (tmp_path / "a.mid").write_bytes(b"")
+    with pytest.raises(UsageError, match="none of the 1 MIDI files"):
+        read_tunes(tmp_path)
+
+
+def test_without_the_library(tmp_path, monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *more):
+        if name == "mido":
+            raise ImportError(name)
+        return real(name, *more)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(UsageError, match=r"pip install 'seqgan-bench\[music\]'"):
+        folder_hash(tmp_path)
+
+
+def test_halves_are_rounded_up():
+    assert midi._rounded(np.array([0.5, 1.5, 2.5, 2.49, -0.5])).tolist() == [1, 2, 3, 2, 0]

@@ -1,0 +1,234 @@
+import csv
+import itertools
+import json
+import os
+import subprocess
+import tracemalloc
+
+import pandas as pd
+import pytest
+
+from bench.data import reading
+from bench.data.reading import read_lines
+from bench.errors import UsageError
+
+AWKWARD = [
+    "plain",
+    "two words",
+    "",
+    "  spaces  ",
+    'a "quoted" word',
+    "comma, comma",
+    "tab\tin it",
+    "诗 é \u2028 x",
+    "#1",
+]
+
+
+def refusal(path, column=None):
+    """What the user reads when the file is refused, after as much of it as could be read."""
+    with pytest.raises(UsageError) as caught:
+        list(read_lines(path, column))
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) < 400
+    return message
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("last", [True, False])
+def test_plain_lines_whatever_the_system(tmp_path, end, mark, last):
+    path = tmp_path / "lines.txt"
+    path.write_bytes(mark + (end.join([*AWKWARD, "end"]) + end * last).encode())
+    assert list(read_lines(path)) == [*AWKWARD, "end"]
+
+
+def test_an_empty_file_has_no_records(tmp_path):
+    path = tmp_path / "empty.txt"
+    path.write_bytes(b"")
+    assert list(read_lines(path)) == []
+
+
+def test_tables_are_what_pandas_writes(tmp_path):
+    frame = pd.DataFrame({"id": range(len(AWKWARD)), "text": AWKWARD, "other": ["x"] * len(AWKWARD)})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    assert list(read_lines(tmp_path / "a.csv", "text")) == AWKWARD
+    assert list(read_lines(tmp_path / "a.csv", "id")) == [str(i) for i in range(len(AWKWARD))]
+    frame.to_json(tmp_path / "a.jsonl", orient="records", lines=True)
+    assert list(read_lines(tmp_path / "a.jsonl", "text")) == AWKWARD
+    frame.to_csv(tmp_path / "A.CSV", index=False, quoting=csv.QUOTE_ALL, lineterminator="\r\n", encoding="utf-8-sig")
+    assert list(read_lines(tmp_path / "A.CSV", "id")) == [str(i) for i in range(len(AWKWARD))]
+    untabbed = frame[~frame["text"].str.contains("\t")]
+    untabbed.to_csv(tmp_path / "a.tsv", index=False, sep="\t", quoting=csv.QUOTE_NONE)
+    assert list(read_lines(tmp_path / "a.tsv", "text")) == list(untabbed["text"])
+
+
+def test_a_newline_inside_a_record_is_a_space(tmp_path):
+    (tmp_path / "a.csv").write_text('text\n"two\nlines"\n"two\r\nmore"\n', newline="")
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "two\nlines"}) + "\n" + json.dumps("two\r\nmore"))
+    assert list(read_lines(tmp_path / "a.csv")) == ["two lines", "two more"]
+    assert list(read_lines(tmp_path / "a.jsonl")) == ["two lines", "two more"]
+
+
+def test_blank_records_are_records(tmp_path):
+    (tmp_path / "a.csv").write_text('text,n\n"",1\n\nx,2\n')
+    (tmp_path / "a.jsonl").write_text('{"text": ""}\n\n"x"\n')
+    assert list(read_lines(tmp_path / "a.csv")) == list(read_lines(tmp_path / "a.jsonl")) == ["", "", "x"]
+
+
+def test_the_column_to_read(tmp_path):
+    (tmp_path / "one.csv").write_text("body\nx\n")
+    (tmp_path / "usual.csv").write_text("id,text\n1,x\n")
+    (tmp_path / "many.csv").write_text("id,body\n1,x\n")
+    (tmp_path / "twice.csv").write_text("text,text\n1,x\n")
+    (tmp_path / "many.jsonl").write_text('{"id": 1, "body": "x"}\n')
+    assert list(read_lines(tmp_path / "one.csv")) == ["x"]
+    assert list(read_lines(tmp_path / "usual.csv")) == ["x"]
+    assert list(read_lines(tmp_path / "many.jsonl", "body")) == ["x"]
+    assert "one of id, body" in refusal(tmp_path / "many.csv")
+    assert "one of id, body" in refusal(tmp_path / "many.jsonl")
+    assert "Did you mean 'body'?" in refusal(tmp_path / "many.csv", "bodi")
+    assert "2 columns called 'text'" in refusal(tmp_path / "twice.csv")
+    (tmp_path / "plain.txt").write_text("x\n")
+    assert "no column 'text'" in refusal(tmp_path / "plain.txt", "text")
+
+
+def test_what_is_no_file(tmp_path):
+    assert "expected a file, got the folder" in refusal(tmp_path)
+    assert "cannot read" in refusal(tmp_path / "missing.txt")
+    assert "No such file" in refusal(tmp_path / "missing.txt")
+    assert "null" in refusal(tmp_path / "a\0b")
+    os.mkfifo(tmp_path / "pipe")
+    assert "write it to a file first" in refusal(tmp_path / "pipe")
+
+
+def test_mistakes_in_the_name_show_at_once(tmp_path):
+    with pytest.raises(UsageError, match="cannot read"):
+        read_lines(tmp_path / "missing.txt")
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.jsonl"])
+@pytest.mark.parametrize("lines", [0, 1, 5_000])
+def test_a_byte_that_is_not_utf8_is_found(tmp_path, name, lines):
+    path = tmp_path / name
+    line = b'"text"\n'
+    path.write_bytes(b'"text"\n' + line * lines + "caf\u00e9\n".encode("latin1") + line)
+    message = refusal(path)
+    assert f"line {lines + 2} of" in message
+    assert "not UTF-8" in message
+
+
+def test_line_ends_of_all_kinds_are_counted_as_they_are_read(tmp_path):
+    path = tmp_path / "a.txt"
+    good = b"one\r\ntwo\rthree\n\rfive\r\n\r\n"
+    path.write_bytes(good)
+    read = list(read_lines(path))
+    path.write_bytes(good + b"\xff\n")
+    assert f"line {len(read) + 1} of" in refusal(path)
+
+
+def test_the_command_that_is_named_mends_the_file(tmp_path):
+    path = tmp_path / "my file.txt"
+    for encoding in ("latin1", "utf-16"):
+        path.write_text("caf\u00e9\nbar\n", encoding=encoding)
+        command = refusal(path).partition("convert it with: ")[2].rstrip(".")
+        subprocess.run(command, shell=True, check=True, timeout=20)
+        assert list(read_lines(tmp_path / "my file.utf8.txt")) == ["caf\u00e9", "bar"]
+
+
+def test_binary_files(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"one\ntwo\n\0\n")
+    assert "binary: line 3 holds a NUL byte" in refusal(path)
+    path.write_bytes(b"x\n" * 9_000 + b"\0")
+    assert "line 9001 holds a NUL byte" in refusal(path)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
+    assert "binary" in refusal(path)
+    path.write_text("x\ny\n", encoding="utf-16-le")
+    assert "binary" in refusal(path)
+    path.write_bytes(b"\x1f\x8b\x08" + bytes(range(256)))
+    assert "'" in refusal(path)
+
+
+def test_a_line_that_never_ends_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "LONGEST", 2**16)
+    path = tmp_path / "one.txt"
+    path.write_bytes(b"short\n" + b"x " * 2**23)
+    tracemalloc.start()
+    message = refusal(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "line 2 of" in message
+    assert "over 65,536 characters" in message
+    assert peak < 2**20
+    path.write_text("x" * (2**16 - 1) + "\n" + "y" * 3)
+    assert [len(line) for line in read_lines(path)] == [2**16 - 1, 3]
+
+
+def test_a_quote_left_open_is_an_error(tmp_path, monkeypatch):
+    path = tmp_path / "a.csv"
+    path.write_text('text\n"open\nnext\n')
+    assert "is no CSV" in refusal(path)
+    monkeypatch.setattr(reading, "LONGEST", 100)
+    path.write_text('text\n"open\n' + "next\n" * 100)
+    assert "field larger than field limit" in refusal(path)
+
+
+def test_a_field_longer_than_pythons_own_limit_is_read(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(f"text,n\n{'x' * 200_000},1\n")
+    assert [len(text) for text in read_lines(path)] == [200_000]
+
+
+def test_rows_that_do_not_fit_their_header(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("id,text\n1,x\n2,y,z\n")
+    assert "expected 2 fields in line 3" in refusal(path)
+    path.write_text("")
+    assert "no header" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("not json", "no JSON: expected one object a line"),
+        ('{"text": "x"', "no JSON"),
+        ("[" * 100_000, "no JSON"),
+        ("[]", "got a list"),
+        ("7", "got a number"),
+        ("null", "got null"),
+        ('{"text": 7}', "expected text for 'text' in line 2 of"),
+        ('{"text": null}', "got null"),
+        ('{"text": true}', "got true or false"),
+        ('{"text": {}}', "got an object"),
+        ('{"other": "x"}', "unknown column 'text'"),
+        ('"x"', "expected an object with 'text'"),
+        ('{"text": "\\ud800"}', "half a surrogate pair"),
+    ],
+)
+def test_json_lines_that_are_no_text(tmp_path, line, shown):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "x"}\n' + line + "\n")
+    message = refusal(path, "text")
+    assert shown in message
+    assert "line 2 of" in message
+
+
+def test_a_json_document_is_no_json_lines(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"text": "x"}], indent=1))
+    assert "line 1 of" in refusal(path)
+    path.write_text('{"text": "x"}\n')
+    assert list(read_lines(path)) == ["x"]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.jsonl"])
+def test_a_large_file_is_never_in_memory(tmp_path, name):
+    path = tmp_path / name
+    path.write_text('"text"\n' + '"some words of no importance"\n' * 200_000)
+    tracemalloc.start()
+    assert sum(1 for _ in itertools.islice(read_lines(path), 50_000)) == 50_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < os.path.getsize(path) / 10

@@ -1,0 +1,197 @@
+"""One's own text and tunes as tasks: ids, end marks, fingerprints and reports."""
+
+import collections
+import json
+import os
+import random
+import shutil
+
+import pytest
+import torch
+
+from bench.errors import UsageError
+from bench.tasks.text import Midi, Text
+
+WORDS = "the a cat dog sat ran on under mat log and then it was".split()  # noqa: SIM905
+
+
+def text(n=400, seed=0):
+    chance = random.Random(seed)
+    return [
+        " ".join(chance.choices(WORDS, weights=range(len(WORDS), 0, -1), k=chance.randint(3, 12))) for _ in range(n)
+    ]
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "train.txt"
+    path.write_text("\n".join(text()) + "\n")
+    return path
+
+
+@pytest.fixture
+def task(path):
+    return Text(train=str(path))
+
+
+def test_what_a_generator_gets(task):
+    data = task.load()
+    spec, vocabulary = data.training.spec, data.vocabulary
+    size = len(vocabulary.words)
+    assert (spec.vocab_size, spec.bos, spec.eos, spec.pad, spec.kind) == (size, size, size - 1, size - 1, "words")
+    assert (vocabulary.words[0], vocabulary.words[-1], vocabulary.unk, vocabulary.eos) == (
+        "<unk>",
+        "<eos>",
+        0,
+        size - 1,
+    )
+    assert spec.seq_len == max(map(len, map(str.split, text()))) + 1
+    for tokens in (data.training.train, data.training.valid, data.test):
+        assert tokens.dtype == torch.int64
+        assert tokens.is_contiguous()
+        ends = (tokens == spec.eos).int()
+        assert (ends.diff(dim=1) >= 0).all()  # after an end mark nothing but end marks
+        assert ends[:, -1].all()
+        assert not ends[:, 0].any()
+    assert data.tokenizer == "word,min_count=3,max_len=40"
+    assert data.oracle is None
+
+
+def test_the_rows_are_the_lines(task):
+    data = task.load()
+    rows = torch.cat([data.training.train, data.training.valid, data.test])
+    assert collections.Counter(data.vocabulary.decode(rows)) == collections.Counter(text())
+
+
+def test_the_vocabulary_is_the_training_splits(path, tmp_path):
+    (tmp_path / "test.txt").write_text("the cat saw neverseen <eos>\n" * 2 + "rare rare rare <unk>\n" * 2)
+    with path.open("a") as file:
+        file.write("rare words twice rare\n")
+    data = Text(train=str(path), test=str(tmp_path / "test.txt"), min_count=3).load()
+    counts = collections.Counter(
+        word
+        for row in data.vocabulary.spell(data.training.train)
+        for word in row
+    )  # fmt: skip
+    known = data.vocabulary.words[1:-1]
+    assert sorted(known, key=lambda word: (-counts[word], word)) == list(known)
+    assert min(counts[word] for word in known) >= 3
+    shown = data.vocabulary.decode(data.test)
+    assert sorted(set(shown)) == ["<unk> <unk> <unk> <unk>", "the cat <unk> <unk> <unk>"]
+
+
+def test_characters(path):
+    task = Text(train=str(path), level="char", max_len=80)
+    data = task.load()
+    assert data.training.spec.kind == "characters"
+    assert set(data.vocabulary.words[1:-1]) == set(" ".join(text()))
+    rows = torch.cat([data.training.train, data.training.valid, data.test])
+    assert collections.Counter(data.vocabulary.decode(rows)) == collections.Counter(text())
+    assert data.tokenizer == "char,min_count=3,max_len=80"
+
+
+def test_two_loads_are_the_same_bytes(task):
+    assert task.load().sha256 == task.load().sha256
+
+
+def test_any_prefix_is_a_sample_of_the_whole(tmp_path):
+    # A file in the order of its topics: half of any prefix is of either.
+    lines = [f"{topic} {line} {i}" for topic in ("early", "late") for i, line in enumerate(text(1_000))]
+    (tmp_path / "a.txt").write_text("\n".join(lines))
+    data = Text(train=str(tmp_path / "a.txt")).load()
+    first = [line.split()[0] for line in data.vocabulary.decode(data.training.train[:400])]
+    assert 150 < first.count("early") < 250
+
+
+def test_a_fingerprint_goes_by_content_and_parameters_not_by_place(task, path, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    copy = tmp_path / "elsewhere" / "other name.txt"
+    shutil.copy(path, copy)
+    assert Text(train=str(copy)).fingerprint() == task.fingerprint()
+    shutil.copy(path, tmp_path / "a.csv")
+    changes = [{"level": "char"}, {"max_len": 39}, {"min_count": 2}, {"max_lines": 999}, {"test": str(path)},
+               {"valid": str(path)}, {"train": str(tmp_path / "a.csv")}]  # fmt: skip
+    others = [Text(**{"train": str(path), **change}) for change in changes]
+    assert len({other.fingerprint() for other in (task, *others)}) == len(others) + 1
+    assert str(tmp_path) not in task.fingerprint()
+    assert json.loads(task.fingerprint())["max_len"] == 40
+
+
+def test_a_file_that_changes_has_another_fingerprint(task, path):
+    before, report = task.fingerprint(), task.report()
+    state = path.stat()
+    content = path.read_text()
+    path.write_text(content[::-1])
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns + 1))  # of the same size, a nanosecond later
+    assert task.fingerprint() != before
+    assert task.report() != report
+
+
+def test_the_report(path, tmp_path):
+    with path.open("a") as file:
+        file.write("\n\n" + "word " * 41 + "\n")
+    report = Text(train=str(path)).report()
+    assert report[0] == "train.txt: 403 lines, 2 blank, 1 longer than 40"
+    data = Text(train=str(path)).load()
+    unknown = float((data.test == 0).sum() / data.training.spec.lengths(data.test).sum())
+    assert f"<unk> is 0.0% of train, 0.0% of valid, {unknown:.1%} of test" in "\n".join(report)
+    assert report[-1] == f"first of train: {data.vocabulary.decode(data.training.train[:1])[0]}"
+    assert not any(note.startswith("look") for note in report)
+
+
+def test_text_that_is_not_tokenized_is_pointed_out(tmp_path):
+    (tmp_path / "a.txt").write_text("\n".join(f"{line}." for line in text()))
+    report = "\n".join(Text(train=str(tmp_path / "a.txt")).report())
+    assert "of the words end in punctuation, such as" in report
+    assert "look" not in "\n".join(Text(train=str(tmp_path / "a.txt"), level="char", max_len=90).report())
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({"train": ""}, "needs a file"),
+        ({"level": "words"}, "expected level=word or char, got 'words'"),
+        ({"max_len": 0}, "max_len from 1 to 10,000"),
+        ({"max_len": 10_001}, "max_len from 1 to 10,000"),
+        ({"min_count": 0}, "min_count at least 1"),
+        ({"max_lines": 0}, "max_lines at least 1"),
+        ({"column": "body"}, "no column 'body'"),
+        ({"valid": "nowhere.txt"}, "cannot read 'nowhere.txt'"),
+    ],
+)
+def test_what_is_refused_without_reading_it_all(path, fields, shown):
+    with pytest.raises(UsageError) as caught:
+        Text(**{"train": str(path), **fields}).fingerprint()
+    assert shown in str(caught.value)
+
+
+def test_words_that_are_all_rare(tmp_path):
+    (tmp_path / "a.txt").write_text("\n".join(f"{i}a {i}b" for i in range(300)))
+    with pytest.raises(UsageError, match="no word is seen 3 times in training: lower min_count"):
+        Text(train=str(tmp_path / "a.txt")).load()
+    assert Text(train=str(tmp_path / "a.txt"), min_count=1).load().training.spec.vocab_size > 400
+
+
+def test_tunes(tmp_path):
+    mido = pytest.importorskip("mido")
+    for seed in range(60):
+        file, track = mido.MidiFile(), mido.MidiTrack()
+        for pitch in random.Random(seed).choices(range(60, 70), k=64):
+            track += [mido.Message("note_on", note=pitch), mido.Message("note_off", note=pitch, time=240)]
+        file.tracks.append(track)
+        file.save(tmp_path / f"{seed}.mid")
+    task = Midi(folder=str(tmp_path))
+    data = task.load()
+    spec = data.training.spec
+    assert (spec.seq_len, spec.eos, spec.pad, spec.kind) == (32, None, None, "pitches")
+    assert set(data.vocabulary.words) == {"<unk>", *(str(key) for key in range(40, 50))}
+    assert (data.training.train != 0).all()
+    windows = data.vocabulary.decode(torch.cat([data.training.train, data.training.valid, data.test]))
+    tune = [pitch - 20 for pitch in random.Random(7).choices(range(60, 70), k=64)]
+    assert {" ".join(map(str, tune[:32])), " ".join(map(str, tune[32:]))} <= set(windows)
+    assert len(windows) == 120
+    assert data.tokenizer == "pitch,steps=32,min_count=1"
+    assert json.loads(task.fingerprint())["min_count"] == 1
+    assert task.report()[0].endswith("60 files, 0 unreadable, 0 without a window")
+    with pytest.raises(UsageError, match="needs a folder"):
+        Midi().fingerprint()
