@@ -86,11 +86,13 @@ def mixed_inputs(model: LSTMLanguageModel, tokens: Tensor, truth: float, rng: to
         rng: Flips the coins and draws the tokens.
 
     Returns:
-        inputs, int64 (B, T), ``bos`` first; and own, bool (B, T - 1), where the coin chose the model.
+        inputs, int64 (B, T), ``bos`` first; and own, bool (B, T - 1), where the coin chose the model. After the end
+        of a true sequence nothing is drawn, as nothing is learnt there; an end mark of the model's own before it is
+        read like any other word.
     """
     inputs = model.shift(tokens)
     coins = torch.rand(tokens.shape[0], tokens.shape[1] - 1, generator=rng, device=tokens.device)
-    own = coins >= truth  # (B, T - 1)
+    own = (coins >= truth) & model.spec.mask(tokens)[:, 1:]  # (B, T - 1)
     if not bool(own.any()):
         return inputs, own
     hidden, cell = (part.clone() for part in model.initial_state(len(tokens)))

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.commands.data import data
+from bench.commands.sample import sample
+from bench.commands.score import score
 from bench.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -54,6 +57,15 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     return names
 
 
+def _task_names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    from bench.own_tasks import split_names
+
+    names = split_names(value)
+    if not names:
+        raise click.BadParameter("expected one or more names, parted by commas")
+    return names
+
+
 @main.command()
 @click.option(
     "--models",
@@ -61,7 +73,8 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     callback=_names,
     help="Names, package.module:Class, contenders, or all: the controls too.",
 )
-@click.option("--tasks", default="oracle,quatrains", show_default=True, callback=_names, help="Likewise.")
+@click.option("--tasks", default="oracle,quatrains", show_default=True, callback=_task_names,
+              help="Likewise; your own data as text:FILE,level=word|char,... or midi:FOLDER.")  # fmt: skip
 @click.option("--metrics", default="all", callback=_names, help="Likewise; one named here must not be absent.")
 @click.option("--seeds", default=3, show_default=True, help="How many seeds, from 0.")
 @click.option("--preset", default="quick", show_default=True, help="smoke (seconds), quick (minutes) or paper (days).")
@@ -96,6 +109,7 @@ def run(
     from rich.console import Console
 
     from bench.cost import parse_budget
+    from bench.own_tasks import own_reports
     from bench.plan import Request, make_plan
     from bench.presets import parse_temperatures
     from bench.progress import plan_table
@@ -115,8 +129,10 @@ def run(
         None if temperatures is None else parse_temperatures(temperatures),
     )
     plan = make_plan(request)
-    store = Store(output)
     console = Console()
+    for task, notes in own_reports(plan).items():
+        console.print(f"{task}\n  " + "\n  ".join(notes), highlight=False, markup=False)
+    store = Store(output)
     if dry_run:
         finished = store.finished()
         console.print(plan_table(plan, finished))
@@ -379,3 +395,8 @@ def accept(head: Path, target: Path) -> None:
     if before:
         click.echo(text(compare(old, results)))
     click.echo(f"{len(after - before)} cells added, {len(before - after)} removed; {target} has {len(after)}.")
+
+
+main.add_command(data)
+main.add_command(sample)
+main.add_command(score)

@@ -10,6 +10,7 @@ from typing import Any
 
 from bench import registry
 from bench.errors import NotFetched, UsageError
+from bench.own_tasks import own_task
 from bench.presets import build, configuration, convert, find_preset, parse_override
 from bench.record import REFERENCE, RunSpec
 
@@ -23,7 +24,8 @@ class Request:
 
     Attributes:
         models: Names, ``package.module:Class``, "contenders", or "all": the controls too.
-        tasks: Names, ``package.module:Class``, or "all": those whose data are there.
+        tasks: Names, ``package.module:Class``, the user's own, as in ``text:train.txt,level=char``, or "all": those
+            whose data are there.
         metrics: Names, ``package.module:Class``, or "all".
         seeds: How many, counted from 0.
         preset: smoke, quick or paper.
@@ -58,6 +60,7 @@ def make_plan(request: Request) -> list[RunSpec]:
         raise UsageError(f"expected 1 to {MOST_SEEDS} seeds, got {request.seeds}.")
     models = _select("model", request.models)
     tasks = _select("task", request.tasks)
+    own = _own_fields(request.tasks)
     metrics = _select("metric", request.metrics)
     overrides = _overrides(request.settings, {plugin.name for plugin in (*models, *tasks)})
     if list(request.tasks) == ["all"]:
@@ -65,7 +68,10 @@ def make_plan(request: Request) -> list[RunSpec]:
     explicit = list(request.metrics) != ["all"]
     versions = {plugin.name: _load("metric", plugin).version for plugin in metrics}
     prepared = [
-        [_prepare_task(plugin, preset.name, overrides.get(plugin.name, {}), seed) for plugin in tasks]
+        [
+            _prepare_task(plugin, preset.name, overrides.get(plugin.name, {}), seed, own.get(plugin.name, {}))
+            for plugin in tasks
+        ]
         for seed in range(request.seeds)
     ]
     temperatures = preset.temperatures if request.temperatures is None else tuple(request.temperatures)
@@ -101,7 +107,21 @@ def _select(kind: str, names: Sequence[str]) -> list[registry.Plugin]:
     whole = [name for name in ("all", "contenders") if name in names and (name == "all" or kind == "model")]
     if whole:
         raise UsageError(f"expected '{whole[0]}' or a list of {kind}s, got both: {','.join(names)}.")
-    return [registry.find(kind, name) for name in dict.fromkeys(names)]
+    own = {name: found for name in names if kind == "task" and (found := own_task(name))}
+    return [own[name][0] if name in own else registry.find(kind, name) for name in dict.fromkeys(names)]
+
+
+def _own_fields(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What the names of a user's own tasks set."""
+    found: dict[str, dict[str, Any]] = {}
+    for plugin, fields in filter(None, map(own_task, dict.fromkeys(names))):
+        if plugin.name in found:
+            kind, _, shown = plugin.name.partition(":")
+            raise UsageError(
+                f"two tasks are called '{plugin.name}': give one another name, as in {kind}:...,name=other-{shown}."
+            )
+        found[plugin.name] = fields
+    return found
 
 
 def _overrides(settings: Sequence[str], selected: set[str]) -> dict[str, dict[str, str]]:
@@ -131,10 +151,12 @@ def _is_there(plugin: registry.Plugin, preset: str, settings: Mapping[str, str])
     return True
 
 
-def _prepare_task(plugin: registry.Plugin, preset: str, settings: Mapping[str, str], seed: int) -> dict[str, Any]:
+def _prepare_task(
+    plugin: registry.Plugin, preset: str, settings: Mapping[str, str], seed: int, own: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The task of one seed: a synthetic one whose ``draw`` is left open is drawn anew for each."""
     task = _load("task", plugin)
-    overrides = {field: convert(plugin.name, task, field, text) for field, text in settings.items()}
+    overrides = {**(own or {}), **{field: convert(plugin.name, task, field, text) for field, text in settings.items()}}
     config = configuration(task, preset, overrides)
     family = ""
     if config.get("draw", 0) is None:

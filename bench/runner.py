@@ -18,6 +18,7 @@ from bench import environment, registry
 from bench.api import Decoding, Generator, Sampler, SequenceSpec, TrainingData, Unsupported
 from bench.checkpoints import CheckpointFolder
 from bench.cost import Cost
+from bench.errors import UsageError
 from bench.metrics.base import Evidence, HeldOut, Metric, Result
 from bench.presets import PRESETS, build, configuration
 from bench.record import REFERENCE, RunRecord, RunSpec, Score, fit_id
@@ -85,17 +86,24 @@ def describe(spec: RunSpec) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=16)  # a few megabytes each, and seconds to draw: as many as there may be seeds and tasks
-def _load_task(name: str, target: str, config: tuple[tuple[str, Any], ...]) -> LoadedTask:
-    data: TaskData = build(registry.Plugin("task", name, target).load(), dict(config)).load()
+def _load_task(name: str, target: str, config: tuple[tuple[str, Any], ...], fingerprint: str) -> LoadedTask:
+    task = build(registry.Plugin("task", name, target).load(), dict(config))
+    if task.fingerprint() != fingerprint:
+        raise UsageError(f"the data of '{name}' changed after the runs were planned: give the same command again.")
+    data: TaskData = task.load()
     unk, words = (data.vocabulary.unk, data.vocabulary.words) if data.vocabulary else (None, None)
     held_out = HeldOut(data.training.spec, data.test, data.oracle, unk, data.tokenizer, data.training.train, words)
     return LoadedTask(data, held_out)
 
 
 def load_task(spec: RunSpec) -> LoadedTask:
-    """The data of a run's task, kept for the next run of the same task."""
+    """The data of a run's task, kept for the next run of the same task.
+
+    Raises:
+        UsageError: when they are others than those that the run was planned with.
+    """
     config = {name: tuple(value) if isinstance(value, list) else value for name, value in spec.task_config.items()}
-    return _load_task(spec.task, spec.task_target, tuple(config.items()))
+    return _load_task(spec.task, spec.task_target, tuple(config.items()), spec.data)
 
 
 def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, progress: Progress | None) -> dict[str, Any]:

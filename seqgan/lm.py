@@ -78,23 +78,19 @@ class LSTMLanguageModel(nn.Module):
         Args:
             tokens: int64, (B, T).
             weights: float32, (B, T): one over the number of tokens for maximum likelihood, action values for policy
-                gradient. What stands after the end of a sequence counts as zero.
+                gradient. What stands after the end of a sequence is not read.
             inputs: int64, (B, T), what the model reads instead of ``bos`` and the true tokens: scheduled sampling's
                 mixture of true and own tokens.
 
         Returns:
             The sum, a scalar that carries the gradient, and the log-probabilities, (B, T), without.
         """
-        mask = self.spec.mask(tokens)
+        counted = self.spec.mask(tokens)  # only these M places have logits at all
         hidden, _ = self.lstm(self.embedding(self.shift(tokens) if inputs is None else inputs))  # (B, T, H)
         loss, log_prob = weighted_nll(
-            hidden.flatten(0, 1),
-            self.output.weight,
-            self.output.bias,
-            tokens.masked_fill(~mask, 0).flatten(),
-            (weights * mask).flatten(),
+            hidden[counted], self.output.weight, self.output.bias, tokens[counted], weights[counted]
         )
-        return loss, log_prob.view_as(tokens).masked_fill(~mask, 0.0)
+        return loss, log_prob.new_zeros(tokens.shape).masked_scatter_(counted, log_prob)
 
     @torch.no_grad()
     def token_log_prob(self, tokens: Tensor, temperature: float = 1.0) -> Tensor:
@@ -112,10 +108,9 @@ class LSTMLanguageModel(nn.Module):
         def score(rows: Tensor) -> Tensor:
             rows = rows.to(self.device)
             hidden, _ = self.lstm(self.embedding(self.shift(rows)))  # (B, T, H)
-            mask = self.spec.mask(rows)
-            targets = rows.masked_fill(~mask, 0).flatten()
-            log_prob = log_softmax_at(hidden.flatten(0, 1), weight, bias, targets)
-            return log_prob.view_as(rows).masked_fill(~mask, 0.0).cpu()
+            counted = self.spec.mask(rows)
+            log_prob = log_softmax_at(hidden[counted], weight, bias, rows[counted])  # (M,)
+            return log_prob.new_zeros(rows.shape).masked_scatter_(counted, log_prob).cpu()
 
         return torch.cat(across_threads(score, tokens.split(SCORING_ROWS)))
 
@@ -196,9 +191,26 @@ class LSTMLanguageModel(nn.Module):
             read(last, hidden, cell)
             if states is not None:
                 states.append((hidden.clone(), cell.clone()))
-            last = self.finish(self.choose(hidden, rng, decoding), ended)
+            last = self.write(hidden, ended, rng, decoding)
             tokens[:, t] = last
         return tokens
+
+    def write(
+        self,
+        hidden: Tensor,
+        ended: Tensor,
+        rng: torch.Generator,
+        decoding: Decoding = Decoding(),  # noqa: B008
+    ) -> Tensor:
+        """:meth:`choose` where a sequence goes on and pad where it has ended, which is noted as in :meth:`finish`.
+
+        On the CPU nothing is computed for what has ended; on CUDA the host would have to wait to know what that is.
+        """
+        if self.spec.eos is None or hidden.is_cuda:
+            return self.finish(self.choose(hidden, rng, decoding), ended)
+        chosen = torch.zeros_like(ended, dtype=torch.long)
+        chosen[~ended] = self.choose(hidden[~ended], rng, decoding)
+        return self.finish(chosen, ended)
 
     def finish(self, chosen: Tensor, ended: Tensor) -> Tensor:
         """Put pad where a sequence has ended already, and note in ``ended`` (in place) which end now."""

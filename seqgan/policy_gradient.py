@@ -36,13 +36,13 @@ class PolicyGradient:
     def step(self, policy: LSTMLanguageModel, optimizer: torch.optim.Optimizer, reward: Reward, run: Run) -> None:
         """Sample a batch, value every token of it by rollouts, and take one step."""
         tokens, states = policy.sample_with_states(self.batch_size, run.rng("policy"))
-        with run.measure(rollouts=self.batch_size * (self.rollouts * (tokens.shape[1] - 1) + 1)):
+        mask, learnt = policy.spec.mask(tokens), policy.spec.count(tokens)
+        # Each prefix that goes on, and each sequence as it is.
+        with run.measure(rollouts=self.rollouts * (learnt - self.batch_size) + self.batch_size):
             values = action_values(
                 policy, tokens, states, reward, self.rollouts, run.rng("rollouts"), self.complete
             )  # (B, T)
-        mask = policy.spec.mask(tokens)
         weights = advantages(values, mask, self.baseline, self.standardize)
-        learnt = policy.spec.count(tokens)
         with run.measure(train_tokens=learnt, updates=1):
             # What stands after the end of a sequence earns nothing: its log-probability is no part of the loss.
             log_prob, norm = descend(policy, optimizer, self.clip_norm, tokens, weights)
@@ -60,7 +60,7 @@ def advantages(values: Tensor, mask: Tensor, baseline: bool, standardize: bool) 
 
     Args:
         values: float32, (B, T).
-        mask: bool, (B, T), where a token counts; others are left out of means and spread, and may come out as anything.
+        mask: bool, (B, T), where a token counts; others are not read, and may come out as anything.
         baseline: Take off the mean over the batch at each place.
         standardize: Divide by the standard deviation over batch and places; without ``baseline``, take off the mean
             over both first. Values that are all alike come out as zero.
@@ -68,12 +68,11 @@ def advantages(values: Tensor, mask: Tensor, baseline: bool, standardize: bool) 
     Returns:
         float32, (B, T); the values themselves where neither is asked for.
     """
-    counted = mask.to(values.dtype)
     if baseline:
-        values = values - (values * counted).sum(0) / counted.sum(0).clamp(min=1)
+        values = values - values.where(mask, 0.0).sum(0) / mask.sum(0).clamp(min=1)
     if standardize:
-        values = values - (values * counted).sum() / counted.sum()
-        spread = ((values.square() * counted).sum() / counted.sum()).sqrt()
+        values = values - values.where(mask, 0.0).sum() / mask.sum()
+        spread = (values.square().where(mask, 0.0).sum() / mask.sum()).sqrt()
         values = values / spread.clamp(min=1e-8)
     return values
 

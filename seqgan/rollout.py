@@ -87,7 +87,7 @@ def complete_prefixes(
         running, joining = slice(0, (t - 1) * copies), slice((t - 1) * copies, t * copies)
         if t > 1:
             read(rows[running, t - 1], hidden[running], cell[running])
-            rows[running, t] = policy.finish(policy.choose(hidden[running], rng), ended[running])
+            rows[running, t] = policy.write(hidden[running], ended[running], rng)
         # The prefix of length t joins. Its N siblings have one state, and so one law for their first word.
         if policy.spec.eos is not None:
             ended[joining] = (tokens[:, :t] == policy.spec.eos).any(-1).repeat_interleave(rollouts)
@@ -130,6 +130,8 @@ def action_values(
 ) -> Tensor:
     """Q(Y_{1:t-1}, y_t) for every place t: the mean reward of N completions of Y_{1:t}; at T the reward itself.
 
+    A prefix that has ended is its own only completion: it gets the reward of its sequence, which is scored once.
+
     Args:
         policy: The rollout policy.
         tokens: int64, (B, T), sampled from it.
@@ -145,12 +147,14 @@ def action_values(
     batch, length = tokens.shape
     if complete is None:
         complete = completion("eager", policy, rollouts, rng)
+    running = policy.spec.mask(tokens)[:, 1:].t()  # (T - 1, B): the prefixes that have not ended
     scored = tokens
     if length > 1:
-        scored = torch.cat([tokens, complete(tokens, states).view(-1, length)])
+        scored = torch.cat([tokens, complete(tokens, states)[running].view(-1, length)])
     rewards = reward(scored)
-    values = rewards[batch:].view(length - 1, batch, rollouts).mean(-1)  # (T - 1, B)
-    return torch.cat([values.t(), rewards[:batch, None]], dim=1)
+    values = rewards[:batch].repeat(length, 1)  # (T, B)
+    values[:-1][running] = rewards[batch:].view(-1, rollouts).mean(-1)
+    return values.t().contiguous()
 
 
 @torch.no_grad()

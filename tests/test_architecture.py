@@ -28,7 +28,8 @@ ALLOWED = {
     # Plugins, presets, plan.
     "bench.registry": ["bench.errors"],
     "bench.presets": ["bench.errors"],
-    "bench.plan": ["bench.registry", "bench.presets", "bench.record", "bench.errors"],
+    "bench.own_tasks": ["bench.registry", "bench.presets", "bench.record", "bench.errors"],
+    "bench.plan": ["bench.own_tasks", "bench.registry", "bench.presets", "bench.record", "bench.errors"],
     # The judge.
     "bench.checkpoints": [],
     "bench.session": ["bench.api", "bench.checkpoints", "bench.cost", "bench.environment"],
@@ -38,13 +39,27 @@ ALLOWED = {
     "bench.data": [],
     "bench.data.*": ["bench.data.*", "bench.errors", "bench.tokenizers", "bench.corpora"],
     "bench.tokenizers": ["bench.errors"],
+    "bench.protocols": ["bench.errors"],
+    "bench.text_metrics": ["bench.kernels.*", "bench.protocols", "bench.tokenizers"],
+    "bench.scoring": ["bench.text_metrics", "bench.kernels.*", "bench.protocols", "bench.tokenizers", "bench.errors"],
     # A module a command.
     "bench.commands": [],
+    "bench.commands.data": ["bench.data.*", "bench.errors"],
+    "bench.commands.score": [
+        "bench.scoring", "bench.protocols", "bench.reports", "bench.reports.*", "bench.data.*", "bench.errors",
+    ],
+    "bench.commands.sample": ["bench.samples", "bench.notation", "bench.store", "bench.api", "bench.errors"],
     "bench.metrics": [],
     "bench.metrics.*": ["bench.metrics.*", "bench.kernels.*", "bench.api"],
+    "bench.metrics.music": ["bench.metrics.*", "bench.notation"],
+    "bench.notation": ["bench.errors"],
+    "bench.samples": [
+        "bench.registry", "bench.presets", "bench.tasks.*", "bench.record", "bench.runner", "bench.session",
+        "bench.checkpoints", "bench.store", "bench.api", "bench.errors",
+    ],
     "bench.runner": [
         "bench.registry", "bench.presets", "bench.tasks.*", "bench.metrics.*", "bench.record", "bench.environment",
-        "bench.session", "bench.checkpoints", "bench.cost", "bench.api",
+        "bench.session", "bench.checkpoints", "bench.cost", "bench.api", "bench.errors",
     ],
     "bench.testing": [
         "bench.runner", "bench.session", "bench.presets", "bench.checkpoints", "bench.tasks.toy", "bench.api",
@@ -59,6 +74,7 @@ ALLOWED = {
     "bench.progress": ["bench.executors.base", "bench.record"],
     "bench.reports": ["bench.reports.*"],
     "bench.reports.*": ["bench.reports", "bench.reports.*", "bench.stats", "bench.verdicts"],
+    "bench.reports.score_table": ["bench.scoring"],
     "bench.reports.verdict_table": ["bench.compare", "bench.reports.markup"],
     "bench.accepted": ["bench.errors", "bench.record", "bench.reports.leaderboard"],
     "bench.compare": ["bench.accepted", "bench.reports.leaderboard", "bench.stats", "bench.verdicts"],
@@ -67,7 +83,7 @@ ALLOWED = {
     "bench.cli": [
         "bench.errors", "bench.plan", "bench.executors.*", "bench.store", "bench.reports", "bench.compare",
         "bench.perf", "bench.testing", "bench.registry", "bench.progress", "bench.record", "bench.cost",
-        "bench.presets", "bench.accepted", "bench.reports.*",
+        "bench.presets", "bench.accepted", "bench.reports.*", "bench.commands.*", "bench.own_tasks",
     ],
     # The contestants.
     "seqgan": [],
@@ -82,7 +98,9 @@ ALLOWED = {
 NEVER = {
     "torch": ["bench.reports", "bench.reports.*", "bench.compare", "bench.stats", "bench.store", "bench.record",
               "bench.registry", "bench.presets", "bench.plan", "bench.errors", "bench.environment", "bench.progress",
-              "bench.perf", "bench.cost", "bench.verdicts", "bench.accepted"],
+              "bench.perf", "bench.cost", "bench.verdicts", "bench.accepted", "bench.notation",
+              "bench.own_tasks", "bench.data.*",
+              "bench.tokenizers", "bench.protocols", "bench.text_metrics", "bench.scoring", "bench.commands.score"],
     "pandas": ["bench.runner", "bench.session", "bench.metrics.*", "bench.tasks.*", "bench.kernels.*", "bench.api",
                "seqgan.*", "baselines.*"],
 }  # fmt: skip
@@ -92,7 +110,7 @@ NOT_AT_IMPORT = {
     ("torch", "pandas", "numpy", "scipy", "matplotlib", "rich"): [
         "bench.cli", "bench.errors", "bench.registry", "bench.presets", "bench.plan", "bench.record", "bench.store",
         "bench.environment", "bench.executors.base", "bench.executors.processes", "bench.reports",
-        "bench.perf",
+        "bench.perf", "bench.own_tasks",
     ],
 }  # fmt: skip
 """What a module may import inside a function only."""

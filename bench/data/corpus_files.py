@@ -21,7 +21,7 @@ from bench.data.reading import read_lines
 from bench.data.splits import SPLITS
 from bench.errors import UsageError
 
-__all__ = ["LEVELS", "SPLITS", "Sequences", "Splits", "file_hash", "read_splits", "remove_crossing"]
+__all__ = ["LEVELS", "LONGEST", "SPLITS", "Sequences", "Splits", "file_hash", "read_splits", "remove_crossing"]
 
 LEVELS: Mapping[str, Callable[[list[str]], Sequence[str]]] = {"word": lambda words: words, "char": " ".join}
 """What becomes of what white space parts: words, or characters with a space between the words."""
@@ -35,6 +35,8 @@ MOST_PLACES = 2 * 10**8
 MOST_TOO_LONG = 0.5
 """Share of the lines of a file."""
 FOLDS, VALID_FOLD, TEST_FOLD = 10, 0, 1
+LONGEST = 10_000
+"""That ``max_len`` may be."""
 LONGEST_COUNTED = np.iinfo(np.uint16).max
 LEFT_OUT = len(SPLITS)
 
@@ -211,9 +213,11 @@ def _survey(path: Path, level: str, max_len: int, max_lines: int, column: str | 
     too_long = int((written > max_len).sum())
     if too_long > MOST_TOO_LONG * len(written):
         enough = int(np.quantile(written, 0.95, method="higher"))
+        advice = (
+            f"max_len={enough} would keep 95 %" if enough <= LONGEST else "expected one sentence a line, no documents"
+        )
         raise UsageError(
-            f"{too_long:,} of the {len(written):,} lines of '{path}' are longer than max_len={max_len}: "
-            f"max_len={enough} would keep 95 % of them."
+            f"{too_long:,} of the {len(written):,} lines of '{path}' are longer than max_len={max_len}: {advice}."
         )
     kept = np.flatnonzero((lengths > 0) & (lengths <= max_len))
     if len(kept) > max_lines:

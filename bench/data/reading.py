@@ -73,7 +73,7 @@ def _check_start(path: Path) -> None:
     except ValueError as error:  # a NUL in the name
         raise UsageError(f"cannot read {str(path)!r}: {error}.") from error
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise UsageError(f"'{path}' is UTF-16, expected UTF-8: {_conversion('UTF-16', path)}.")
+        raise UsageError(f"'{path}' is UTF-16, expected UTF-8; {_conversion('UTF-16', path)}")
     if b"\0" in start:
         raise _binary(path, start[: start.index(b"\0")].count(b"\n") + 1)
 
@@ -86,7 +86,7 @@ def _lines(path: Path) -> Iterator[str]:
         except UnicodeDecodeError as error:
             number = _undecodable_line(path)
             raise UsageError(
-                f"line {number} of '{path}' is not UTF-8; if it is Latin-1, {_conversion('ISO-8859-1', path)}."
+                f"line {number} of '{path}' is not UTF-8; if it is Latin-1, {_conversion('ISO-8859-1', path)}"
             ) from error
 
 

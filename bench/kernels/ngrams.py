@@ -211,13 +211,13 @@ def word_keys(tokens: Ints, lengths: Ints) -> Ints:
     return np.where(np.arange(tokens.shape[1]) < lengths[:, None], tokens, -1)
 
 
-def _pairs(ids: Ints, size: int) -> Ints:
+def pairs(ids: Ints, size: int) -> Ints:
     """From the indices of k-grams, (N, P), to the keys of (k+1)-grams, (N, max(P - 1, 0)); -1 stands for unknown."""
     prefix, suffix = ids[:, :-1], ids[:, 1:]
     return np.where((prefix | suffix) >= 0, prefix * size + suffix, -1)  # a negative one makes the union negative
 
 
-def _look_up(keys: Ints, known: Ints) -> Ints:
+def look_up(keys: Ints, known: Ints) -> Ints:
     """The index of each key in the ascending ``known``, -1 where it is negative or not there; shape of ``keys``."""
     ids = np.full(keys.shape, -1, dtype=np.int64)
     if len(known):
@@ -244,7 +244,7 @@ def numbered(keys: Ints, max_order: int) -> Iterator[tuple[Ints, Ints, Ints, Int
         ids = np.full(keys.shape, -1, dtype=np.int64)
         ids.reshape(-1)[places] = grams
         yield known, ids, grams, places
-        keys = _pairs(ids, len(known))
+        keys = pairs(ids, len(known))
 
 
 def _sorted(keys: Ints) -> tuple[Ints, Ints]:
@@ -273,11 +273,11 @@ def _matches(keys: Ints, references: ReferenceCounts, max_order: int, leave_one_
     matches = np.zeros((max_order, len(keys)))
     for k in range(max_order):
         size = len(references.keys[k])
-        ids = _look_up(keys, references.keys[k])
+        ids = look_up(keys, references.keys[k])
         rows, grams, counts = _tally(ids, size)
         limit = references.second[k] if leave_one_out else references.largest[k]
         matches[k] = np.bincount(rows, weights=np.minimum(counts, limit[grams]), minlength=len(keys))
-        keys = _pairs(ids, size)
+        keys = pairs(ids, size)
     return matches
 
 

@@ -10,9 +10,19 @@ from collections import Counter
 
 import numpy as np
 
-from bench.kernels.ngrams import Ints, checked, numbered, word_keys
+from bench.kernels.ngrams import Ints, checked, look_up, numbered, pairs, word_keys
 
-__all__ = ["multiset_jaccard", "reference_multiset_jaccard", "reference_shared_ngrams", "shared_ngrams"]
+__all__ = [
+    "multiset_jaccard",
+    "reference_multiset_jaccard",
+    "reference_shared_counts",
+    "reference_shared_ngrams",
+    "shared_counts",
+    "shared_ngrams",
+]
+
+ROWS = 2**16
+"""Sequences that are looked through at a time."""
 
 
 def multiset_jaccard(one: Ints, one_lengths: Ints, two: Ints, two_lengths: Ints, max_order: int) -> float:
@@ -67,13 +77,40 @@ def shared_ngrams(tokens: Ints, lengths: Ints, others: Ints, other_lengths: Ints
     Raises:
         ValueError: If a shape, a length or the order is wrong.
     """
-    joined, rows, joined_lengths = _joined(tokens, lengths, others, other_lengths)
-    *_, (known, ids, _, _) = numbered(word_keys(joined, joined_lengths), order)
-    there = np.zeros(len(known) + 1, dtype=bool)  # the last place is that of unknown ones, -1
-    there[ids[rows:]] = True
-    there[-1] = False
-    total = int(np.maximum(joined_lengths[:rows] - order + 1, 0).sum())
-    return int(there[ids[:rows]].sum()) / total if total else 0.0
+    counts = shared_counts(tokens, lengths, others, other_lengths, order)
+    total = int(np.maximum(np.asarray(lengths) - order + 1, 0).sum())
+    return int(counts.sum()) / total if total else 0.0
+
+
+def shared_counts(tokens: Ints, lengths: Ints, others: Ints, other_lengths: Ints, order: int) -> Ints:
+    """How many n-grams of each sequence occur in some others: :func:`shared_ngrams` before it is summed.
+
+    Args:
+        tokens: int64, (N, T); what stands after a row's length is not read.
+        lengths: int64, (N,), each in [0, T].
+        others: int64, (M, S).
+        other_lengths: int64, (M,), each in [0, S].
+        order: The n of the n-grams, at least 1.
+
+    Returns:
+        int64, (N,).
+
+    Raises:
+        ValueError: If a shape, a length or the order is wrong.
+    """
+    (tokens, lengths), (others, other_lengths) = checked(tokens, lengths), checked(others, other_lengths)
+    orders = list(numbered(word_keys(tokens, lengths), order))
+    ids = orders[-1][1]
+    there = np.zeros(len(orders[-1][0]) + 1, dtype=bool)
+    for start in range(0, len(others), ROWS):  # numbering all n-grams of a million others would take half a minute
+        keys = word_keys(others[start : start + ROWS], other_lengths[start : start + ROWS])
+        for known, *_ in orders:
+            found = look_up(keys, known)
+            keys = pairs(found, len(known))
+        there[found] = True
+    there[-1] = False  # the place of unknown ones, -1
+    counts: Ints = there[ids].sum(axis=1)
+    return counts
 
 
 def _joined(one: Ints, one_lengths: Ints, two: Ints, two_lengths: Ints) -> tuple[Ints, int, Ints]:
@@ -110,3 +147,10 @@ def reference_shared_ngrams(sequences: list[list[int]], others: list[list[int]],
     known = {gram for gram in grams(others) if min(gram) >= 0}
     mine = grams(sequences)
     return sum(gram in known for gram in mine) / len(mine) if mine else 0.0
+
+
+def reference_shared_counts(sequences: list[list[int]], others: list[list[int]], order: int) -> list[int]:
+    """The plain twin of :func:`shared_counts`: the share of each sequence times its n-grams."""
+    return [
+        round(reference_shared_ngrams([words], others, order) * max(len(words) - order + 1, 0)) for words in sequences
+    ]

@@ -25,6 +25,7 @@ __all__ = [
     "headline",
     "in_order",
     "records",
+    "theme",
     "usable",
     "write_csv",
 ]
@@ -126,6 +127,12 @@ def headline(metrics: Iterable[str]) -> str | None:
     """The metric that a task's rows are sorted by, of those it has."""
     present = set(metrics)
     return next((metric for metric in RANKING if metric in present), None)
+
+
+def theme(metrics: Iterable[str]) -> str:
+    """What a task is about, by the metrics it has: "oracle", where the truth is known, "music" or "text"."""
+    present = set(metrics)
+    return "oracle" if present & {"jsd_token", "nll_oracle"} else "music" if "interval_distance" in present else "text"
 
 
 def in_order(metrics: Iterable[str]) -> list[str]:

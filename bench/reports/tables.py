@@ -23,7 +23,7 @@ from bench.reports.answers import (
     summary,
 )
 from bench.reports.grid import DECIMALS, MEANINGS, Grid, estimate
-from bench.reports.leaderboard import COSTS, FINAL, GROUPS, REAL_DATA, SELECTED, completed, headline, records
+from bench.reports.leaderboard import COSTS, FINAL, GROUPS, REAL_DATA, SELECTED, completed, headline, records, theme
 from bench.reports.markup import Markdown, bullets, escape, pipe_table
 from bench.reports.results import Results, Section
 from bench.verdicts import FEW, Verdict
@@ -31,10 +31,11 @@ from bench.verdicts import FEW, Verdict
 __all__ = ["markdown", "reasons"]
 
 HEADLINES = {
-    True: ("jsd_token", "nll_test", "nll_oracle", "ms_jaccard4", "reverse_nll", "copy_sequence", "copy_8gram"),
-    False: ("nll_test", "bleu2", "backward_bleu2", "ms_jaccard4", "reverse_nll", "copy_sequence", "copy_8gram"),
+    "oracle": ("jsd_token", "nll_test", "nll_oracle", "ms_jaccard4", "reverse_nll", "copy_sequence", "copy_8gram"),
+    "text": ("nll_test", "bleu2", "backward_bleu2", "ms_jaccard4", "reverse_nll", "copy_sequence", "copy_8gram"),
+    "music": ("nll_test", "bleu4", "mse", "pitch_class_distance", "interval_distance", "reverse_nll", "copy_8gram"),
 }
-"""What to read first where an oracle knows the truth, and where none does: both sides, and what was copied."""
+"""What to read first, by what a task is about: both sides, and what was copied."""
 JUDGED = ("jsd_token", "nll_test", "nll_oracle", "kl_reverse", "ms_jaccard4", "reverse_nll", "bleu2", "backward_bleu2")
 """Metrics whose verdicts are shown; ``verdicts.csv`` has all."""
 
@@ -89,17 +90,17 @@ def _task(section: Section) -> list[str]:
     lines = [row for row in records(section.board) if row["kind"] != "cost"]
     grid = Grid([row for row in lines if (row["model"], row["checkpoint"]) not in same], best(section.runs, scores))
     known = {metric for metrics in GROUPS.values() for metric in metrics}
-    themes: dict[str, tuple[str, ...]] = {"Headline": HEADLINES[grid.measured("jsd_token")]}
-    themes |= {theme: metrics for theme, metrics in GROUPS.items() if theme != COSTS}
+    themes: dict[str, tuple[str, ...]] = {"Headline": HEADLINES[theme(filter(grid.measured, grid.metrics))]}
+    themes |= {title: metrics for title, metrics in GROUPS.items() if title != COSTS}
     themes["Other measures"] = tuple(metric for metric in grid.metrics if metric not in known)
     parts = [f"## {escape(section.title)}", *_in_words(found)]
     why = reasons(section.runs)
-    for theme, metrics in themes.items():
+    for title, metrics in themes.items():
         columns = [metric for metric in metrics if grid.measured(metric)]
         if columns:
-            parts += [f"### {theme}", _table(grid, columns, why)]
+            parts += [f"### {title}", _table(grid, columns, why)]
             why = {model: reason.partition(":")[0] for model, reason in why.items()}  # once in full is enough
-        if theme == "Headline":
+        if title == "Headline":
             parts += _headline_statistics(grid, found)
     if not any(grid.measured(metric) for metric in grid.metrics):
         parts.append("\n".join(f"- {escape(model)}: {escape(reason)}" for model, reason in why.items()))

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from bench.reports.answers import Answer, best, in_headline, summary
 from bench.reports.grid import Grid
-from bench.reports.leaderboard import FINAL, records
+from bench.reports.leaderboard import FINAL, records, theme
 from bench.reports.results import Results
 from bench.reports.tables import reasons
 from bench.verdicts import FEW
@@ -19,8 +19,9 @@ from bench.verdicts import FEW
 __all__ = ["terminal"]
 
 MAIN = {
-    True: ("jsd_token", "nll_test", "nll_oracle", "reverse_nll", "copy_8gram", "seconds"),
-    False: ("nll_test", "bleu2", "backward_bleu2", "ms_jaccard4", "copy_8gram", "seconds"),
+    "oracle": ("jsd_token", "nll_test", "nll_oracle", "reverse_nll", "copy_8gram", "seconds"),
+    "text": ("nll_test", "bleu2", "backward_bleu2", "ms_jaccard4", "copy_8gram", "seconds"),
+    "music": ("nll_test", "bleu4", "mse", "interval_distance", "copy_8gram", "seconds"),
 }
 
 
@@ -36,7 +37,7 @@ def terminal(results: Results) -> list[RenderableType]:
             title=Text(section.title, style="bold"),
             title_justify="left",
         )
-        metrics = [metric for metric in MAIN[grid.measured("jsd_token")] if grid.measured(metric)]
+        metrics = [metric for metric in MAIN[theme(filter(grid.measured, grid.metrics))] if grid.measured(metric)]
         table.add_column("model", overflow="fold", min_width=10, max_width=22)
         for metric in metrics:
             name, _, rest = metric.rpartition("_")

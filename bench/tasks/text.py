@@ -14,14 +14,13 @@ import numpy as np
 import torch
 
 from bench.api import SequenceSpec, TrainingData
-from bench.data.corpus_files import LEVELS, SPLITS, Splits, file_hash, read_splits
+from bench.data.corpus_files import LEVELS, LONGEST, SPLITS, Splits, file_hash, read_splits
 from bench.data.midi import STEPS, folder_hash, read_tunes
 from bench.data.reading import read_lines
 from bench.errors import UsageError
 from bench.tasks.base import TaskData
 from bench.tasks.vocabulary import WordVocabulary
 
-LONGEST = 10_000
 PUNCTUATION = ".,;:!?"
 
 

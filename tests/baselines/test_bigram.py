@@ -14,7 +14,8 @@ from bench.session import Session
 
 FIXED = SequenceSpec(4, 3, bos=4)
 ENDED = SequenceSpec(4, 3, bos=4, eos=1, pad=0)
-SPECS = [pytest.param(FIXED, id="fixed"), pytest.param(ENDED, id="eos")]
+ENDED_BY_PAD = SequenceSpec(4, 3, bos=4, eos=3, pad=3)
+SPECS = [pytest.param(FIXED, id="fixed"), pytest.param(ENDED, id="eos"), pytest.param(ENDED_BY_PAD, id="eos is pad")]
 TRAIN = torch.tensor([[2, 3, 3], [2, 1, 0], [3, 3, 2], [0, 2, 3]])
 
 

@@ -31,6 +31,7 @@ FIELDS = {
 }
 FIXED = SequenceSpec(6, 7, bos=6)
 ENDED = SequenceSpec(6, 7, bos=6, eos=1, pad=0)
+ENDED_BY_PAD = SequenceSpec(6, 7, bos=6, eos=5, pad=5)
 
 
 def generator(seed=0):
@@ -56,11 +57,11 @@ def test_defaults():
 
 
 @pytest.mark.parametrize("order", [2, 3])
-@pytest.mark.parametrize("spec", [pytest.param(FIXED, id="fixed"), pytest.param(ENDED, id="eos")])
+@pytest.mark.parametrize("spec", [FIXED, ENDED, ENDED_BY_PAD], ids=["fixed", "eos", "eos is pad"])
 def test_the_reward_is_nltks_bleu_against_all_of_the_training_set(spec, order):
     references = torch.randint(6, (40, 7), generator=generator(1))
     hypotheses = torch.cat([torch.randint(6, (60, 7), generator=generator(2)), references[:3]])
-    hypotheses[0] = 1  # begins with the end mark, where there is one: no words at all
+    hypotheses[0] = spec.eos or 1  # begins with the end mark, where there is one: no words at all
     reward = BleuReward(spec, references, order, 0.1)(hypotheses)
     smoothing = SmoothingFunction(epsilon=0.1).method1
     expected = [

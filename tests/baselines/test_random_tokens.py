@@ -13,6 +13,7 @@ from bench.session import Session
 
 FIXED = SequenceSpec(4, 3, bos=4)
 ENDED = SequenceSpec(4, 3, bos=4, eos=1, pad=0)
+ENDED_BY_PAD = SequenceSpec(4, 3, bos=4, eos=3, pad=3)
 TRAIN = torch.tensor([[2, 3, 3], [2, 1, 0], [3, 3, 2]])
 
 
@@ -46,7 +47,7 @@ def test_unigram_trains_in_one_counted_step():
 
 
 @pytest.mark.parametrize("algorithm", [Unigram(), Uniform()], ids=["unigram", "uniform"])
-@pytest.mark.parametrize("spec", [pytest.param(FIXED, id="fixed"), pytest.param(ENDED, id="eos")])
+@pytest.mark.parametrize("spec", [FIXED, ENDED, ENDED_BY_PAD], ids=["fixed", "eos", "eos is pad"])
 def test_log_prob_is_the_density_that_sample_draws_from(spec, algorithm):
     sampler = fit(algorithm, spec)
     sequences = torch.tensor(list(itertools.product(range(4), repeat=3)))

@@ -13,6 +13,12 @@ from seqgan.discriminator import FILTER_COUNTS, FILTER_SIZES, Discriminator
 
 FIXED = SequenceSpec(6, 5, bos=6)
 ENDED = SequenceSpec(6, 5, bos=6, eos=1, pad=0)
+ENDED_BY_PAD = SequenceSpec(6, 5, bos=6, eos=5, pad=5)
+SPECS = [
+    pytest.param(FIXED, id="fixed"),
+    pytest.param(ENDED, id="eos"),
+    pytest.param(ENDED_BY_PAD, id="eos is pad"),
+]
 
 
 def generator(seed=0):
@@ -56,7 +62,7 @@ def test_initial_parameters_are_the_released_codes(paper_sized):
         assert float(parameter.detach().std()) == pytest.approx(limit / 3**0.5, rel=0.03)
 
 
-@pytest.mark.parametrize("spec", [pytest.param(FIXED, id="fixed"), pytest.param(ENDED, id="eos")])
+@pytest.mark.parametrize("spec", SPECS)
 def test_forward_is_the_plain_loop(spec):
     model, tokens = small(spec), sequences(7, spec)
     weights = {name: weight.double().numpy() for name, weight in model.state_dict().items()}
@@ -83,7 +89,7 @@ def test_forward_is_the_plain_loop(spec):
         np.testing.assert_allclose(got, weights["output.weight"] @ features + weights["output.bias"], atol=1e-5)
 
 
-@pytest.mark.parametrize("spec", [pytest.param(FIXED, id="fixed"), pytest.param(ENDED, id="eos")])
+@pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize("rows", [0, 1, 9, 600])
 def test_the_reward_is_the_probability_of_real_without_dropout_or_gradient(rows, spec, monkeypatch):
     monkeypatch.setattr(discriminator, "multiplies_bfloat16", lambda: False)

@@ -14,7 +14,13 @@ from seqgan.mle import MLE, trainable
 FIXED = SequenceSpec(3, 3, bos=3)
 WORD_AS_BOS = SequenceSpec(3, 3, bos=0)
 ENDED = SequenceSpec(4, 4, bos=4, eos=1, pad=0)
-SPECS = [pytest.param(FIXED, id="fixed"), pytest.param(WORD_AS_BOS, id="bos=0"), pytest.param(ENDED, id="eos")]
+ENDED_BY_PAD = SequenceSpec(4, 4, bos=4, eos=3, pad=3)
+SPECS = [
+    pytest.param(FIXED, id="fixed"),
+    pytest.param(WORD_AS_BOS, id="bos=0"),
+    pytest.param(ENDED, id="eos"),
+    pytest.param(ENDED_BY_PAD, id="eos is pad"),
+]
 
 
 def generator(seed=0):

@@ -11,7 +11,13 @@ from seqgan.rollout import action_values, complete_prefixes, reference_action_va
 FIXED = SequenceSpec(3, 3, bos=3)
 WORD_AS_BOS = SequenceSpec(4, 4, bos=0)
 ENDED = SequenceSpec(3, 4, bos=3, eos=1, pad=0)
-SPECS = [pytest.param(FIXED, id="fixed"), pytest.param(WORD_AS_BOS, id="bos=0"), pytest.param(ENDED, id="eos")]
+ENDED_BY_PAD = SequenceSpec(3, 4, bos=3, eos=2, pad=2)
+SPECS = [
+    pytest.param(FIXED, id="fixed"),
+    pytest.param(WORD_AS_BOS, id="bos=0"),
+    pytest.param(ENDED, id="eos"),
+    pytest.param(ENDED_BY_PAD, id="eos is pad"),
+]
 
 
 def generator(seed=0):

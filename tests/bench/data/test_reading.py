@@ -132,7 +132,7 @@ def test_the_command_that_is_named_mends_the_file(tmp_path):
     path = tmp_path / "my file.txt"
     for encoding in ("latin1", "utf-16"):
         path.write_text("caf\u00e9\nbar\n", encoding=encoding)
-        command = refusal(path).partition("convert it with: ")[2].rstrip(".")
+        command = refusal(path).partition("convert it with: ")[2]
         subprocess.run(command, shell=True, check=True, timeout=20)
         assert list(read_lines(tmp_path / "my file.utf8.txt")) == ["caf\u00e9", "bar"]
 

@@ -3,10 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bench.kernels import overlap
 from bench.kernels.overlap import (
     multiset_jaccard,
     reference_multiset_jaccard,
+    reference_shared_counts,
     reference_shared_ngrams,
+    shared_counts,
     shared_ngrams,
 )
 
@@ -31,6 +34,16 @@ def lists(tokens, lengths):
     return [row[:length].tolist() for row, length in zip(tokens, lengths, strict=True)]
 
 
+@pytest.mark.parametrize("rows", [1, 7, 40])
+@pytest.mark.parametrize("shape", CORPORA)
+def test_the_others_are_looked_through_in_parts(monkeypatch, shape, rows):
+    monkeypatch.setattr(overlap, "ROWS", rows)
+    rng = np.random.default_rng(4)
+    one, two = corpus(rng, 9, shape), corpus(rng, 40, shape)
+    for order in (1, 3):
+        assert shared_ngrams(*one, *two, order) == reference_shared_ngrams(lists(*one), lists(*two), order)
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("shape", CORPORA)
 def test_both_are_their_twins(seed, shape):
@@ -40,6 +53,8 @@ def test_both_are_their_twins(seed, shape):
         expected = reference_multiset_jaccard(lists(*one), lists(*two), order)
         assert multiset_jaccard(*one, *two, order) == pytest.approx(expected, abs=1e-12)
         assert shared_ngrams(*one, *two, order) == reference_shared_ngrams(lists(*one), lists(*two), order)
+        counts = shared_counts(*one, *two, order)
+        assert counts.tolist() == reference_shared_counts(lists(*one), lists(*two), order)
 
 
 def test_ms_jaccard_by_hand():

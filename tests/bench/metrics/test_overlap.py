@@ -7,6 +7,7 @@ from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
 from bench.api import SequenceSpec
 from bench.kernels.overlap import reference_multiset_jaccard
+from bench.metrics import overlap
 from bench.metrics.base import Evidence, HeldOut
 from bench.metrics.overlap import BackwardBleu, Copy, MSJaccard
 
@@ -72,6 +73,23 @@ def test_copies_are_whole_sequences_and_8grams():
     found = values(Copy, samples, train, train)
     assert found["copy_sequence"] == pytest.approx(1 / 3)
     assert found["copy_8gram"] == pytest.approx((5 + 2 + 0) / 15)  # five 8-grams in twelve words
+
+
+@pytest.mark.parametrize("marks", SHAPES)
+@pytest.mark.parametrize("part", [1, 7, 1_000])
+def test_copied_sequences_are_those_of_a_set(monkeypatch, marks, part):
+    monkeypatch.setattr(overlap, "ROWS", part)
+    train, samples = rows(40, 0, **marks), np.concatenate([rows(20, 1, **marks), rows(40, 0, **marks)[::3]])
+    known = {tuple(words(row, **marks)) for row in train}
+    expected = np.mean([tuple(words(row, **marks)) in known for row in samples])
+    assert 0 < expected < 1
+    assert values(Copy, samples, train, train, **marks)["copy_sequence"] == expected
+
+
+def test_equal_checksums_are_no_copies(monkeypatch):
+    monkeypatch.setattr(overlap, "_checksums", lambda tokens, lengths: lengths)
+    train = np.arange(24).reshape(2, 12)
+    assert values(Copy, np.concatenate([train[:1], train[:1] + 20]), train, train)["copy_sequence"] == 0.5
 
 
 def test_padding_is_no_part_of_a_copied_sequence():

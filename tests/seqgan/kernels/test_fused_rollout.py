@@ -19,7 +19,7 @@ FIXED = SequenceSpec(3, 4, bos=3)
 WORD_AS_BOS = SequenceSpec(37, 5, bos=0)  # no multiple of a tile
 TILES = SequenceSpec(32, 3, bos=32)  # two tiles and nothing left over
 ENDED = SequenceSpec(4, 6, bos=4, eos=1, pad=0)
-ENDED_BY_PAD = SequenceSpec(17, 4, bos=0, eos=2, pad=2)  # one word in the last tile
+ENDED_BY_PAD = SequenceSpec(17, 4, bos=17, eos=16, pad=16)  # the end mark alone in the last tile
 SPECS = [
     pytest.param(FIXED, id="fixed"),
     pytest.param(WORD_AS_BOS, id="bos=0"),

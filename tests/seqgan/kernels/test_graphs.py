@@ -13,6 +13,7 @@ from seqgan.rollout import complete_prefixes
 
 SPEC = SequenceSpec(50, 6, bos=50)
 ENDED = SequenceSpec(50, 6, bos=50, eos=1, pad=0)
+ENDED_BY_PAD = SequenceSpec(50, 6, bos=50, eos=49, pad=49)
 
 
 def generator(device="cpu", seed=0):
@@ -136,7 +137,7 @@ def test_captured_training_on_the_cpu_is_plain_training():
     assert_same(everything(*plain), everything(*captured))
 
 
-@pytest.mark.parametrize("spec", [SPEC, ENDED], ids=["fixed", "eos"])
+@pytest.mark.parametrize("spec", [SPEC, ENDED, ENDED_BY_PAD], ids=["fixed", "eos", "eos is pad"])
 def test_captured_rollouts_are_plain_rollouts(spec, device):
     # More than one replay, after updates of the policy in place, and with the generator used in between.
     plain, captured = generator(device, 2), generator(device, 2)
