@@ -34,7 +34,7 @@ ALLOWED = {
     "bench.checkpoints": [],
     "bench.session": ["bench.api", "bench.checkpoints", "bench.cost", "bench.environment"],
     "bench.tasks": [],
-    "bench.tasks.*": ["bench.tasks.*", "bench.api", "bench.errors", "bench.corpora", "bench.data.*"],
+    "bench.tasks.*": ["bench.tasks.*", "bench.api", "bench.errors", "bench.corpora", "bench.data.*", "bench.notation"],
     # Data without torch.
     "bench.data": [],
     "bench.data.*": ["bench.data.*", "bench.errors", "bench.tokenizers", "bench.corpora"],
@@ -44,7 +44,10 @@ ALLOWED = {
     "bench.scoring": ["bench.text_metrics", "bench.kernels.*", "bench.protocols", "bench.tokenizers", "bench.errors"],
     # A module a command.
     "bench.commands": [],
-    "bench.commands.data": ["bench.data.*", "bench.errors"],
+    "bench.commands.data": [
+        "bench.data.*", "bench.corpora", "bench.tasks.corpus", "bench.own_tasks", "bench.presets", "bench.registry",
+        "bench.errors",
+    ],
     "bench.commands.score": [
         "bench.scoring", "bench.protocols", "bench.reports", "bench.reports.*", "bench.data.*", "bench.errors",
     ],

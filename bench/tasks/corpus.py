@@ -44,7 +44,6 @@ class Corpus:
     ends: ClassVar[bool] = True
     """Whether sequences differ in length."""
     verse: ClassVar[int | None] = None
-    joiner: ClassVar[str] = " "
 
     def fingerprint(self) -> str:
         """The corpus's hash and the parameters."""
@@ -69,7 +68,7 @@ class Corpus:
         """Read the three splits; the vocabulary is the training split's."""
         lines = self.lines()
         longest = max(len(words) for split in SPLITS for words in lines[split])
-        vocabulary = WordVocabulary.build(lines["train"], self.min_count, self.ends, self.verse, self.joiner)
+        vocabulary = WordVocabulary.build(lines["train"], self.min_count, self.ends, self.kind, self.verse)
         size, length = len(vocabulary.words), longest + self.ends
         spec = SequenceSpec(size, length, bos=size, eos=vocabulary.eos, pad=vocabulary.eos, kind=self.kind)
         train, valid, test = (vocabulary.encode(lines[split], length) for split in SPLITS)
@@ -85,7 +84,6 @@ class Poems(Corpus):
     kind: ClassVar[str] = "characters"
     ends: ClassVar[bool] = False
     verse: ClassVar[int | None] = 5
-    joiner: ClassVar[str] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,9 +84,9 @@ class Text:
     def _read(self) -> tuple[TaskData, tuple[str, ...]]:
         self.fingerprint()
         splits = read_splits(self._files(), self.level, self.max_len, self.max_lines, self.column or None)
-        kind, joiner = ("words", " ") if self.level == "word" else ("characters", "")
+        kind = "words" if self.level == "word" else "characters"
         tokenizer = f"{self.level},min_count={self.min_count},max_len={self.max_len}"
-        return _task_data(splits, self.min_count, True, joiner, kind, tokenizer)
+        return _task_data(splits, self.min_count, True, kind, tokenizer)
 
     def _files(self) -> dict[str, Path]:
         return {split: Path(name) for split in SPLITS if (name := getattr(self, split))}
@@ -127,7 +127,7 @@ class Midi:
     def _read(self) -> tuple[TaskData, tuple[str, ...]]:
         splits = read_tunes(Path(self.folder))
         tokenizer = f"pitch,steps={STEPS},min_count={self.min_count}"
-        return _task_data(splits, self.min_count, False, " ", "pitches", tokenizer)
+        return _task_data(splits, self.min_count, False, "pitches", tokenizer)
 
 
 @lru_cache(maxsize=16)
@@ -136,12 +136,12 @@ def _report(task: Text | Midi, fingerprint: str) -> tuple[str, ...]:
 
 
 def _task_data(
-    splits: Splits, min_count: int, ends: bool, joiner: str, kind: str, tokenizer: str
+    splits: Splits, min_count: int, ends: bool, kind: str, tokenizer: str
 ) -> tuple[TaskData, tuple[str, ...]]:
     """Ids for words, rows for sequences, and what is to be said about them."""
     counts = {split: np.bincount(part.tokens, minlength=len(splits.words)) for split, part in splits.parts.items()}
     seen = Counter({word: count for word, count in zip(splits.words, counts["train"].tolist(), strict=True) if count})
-    vocabulary = WordVocabulary.of_counts(seen, min_count, ends, joiner=joiner)
+    vocabulary = WordVocabulary.of_counts(seen, min_count, ends, kind)
     size, written = len(vocabulary.words), len(vocabulary.words) - 1 - ends
     if not written:
         raise UsageError(f"no word is seen {min_count} times in training: lower min_count.")

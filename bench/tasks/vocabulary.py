@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench import notation
+
 UNKNOWN, END = "<unk>", "<eos>"
 
 
@@ -21,14 +23,14 @@ class WordVocabulary:
     Attributes:
         words: The symbol of every id.
         eos: The id of the mark that ends a sequence and fills the places after it; None where all have one length.
+        kind: What the words are, as in :class:`bench.api.SequenceSpec`: how people read them depends on it.
         verse: Words of a line of verse, shown apart; None for prose.
-        joiner: What stands between two words when people read them.
     """
 
     words: tuple[str, ...]
     eos: int | None = None
+    kind: str = "words"
     verse: int | None = None
-    joiner: str = " "
 
     @classmethod
     def build(
@@ -36,8 +38,8 @@ class WordVocabulary:
         sequences: Iterable[Sequence[str]],
         min_count: int,
         ends: bool = False,
+        kind: str = "words",
         verse: int | None = None,
-        joiner: str = " ",
     ) -> WordVocabulary:
         """Count the words of the training set; equal counts are ordered by code point.
 
@@ -45,20 +47,20 @@ class WordVocabulary:
             sequences: The training set.
             min_count: Words seen less often are left out.
             ends: Whether sequences have an end mark.
+            kind: As the attribute.
             verse: As the attribute.
-            joiner: As the attribute.
         """
         counts = Counter(word for sequence in sequences for word in sequence)
-        return cls.of_counts(counts, min_count, ends, verse, joiner)
+        return cls.of_counts(counts, min_count, ends, kind, verse)
 
     @classmethod
     def of_counts(
-        cls, counts: Counter[str], min_count: int, ends: bool = False, verse: int | None = None, joiner: str = " "
+        cls, counts: Counter[str], min_count: int, ends: bool = False, kind: str = "words", verse: int | None = None
     ) -> WordVocabulary:
         """:meth:`build` from how often each word was seen."""
         kept = [word for word, count in counts.items() if count >= min_count and word not in (UNKNOWN, END)]
         words = (UNKNOWN, *sorted(kept, key=lambda word: (-counts[word], word)), *((END,) if ends else ()))
-        return cls(words, len(words) - 1 if ends else None, verse, joiner)
+        return cls(words, len(words) - 1 if ends else None, kind, verse)
 
     @property
     def unk(self) -> int:
@@ -96,9 +98,5 @@ class WordVocabulary:
         return [[self.words[token] for token in row[:end]] for row, end in zip(rows, ended, strict=True)]
 
     def decode(self, tokens: Tensor) -> list[str]:
-        """One readable line a row: int64 (N, T); lines of verse are parted by " / "."""
-        lines = []
-        for words in self.spell(tokens):
-            step = self.verse or len(words) or 1
-            lines.append(" / ".join(self.joiner.join(words[i : i + step]) for i in range(0, len(words), step)))
-        return lines
+        """One readable line a row: int64 (N, T); lines of verse are parted by " / ", tunes are notes of ABC."""
+        return [notation.line(words, self.kind, self.verse) for words in self.spell(tokens)]
