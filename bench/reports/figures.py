@@ -31,7 +31,7 @@ def write_figures(results: Results, folder: Path) -> list[tuple[str, str]]:
     ]
     written = []
     for caption, figure, stem in drawn:
-        name = re.sub(r"[^\w.]+", "-", stem).strip("-") + ".png"
+        name = re.sub(r"(?:[^\w.]|_)+", "-", stem).strip("-") + ".png"
         figure.savefig(folder / name, dpi=150, metadata={"Software": None})
         written.append((caption, name))
     return written

@@ -1,0 +1,99 @@
+"""``bench score``: a file of samples against real text, without training anything."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from bench.scoring import Text
+
+STANDARD_INPUT = "-"
+
+
+@click.command()
+@click.argument("samples", nargs=-1, required=True, metavar="SAMPLES...")
+@click.option("--references", required=True, metavar="TEST", help="Held-out real text.")
+@click.option("--train", metavar="TRAIN", help="What the models were trained on: for copy rates and the real text.")
+@click.option("--tokenizer", help="word (the default), char, space or nltk.")
+@click.option("--metrics", default="all", show_default=True,
+              help="Of bleu, self-bleu, backward-bleu, ms-jaccard, distinct, copy, length, vocabulary.")  # fmt: skip
+@click.option("--protocol", help="BLEU as others compute it: texygen, texygen-fast, relgan or textgan.")
+@click.option("--column", help="Which column of .csv, .tsv and .jsonl files holds the text.")
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True,
+              help="For people or for programs.")  # fmt: skip
+def score(
+    samples: tuple[str, ...],
+    references: str,
+    train: str | None,
+    tokenizer: str | None,
+    metrics: str,
+    protocol: str | None,
+    column: str | None,
+    form: str,
+) -> None:
+    """Score text files of SAMPLES, one sample a line, against held-out real text.
+
+    Every number comes with a 95 % interval and a signature that says how it was computed, and stands beside that of
+    real text. Several files are compared column by column; - is the standard input. Exit code 0, or 2 for a mistake in
+    use.
+    """
+    from rich.console import Console
+
+    from bench.errors import UsageError
+    from bench.protocols import OURS
+    from bench.protocols import protocol as find
+    from bench.reports import score_table
+    from bench.scoring import chosen_families
+    from bench.scoring import score as score_texts
+
+    chosen = find(protocol) if protocol else OURS
+    if tokenizer and protocol and {tokenizer} != {chosen.samples, chosen.references}:
+        raise UsageError(f"--protocol {protocol} brings its own tokenizer: leave --tokenizer {tokenizer} out.")
+    names = [name.strip() for name in metrics.split(",") if name.strip()]
+    if not names:
+        raise UsageError("expected one or more --metrics, parted by commas, or all.")
+    chosen_families(names, chosen)  # a wrong name should not wait for large files
+    if samples.count(STANDARD_INPUT) > 1:
+        raise UsageError("the standard input can be read once only: give one - among the samples.")
+    made = [_standard_input() if name == STANDARD_INPUT else _file(name, column) for name in samples]
+    real = _file(references, column)
+    trained = _file(train, column) if train else None
+    report = score_texts(made, real, trained, tokenizer or "word", names, chosen)
+    if form == "table":
+        console = Console()
+        console.print(score_table.table(report, console.width))
+    elif form == "json":
+        click.echo(score_table.as_json(report))
+    else:
+        click.echo(score_table.as_csv(report), nl=False)
+        for note in report.notes:
+            click.echo(f"bench: {note}", err=True)
+
+
+def _file(name: str, column: str | None) -> Text:
+    from bench.data.reading import JSON_LINES, TABLES, read_lines
+
+    path = Path(name)
+    has_columns = path.suffix.lower() in (*TABLES, *JSON_LINES)
+    return _text(name, list(read_lines(path, column if has_columns else None)))
+
+
+def _standard_input() -> Text:
+    from bench.errors import UsageError
+
+    try:
+        lines = sys.stdin.buffer.read().decode("utf-8-sig").replace("\r\n", "\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the standard input is not UTF-8: {error.reason} at byte {error.start}.") from error
+    return _text("standard input", lines[:-1] if lines[-1] == "" else lines)
+
+
+def _text(name: str, lines: list[str]) -> Text:
+    from bench.scoring import Text
+
+    kept = tuple(line for line in lines if line.strip())
+    return Text(name, kept, len(lines) - len(kept))

@@ -1,0 +1,120 @@
+"""What ``bench score`` found, for people and for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from bench.scoring import Report, Row, Score
+
+__all__ = ["as_csv", "as_json", "table"]
+
+SCHEMA = 1
+ARROWS = {"lower": "↓", "higher": "↑", "real": "→"}
+DECIMALS = {"": 3, "tokens": 2, "words": 0}
+LEFT, CELL = 27, 17
+"""Places of the names of metrics, and of a cell with what is around it."""
+COLUMNS = ("name", "real", "metric", "value", "low", "high", "n", "unit", "direction", "signature", "absent")
+
+
+def table(report: Report, width: int = 100) -> RenderableType:
+    """A line for each metric and a column for each file, real text last; below it what to know of the numbers.
+
+    Args:
+        report: What to show.
+        width: Places of the terminal; files that do not fit beside each other make another table.
+    """
+    real = [row for row in report.rows if row.real]
+    samples = [row for row in report.rows if not row.real]
+    fit = max(1, (width - LEFT) // CELL - len(real))
+    parts: list[RenderableType] = [
+        _columns([*samples[start : start + fit], *real], _names(report.rows)) for start in range(0, len(samples), fit)
+    ]
+    legend = (
+        "↓ lower is better, ↑ higher is better, → nearer to the real text is better; ± half of the 95 % interval, "
+        "where not all sequences contribute alike."
+    )
+    notes = [legend, *report.notes, *_absences(samples), "Signatures:", *_signatures(samples[0])]
+    return Group(*parts, Text("\n".join(notes)))
+
+
+def as_json(report: Report) -> str:
+    """All there is, unrounded, as one object of strict JSON."""
+    return json.dumps({"schema": SCHEMA, **asdict(report)}, ensure_ascii=False, allow_nan=False, indent=1)
+
+
+def as_csv(report: Report) -> str:
+    """One line for each text and metric, unrounded; empty where there is no value."""
+    written = io.StringIO()
+    lines = csv.writer(written, lineterminator="\n")
+    lines.writerow(COLUMNS)
+    for row in report.rows:
+        for score in row.scores:
+            lines.writerow([row.name, row.real, *(getattr(score, name) for name in COLUMNS[2:])])
+    return written.getvalue()
+
+
+def _columns(rows: Sequence[Row], names: dict[str, str]) -> Table:
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+    shown.add_column("", no_wrap=True)
+    for row in rows:
+        shown.add_column(Text(names[row.name]), justify="right", overflow="fold", no_wrap=False)
+    shown.add_row("sequences", *(f"{row.n:,}" for row in rows), end_section=True)
+    metrics = list(dict.fromkeys(score.metric for row in rows for score in row.scores))
+    for place, metric in enumerate(metrics):
+        scores = [next((score for score in row.scores if score.metric == metric), None) for row in rows]
+        known = next(score for score in scores if score)
+        heading = " ".join(filter(None, (metric, ARROWS[known.direction], known.unit)))
+        last = place + 1 < len(metrics) and _family(metrics[place + 1]) != _family(metric)
+        shown.add_row(heading, *map(_cell, scores), end_section=last)
+    return shown
+
+
+def _cell(score: Score | None) -> str:
+    if score is None or score.value is None:
+        return "n/a"
+    places = DECIMALS[score.unit]
+    half = "" if score.low is None or score.high is None else f" ± {(score.high - score.low) / 2:,.{places}f}"
+    return f"{score.value:,.{places}f}{half}"
+
+
+def _names(rows: Sequence[Row]) -> dict[str, str]:
+    """The files without their folders, where that keeps them apart."""
+    short = {row.name: row.name if row.real else PurePath(row.name).name for row in rows}
+    alone = {name for name in short.values() if list(short.values()).count(name) == 1}
+    return {name: shortened if shortened in alone else name for name, shortened in short.items()}
+
+
+def _family(metric: str) -> str:
+    return re.sub(r"\d+$", "", metric).partition("_")[0] if not metric.startswith(("self", "back")) else metric[:4]
+
+
+def _absences(rows: Sequence[Row]) -> list[str]:
+    """Why there is no value, once for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        for score in row.scores:
+            if score.absent and score.metric not in reasons.setdefault(score.absent, []):
+                reasons[score.absent].append(score.metric)
+    return [f"No {', '.join(metrics)}: {reason}." for reason, metrics in reasons.items()]
+
+
+def _signatures(row: Row) -> list[str]:
+    """How the first file was scored: a line for each signature."""
+    metrics: dict[str, list[str]] = {}
+    for score in row.scores:
+        if score.value is not None:
+            metrics.setdefault(score.signature, []).append(score.metric)
+    return [f"  {', '.join(names)}: {signature}" for signature, names in metrics.items()]

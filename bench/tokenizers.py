@@ -1,0 +1,167 @@
+"""How a line of text becomes words, and how words become numbers."""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, count
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import UsageError, unknown
+
+__all__ = ["TOKENIZERS", "UNKNOWN", "Tokens", "encode", "signature", "tokenizer"]
+
+Ints = NDArray[np.int64]
+Tokenizer = Callable[[str], list[str]]
+
+UNKNOWN = "<unk>"
+UNKNOWN_ID = 0
+WORD = re.compile(
+    r"""
+    <unk>
+    | \d+ (?: [.,:] \d+ )+     # 1,000   3.14   11:44
+    | \w+ (?: ['’-] \w+ )*     # word   don't   twenty-one   1990s
+    | \S                       # any other character by itself
+    """,
+    re.VERBOSE,
+)
+PLAIN = re.compile(r"[A-Za-z0-9 ]*\.? *")
+CHARACTER = re.compile(r"<unk>|\S")
+LARGEST = 40_000_000
+"""Places of all sequences, short ones filled up to the longest: 1 GB while they are scored, if most are short."""
+
+
+def _nltk() -> Tokenizer:
+    try:
+        from nltk.tokenize.destructive import NLTKWordTokenizer
+    except ImportError as error:
+        raise UsageError("the nltk tokenizer needs nltk: python -m pip install nltk") from error
+    split: Any = NLTKWordTokenizer()
+
+    def words(text: str) -> list[str]:
+        if PLAIN.fullmatch(text) and not any(pattern.search(f" {text} ") for pattern in split.CONTRACTIONS2):
+            return text.replace(".", " .").split()  # nltk's forty substitutions would find nothing else to do
+        return list(split.tokenize(text))
+
+    return words
+
+
+def _word() -> Tokenizer:
+    @functools.cache  # no word spans white space, and most texts repeat themselves
+    def words(part: str) -> list[str]:
+        if part.isascii():
+            return WORD.findall(part)
+        # Accents and vowel signs that are characters of their own belong to the letter before them.
+        shape = "".join("a" if unicodedata.category(character)[0] == "M" else character for character in part)
+        return [part[found.start() : found.end()] for found in WORD.finditer(shape)]
+
+    return lambda text: [word for part in text.split() for word in words(part)]
+
+
+TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
+    "word": _word,
+    "char": lambda: CHARACTER.findall,
+    "space": lambda: str.split,
+    "nltk": _nltk,
+}
+
+
+def tokenizer(name: str) -> Tokenizer:
+    """The function that splits a line into words.
+
+    ``word`` takes apart words, with what apostrophes and hyphens join in them, numbers, and every other mark by itself.
+    ``char`` takes every character that is no white space. ``space`` splits at white space, for text that has been
+    tokenized already. ``nltk`` is nltk's word tokenizer as it is without downloaded data: a line is one sentence, so
+    that a full stop comes off at its end only. All keep upper and lower case apart. ``<unk>`` is one word to all but
+    nltk, which takes it apart.
+
+    Args:
+        name: One of the four.
+
+    Raises:
+        UsageError: for another name, or when nltk is not installed.
+
+    Example:
+        >>> tokenizer("word")("They don't pay $1,000, do they?")
+        ['They', "don't", 'pay', '$', '1,000', ',', 'do', 'they', '?']
+    """
+    if name not in TOKENIZERS:
+        raise unknown("tokenizer", name, TOKENIZERS)
+    return TOKENIZERS[name]()
+
+
+def signature(name: str) -> str:
+    """The tokenizer's name, and the version of nltk where that matters."""
+    if name != "nltk":
+        return name
+    from importlib.metadata import version
+
+    return f"nltk:{version('nltk')}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tokens:
+    """Some sequences of words, as numbers.
+
+    Attributes:
+        ids: int64, (N, T); -1 after a sequence's end. ``<unk>`` is 0.
+        lengths: int64, (N,), words of each.
+    """
+
+    ids: Ints
+    lengths: Ints
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, rows: slice | Ints) -> Tokens:
+        """Some of the sequences."""
+        return Tokens(self.ids[rows], self.lengths[rows])
+
+    @property
+    def unknown(self) -> int:
+        """How many words are ``<unk>``."""
+        return int(np.count_nonzero(self.ids == UNKNOWN_ID))
+
+    @property
+    def masked(self) -> Ints:
+        """The ids with ``<unk>`` as -1, a word that equals nothing: int64, (N, T)."""
+        return np.where(self.ids == UNKNOWN_ID, -1, self.ids)
+
+
+def encode(texts: Iterable[tuple[str, Sequence[Sequence[str]]]]) -> list[Tokens]:
+    """Number the words of several texts together; every word gets a number of its own.
+
+    Args:
+        texts: For each a name, for error messages, and its sequences of words, none of them empty.
+
+    Raises:
+        UsageError: for a sequence so long that the texts would not fit into memory.
+    """
+    ids: defaultdict[str, int] = defaultdict(count(UNKNOWN_ID).__next__)
+    ids[UNKNOWN]  # the first to be numbered
+    encoded = []
+    texts = list(texts)
+    rows = sum(len(sequences) for _, sequences in texts)
+    for name, sequences in texts:
+        lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
+        longest = int(lengths.max())
+        if rows * longest > LARGEST:
+            raise UsageError(
+                f"sequence {int(lengths.argmax()) + 1} of {name} has {longest:,} words; beside the {rows:,} sequences "
+                f"that are scored, at most {LARGEST // rows:,} words each fit: expected one sample a line."
+            )
+        flat = np.fromiter(
+            map(ids.__getitem__, chain.from_iterable(sequences)), dtype=np.int64, count=int(lengths.sum())
+        )
+        tokens = np.full((len(sequences), longest), -1, dtype=np.int64)
+        tokens[np.arange(longest) < lengths[:, None]] = flat
+        encoded.append(Tokens(tokens, lengths))
+    return encoded

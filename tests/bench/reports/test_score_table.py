@@ -1,0 +1,112 @@
+"""Scores as a table, as JSON and as CSV."""
+
+import csv
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from bench.reports.score_table import as_csv, as_json, table
+from bench.scoring import Report, Row, Score
+
+
+def scores(shift=0.0, n=1000):
+    return (
+        Score("bleu2", 0.5 + shift, 0.49 + shift, 0.52 + shift, n, "", "higher", f"n={n}|refs=test:9|v=1"),
+        Score("bleu3", 0.25, 0.2, 0.3, n, "", "higher", f"n={n}|refs=test:9|v=1"),
+        Score("self_bleu2", 0.75, 0.7, 0.8, n, "", "real", f"n={n}|v=1"),
+        Score("copy_8gram", None, None, None, n, "", "lower", f"n={n}|v=1", "give --train"),
+        Score("length_mean", 11.123, 11.0, 11.25, n, "tokens", "real", f"n={n}|v=1"),
+        Score("vocabulary", 12345.0, None, None, n, "words", "real", f"n={n}|v=1"),
+    )
+
+
+def shown(report, width=100):
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(table(report, width))
+    return console.file.getvalue()
+
+
+@pytest.fixture
+def report():
+    rows = (Row("runs/[bold]one.txt", False, 1000, scores()), Row("real text", True, 1000, scores(0.1)))
+    return Report(rows, ("A note [of] its own.",))
+
+
+def test_the_table_is_for_people(report):
+    lines = [line.strip() for line in shown(report).splitlines()]
+    body = [line.split("  ") for line in lines]
+    cells = {line[0]: [cell.strip() for cell in line[1:] if cell.strip()] for line in body}
+    assert lines[0].split("  ")[0] == "[bold]one.txt"
+    assert lines[0].endswith("real text")
+    assert cells["sequences"] == ["1,000", "1,000"]
+    assert cells["bleu2 ↑"] == ["0.500 ± 0.015", "0.600 ± 0.015"]
+    assert cells["self_bleu2 →"] == ["0.750 ± 0.050"] * 2
+    assert cells["copy_8gram ↓"] == ["n/a", "n/a"]
+    assert cells["length_mean → tokens"] == ["11.12 ± 0.12"] * 2
+    assert cells["vocabulary → words"] == ["12,345"] * 2
+    assert "A note [of] its own." in lines
+    assert "No copy_8gram: give --train." in lines
+    assert "bleu2, bleu3: n=1000|refs=test:9|v=1" in lines
+    assert any(line.startswith("↓ lower is better") for line in lines)
+
+
+def test_files_that_do_not_fit_stand_in_another_table_with_real_text():
+    rows = [Row(f"{place}/samples.txt", False, 1000, scores()) for place in "abcde"]
+    report = Report((*rows, Row("real text", True, 1000, scores())), ())
+    text = shown(report, 100)
+    assert max(map(len, text.splitlines())) <= 100
+    headings = [line.split() for line in text.splitlines() if "samples.txt" in line]
+    assert headings == [
+        ["a/samples.txt", "b/samples.txt", "c/samples.txt", "real", "text"],  # whole names: their ends are alike
+        ["d/samples.txt", "e/samples.txt", "real", "text"],
+    ]
+    assert "…" not in text
+
+
+def test_a_long_name_is_folded_and_no_number_is_cut():
+    name = "a-very-long-name-of-a-file-with-samples-of-a-model-that-was-trained-for-long.txt"
+    text = shown(Report((Row(name, False, 5, scores()), Row("real text", True, 5, scores())), ()), 60)
+    assert text.count("0.500 ± 0.015") == 2
+    assert "…" not in text
+
+
+def test_metrics_that_some_rows_lack_are_not_available(report):
+    first, real = report.rows
+    text = shown(Report((first, Row(real.name, True, 5, real.scores[:2])), ()))
+    line = next(line for line in text.splitlines() if "self_bleu2" in line)
+    assert line.split()[-1] == "n/a"
+
+
+def test_json_is_whole_and_strict(report):
+    found = json.loads(as_json(report))
+    assert found["schema"] == 1
+    assert found["notes"] == ["A note [of] its own."]
+    assert "resamples=1000" in found["interval"]
+    row = found["rows"][0]
+    assert (row["name"], row["real"], row["n"]) == ("runs/[bold]one.txt", False, 1000)
+    assert row["scores"][0] == {
+        "metric": "bleu2", "value": 0.5, "low": 0.49, "high": 0.52, "n": 1000, "unit": "", "direction": "higher",
+        "signature": "n=1000|refs=test:9|v=1", "absent": None,
+    }  # fmt: skip
+    assert row["scores"][3]["value"] is None
+    assert row["scores"][3]["absent"] == "give --train"
+
+
+def test_json_has_no_nan(report):
+    bad = Score("bleu2", float("nan"), None, None, 1, "", "higher", "v=1")
+    with pytest.raises(ValueError, match="JSON"):
+        as_json(Report((Row("x", False, 1, (bad,)),), ()))
+
+
+def test_csv_is_tidy(report):
+    rows = list(csv.DictReader(io.StringIO(as_csv(report))))
+    assert len(rows) == 12
+    assert rows[0] == {
+        "name": "runs/[bold]one.txt", "real": "False", "metric": "bleu2", "value": "0.5", "low": "0.49",
+        "high": "0.52", "n": "1000", "unit": "", "direction": "higher", "signature": "n=1000|refs=test:9|v=1",
+        "absent": "",
+    }  # fmt: skip
+    assert [row["value"] for row in rows if row["metric"] == "copy_8gram"] == ["", ""]
+    assert [row["real"] for row in rows] == ["False"] * 6 + ["True"] * 6
