@@ -85,12 +85,16 @@ class LSTMLanguageModel(nn.Module):
         Returns:
             The sum, a scalar that carries the gradient, and the log-probabilities, (B, T), without.
         """
-        counted = self.spec.mask(tokens)  # only these M places have logits at all
+        places = self.places(tokens)
         hidden, _ = self.lstm(self.embedding(self.shift(tokens) if inputs is None else inputs))  # (B, T, H)
         loss, log_prob = weighted_nll(
-            hidden[counted], self.output.weight, self.output.bias, tokens[counted], weights[counted]
+            hidden.flatten(0, 1)[places],
+            self.output.weight,
+            self.output.bias,
+            tokens.flatten()[places],
+            weights.flatten()[places],
         )
-        return loss, log_prob.new_zeros(tokens.shape).masked_scatter_(counted, log_prob)
+        return loss, self.spread(log_prob, places, tokens)
 
     @torch.no_grad()
     def token_log_prob(self, tokens: Tensor, temperature: float = 1.0) -> Tensor:
@@ -108,15 +112,26 @@ class LSTMLanguageModel(nn.Module):
         def score(rows: Tensor) -> Tensor:
             rows = rows.to(self.device)
             hidden, _ = self.lstm(self.embedding(self.shift(rows)))  # (B, T, H)
-            counted = self.spec.mask(rows)
-            log_prob = log_softmax_at(hidden[counted], weight, bias, rows[counted])  # (M,)
-            return log_prob.new_zeros(rows.shape).masked_scatter_(counted, log_prob).cpu()
+            places = self.places(rows)
+            log_prob = log_softmax_at(hidden.flatten(0, 1)[places], weight, bias, rows.flatten()[places])
+            return self.spread(log_prob, places, rows).cpu()
 
         return torch.cat(across_threads(score, tokens.split(SCORING_ROWS)))
 
     def log_prob(self, tokens: Tensor) -> Tensor:
         """Log-probability of each sequence, int64 (N, T) to float32 (N,) on the CPU, nats, up to and including eos."""
         return self.token_log_prob(tokens).sum(-1)
+
+    def places(self, tokens: Tensor) -> Tensor | slice:
+        """Which of the B * T places count, and so need logits at all: an index of ``tokens.flatten()``."""
+        return slice(None) if self.spec.eos is None else self.spec.mask(tokens).flatten().nonzero()[:, 0]
+
+    @staticmethod
+    def spread(values: Tensor, places: Tensor | slice, tokens: Tensor) -> Tensor:
+        """One value for each of some places back in the shape of the tokens, (B, T), with zeros everywhere else."""
+        whole = values.new_zeros(tokens.numel())
+        whole[places] = values
+        return whole.view_as(tokens)
 
     def shift(self, tokens: Tensor) -> Tensor:
         """What the model reads to predict ``tokens``: ``bos`` and all but the last, (B, T)."""
