@@ -48,6 +48,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("lm_nll", "reverse_nll", "self_bleu2", "self_bleu3", "self_bleu4", "self_bleu5", "distinct2", "distinct3"),
         *("copy_sequence", "copy_8gram"),
     ),
+    "Length": ("length_mean", "unended"),
     "Music": ("pitch_class_distance", "interval_distance", "mse"),
     COSTS: (
         *("seconds", "pretraining_seconds", "tokens", "updates", "train_tokens_per_second"),
