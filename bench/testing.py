@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.api import Decoding, Generator, HasLogProb, HasTokenLogProb, Sampler, TrainingData, Unsupported
+from bench.api import Decoding, Generator, HasLogProb, HasTokenLogProb, Sampler, SequenceSpec, TrainingData, Unsupported
 from bench.checkpoints import CheckpointFolder
 from bench.presets import build, configuration
 from bench.runner import checked
@@ -172,10 +172,10 @@ def check_density(generator: type) -> None:
     sampler = _fit(generator, data)
     if not isinstance(sampler, HasLogProb):
         raise Unsupported("the sampler has no log_prob")
-    places = torch.tensor(list(itertools.product(range(3), repeat=3)))
-    log_prob = sampler.log_prob(places)
+    triples = _triples()
+    log_prob = sampler.log_prob(triples)
     _expect(log_prob.shape == (27,), f"expected log_prob of shape (27,), got {tuple(log_prob.shape)}")
-    _expect_fit(sampler, log_prob, 1.0, "log_prob")
+    _expect_fit(sampler, triples, log_prob, 1.0, "log_prob")
 
 
 def check_token_density(generator: type) -> None:
@@ -184,18 +184,34 @@ def check_token_density(generator: type) -> None:
     sampler = _fit(generator, data)
     if not isinstance(sampler, HasTokenLogProb):
         raise Unsupported("the sampler has no token_log_prob")
-    places = torch.tensor(list(itertools.product(range(3), repeat=3)))
-    tokens = sampler.token_log_prob(places)
+    triples = _triples()
+    tokens = sampler.token_log_prob(triples)
     _expect(tokens.shape == (27, 3), f"expected token_log_prob of shape (27, 3), got {tuple(tokens.shape)}")
     if isinstance(sampler, HasLogProb):
-        whole, summed = sampler.log_prob(places).detach().cpu().double(), tokens.detach().cpu().double().sum(-1)
+        whole, summed = sampler.log_prob(triples).detach().cpu().double(), tokens.detach().cpu().double().sum(-1)
         same = bool(((whole - summed).abs() < 1e-3).logical_or(whole == summed).all())
         _expect(same, "expected token_log_prob to sum to log_prob over each sequence")
     try:
-        tempered = sampler.token_log_prob(places, 0.5).sum(-1)
+        tempered = sampler.token_log_prob(triples, 0.5).sum(-1)
     except TypeError as error:
         raise Unsupported("token_log_prob takes no temperature: the frontier goes without it") from error
-    _expect_fit(sampler, tempered, 0.5, "token_log_prob")
+    _expect_fit(sampler, triples, tempered, 0.5, "token_log_prob")
+
+
+def check_ends(generator: type) -> None:
+    """Where sentences differ in length, pad follows their end, and only what stands up to it has a probability."""
+    spec = SequenceSpec(3, 3, bos=3, eos=2, pad=2, kind="words")
+    train = torch.tensor([[0, 2, 2], [0, 1, 2], [1, 2, 2], [1, 1, 2], [0, 0, 2]]).repeat(40, 1)
+    sampler = _fit(generator, TrainingData(spec, train, train[:50].clone()))
+    tokens = checked(_sample(sampler, 500), spec)
+    _expect(bool((tokens[~spec.mask(tokens)] == spec.pad).all()), "expected nothing but pad after the first eos")
+    if not isinstance(sampler, HasLogProb):
+        return
+    triples = _triples()
+    sentences = triples[((triples == spec.pad) | spec.mask(triples)).all(-1)]
+    _expect_fit(sampler, sentences, sampler.log_prob(sentences), 1.0, "log_prob")
+    one, other = sampler.log_prob(torch.tensor([[0, 2, 2], [0, 2, 1]])).tolist()
+    _expect(one == other, f"expected log_prob to end with eos, but what stands after it moves it by {other - one:.3g}")
 
 
 def check_budget(generator: type) -> None:
@@ -220,6 +236,7 @@ CHECKS: tuple[Callable[[type], None], ...] = (
     check_temperature,
     check_density,
     check_token_density,
+    check_ends,
     check_budget,
 )
 
@@ -256,13 +273,21 @@ def _expect_same(one: Sampler, other: Sampler, what: str) -> None:
     _expect(torch.equal(_sample(one, 50), _sample(other, 50)), f"expected the same tokens from {what}")
 
 
-def _expect_fit(sampler: Sampler, log_prob: Tensor, temperature: float, name: str) -> None:
-    """Samples of three words in three places must fit the 27 log-probabilities, in order of the words."""
+def _triples() -> Tensor:
+    """Every row of three words in three places, in order: int64 (27, 3)."""
+    return torch.tensor(list(itertools.product(range(3), repeat=3)))
+
+
+def _expect_fit(sampler: Sampler, sentences: Tensor, log_prob: Tensor, temperature: float, name: str) -> None:
+    """Samples must fit the log-probabilities (K,) of all sentences there are, some of the triples: int64 (K, 3)."""
     probabilities = log_prob.detach().cpu().double().exp()
     total, at = float(probabilities.sum()), f" at temperature {temperature:g}" if temperature != 1.0 else ""
-    _expect(abs(total - 1) < 1e-4, f"expected the 27 probabilities{at} to sum to 1, got {total:.6f}")
-    tokens = _sample(sampler, CHI_SQUARE_SAMPLES, temperature)
-    counts = torch.bincount((tokens * torch.tensor([9, 3, 1])).sum(-1), minlength=27).double()
+    among = f"the {len(sentences)} probabilities{at}"
+    _expect(abs(total - 1) < 1e-4, f"expected {among} to sum to 1, got {total:.6f}")
+    tokens, digits = _sample(sampler, CHI_SQUARE_SAMPLES, temperature), torch.tensor([9, 3, 1])
+    counts = torch.bincount((tokens * digits).sum(-1), minlength=27)[(sentences * digits).sum(-1)].double()
+    strange = CHI_SQUARE_SAMPLES - int(counts.sum())
+    _expect(strange == 0, f"{strange} of {CHI_SQUARE_SAMPLES} samples{at} are none of {len(sentences)} sentences")
     p = _chi_square_p(counts, probabilities * CHI_SQUARE_SAMPLES / total)
     _expect(p > CHI_SQUARE_LEVEL, f"{CHI_SQUARE_SAMPLES} samples{at} do not fit {name}: chi-square p = {p:.2g}")
 
@@ -278,5 +303,7 @@ def _chi_square_p(counts: Tensor, expected: Tensor) -> float:
         if float(observed[-1]) > 0:
             return 0.0
         observed, wanted = observed[:-1], wanted[:-1]
+    if len(wanted) == 1:
+        return 1.0
     statistic = float(((observed - wanted).square() / wanted).sum())
     return float(stats.chi2.sf(statistic, len(wanted) - 1))

@@ -22,7 +22,8 @@ class Blind:
     def sample(self, n, decoding, rng):
         cumulative = (self.logits / decoding.temperature).softmax(-1).cumsum(0)
         uniforms = torch.rand(n, self.spec.seq_len, dtype=torch.float64, generator=rng)
-        return torch.searchsorted(cumulative, uniforms, right=True).clamp(max=self.spec.vocab_size - 1)
+        tokens = torch.searchsorted(cumulative, uniforms, right=True).clamp(max=self.spec.vocab_size - 1)
+        return tokens if self.spec.eos is None else tokens.masked_fill(~self.spec.mask(tokens), self.spec.pad)
 
     def state_dict(self):
         return {"logits": self.logits}
@@ -35,10 +36,10 @@ class Words(Blind):
     """The same with its density."""
 
     def token_log_prob(self, tokens, temperature=1.0):
-        return (self.logits / temperature).log_softmax(-1)[tokens]
+        return (self.logits / temperature).log_softmax(-1)[tokens] * self.spec.mask(tokens)
 
     def log_prob(self, tokens):
-        return self.logits.log_softmax(-1)[tokens].sum(-1)
+        return self.token_log_prob(tokens).sum(-1)
 
 
 @dataclass(frozen=True)
@@ -171,13 +172,40 @@ class WrongSum(Sound):
 class WrongDensity(Sound):
     class model(Words):
         def log_prob(self, tokens):
-            return (self.logits * 1.2).log_softmax(-1)[tokens].sum(-1)
+            return ((self.logits * 1.2).log_softmax(-1)[tokens] * self.spec.mask(tokens)).sum(-1)
 
 
 class DensityPerToken(Sound):
     class model(Words):
         def log_prob(self, tokens):
             return self.logits.log_softmax(-1)[tokens]
+
+
+class WritesOn(Sound):
+    """Draws words after the end of a sentence."""
+
+    class model(Words):
+        def sample(self, n, decoding, rng):
+            free = Words(type(self.spec)(self.spec.vocab_size, self.spec.seq_len, self.spec.bos))
+            free.logits = self.logits
+            return free.sample(n, decoding, rng)
+
+
+class CountsOn(Sound):
+    """Adds the probabilities of what stands after the end."""
+
+    class model(Words):
+        def log_prob(self, tokens):
+            return self.logits.log_softmax(-1)[tokens].sum(-1)
+
+
+class ReadsOn(Sound):
+    """Right for what it writes, and moved by what stands after the end."""
+
+    class model(Words):
+        def log_prob(self, tokens):
+            after = ~self.spec.mask(tokens) & (tokens != self.spec.pad)
+            return super().log_prob(tokens) - after.sum(-1)
 
 
 class NoPhase(Sound):
@@ -201,9 +229,9 @@ class Crashes(Sound):
 
 
 BROKEN = {
-    WrongType: {"check_samples", "check_budget"},
+    WrongType: {"check_samples", "check_budget", "check_ends"},
     WrongShape: {"check_samples"},
-    OutOfRange: {"check_samples", "check_density", "check_budget", "check_token_density"},
+    OutOfRange: {"check_samples", "check_density", "check_budget", "check_token_density", "check_ends"},
     Unseeded: {"check_seed", "check_evaluation", "check_interruption"},
     HalfTracked: {"check_interruption"},
     EvaluationDependent: {"check_evaluation"},
@@ -211,9 +239,12 @@ BROKEN = {
     ValidVandal: {"check_data"},
     Forgetful: {"check_resume"},
     AlwaysWarm: {"check_temperature", "check_token_density"},
-    WrongSum: {"check_density", "check_token_density"},
-    WrongDensity: {"check_density", "check_token_density"},
-    DensityPerToken: {"check_density", "check_token_density"},
+    WrongSum: {"check_density", "check_token_density", "check_ends"},
+    WrongDensity: {"check_density", "check_token_density", "check_ends"},
+    DensityPerToken: {"check_density", "check_token_density", "check_ends"},
+    WritesOn: {"check_ends"},
+    CountsOn: {"check_ends"},
+    ReadsOn: {"check_ends"},
     DeafToTemperature: {"check_token_density"},
     NoPhase: {"check_budget"},
     NothingWithoutSteps: {"check_budget"},
@@ -272,6 +303,9 @@ def test_every_check_can_fail():
         (WrongSum, "check_density", "expected the 27 probabilities to sum to 1, got 1.01"),
         (WrongDensity, "check_density", "do not fit log_prob: chi-square p = "),
         (DensityPerToken, "check_density", r"expected log_prob of shape \(27,\), got \(27, 3\)"),
+        (WritesOn, "check_ends", "expected nothing but pad after the first eos"),
+        (CountsOn, "check_ends", "expected the 15 probabilities to sum to 1, got 0"),
+        (ReadsOn, "check_ends", "expected log_prob to end with eos, but what stands after it moves it by -1"),
         (NoPhase, "check_budget", r"never looped over run.phase\(\)"),
     ],
     ids=lambda value: getattr(value, "__name__", None),

@@ -101,7 +101,9 @@ def test_a_file_of_the_right_form_is_read(tmp_path):
 
 def test_no_file_is_told_in_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("SEQGAN_BENCH_DATA", str(tmp_path))
-    with pytest.raises(NotFetched, match=r"needs its weights: `bench data fetch oracle-published` gets them, or .*FILE"):
+    with pytest.raises(
+        NotFetched, match=r"needs its weights: `bench data fetch oracle-published` gets them, or .*FILE"
+    ):
         PublishedOracle().fingerprint()
 
 
