@@ -139,7 +139,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, progress: Progress
         spec.device,
         spec.fit_id,
         checkpoints,
-        lambda shared, budget: _name_fit(shared, budget, spec),
+        lambda shared, budget: name_fit(shared, budget, spec),
         observer,
         spec.budget,
     )
@@ -325,7 +325,7 @@ def _as_score(result: Result) -> Score:
     return Score(result.metric, result.value, result.unit, result.direction, result.signature, "quality", result.absent)
 
 
-def _name_fit(generator: Generator, budget: Mapping[str, float], spec: RunSpec) -> str:
+def name_fit(generator: Generator, budget: Mapping[str, float], spec: RunSpec) -> str:
     """The fit id of a shared pre-training: the same as that of a run of the same generator and fields."""
     kind = type(generator)
     target = f"{kind.__module__}:{kind.__qualname__}"

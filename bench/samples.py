@@ -25,7 +25,7 @@ from bench.checkpoints import CheckpointFolder
 from bench.errors import UsageError
 from bench.presets import build
 from bench.record import REFERENCE, RunRecord, from_json
-from bench.runner import RealData, _name_fit, checked, load_task, private_copy
+from bench.runner import RealData, checked, load_task, name_fit, private_copy
 from bench.session import Session, named_stream
 from bench.store import Store
 from bench.tasks.base import TaskData
@@ -147,7 +147,7 @@ def restore(record: RunRecord, checkpoints: Path, device: str = "cpu") -> Restor
             device,
             spec.fit_id,
             CheckpointFolder(checkpoints),
-            lambda shared, budget: _name_fit(shared, budget, spec),
+            lambda shared, budget: name_fit(shared, budget, spec),
             budget=spec.budget,
         )
         generator: Generator = build(registry.Plugin("model", spec.model, spec.target).load(), spec.config)

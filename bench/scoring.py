@@ -13,6 +13,7 @@ the score, such as a handful of copies, it is too narrow, and there is none wher
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -30,6 +31,8 @@ __all__ = ["Report", "Row", "Score", "Text", "chosen_families", "score"]
 
 RESAMPLES, SEED, CHUNK = 1000, 0, 50
 REAL = "real text"
+LOOSE = re.compile(r"\w [.,;:!?](?: |$)")
+"""A mark that is parted from the word before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +255,11 @@ def _notes(
         for other, role in ((references, "the references"), (train, "the training set")):
             if other is not None and text.lines == other.lines:
                 yield f"{text.name} is {role}, line by line: it says nothing about a model."
+    if tokenizer == "word" and sum(bool(LOOSE.search(line)) for line in references.lines) > len(references.lines) / 2:
+        yield (
+            f"{references.name} looks tokenized already, with spaces around its marks: --tokenizer space keeps its "
+            "words as they are, and is how bench run reads it."
+        )
     if train is not None and train.lines == references.lines:
         yield "The training set is the references, line by line: every score is about text that was trained on."
     ns = sorted({row.n for row in rows if not row.real})

@@ -32,6 +32,8 @@ WORD = re.compile(
     """,
     re.VERBOSE,
 )
+WORD_VERSION = 1
+"""Raised with every change of the rule: it stands in signatures."""
 PLAIN = re.compile(r"[A-Za-z0-9 ]*\.? *")
 CHARACTER = re.compile(r"<unk>|\S")
 LARGEST = 40_000_000
@@ -78,9 +80,9 @@ def tokenizer(name: str) -> Tokenizer:
 
     ``word`` takes apart words, with what apostrophes and hyphens join in them, numbers, and every other mark by itself.
     ``char`` takes every character that is no white space. ``space`` splits at white space, for text that has been
-    tokenized already. ``nltk`` is nltk's word tokenizer as it is without downloaded data: a line is one sentence, so
-    that a full stop comes off at its end only. All keep upper and lower case apart. ``<unk>`` is one word to all but
-    nltk, which takes it apart.
+    tokenized already, such as the corpora that ship and what their models write. ``nltk`` is nltk's word tokenizer as
+    it is without downloaded data: a line is one sentence, so that a full stop comes off at its end only. All keep upper
+    and lower case apart. ``<unk>`` is one word to all but nltk, which takes it apart.
 
     Args:
         name: One of the four.
@@ -98,7 +100,9 @@ def tokenizer(name: str) -> Tokenizer:
 
 
 def signature(name: str) -> str:
-    """The tokenizer's name, and the version of nltk where that matters."""
+    """The tokenizer's name, and its version where that matters: of the rule for words, and of nltk."""
+    if name == "word":
+        return f"word:{WORD_VERSION}"
     if name != "nltk":
         return name
     from importlib.metadata import version

@@ -238,7 +238,7 @@ def test_a_run_of_another_device_is_restored_without_its_streams(record_of, chec
         assert state["streams"]
         torch.save(state, checkpoints / f"{elsewhere.spec.fit_id}.pt")
     shared = record_of("mle").spec
-    monkeypatch.setattr("bench.samples._name_fit", lambda *_: replace(shared, device="cuda").fit_id)
+    monkeypatch.setattr("bench.samples.name_fit", lambda *_: replace(shared, device="cuda").fit_id)
     here = replace(record_of("seqgan"), spec=replace(record_of("seqgan").spec, device="cuda"))
     restored = restore(here, checkpoints)
     assert drawn_for_scoring(restored) == restored.record.samples

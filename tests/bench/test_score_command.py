@@ -32,7 +32,7 @@ def test_a_table_of_the_shipped_corpus(bench):
     for metric in ("bleu2", "self_bleu5", "backward_bleu3", "ms_jaccard4", "distinct2", "copy_8gram", "length_distance",
                    "vocabulary", "unseen_in_train", "real text"):  # fmt: skip
         assert metric in found.out
-    assert "tok=word|v=1" in found.out
+    assert "tok=word:1|v=1" in found.out
     assert max(map(len, found.out.splitlines())) <= 80
 
 

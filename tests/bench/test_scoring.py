@@ -217,6 +217,15 @@ def test_notes_say_what_is_wrong_with_the_files(texts):
     assert f"fewer lines of real text, {len(references.lines)}, than samples" in notes
 
 
+def test_a_text_that_is_tokenized_already_is_noticed():
+    made, loose = Text("made", ("a b",)), Text("test", ("it 's so , he said .", "so ?", "no mark here"))
+    assert any("--tokenizer space" in note for note in score([made], loose, families=["length"]).notes)
+    tight = Text("test", ("it's so, he said.", "so?", "a . here"))
+    for references, tokenizer in ((tight, "word"), (loose, "space")):
+        notes = score([made], references, None, tokenizer, ["length"]).notes
+        assert not any("--tokenizer space" in note for note in notes)
+
+
 def test_a_text_without_lines_is_refused(texts):
     samples, references, _ = texts
     with pytest.raises(UsageError, match="empty has no line"):

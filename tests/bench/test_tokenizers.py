@@ -84,7 +84,7 @@ def test_an_unknown_tokenizer_is_refused_with_the_nearest():
 
 def test_signatures():
     nltk = pytest.importorskip("nltk", reason="nltk is not installed")
-    assert [signature(name) for name in ("word", "nltk")] == ["word", f"nltk:{nltk.__version__}"]
+    assert [signature(name) for name in ("space", "word", "nltk")] == ["space", "word:1", f"nltk:{nltk.__version__}"]
 
 
 def test_equal_words_have_equal_numbers_in_all_texts():
