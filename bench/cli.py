@@ -132,6 +132,8 @@ def run(
     console = Console()
     for task, notes in own_reports(plan).items():
         console.print(f"{task}\n  " + "\n  ".join(notes), highlight=False, markup=False)
+    if tasks == ("all",):
+        _tell_left_out(console, {spec.task for spec in plan})
     store = Store(output)
     if dry_run:
         finished = store.finished()
@@ -147,6 +149,17 @@ def run(
         store.choose(plan)
         code = _execute(console, store, plan, finished, workers)
     sys.exit(code)
+
+
+def _tell_left_out(console: Console, planned: set[str]) -> None:
+    """Which tasks are not among "all", because their data were never fetched."""
+    from bench.registry import available
+
+    missing = [name for name in available("task") if name not in planned]
+    if missing:
+        console.print(
+            f"Left out, for their data are not here (bench data fetch NAME): {', '.join(missing)}.", highlight=False
+        )
 
 
 def _execute(console: Console, store: Store, plan: list[RunSpec], finished: dict[str, str], workers: int) -> int:

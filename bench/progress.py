@@ -17,6 +17,8 @@ from bench.executors.base import Event, Finished, Started
 from bench.record import RunRecord, RunSpec
 
 HEARTBEAT_SECONDS = 30.0
+MOST_TASKS = 4
+"""Beside each other in the table of what is to be done."""
 SHOWN_SCALARS = ("nll_oracle", "nll_valid", "reward", "loss")
 
 
@@ -130,13 +132,24 @@ class Display:
 
 
 def plan_table(plan: Sequence[RunSpec], finished: Mapping[str, str]) -> Table:
-    """Models by tasks: how many runs there are and how many of them are still to be done."""
+    """Models by tasks: how many runs there are and how many of them are still to be done.
+
+    Many tasks do not fit beside each other: then it is a row for each, all models together.
+    """
     missing = [spec for spec in plan if spec.run_id not in finished]
     tasks = list(dict.fromkeys(spec.task_label for spec in plan))
     whole = Counter((spec.label, spec.task_label) for spec in plan)
     to_do = Counter((spec.label, spec.task_label) for spec in missing)
     title = f"{len(plan)} runs, {len(missing)} to do (preset {plan[0].preset}, {plan[0].device})"
     table = Table(title=title, min_width=len(title) + 4)
+    if len(tasks) > MOST_TASKS:
+        for column in ("task", "models", "runs", "to do"):
+            table.add_column(column, justify="left" if column == "task" else "right")
+        for task in tasks:
+            models = {model for model, place in whole if place == task}
+            runs, left = (sum(counted[model, task] for model in models) for counted in (whole, to_do))
+            table.add_row(Text(task), f"{len(models)}", f"{runs}", f"{left}" if left else "done")
+        return table
     table.add_column("model")
     for task in tasks:
         table.add_column(Text(task), justify="right")

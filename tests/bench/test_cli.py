@@ -193,6 +193,17 @@ def test_a_dry_run_writes_nothing(bench, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_all_tasks_are_those_whose_data_are_here_and_the_others_are_named(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEQGAN_BENCH_DATA", str(tmp_path))
+    answer = bench("run", "--models", "mle", "--tasks", "all", "--seeds", 1, "--dry-run", "--output", tmp_path / "r")
+    planned = {line.split()[1] for line in answer.out.splitlines() if ": to do" in line}
+    told = " ".join(answer.out.split()).partition("Left out")[2].partition(".")[0]
+    assert {"quatrains", "sotu", "folk-tunes", "folk-tunes-phrases", "tang5", "sotu-obama", "oracle"} <= planned
+    assert "bench data fetch NAME" in told
+    assert all(f"{name}" in told for name in ("coco-captions", "emnlp-news", "oracle-published"))
+    assert not planned & {"coco-captions", "ptb", "oracle-published"}
+
+
 def test_a_dry_run_knows_what_is_done(bench, results):
     before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
     answer = bench("run", "--models", "mle", *TOY, "--seeds", 3, "--output", results, "--dry-run")

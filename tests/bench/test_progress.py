@@ -120,6 +120,21 @@ def test_the_plan_counts_what_is_to_be_done(make_spec):
     assert rows == [["mle", "done", "2 seeds"], ["seqgan", "1 of 2 seeds", "2 seeds"]]
 
 
+def test_many_tasks_are_a_row_each(make_spec):
+    plan = [
+        make_spec(model=model, task=f"task-{task}", seed=seed)
+        for model in ("mle", "seqgan") for task in range(5) for seed in (0, 1)
+    ]  # fmt: skip
+    finished = {spec.run_id: "ok" for spec in plan if spec.task == "task-0" or (spec.task, spec.seed) == ("task-1", 0)}
+    console = plain()
+    console.print(plan_table(plan, finished))
+    rows = [line.strip("│").split() for line in console.file.getvalue().splitlines() if "task-" in line]
+    left = ["done", "2", "4", "4", "4"]
+    assert [[cell for cell in row if cell != "│"] for row in rows] == [
+        [f"task-{task}", "2", "4", to_do] for task, to_do in enumerate(left)
+    ]
+
+
 def test_the_plan_shows_what_the_user_set(make_spec):
     console = plain()
     console.print(plan_table([make_spec(overrides={"lr": 0.5}, task_overrides={"draw": 1})], {}))
