@@ -470,7 +470,7 @@ def test_validate_says_what_holds(bench):
     assert (answer.code, answer.err) == (0, "")
     *checks, summary = answer.out.splitlines()
     assert summary == "random: keeps the contract"
-    assert len(checks) == 10
+    assert len(checks) == 11
     assert all(line.startswith("ok      ") for line in checks)
 
 
