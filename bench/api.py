@@ -54,7 +54,7 @@ class SequenceSpec:
             paper) or V itself: a symbol that can be read but never written.
         eos: The token that ends a sequence, or None where every sequence has T tokens.
         pad: What fills the places after ``eos``; None exactly when ``eos`` is None.
-        kind: What the tokens are, for people: "synthetic", "characters", "words", "pitches".
+        kind: What the tokens are, for people: "synthetic", "characters", "words", "pitches", "notes".
     """
 
     vocab_size: int

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.commands.data import data
+from bench.commands.gate import accept, compare
 from bench.commands.sample import sample
 from bench.commands.score import score
 from bench.errors import UsageError, unknown
@@ -350,66 +351,8 @@ def validate(name: str) -> None:
     sys.exit(1 if failures else 0)
 
 
-@main.command("compare")
-@click.argument("base", metavar="BASE.csv", type=click.Path(path_type=Path))
-@click.argument("head", metavar="HEAD_DIR", type=click.Path(path_type=Path))
-@click.option("--fail-on-regression", is_flag=True, help="Exit code 1 if anything is red.")
-@click.option("--format", "form", type=click.Choice(["text", "markdown", "junit"]), default="text", show_default=True,
-              help="For a terminal, a summary page or a test report.")  # fmt: skip
-def compare_results(base: Path, head: Path, fail_on_regression: bool, form: str) -> None:
-    """Set a results folder, HEAD_DIR, beside the accepted results of 'bench accept', BASE.csv.
-
-    Every score gets a verdict. Red are: worse, missing, failed, and a comparison in which nothing could be compared.
-    Exit code 0, 1 with --fail-on-regression if anything is red, 2 for a mistake in use.
-    """
-    from bench import accepted
-    from bench.compare import compare
-    from bench.reports.verdict_table import FORMATS
-    from bench.store import Store
-
-    old = accepted.read(base)
-    store = Store(head)
-    store.require()
-    frames = store.load()
-    comparison = compare(old, accepted.tidy(frames.runs, frames.scores))
-    click.echo(FORMATS[form](comparison))
-    sys.exit(1 if fail_on_regression and not comparison.passes else 0)
-
-
-@main.command()
-@click.argument("head", metavar="HEAD_DIR", type=click.Path(path_type=Path))
-@click.option("--to", "target", default="results/accepted.csv", show_default=True, type=click.Path(path_type=Path),
-              help="The file to write.")  # fmt: skip
-def accept(head: Path, target: Path) -> None:
-    """Make the results in HEAD_DIR what 'bench compare' compares with, and say what that changes.
-
-    Every run must be ok or skipped. Exit code 0, however much worse the results are, or 2 for a mistake in use.
-    """
-    from bench import accepted
-    from bench.compare import compare
-    from bench.reports.verdict_table import text
-    from bench.store import Store, write_atomically
-
-    store = Store(head)
-    store.require()
-    frames = store.load()
-    results = accepted.tidy(frames.runs, frames.scores)
-    accepted.require_finished(results, head)
-    old = accepted.read(target) if target.exists() else results.head(0)
-    content = accepted.text(results)
-    if target.exists() and target.read_text(encoding="utf-8") == content:
-        click.echo(f"Nothing changed in {target}.")
-        return
-    try:
-        write_atomically(target, content)
-    except OSError as error:
-        raise UsageError(f"cannot write '{target}': {error.strerror}; choose another --to.") from error
-    before, after = accepted.cells(old), accepted.cells(results)
-    if before:
-        click.echo(text(compare(old, results)))
-    click.echo(f"{len(after - before)} cells added, {len(before - after)} removed; {target} has {len(after)}.")
-
-
+main.add_command(accept)
+main.add_command(compare)
 main.add_command(data)
 main.add_command(sample)
 main.add_command(score)

@@ -23,6 +23,8 @@ TUNES = ("pitches", "notes")
 """Kinds of words that are tunes."""
 UNKNOWN, MISSING = "<unk>", "□"
 """A character outside the vocabulary, and how a poem shows it."""
+SPACE = "▁"
+"""A space where characters are words: one that can be seen, and survives being written between spaces."""
 STEP = Fraction(2)
 """Sixteenths of a step on the grid."""
 LOWEST_KEY, KEYS = 21, 88
@@ -152,7 +154,7 @@ def line(words: Sequence[str], kind: str, verse: int | None = None) -> str:
     if kind in TUNES:
         return abc_notes(tune(words, kind))
     if kind == "characters":
-        shown = [MISSING if word == UNKNOWN else word for word in words]
+        shown = [{UNKNOWN: MISSING, SPACE: " "}.get(word, word) for word in words]
         step = verse or len(shown) or 1
         return " / ".join("".join(shown[start : start + step]) for start in range(0, len(shown), step))
     return prose(words) if kind == "words" else " ".join(words)

@@ -1,7 +1,7 @@
 """The metrics of ``bench score``: what each says of one text, and what each sequence contributes to it.
 
 They are those of :mod:`bench.metrics`, with the same conventions and signatures, on any words instead of the sequences
-of a task; torch is not needed. Lengths and vocabulary are added.
+of a task; torch is not needed. The distance of lengths and the vocabulary are added.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -22,14 +23,16 @@ from bench.kernels.leave_one_out import (
 from bench.kernels.ngrams import Floats, Ints, ReferenceCounts, self_bleu, sentence_bleu
 from bench.kernels.overlap import shared_counts
 from bench.protocols import Protocol
-from bench.tokenizers import Tokens
+from bench.tokenizers import UNKNOWN_ID, Tokens
 
-__all__ = ["FAMILIES", "ORDERS", "Estimate", "Subject"]
+__all__ = ["FAMILIES", "ORDERS", "Estimate", "Subject", "estimates"]
 
 ORDERS = (2, 3, 4, 5)
 EPSILON = 0.1
 SMOOTHING = f"smooth=method1({EPSILON})"
 VERSION = "v=1"
+SIZED = ("self_bleu", "backward_bleu", "ms_jaccard", "distinct", "length_distance", "vocabulary")
+"""How the names of metrics begin that depend on how many sequences there are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,10 +43,12 @@ class Estimate:
         metric: Its name.
         value: The score; None together with ``absent``.
         contributions: float64, one for each sequence that was drawn: the score moves by their mean less the mean of
-            the resampled ones when others are drawn. None where there is no score.
+            the resampled ones when others are drawn. None where there is no score, or where it is certain.
         n: How many sequences it is a score of.
         direction: "lower", "higher" or "real".
         signature: What a comparable score must share.
+        interval: What the contributions are: "mean", of the sequences' own values; "wilson", likewise, each 0 or 1;
+            "leave-one-out", by how much the score falls without each.
         unit: "" for pure numbers between 0 and 1.
         absent: Why there is no value.
     """
@@ -54,6 +59,7 @@ class Estimate:
     n: int
     direction: str
     signature: str
+    interval: str = "leave-one-out"
     unit: str = ""
     absent: str | None = None
 
@@ -69,7 +75,8 @@ class Subject:
         references: All references.
         counts: Their n-grams.
         train: What the models were trained on, if it is known.
-        is_references: Whether the text is the references themselves.
+        real: For real text, what it is lines of; "" for samples.
+        wanted: How many sequences it should have, to be held against as many.
         tokenizer: Signature of what split it.
         protocol: What to compute.
     """
@@ -80,14 +87,25 @@ class Subject:
     references: Tokens
     counts: ReferenceCounts
     train: Tokens | None
-    is_references: bool
+    real: Literal["", "references", "train"]
+    wanted: int
     tokenizer: str
     protocol: Protocol
 
     def signature(self, *parts: str) -> str:
         """The parts, and what all signatures end with."""
-        named = (f"protocol={self.protocol.name}",) if self.protocol.name else ()
-        return "|".join((*parts, f"tok={self.tokenizer}", *named, VERSION))
+        named = (("real", self.real), ("protocol", self.protocol.name))
+        return "|".join((*parts, f"tok={self.tokenizer}", *(f"{key}={name}" for key, name in named if name), VERSION))
+
+    @property
+    def is_references(self) -> bool:
+        """Whether the text is the references themselves."""
+        return self.real == "references"
+
+    @property
+    def hides_words(self) -> bool:
+        """Whether the text has ``<unk>`` in place of words that the training set may spell."""
+        return not self.real and self.text.unknown > 0
 
     def words(self, tokens: Tokens) -> Ints:
         """Ids in which ``<unk>`` matches nothing, unless the protocol does not know it."""
@@ -110,6 +128,19 @@ class Subject:
     def among_references(self) -> tuple[Floats, Floats]:
         """Self-BLEU of the references, and what each contributes to it."""
         return _among(self.references)
+
+
+def estimates(subject: Subject, families: Sequence[str]) -> Iterator[Estimate]:
+    """The scores of some families; of too little real text only those that do not depend on how much there is."""
+    scored = subject.protocol.self_scored if subject.protocol.self_references == "others" else None
+    reason = f"there are only {len(subject.text):,} lines of real text"
+    for name in families:
+        wanted = min(subject.wanted, scored or subject.wanted)
+        for found in FAMILIES[name](subject):
+            if len(subject.text) < wanted and found.metric.startswith(SIZED):
+                yield replace(found, value=None, contributions=None, absent=reason)
+            else:
+                yield found
 
 
 def _among(texts: Tokens, meetings: Meetings | None = None) -> tuple[Floats, Floats]:
@@ -193,25 +224,55 @@ def _distinct(subject: Subject) -> Iterator[Estimate]:
 
 
 def _copy(subject: Subject) -> Iterator[Estimate]:
-    """As :class:`bench.metrics.overlap.Copy`."""
+    """As :class:`bench.metrics.overlap.Copy`, whose training set has ``<unk>`` where the samples of its models have it.
+
+    A file of samples does not say which words its ``<unk>`` stands for. It stands for all training words that the file
+    never writes, so that every copy is found, with some more that may be none. What is ``<unk>`` throughout fits
+    anything as long, and is no copy.
+    """
     text, train = subject.text, subject.train
     if train is None:
         for metric in ("copy_sequence", "copy_8gram"):
             reason = "what was copied can be told with --train only"
             yield Estimate(metric, None, None, len(text), "lower", subject.signature(f"n={len(text)}"), absent=reason)
         return
-    signature = subject.signature(f"n={len(text)}", f"train={len(train)}")
+    if subject.hides_words:
+        train = _as_written(train, text)
+    signature = _beside_train(subject, train)
     known = {row[:length].tobytes() for row, length in zip(train.ids, train.lengths, strict=True)}
     copies = np.array([row[:length].tobytes() in known for row, length in zip(text.ids, text.lengths, strict=True)])
-    yield Estimate("copy_sequence", float(copies.mean()), copies.astype(float), len(text), "lower", signature)
+    if subject.hides_words:
+        copies &= (text.ids > UNKNOWN_ID).any(axis=1)
+    values = copies.astype(float) if subject.real != "train" else None  # which is certain to be copied
+    yield Estimate("copy_sequence", float(copies.mean()), values, len(text), "lower", signature, "wilson")
     room = np.maximum(text.lengths - 7, 0)
     shared, rest = room.copy(), text[~copies]  # a copy has every 8-gram of itself
     shared[~copies] = shared_counts(rest.ids, rest.lengths, train.ids, train.lengths, 8)
+    if subject.hides_words and _nothing_but_unknown(train, 8).any():
+        shared[~copies] -= _nothing_but_unknown(rest, 8)
     yield _share("copy_8gram", int(shared.sum()), shared, room, "lower", signature)
 
 
+def _beside_train(subject: Subject, train: Tokens) -> str:
+    hidden = ("unk=unwritten",) if subject.hides_words else ()
+    return subject.signature(f"n={len(subject.text)}", f"train={len(train)}", *hidden)
+
+
+def _as_written(train: Tokens, text: Tokens) -> Tokens:
+    """The training set with ``<unk>`` for every word that a text never writes."""
+    written = np.zeros(int(max(text.ids.max(), train.ids.max())) + 2, dtype=bool)
+    written[text.ids] = written[-1] = True  # the last place is that of -1, where there is no word
+    return Tokens(np.where(written[train.ids], train.ids, UNKNOWN_ID), train.lengths)
+
+
+def _nothing_but_unknown(text: Tokens, order: int) -> Ints:
+    """How many n-grams of each sequence are ``<unk>`` throughout: int64, (N,)."""
+    met = np.pad(text.ids == UNKNOWN_ID, ((0, 0), (1, 0))).cumsum(axis=1)
+    return np.count_nonzero(met[:, order:] - met[:, :-order] == order, axis=1)
+
+
 def _length(subject: Subject) -> Iterator[Estimate]:
-    """Mean length, and how far the lengths are from the references': the earth mover's distance, in tokens.
+    """Mean length, and how far the lengths are from the references': the earth mover's distance, in words.
 
     The distance is the mean over all quantiles of the difference between the two lengths there; chance alone makes it
     greater than 0, by how much is what real text shows.
@@ -219,7 +280,7 @@ def _length(subject: Subject) -> Iterator[Estimate]:
     text, samples, test = subject.text, subject.apart, subject.rest
     signature = subject.signature(f"n={len(text)}")
     lengths = text.lengths.astype(float)
-    yield Estimate("length_mean", float(lengths.mean()), lengths, len(text), "real", signature, "tokens")
+    yield Estimate("length_mean", float(lengths.mean()), lengths, len(text), "real", signature, "mean", "words")
     if not len(samples):
         yield from _too_few("length_distance", subject, "lower", "it takes two references to compare halves", orders=())
         return
@@ -234,28 +295,30 @@ def _length(subject: Subject) -> Iterator[Estimate]:
         without[length] = np.abs(rest / (n - 1) - target).sum()
     signature = subject.signature(f"n={n}", f"test={len(test)}")
     contributions = _falls(value, without[samples.lengths])
-    yield Estimate("length_distance", value, contributions, n, "lower", signature, "tokens")
+    yield Estimate("length_distance", value, contributions, n, "lower", signature, unit="words")
 
 
 def _vocabulary(subject: Subject) -> Iterator[Estimate]:
-    """Different words, and the share of all words that the references, or the training set, do not have."""
+    """Different words, and the share of all words that the references, or the training set, do not have.
+
+    ``<unk>`` is one of the words, and is never one that they do not have.
+    """
     text, samples, test, train = subject.text, subject.apart, subject.rest, subject.train
     kinds, without = kinds_without(subject.meetings, 1)
     contributions = _falls(float(kinds), without.astype(float))
     signature = subject.signature(f"n={len(text)}")
-    yield Estimate("vocabulary", float(kinds), contributions, len(text), "real", signature, "words")
+    yield Estimate("vocabulary", float(kinds), contributions, len(text), "real", signature, unit="types")
     if len(samples):
         signature = subject.signature(f"n={len(samples)}", f"test={len(test)}")
         yield _unseen("unseen_in_references", samples, test, signature)
     if train is not None:
-        signature = subject.signature(f"n={len(text)}", f"train={len(train)}")
-        yield _unseen("unseen_in_train", text, train, signature)
+        yield _unseen("unseen_in_train", text, train, _beside_train(subject, train))
 
 
 def _unseen(metric: str, text: Tokens, others: Tokens, signature: str) -> Estimate:
-    """The share of words that others do not have."""
+    """The share of words that others do not have; ``<unk>`` may stand for one that they have."""
     seen = np.zeros(int(max(text.ids.max(), others.ids.max())) + 2, dtype=bool)
-    seen[others.ids] = seen[-1] = True  # the last place is that of -1, where there is no word
+    seen[others.ids] = seen[UNKNOWN_ID] = seen[-1] = True  # the last place is that of -1, where there is no word
     strange = np.count_nonzero(~seen[text.ids], axis=1)
     return _share(metric, int(strange.sum()), strange, text.lengths, "real", signature)
 
@@ -265,8 +328,9 @@ def _per_order(
 ) -> Iterator[Estimate]:
     n = scores.shape[1]
     signature = subject.signature(f"n={n}", *about)
+    interval = "mean" if contributions is scores else "leave-one-out"  # then a sequence lends nothing to the others
     for order, values, part in zip(ORDERS, scores, contributions, strict=True):
-        yield Estimate(f"{name}{order}", float(values.mean()), part, n, direction, signature)
+        yield Estimate(f"{name}{order}", float(values.mean()), part, n, direction, signature, interval)
 
 
 def _too_few(

@@ -52,11 +52,14 @@ class PolicyGradient:
 
 
 def advantages(values: Tensor, mask: Tensor, baseline: bool, standardize: bool) -> Tensor:
-    """Action values with less variance and the same expected direction.
+    """Action values with less variance.
 
-    What is taken off a value must not depend on its own action. The mean over the batch at one place contains each
-    value itself, which scales the expected gradient by 1 - 1/B and turns it nowhere (Williams 1992; Greensmith et al.
-    2004). Dividing by the spread of a batch changes the length of a step alone.
+    What is taken off a value must not depend on its own action (Williams 1992; Greensmith et al. 2004). The mean over
+    the batch at one place contains each value itself, which shrinks that place's part of the expected gradient by a
+    factor of 1 - 1/B_t, where B_t sequences are still running there. With sequences of one length B_t is B everywhere,
+    and the direction stays; where lengths differ, late places count for a little less, and the last words of the only
+    sequence that is so long for nothing. Dividing by the spread of a batch depends on its values, too, and is no
+    change of length alone in expectation.
 
     Args:
         values: float32, (B, T).

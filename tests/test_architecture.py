@@ -37,7 +37,7 @@ ALLOWED = {
     "bench.tasks.*": ["bench.tasks.*", "bench.api", "bench.errors", "bench.corpora", "bench.data.*", "bench.notation"],
     # Data without torch.
     "bench.data": [],
-    "bench.data.*": ["bench.data.*", "bench.errors", "bench.tokenizers", "bench.corpora"],
+    "bench.data.*": ["bench.data.*", "bench.errors", "bench.notation"],
     "bench.tokenizers": ["bench.errors"],
     "bench.protocols": ["bench.errors"],
     "bench.text_metrics": ["bench.kernels.*", "bench.protocols", "bench.tokenizers"],
@@ -48,6 +48,7 @@ ALLOWED = {
         "bench.data.*", "bench.corpora", "bench.tasks.corpus", "bench.own_tasks", "bench.presets", "bench.registry",
         "bench.errors",
     ],
+    "bench.commands.gate": ["bench.accepted", "bench.compare", "bench.reports.*", "bench.store", "bench.errors"],
     "bench.commands.score": [
         "bench.scoring", "bench.protocols", "bench.reports", "bench.reports.*", "bench.data.*", "bench.errors",
     ],

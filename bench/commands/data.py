@@ -41,6 +41,7 @@ def fetch(names: tuple[str, ...], mirror: str | None) -> None:
     console = Console()
     failed = 0
     for name in known if "all" in names else dict.fromkeys(names):
+        click.echo(f"{name}: licence: {downloads.downloads()[name].licence}")
         try:
             with _Display(console, name) as watch:
                 places = downloads.fetch(name, mirror, watch)
@@ -49,8 +50,7 @@ def fetch(names: tuple[str, ...], mirror: str | None) -> None:
             failed += 1
             continue
         for place in places:
-            click.echo(f"{place.name if place.is_dir() else name}: {_size(place)} in {place}")
-        click.echo(f"    licence: {downloads.downloads()[name].licence}")
+            click.echo(f"    {place.name if place.is_dir() else name}: {_size(place)} in {place}")
     if failed:
         click.echo(f"{failed} failed; what has arrived is kept: fetch again to go on.", err=True)
         sys.exit(1)
@@ -71,6 +71,7 @@ def show(name: str | None, settings: tuple[str, ...]) -> None:
     if name is None:
         _list_corpora(console)
         return
+    from bench.errors import NotFetched
     from bench.own_tasks import own_task
     from bench.presets import build, convert, parse_override
     from bench.registry import find
@@ -81,15 +82,23 @@ def show(name: str | None, settings: tuple[str, ...]) -> None:
         _, field, value = parse_override(f"{plugin.name}.{setting}")
         fields[field] = convert(plugin.name, task, field, value)
     described = build(task, fields)
-    described.fingerprint()
+    missing = ""
+    try:
+        described.fingerprint()
+    except NotFetched as error:
+        missing = str(error)
     console.print(f"[bold]{plugin.name}[/bold] {plugin.description}", highlight=False)
+    if missing:
+        console.print(f"{missing} Until then there is nothing to count.\n", highlight=False, markup=False)
     if hasattr(described, "report"):
         for note in described.report():
             console.print(f"  {note}", highlight=False, markup=False)
     elif hasattr(described, "datasheet"):
-        _show_corpus(console, described)
+        if not missing and hasattr(described, "lines"):
+            _count(console, described)
+        _print_datasheet(console, described.datasheet())
     else:
-        console.print("  Made by the task itself, with nothing to fetch.")
+        console.print("Made by the task itself, with nothing to fetch.")
 
 
 def _list_corpora(console: Console) -> None:
@@ -107,9 +116,9 @@ def _list_corpora(console: Console) -> None:
     for corpus, plugin in available("task").items():
         if corpus in NAMES:
             where = "shipped"
-        elif corpus in downloads.corpora():
+        elif corpus in (*downloads.corpora(), downloads.WEIGHTS):
             try:
-                downloads.corpus_path(corpus, "train")
+                _ = downloads.weights_path() if corpus == downloads.WEIGHTS else downloads.corpus_path(corpus, "train")
                 where = "fetched"
             except NotFetched:
                 where = "to be fetched"
@@ -119,15 +128,15 @@ def _list_corpora(console: Console) -> None:
     console.print(table)
 
 
-def _show_corpus(console: Console, task: Corpus) -> None:
-    """Count a corpus as the task reads it, then its datasheet, without the numbers that were just counted."""
-    import re
-
-    from rich.markdown import Markdown
+def _count(console: Console, task: Corpus) -> None:
+    """Count a corpus as the task reads it."""
     from rich.table import Table
 
+    from bench.data import downloads
     from bench.data.datasheet import COLUMNS, count_facts, facts_table
 
+    if not task.shipped and downloads.is_changed(task.corpus):
+        console.print(f"These are not the files that are known: `bench data fetch {task.corpus}` makes them anew.\n")
     splits = facts_table(count_facts(task.lines(), task.min_count))
     table = Table(title=f"{task.level}, min_count={task.min_count}", title_justify="left", pad_edge=False, box=None)
     names, *rows = zip(COLUMNS, *splits, strict=True)
@@ -140,7 +149,15 @@ def _show_corpus(console: Console, task: Corpus) -> None:
         "Out of vocabulary: words that become <unk>. Repeated: sequences that stand in their split before. In train:\n"
         "sequences that stand there, too, word for word.\n"
     )
-    text = re.sub(r"^# .*\n", "", task.datasheet())
+
+
+def _print_datasheet(console: Console, text: str) -> None:
+    """All of it but its title and the numbers, which are counted."""
+    import re
+
+    from rich.markdown import Markdown
+
+    text = re.sub(r"^# .*\n", "", text)
     console.print(Markdown(re.sub(r"## Numbers\n.*?(?=## )", "", text, flags=re.DOTALL)))
 
 

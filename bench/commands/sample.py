@@ -47,11 +47,13 @@ def sample(
     """Draw sequences from the model of the finished run RUN_ID; without RUN_ID, list the finished runs.
 
     RUN_ID is a run's id, its first four digits or more, or the path of its record; what is drawn from is the model at
-    its last step, and nothing is trained. The same command gives the same sequences.
+    its last step, and nothing is trained. The same command gives the same sequences. A record names the code that it
+    imports: trust where it comes from.
 
     Formats: "text" as people read it, poems line by line, sentences without loose punctuation, tunes as ABC. "lines",
-    that of a .txt file: a sequence a line, words parted by spaces, as in the corpora and as "bench score" reads it.
-    "jsonl": the same as a "text", beside the "ids". For tunes only: "abc", a book of them, and "midi", all in one file.
+    that of a .txt file: a sequence a line, words parted by spaces, as in the corpora and as "bench score --tokenizer
+    space" reads it; a space that is a word of its own is written ▁. "jsonl": the same as a "text", beside the "ids".
+    For tunes only: "abc", a book of them, and "midi", all in one file.
     """
     from bench.store import Store
 

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from bench.data.reading import read_lines
 from bench.data.splits import SPLITS
 from bench.errors import UsageError
+from bench.notation import SPACE
 
 __all__ = ["LEVELS", "LONGEST", "SPLITS", "Sequences", "Splits", "file_hash", "read_splits", "remove_crossing"]
 
-LEVELS: Mapping[str, Callable[[list[str]], Sequence[str]]] = {"word": lambda words: words, "char": " ".join}
-"""What becomes of what white space parts: words, or characters with a space between the words."""
+LEVELS: Mapping[str, Callable[[list[str]], Sequence[str]]] = {"word": lambda words: words, "char": SPACE.join}
+"""What becomes of what white space parts: words, or characters with a symbol for the space between the words."""
 FEWEST = 100
 """Lines of all splits together."""
 FEWEST_HELD_OUT = 2

@@ -149,6 +149,12 @@ def weights_path() -> Path:
     return path
 
 
+def is_changed(name: str) -> bool:
+    """Whether a fetched corpus is another than the one that is known; False where that is not known."""
+    hashes = next(download.corpora[name] for download in downloads().values() if name in download.corpora)
+    return bool(hashes) and _hashes(folder() / "corpora" / name) != hashes
+
+
 def raw_path(pin: Pin) -> Path:
     """Where a raw file lies, or would."""
     return folder() / "raw" / pin.raw
@@ -249,7 +255,8 @@ def _make(name: str, raw: Sequence[Path], watch: Watch) -> list[Path]:
                     f"cleaning gave another {split}.txt of '{corpus}' than the one that is known: "
                     f"expected sha256 {hashes[split]}, got {found}{hint}."
                 )
-        write(places[corpus], data)
+        if _hashes(places[corpus]) != {split: hashlib.sha256(data[split]).hexdigest() for split in SPLITS}:
+            write(places[corpus], data)
     return list(places.values())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -62,5 +61,5 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
         for split, data in files.items():
             (fresh / f"{split}.txt").write_bytes(data)
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.rename(Path(place) / "old")
         fresh.rename(folder)

@@ -1,4 +1,4 @@
-"""Whether tunes move like the test set's: pitch classes, intervals, and the paper's mean squared error."""
+"""Whether tunes move like the test set's: pitch classes, intervals, and a reading of the paper's mean squared error."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Music:
     9.4, 11.1 and 23.0. It falls as the test set grows, whose size is in the signature.
 
     How they can be gamed: the distances by a model of no order (notes drawn one by one have the right pitch classes,
-    word pairs the right intervals), all three by copying, which the copy rates show. ``mse`` rewards what is dull: one
-    note in the middle, held for ever, scores 3.3 on Nottingham and 4.6 on ``folk-tunes``, far below any music. Hence
-    the real data's own value is the goal, although the paper reads less as better.
+    word pairs the right intervals), all three by copying, which the copy rates show. ``mse`` rewards what is dull: the
+    best single note, held for ever, scores 1.8 on Nottingham and 1.1 on ``folk-tunes``, far below any music. Hence the
+    real data's own value is the goal, although the paper reads less as better.
     """
 
     version: ClassVar[str] = "1"

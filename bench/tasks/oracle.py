@@ -171,6 +171,12 @@ class PublishedOracle:
         """Read the weights, then write the three splits."""
         return _write(OracleLSTM(load_weights(self._file(), self.sha256)), self)
 
+    def datasheet(self) -> str:
+        """Origin, licence and traps of the weights, in Markdown."""
+        from bench.data.downloads import WEIGHTS, datasheet
+
+        return datasheet(WEIGHTS)
+
     def _file(self) -> Path:
         """The file that was named, or the one that was fetched.
 

@@ -29,8 +29,9 @@ class Text:
     """Your own text: one sequence a line of a text file, or a row of a CSV, TSV or JSON-lines file.
 
     A word is what white space parts: text that wants its punctuation apart must come tokenized, and case is kept. At
-    level char a word is a character, a space among them. Words seen less than ``min_count`` times in training are
-    ``<unk>``; ``<eos>`` ends each sequence and fills the places after it.
+    level char a word is a character, a space among them, written ▁. Words seen less than ``min_count`` times in
+    training are ``<unk>``; ``<eos>`` ends each sequence and fills the places after it. T is that of the longest
+    sequence of the three splits that is kept, with its end mark.
 
     Left out and counted are blank lines, lines longer than ``max_len``, and lines of training that stand in the
     validation or the test split, too. Where no file is given for one of these, a tenth of the training lines is taken,
@@ -85,7 +86,8 @@ class Text:
         self.fingerprint()
         splits = read_splits(self._files(), self.level, self.max_len, self.max_lines, self.column or None)
         kind = "words" if self.level == "word" else "characters"
-        tokenizer = f"{self.level},min_count={self.min_count},max_len={self.max_len}"
+        level = "word" if self.level == "word" else "char+space"
+        tokenizer = f"{level},min_count={self.min_count},max_len={self.max_len}"
         return _task_data(splits, self.min_count, True, kind, tokenizer)
 
     def _files(self) -> dict[str, Path]:

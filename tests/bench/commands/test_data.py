@@ -36,11 +36,11 @@ def test_it_says_where_the_corpora_are_and_under_what_licence(bench, fetched, tm
     answer = bench("data", "fetch", "nottingham", "--mirror", "http://127.0.0.1:9")
     assert answer.code == 0
     assert answer.out.splitlines() == [
+        f"nottingham: licence: {downloads.downloads()['nottingham'].licence}",
         "nottingham: downloading",
         "nottingham: cleaning",
-        f"nottingham: 1,200 train, 2 valid, 3 test in {tmp_path / 'nottingham'}",
-        f"nottingham-phrases: 1,200 train, 2 valid, 3 test in {tmp_path / 'nottingham-phrases'}",
-        f"    licence: {downloads.downloads()['nottingham'].licence}",
+        f"    nottingham: 1,200 train, 2 valid, 3 test in {tmp_path / 'nottingham'}",
+        f"    nottingham-phrases: 1,200 train, 2 valid, 3 test in {tmp_path / 'nottingham-phrases'}",
     ]
     assert fetched[0] == [("nottingham", "http://127.0.0.1:9")]
 

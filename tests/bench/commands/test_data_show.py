@@ -30,7 +30,8 @@ def test_without_a_name_it_lists_all_corpora(show):
     for name in NAMES:
         assert cells(output, name + " ")[0] == "shipped"
     assert cells(output, "ptb")[:3] == ["to", "be", "fetched"]
-    assert "oracle" not in output.split()
+    assert cells(output, "oracle-published ")[:3] == ["to", "be", "fetched"]
+    assert not any(line.startswith("toy") for line in output.splitlines())
 
 
 def test_what_is_out_of_vocabulary_and_what_leaked(show):
@@ -57,6 +58,25 @@ def test_own_data_give_their_account(show, tmp_path):
     assert "seen at least 2 times in training" in output
 
 
+@pytest.mark.parametrize("name", ["ptb", "oracle-published"])
+def test_licence_and_traps_can_be_read_before_anything_is_fetched(show, name):
+    code, output = show(name)
+    assert code == 0
+    assert f"`bench data fetch {name}`" in output
+    assert {"Origin", "Licence", "Traps"} <= set(output.split())
+    assert not any(line.startswith("out of vocabulary") for line in output.splitlines())
+
+
+def test_a_fetched_corpus_that_was_changed_is_noticed(show, tmp_path):
+    folder = tmp_path / "data" / "corpora" / "coco-captions"
+    folder.mkdir(parents=True)
+    for split in ("train", "valid", "test"):
+        (folder / f"{split}.txt").write_text("a cat on a mat\na dog in a box\n")
+    _, output = show("coco-captions")
+    assert "These are not the files that are known: `bench data fetch coco-captions` makes them anew." in output
+    assert cells(output, "in train") == ["2", "2"]
+
+
 def test_a_synthetic_task_has_nothing_to_show(show):
     assert "nothing to fetch" in show("toy")[1]
 
@@ -65,7 +85,6 @@ def test_a_synthetic_task_has_nothing_to_show(show):
     ("arguments", "message"),
     [
         (["sotuu"], "unknown task 'sotuu'. Did you mean 'sotu'?"),
-        (["ptb"], "corpus 'ptb' is not here: `bench data fetch ptb`."),
         (["sotu", "--set", "min=1"], "unknown field of 'sotu' 'min'"),
         (["sotu", "--set", "min_count=0"], "expected sotu.min_count of at least 1, got 0"),
         (["text:nowhere.txt"], "nowhere.txt"),

@@ -84,10 +84,10 @@ def test_characters(path):
     task = Text(train=str(path), level="char", max_len=80)
     data = task.load()
     assert data.training.spec.kind == "characters"
-    assert set(data.vocabulary.words[1:-1]) == set(" ".join(text()))
+    assert set(data.vocabulary.words[1:-1]) == set("▁".join(text()).replace(" ", "▁"))
     rows = torch.cat([data.training.train, data.training.valid, data.test])
     assert collections.Counter(data.vocabulary.decode(rows)) == collections.Counter(text())
-    assert data.tokenizer == "char,min_count=3,max_len=80"
+    assert data.tokenizer == "char+space,min_count=3,max_len=80"
 
 
 def test_two_loads_are_the_same_bytes(task):
