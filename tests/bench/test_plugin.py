@@ -52,10 +52,11 @@ class Table:
     def sample(self, n, decoding, rng):
         cumulative = (self.logits / decoding.temperature).softmax(-1).cumsum(0)
         uniforms = torch.rand(n, self.spec.seq_len, dtype=torch.float64, generator=rng)
-        return torch.searchsorted(cumulative, uniforms, right=True).clamp(max=self.spec.vocab_size - 1)
+        tokens = torch.searchsorted(cumulative, uniforms, right=True).clamp(max=self.spec.vocab_size - 1)
+        return tokens.where(self.spec.mask(tokens), torch.tensor(self.spec.pad or 0))
 
     def log_prob(self, tokens):
-        return self.logits.log_softmax(-1)[tokens].sum(-1)
+        return (self.logits.log_softmax(-1)[tokens] * self.spec.mask(tokens)).sum(-1)
 
     def state_dict(self):
         return {"logits": self.logits}
