@@ -60,7 +60,7 @@ PROTOCOLS = {
             "texygen",
             samples="nltk",
             references="nltk",
-            source="geek-ai/Texygen, utils/metrics/Bleu.py and SelfBleu.py, get_bleu_parallel",
+            source="geek-ai/Texygen at 3104e22, utils/metrics/Bleu.py and SelfBleu.py, get_bleu_parallel",
             note=f"Texygen's full evaluation, which its published tables are of. {FULL_STOPS}",
         ),
         Protocol(
@@ -69,7 +69,7 @@ PROTOCOLS = {
             references="nltk",
             first_references=500,
             self_scored=500,
-            source="geek-ai/Texygen, utils/metrics/Bleu.py and SelfBleu.py, get_bleu_fast",
+            source="geek-ai/Texygen at 3104e22, utils/metrics/Bleu.py and SelfBleu.py, get_bleu_fast",
             note="What Texygen computes by default: BLEU against the first 500 references, self-BLEU among the first "
             f"500 samples; both are lower than with all. {FULL_STOPS}",
         ),
@@ -80,9 +80,10 @@ PROTOCOLS = {
             scored=100,
             self_scored=200,
             self_references="all",
-            source="weilinie/RelGAN, utils/metrics/Bleu.py and SelfBleu.py",
-            note="RelGAN scores the first 100 samples. Its released self-BLEU compares a sample with all samples, "
-            "itself among them: it is 1 whatever the samples are, short ones apart, and says nothing. "
+            source="weilinie/RelGAN at 7402725, utils/metrics/Bleu.py and SelfBleu.py",
+            note="RelGAN gives a BLEU to the first 100 samples, in other versions of its code to 200, and a self-BLEU "
+            "to the first 200. Its released self-BLEU compares a sample with all samples, itself among them: it is 1 "
+            "whatever the samples are, short ones apart, and says nothing. "
             f"{FULL_STOPS}",
         ),
         Protocol(
@@ -93,7 +94,8 @@ PROTOCOLS = {
             scored=200,
             self_scored=200,
             self_references="rest",
-            source="williamSYSU/TextGAN-PyTorch, metrics/bleu.py and instructor/real_data/instructor.py",
+            source="williamSYSU/TextGAN-PyTorch as read in 2026, metrics/bleu.py and "
+            "instructor/real_data/instructor.py",
             note="TextGAN-PyTorch scores the first 200 samples, and as self-BLEU 200 fresh samples against the others: "
             "here the last 200 of the file against those before them. Samples are split at spaces, as it writes them; "
             f"real text is put into lower case and tokenized by nltk. {FULL_STOPS}",

@@ -133,11 +133,11 @@ class Subject:
 def estimates(subject: Subject, families: Sequence[str]) -> Iterator[Estimate]:
     """The scores of some families; of too little real text only those that do not depend on how much there is."""
     scored = subject.protocol.self_scored if subject.protocol.self_references == "others" else None
+    too_few = len(subject.text) < min(subject.wanted, scored or subject.wanted)
     reason = f"there are only {len(subject.text):,} lines of real text"
     for name in families:
-        wanted = min(subject.wanted, scored or subject.wanted)
         for found in FAMILIES[name](subject):
-            if len(subject.text) < wanted and found.metric.startswith(SIZED):
+            if too_few and found.metric.startswith(SIZED):
                 yield replace(found, value=None, contributions=None, absent=reason)
             else:
                 yield found
@@ -228,7 +228,7 @@ def _copy(subject: Subject) -> Iterator[Estimate]:
 
     A file of samples does not say which words its ``<unk>`` stands for. It stands for all training words that the file
     never writes, so that every copy is found, with some more that may be none. What is ``<unk>`` throughout fits
-    anything as long, and is no copy.
+    anything as long, and is no copy; a file that is nearly so, "the <unk> <unk> <unk>", seems to copy all the same.
     """
     text, train = subject.text, subject.train
     if train is None:
@@ -268,7 +268,8 @@ def _as_written(train: Tokens, text: Tokens) -> Tokens:
 def _nothing_but_unknown(text: Tokens, order: int) -> Ints:
     """How many n-grams of each sequence are ``<unk>`` throughout: int64, (N,)."""
     met = np.pad(text.ids == UNKNOWN_ID, ((0, 0), (1, 0))).cumsum(axis=1)
-    return np.count_nonzero(met[:, order:] - met[:, :-order] == order, axis=1)
+    counts: Ints = np.count_nonzero(met[:, order:] - met[:, :-order] == order, axis=1)
+    return counts
 
 
 def _length(subject: Subject) -> Iterator[Estimate]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +36,7 @@ def score(
     column: str | None,
     form: str,
 ) -> None:
-    """Score text files of SAMPLES, one sample a line, against held-out real text.
+    """Score text files of SAMPLES, one sample a line, a blank one an empty sample, against held-out real text.
 
     Every number comes with a 95 % interval and a signature that says how it was computed, and stands beside that of
     real text. Several files are compared column by column; - is the standard input. Exit code 0, or 2 for a mistake in
@@ -76,24 +77,19 @@ def score(
 
 def _file(name: str, column: str | None) -> Text:
     from bench.data.reading import JSON_LINES, TABLES, read_lines
+    from bench.scoring import Text
 
     path = Path(name)
     has_columns = path.suffix.lower() in (*TABLES, *JSON_LINES)
-    return _text(name, list(read_lines(path, column if has_columns else None)))
+    return Text(name, tuple(read_lines(path, column if has_columns else None)))
 
 
 def _standard_input() -> Text:
     from bench.errors import UsageError
-
-    try:
-        lines = sys.stdin.buffer.read().decode("utf-8-sig").replace("\r\n", "\n").split("\n")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"the standard input is not UTF-8: {error.reason} at byte {error.start}.") from error
-    return _text("standard input", lines[:-1] if lines[-1] == "" else lines)
-
-
-def _text(name: str, lines: list[str]) -> Text:
     from bench.scoring import Text
 
-    kept = tuple(line for line in lines if line.strip())
-    return Text(name, kept, len(lines) - len(kept))
+    try:
+        text = sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the standard input is not UTF-8: {error.reason} at byte {error.start}.") from error
+    return Text("standard input", tuple(line.rstrip("\n") for line in io.StringIO(text, newline=None)))

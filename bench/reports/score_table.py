@@ -23,10 +23,12 @@ __all__ = ["as_csv", "as_json", "table"]
 
 SCHEMA = 1
 ARROWS = {"lower": "↓", "higher": "↑", "real": "→"}
-DECIMALS = {"": 3, "tokens": 2, "words": 0}
+DECIMALS = {"": 3, "words": 2, "types": 0}
+SKEW = 0.2
+"""By how much of the longer arm of an interval the shorter may fall behind and still be shown as ±."""
 LEFT, CELL = 27, 17
 """Places of the names of metrics, and of a cell with what is around it."""
-COLUMNS = ("name", "real", "metric", "value", "low", "high", "n", "unit", "direction", "signature", "absent")
+COLUMNS = ("metric", "value", "low", "high", "interval", "n", "unit", "direction", "signature", "absent")
 
 
 def table(report: Report, width: int = 100) -> RenderableType:
@@ -43,10 +45,10 @@ def table(report: Report, width: int = 100) -> RenderableType:
         _columns([*samples[start : start + fit], *real], _names(report.rows)) for start in range(0, len(samples), fit)
     ]
     legend = (
-        "↓ lower is better, ↑ higher is better, → nearer to the real text is better; ± half of the 95 % interval, "
-        "where not all sequences contribute alike."
+        "↓ lower is better, ↑ higher is better, → nearer to the real text is better; ± half of the 95 % interval, or "
+        "[both ends] of one that is lopsided; none where all sequences contribute alike."
     )
-    notes = [legend, *report.notes, *_absences(samples), "Signatures:", *_signatures(samples[0])]
+    notes = [legend, *report.notes, *_absences(report.rows), "Signatures:", *_signatures(samples[0])]
     return Group(*parts, Text("\n".join(notes)))
 
 
@@ -59,10 +61,10 @@ def as_csv(report: Report) -> str:
     """One line for each text and metric, unrounded; empty where there is no value."""
     written = io.StringIO()
     lines = csv.writer(written, lineterminator="\n")
-    lines.writerow(COLUMNS)
+    lines.writerow(["name", "real", *COLUMNS])
     for row in report.rows:
         for score in row.scores:
-            lines.writerow([row.name, row.real, *(getattr(score, name) for name in COLUMNS[2:])])
+            lines.writerow([row.name, row.real, *(getattr(score, name) for name in COLUMNS)])
     return written.getvalue()
 
 
@@ -86,8 +88,14 @@ def _cell(score: Score | None) -> str:
     if score is None or score.value is None:
         return "n/a"
     places = DECIMALS[score.unit]
-    half = "" if score.low is None or score.high is None else f" ± {(score.high - score.low) / 2:,.{places}f}"
-    return f"{score.value:,.{places}f}{half}"
+    value = f"{score.value:,.{places}f}"
+    if score.low is None or score.high is None:
+        return value
+    arms = score.value - score.low, score.high - score.value
+    cut_off = score.low <= 0 or (not score.unit and score.high >= 1)
+    if cut_off or max(arms) - min(arms) > SKEW * max(arms):
+        return f"{value}\n[{score.low:.{places}f}, {score.high:.{places}f}]"
+    return f"{value} ± {sum(arms) / 2:,.{places}f}"
 
 
 def _names(rows: Sequence[Row]) -> dict[str, str]:

@@ -45,9 +45,10 @@ def test_json_and_csv_have_the_same_numbers(bench, files):
     assert [(row["name"], row["metric"]) for row in rows] == [(name, score["metric"]) for name, score in scores]
     for row, (_, score) in zip(rows, scores, strict=True):
         assert row["value"] == ("" if score["value"] is None else str(score["value"]))
-    assert found["rows"][0]["n"] == 3
-    assert any(note == f"{samples}: blank lines, left out: 2." for note in found["notes"])
-    assert f"bench: {samples}: blank lines, left out: 2." in table.err
+        assert row["interval"] == (score["interval"] or "")
+    assert found["rows"][0]["n"] == 5
+    assert any(note == f"{samples}: empty samples (blank lines), which count: 2." for note in found["notes"])
+    assert f"bench: {samples}: empty samples (blank lines), which count: 2." in table.err
 
 
 def test_standard_input_is_a_file_like_others(bench, files, monkeypatch):
@@ -56,7 +57,15 @@ def test_standard_input_is_a_file_like_others(bench, files, monkeypatch):
     asked = ("--references", references, "--format", "json")
     piped, read = (json.loads(bench("score", name, *asked).out) for name in ("-", samples))
     assert piped["rows"][0]["name"] == "standard input"
+    assert piped["rows"][0]["n"] == 5
     assert piped["rows"][0]["scores"] == read["rows"][0]["scores"]
+    for ending in "\r\n", "\r":
+        text = samples.read_text("utf-8").replace("\n", ending).encode()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+        assert json.loads(bench("score", "-", *asked).out)["rows"][0]["scores"] == read["rows"][0]["scores"]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n\n")))
+    found = bench("score", "-", *asked)
+    assert found.err == "bench: standard input has no line that is not blank: expected one sample a line.\n"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\n")))
     found = bench("score", "-", "--references", references)
     assert (found.code, found.err) == (
@@ -68,7 +77,7 @@ def test_standard_input_is_a_file_like_others(bench, files, monkeypatch):
 def test_columns_of_tables_are_read(bench, files, tmp_path):
     samples, references = files
     table = tmp_path / "samples.csv"
-    table.write_text("id,said\n1,a cat sat\n2,a dog ran\n3,the cat ran off\n", encoding="utf-8")
+    table.write_text("id,said\n1,a cat sat\n2,\n3,a dog ran\n4,\n5,the cat ran off\n", encoding="utf-8")
     asked = ("--references", references, "--format", "json")
     one = json.loads(bench("score", table, "--column", "said", *asked).out)
     other = json.loads(bench("score", samples, *asked).out)
@@ -84,7 +93,6 @@ def test_some_metrics_only(bench, files):
 
 
 def test_a_protocol_brings_its_tokenizer(bench, files):
-    pytest.importorskip("nltk", reason="nltk is not installed")
     samples, references = files
     for more in ((), ("--tokenizer", "nltk"), ("--metrics", "bleu")):
         found = bench("score", samples, "--references", references, "--protocol", "texygen", *more)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -13,12 +14,15 @@ from bench.scoring import Report, Row, Score
 
 def scores(shift=0.0, n=1000):
     return (
-        Score("bleu2", 0.5 + shift, 0.49 + shift, 0.52 + shift, n, "", "higher", f"n={n}|refs=test:9|v=1"),
-        Score("bleu3", 0.25, 0.2, 0.3, n, "", "higher", f"n={n}|refs=test:9|v=1"),
-        Score("self_bleu2", 0.75, 0.7, 0.8, n, "", "real", f"n={n}|v=1"),
-        Score("copy_8gram", None, None, None, n, "", "lower", f"n={n}|v=1", "give --train"),
-        Score("length_mean", 11.123, 11.0, 11.25, n, "tokens", "real", f"n={n}|v=1"),
-        Score("vocabulary", 12345.0, None, None, n, "words", "real", f"n={n}|v=1"),
+        Score("bleu2", 0.5 + shift, 0.482 + shift, 0.52 + shift, "mean", n, "", "higher", f"n={n}|refs=test:9|v=1"),
+        Score("bleu3", 0.25, 0.2, 0.31, "mean", n, "", "higher", f"n={n}|refs=test:9|v=1"),
+        Score("self_bleu2", 0.75, 0.7, 0.812, "leave-one-out", n, "", "real", f"n={n}|v=1"),
+        Score("copy_sequence", 0.0, 0.0, 0.037, "wilson", n, "", "lower", f"n={n}|v=1"),
+        Score("copy_8gram", None, None, None, None, n, "", "lower", f"n={n}|v=1", "give --train"),
+        Score("distinct2", 0.9, 0.8, 1.0, "leave-one-out", n, "", "real", f"n={n}|v=1"),
+        Score("length_mean", 11.123, 11.0, 11.25, "mean", n, "words", "real", f"n={n}|v=1"),
+        Score("vocabulary", 12345.0, 10345.0, 13345.0, "leave-one-out", n, "types", "real", f"n={n}|v=1"),
+        Score("unseen_in_references", 0.5, None, None, None, n, "", "real", f"n={n}|v=1"),
     )
 
 
@@ -41,15 +45,40 @@ def test_the_table_is_for_people(report):
     assert lines[0].split("  ")[0] == "[bold]one.txt"
     assert lines[0].endswith("real text")
     assert cells["sequences"] == ["1,000", "1,000"]
-    assert cells["bleu2 ↑"] == ["0.500 ± 0.015", "0.600 ± 0.015"]
-    assert cells["self_bleu2 →"] == ["0.750 ± 0.050"] * 2
+    assert cells["bleu2 ↑"] == ["0.500 ± 0.019", "0.600 ± 0.019"]
+    assert cells["bleu3 ↑"] == ["0.250 ± 0.055"] * 2
+    assert cells["self_bleu2 →"] == ["0.750 ± 0.056"] * 2
     assert cells["copy_8gram ↓"] == ["n/a", "n/a"]
-    assert cells["length_mean → tokens"] == ["11.12 ± 0.12"] * 2
-    assert cells["vocabulary → words"] == ["12,345"] * 2
+    assert cells["length_mean → words"] == ["11.12 ± 0.12"] * 2
+    # Lopsided, or cut off at 0 or 1: both ends, below the number.
+    assert cells["copy_sequence ↓"] == ["0.000"] * 2
+    assert cells["distinct2 →"] == ["0.900"] * 2
+    assert cells["vocabulary → types"] == ["12,345"] * 2
+    below = [
+        lines[place + 1].split("  ") for place, line in enumerate(lines) if line.startswith(("copy_s", "dis", "voc"))
+    ]
+    assert [[cell.strip() for cell in line if cell.strip()] for line in below] == [
+        ["[0.000, 0.037]"] * 2, ["[0.800, 1.000]"] * 2, ["[10345, 13345]"] * 2
+    ]  # fmt: skip
     assert "A note [of] its own." in lines
     assert "No copy_8gram: give --train." in lines
     assert "bleu2, bleu3: n=1000|refs=test:9|v=1" in lines
     assert any(line.startswith("↓ lower is better") for line in lines)
+
+
+def test_two_files_and_real_text_fit_a_terminal_of_80_places():
+    rows = [Row(name, name == "real text", 1000, scores()) for name in ("one.txt", "two.txt", "real text")]
+    headings, *lines = shown(Report(tuple(rows), ()), 80).splitlines()
+    assert headings.split() == ["one.txt", "two.txt", "real", "text"]
+    assert max(map(len, lines)) <= 80
+    assert sum(line.count("[10345, 13345]") for line in lines) == 3
+
+
+def test_what_real_text_alone_lacks_is_explained():
+    first, real = (Row(name, name == "real", 9, scores()) for name in ("one.txt", "real"))
+    lacking = replace(real.scores[2], value=None, low=None, high=None, absent="there are only 9 lines of real text")
+    text = shown(Report((first, replace(real, scores=(*real.scores[:2], lacking, *real.scores[3:]))), ()))
+    assert "No self_bleu2: there are only 9 lines of real text." in text
 
 
 def test_files_that_do_not_fit_stand_in_another_table_with_real_text():
@@ -68,7 +97,7 @@ def test_files_that_do_not_fit_stand_in_another_table_with_real_text():
 def test_a_long_name_is_folded_and_no_number_is_cut():
     name = "a-very-long-name-of-a-file-with-samples-of-a-model-that-was-trained-for-long.txt"
     text = shown(Report((Row(name, False, 5, scores()), Row("real text", True, 5, scores())), ()), 60)
-    assert text.count("0.500 ± 0.015") == 2
+    assert text.count("0.500 ± 0.019") == 2
     assert "…" not in text
 
 
@@ -83,30 +112,30 @@ def test_json_is_whole_and_strict(report):
     found = json.loads(as_json(report))
     assert found["schema"] == 1
     assert found["notes"] == ["A note [of] its own."]
-    assert "resamples=1000" in found["interval"]
+    assert "1000 bootstrap means" in found["interval"]
     row = found["rows"][0]
     assert (row["name"], row["real"], row["n"]) == ("runs/[bold]one.txt", False, 1000)
     assert row["scores"][0] == {
-        "metric": "bleu2", "value": 0.5, "low": 0.49, "high": 0.52, "n": 1000, "unit": "", "direction": "higher",
-        "signature": "n=1000|refs=test:9|v=1", "absent": None,
+        "metric": "bleu2", "value": 0.5, "low": 0.482, "high": 0.52, "interval": "mean", "n": 1000, "unit": "",
+        "direction": "higher", "signature": "n=1000|refs=test:9|v=1", "absent": None,
     }  # fmt: skip
-    assert row["scores"][3]["value"] is None
-    assert row["scores"][3]["absent"] == "give --train"
+    assert row["scores"][4]["value"] is row["scores"][4]["interval"] is None
+    assert row["scores"][4]["absent"] == "give --train"
 
 
 def test_json_has_no_nan(report):
-    bad = Score("bleu2", float("nan"), None, None, 1, "", "higher", "v=1")
+    bad = Score("bleu2", float("nan"), None, None, None, 1, "", "higher", "v=1")
     with pytest.raises(ValueError, match="JSON"):
         as_json(Report((Row("x", False, 1, (bad,)),), ()))
 
 
 def test_csv_is_tidy(report):
     rows = list(csv.DictReader(io.StringIO(as_csv(report))))
-    assert len(rows) == 12
+    assert len(rows) == 18
     assert rows[0] == {
-        "name": "runs/[bold]one.txt", "real": "False", "metric": "bleu2", "value": "0.5", "low": "0.49",
-        "high": "0.52", "n": "1000", "unit": "", "direction": "higher", "signature": "n=1000|refs=test:9|v=1",
-        "absent": "",
+        "name": "runs/[bold]one.txt", "real": "False", "metric": "bleu2", "value": "0.5",
+        "low": "0.482", "high": "0.52", "interval": "mean", "n": "1000", "unit": "", "direction": "higher",
+        "signature": "n=1000|refs=test:9|v=1", "absent": "",
     }  # fmt: skip
     assert [row["value"] for row in rows if row["metric"] == "copy_8gram"] == ["", ""]
-    assert [row["real"] for row in rows] == ["False"] * 6 + ["True"] * 6
+    assert [row["real"] for row in rows] == ["False"] * 9 + ["True"] * 9
