@@ -4,6 +4,10 @@ import csv
 import re
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from bench.cli import main
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PRETRAINED = "↳ its shared pre-training"
@@ -45,6 +49,21 @@ def test_the_leaderboard_in_the_readme_is_that_of_the_results_folder():
         assert row is not None, (task, model, checkpoint, metric)
         half, places = (float(row["high"]) - float(row["low"])) / 2, 4 if metric == "jsd_token" else 3
         assert cell == f"{float(row['mean']):.{places}f} ± {half:.{places}f}", (task, model, checkpoint, metric)
+
+
+def test_the_first_example_prints_what_it_says(monkeypatch):
+    block = README.partition("<!-- score -->")[2].partition("<!-- /score -->")[0]
+    commands, shown = re.search(r"```console\n((?:(?:\$|      --).*\n)+)(.*?)```", block, re.DOTALL).groups()
+    change, score = commands.replace("\\\n", "").replace("$ ", "").splitlines()
+    monkeypatch.chdir(ROOT / change.removeprefix("cd "))
+    monkeypatch.setenv("COLUMNS", "80")
+    answer = CliRunner().invoke(main, score.removeprefix("bench ").split())
+    assert answer.exit_code == 0
+    printed = [line.rstrip() for line in answer.output.splitlines()]
+    lines = shown.splitlines()
+    assert len(lines) > 8
+    assert set(lines) <= set(printed)
+    assert "1,474" in shown
 
 
 def seconds(text):
