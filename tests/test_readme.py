@@ -53,8 +53,8 @@ def test_the_leaderboard_in_the_readme_is_that_of_the_results_folder():
 
 def test_the_first_example_prints_what_it_says(monkeypatch):
     block = README.partition("<!-- score -->")[2].partition("<!-- /score -->")[0]
-    commands, shown = re.search(r"```console\n((?:(?:\$|      --).*\n)+)(.*?)```", block, re.DOTALL).groups()
-    change, score = commands.replace("\\\n", "").replace("$ ", "").splitlines()
+    commands, shown = re.search(r"```console\n((?:(?:\$|      --)[^\n]*\n)+)(.*?)```", block, re.DOTALL).groups()
+    change, score = commands.replace("\\" + "\n", "").replace("$ ", "").splitlines()
     monkeypatch.chdir(ROOT / change.removeprefix("cd "))
     monkeypatch.setenv("COLUMNS", "80")
     answer = CliRunner().invoke(main, score.removeprefix("bench ").split())
