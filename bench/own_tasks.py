@@ -31,6 +31,8 @@ def split_names(value: str) -> tuple[str, ...]:
     for part in (part.strip() for part in value.split(",")):
         if "=" in part and names and _kind(names[-1]) and not _kind(part):
             names[-1] += f",{part}"
+        elif part and names and _kind(names[-1]) and Path(f"{names[-1].partition(':')[2]},{part}").exists():
+            raise UsageError(f"commas part tasks and options, so a file cannot have one in its name: rename '{part}'.")
         elif part:
             names.append(part)
     return tuple(names)

@@ -157,7 +157,8 @@ def plan_table(plan: Sequence[RunSpec], finished: Mapping[str, str]) -> Table:
         cells = []
         for task in tasks:
             runs, left = whole[model, task], to_do[model, task]
-            cells.append(f"{runs} seeds" if left == runs else f"{left} of {runs} seeds" if left else "done")
+            seeds = f"{runs} seed{'s' if runs > 1 else ''}"
+            cells.append(seeds if left == runs else f"{left} of {seeds}" if left else "done")
         table.add_row(Text(model), *cells)
     return table
 

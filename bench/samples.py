@@ -150,6 +150,8 @@ def restore(record: RunRecord, checkpoints: Path, device: str = "cpu") -> Restor
             lambda shared, budget: name_fit(shared, budget, spec),
             budget=spec.budget,
         )
+        file = Store(checkpoints.parent.parent).file(spec)
+        session.remedy = f"remove '{file}' and give its 'bench run' again to train it anew"
         generator: Generator = build(registry.Plugin("model", spec.model, spec.target).load(), spec.config)
         sampler = session.train(generator, private_copy(data.training))
         if not session.trained:
@@ -163,6 +165,9 @@ def restore(record: RunRecord, checkpoints: Path, device: str = "cpu") -> Restor
 
 class Restoration(Session):
     """A training that is over: its ``fit`` is given every state, and may take no step with what it should restore."""
+
+    remedy = AGAIN
+    """What to do where a state is missing."""
 
     @property
     def drew(self) -> bool:
@@ -191,7 +196,8 @@ class Restoration(Session):
         """
         for step in super().phase(name, steps, open_ended):
             if self._tracked:
-                raise UsageError(f"its trained state, {self._fit_id}.pt among the checkpoints, is missing; {AGAIN}.")
+                state = f"{self._fit_id}.pt among the checkpoints"
+                raise UsageError(f"its trained state, {state}, is missing or damaged; {self.remedy}.")
             yield step
 
     def pretrained(self, generator: Generator, data: TrainingData) -> Sampler:
@@ -199,6 +205,7 @@ class Restoration(Session):
         named = {**self._budget, "shared": 1.0} if self._budget else {}
         fit_id = self._name_fit(generator, named) if self._name_fit else ""
         shared = Restoration(self._stream, self._device, fit_id, self._checkpoints, self._name_fit, shared=True)
+        shared.remedy = self.remedy
         return shared.train(generator, data)
 
 

@@ -296,6 +296,14 @@ def _notes(
         for other, role in ((references, "the references"), (train, "the training set")):
             if other is not None and _without_blanks(text).lines == other.lines:
                 yield f"{text.name} is {role}, line by line: it says nothing about a model."
+    held_out = set(references.lines)
+    for text in samples:
+        known = sum(line in held_out for line in text.lines)
+        if known > len(text.lines) / 100:
+            yield (
+                f"{text.name}: lines that stand in the references, word for word: {known:,}. A model that has not seen "
+                "them writes few, short ones apart."
+            )
     if tokenizer == "word" and sum(bool(LOOSE.search(line)) for line in references.lines) > len(references.lines) / 2:
         yield (
             f"{references.name} looks tokenized already, with spaces around its marks: --tokenizer space keeps its "

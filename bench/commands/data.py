@@ -31,13 +31,18 @@ def fetch(names: tuple[str, ...], mirror: str | None) -> None:
     """
     from rich.console import Console
 
+    from bench.corpora import NAMES
     from bench.data import downloads
     from bench.errors import UsageError, unknown
 
     known = downloads.names()
+    names = tuple("nottingham" if name == "nottingham-phrases" else name for name in names)  # made of the same files
     for name in names:
+        if name in NAMES:
+            raise UsageError(f"'{name}' ships with the package: there is nothing to fetch.")
         if name not in (*known, "all"):
             raise unknown("download", name, (*known, "all"))
+    downloads.source(mirror)  # a wrong address is told once
     console = Console()
     failed = 0
     for name in known if "all" in names else dict.fromkeys(names):
@@ -132,11 +137,8 @@ def _count(console: Console, task: Corpus) -> None:
     """Count a corpus as the task reads it."""
     from rich.table import Table
 
-    from bench.data import downloads
     from bench.data.datasheet import COLUMNS, count_facts, facts_table
 
-    if not task.shipped and downloads.is_changed(task.corpus):
-        console.print(f"These are not the files that are known: `bench data fetch {task.corpus}` makes them anew.\n")
     splits = facts_table(count_facts(task.lines(), task.min_count))
     table = Table(title=f"{task.level}, min_count={task.min_count}", title_justify="left", pad_edge=False, box=None)
     names, *rows = zip(COLUMNS, *splits, strict=True)

@@ -52,7 +52,7 @@ def sample(
 
     Formats: "text" as people read it, poems line by line, sentences without loose punctuation, tunes as ABC. "lines",
     that of a .txt file: a sequence a line, words parted by spaces, as in the corpora and as "bench score --tokenizer
-    space" reads it; a space that is a word of its own is written ▁. "jsonl": the same as a "text", beside the "ids".
+    space" reads it; a space that is a word of its own is written ▁. "jsonl": a line of "lines" as "text", its "ids".
     For tunes only: "abc", a book of them, and "midi", all in one file.
     """
     from bench.store import Store
@@ -67,6 +67,8 @@ def sample(
     from bench.api import Decoding
     from bench.samples import find_run, restore
 
+    if temperature == 0:
+        raise UsageError("expected a temperature above 0, got 0: --top-k 1 takes the most probable word each time.")
     try:
         decoding = Decoding(temperature, top_k, top_p)
     except ValueError as error:
@@ -86,6 +88,7 @@ def sample(
     how = [f"temperature {temperature:g}"] if temperature != 1 else []
     how += [f"top-k {top_k}"] if top_k else []
     how += [f"top-p {top_p:g}"] if top_p else []
+    how += [f"draw {seed}"] if seed else []
     note = ", ".join([title, *how, *(["fitted again, as it keeps no state"] if restored.refitted else [])])
     if output is None:
         click.echo(note, err=True)

@@ -44,6 +44,7 @@ def score(
     """
     from rich.console import Console
 
+    from bench.data.reading import JSON_LINES, TABLES
     from bench.errors import UsageError
     from bench.protocols import OURS
     from bench.protocols import protocol as find
@@ -54,10 +55,17 @@ def score(
     chosen = find(protocol) if protocol else OURS
     if tokenizer and protocol and {tokenizer} != {chosen.samples, chosen.references}:
         raise UsageError(f"--protocol {protocol} brings its own tokenizer: leave --tokenizer {tokenizer} out.")
+    files = (*samples, references, train or "")
+    if column and not any(Path(name).suffix.lower() in (*TABLES, *JSON_LINES) for name in files):
+        raise UsageError("--column goes with .csv, .tsv and .jsonl files, and none is given.")
+    if STANDARD_INPUT in (references, train):
+        raise UsageError("the standard input can be given as samples only.")
     names = [name.strip() for name in metrics.split(",") if name.strip()]
     if not names:
         raise UsageError("expected one or more --metrics, parted by commas, or all.")
     chosen_families(names, chosen)  # a wrong name should not wait for large files
+    if names == ["copy"] and train is None:
+        raise UsageError("--metrics copy needs --train: what was copied can be told with it only.")
     if samples.count(STANDARD_INPUT) > 1:
         raise UsageError("the standard input can be read once only: give one - among the samples.")
     made = [_standard_input() if name == STANDARD_INPUT else _file(name, column) for name in samples]

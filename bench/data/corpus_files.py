@@ -162,10 +162,11 @@ def remove_crossing(keys: Keys, places: Places, noun: str = "line") -> tuple[Pla
     counts = [int((places == place).sum()) for place in range(len(SPLITS))]
     crossing = f"{removed_train.sum():,} of train and {removed_valid.sum():,} of valid that stand in a later split"
     left = ", ".join(f"{count:,} {split}" for split, count in zip(SPLITS, counts, strict=True))
-    if sum(counts) < FEWEST or min(counts) < FEWEST_HELD_OUT:
+    different = [len(np.unique(keys[places == place])) for place in range(len(SPLITS))]
+    if sum(counts) < FEWEST or min(different) < FEWEST_HELD_OUT:
         raise UsageError(
             f"too few usable {noun}s: {left}, without {crossing}; expected at least {FEWEST} in all and "
-            f"{FEWEST_HELD_OUT} in each."
+            f"{FEWEST_HELD_OUT} different ones in each."
         )
     kept = keys[places == 0]
     repeated = len(kept) - len(np.unique(kept))

@@ -31,6 +31,8 @@ MIRROR = "SEQGAN_BENCH_MIRROR"
 """The environment variable that names another address to fetch from."""
 GITHUB = "https://raw.githubusercontent.com"
 WEIGHTS = "oracle-published"
+HASHES = "sha256.json"
+"""Beside the splits of a corpus: what they hashed to when they were made."""
 """The name under which the paper's oracle is fetched: weights, no corpus."""
 
 TRIES, PAUSE = 3, 0.5
@@ -149,10 +151,23 @@ def weights_path() -> Path:
     return path
 
 
-def is_changed(name: str) -> bool:
-    """Whether a fetched corpus is another than the one that is known; False where that is not known."""
-    hashes = next(download.corpora[name] for download in downloads().values() if name in download.corpora)
-    return bool(hashes) and _hashes(folder() / "corpora" / name) != hashes
+def require(name: str) -> None:
+    """That a fetched corpus is here, and as it was when it was made.
+
+    Raises:
+        NotFetched: when it is not here.
+        UsageError: when a file of it was changed, or for a name that cannot be fetched.
+    """
+    place = corpus_path(name, SPLITS[0]).parent
+    parent = next(parent for parent, download in downloads().items() if name in download.corpora)
+    known, written = downloads()[parent].corpora[name], place / HASHES
+    if known is None and written.is_file():
+        known = json.loads(written.read_text(encoding="utf-8"))
+    if known is not None and _hashes(place) != known:
+        raise UsageError(
+            f"the files of '{name}' in '{place}' are not those that were fetched: `bench data fetch {parent}` makes "
+            "them anew."
+        )
 
 
 def raw_path(pin: Pin) -> Path:
@@ -191,9 +206,7 @@ def fetch(name: str, mirror: str | None = None, watch: Watch = lambda what, done
 
     if name not in downloads():
         raise unknown("download", name, names())
-    address = (mirror or os.environ.get(MIRROR) or GITHUB).rstrip("/")
-    if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).netloc:
-        raise UsageError(f"expected an address such as {GITHUB} to fetch from, got '{address}'.")
+    address = source(mirror)
     if name == "nottingham":
         from bench.data.tunes import require_music21
 
@@ -209,6 +222,18 @@ def fetch(name: str, mirror: str | None = None, watch: Watch = lambda what, done
     except OSError as error:
         reason = error.strerror or str(error)
         raise FetchFailed(f"cannot write to '{place}': {reason}; ${PLACE} names another folder.") from error
+
+
+def source(mirror: str | None = None) -> str:
+    """The address to fetch from.
+
+    Raises:
+        UsageError: for one that is none.
+    """
+    address = (mirror or os.environ.get(MIRROR) or GITHUB).rstrip("/")
+    if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).netloc:
+        raise UsageError(f"expected an address such as {GITHUB} to fetch from, got '{address}'.")
+    return address
 
 
 def _download(pins: Sequence[Pin], address: str, watch: Watch) -> list[Path]:
@@ -255,8 +280,10 @@ def _make(name: str, raw: Sequence[Path], watch: Watch) -> list[Path]:
                     f"cleaning gave another {split}.txt of '{corpus}' than the one that is known: "
                     f"expected sha256 {hashes[split]}, got {found}{hint}."
                 )
-        if _hashes(places[corpus]) != {split: hashlib.sha256(data[split]).hexdigest() for split in SPLITS}:
-            write(places[corpus], data)
+        made_now = {split: hashlib.sha256(data[split]).hexdigest() for split in SPLITS}
+        if _hashes(places[corpus]) != made_now or not (places[corpus] / HASHES).is_file():
+            files = {f"{split}.txt": data[split] for split in SPLITS}
+            write(places[corpus], files | {HASHES: json.dumps(made_now).encode()})
     return list(places.values())
 
 

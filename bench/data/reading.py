@@ -86,7 +86,8 @@ def _lines(path: Path) -> Iterator[str]:
         except UnicodeDecodeError as error:
             number = _undecodable_line(path)
             raise UsageError(
-                f"line {number} of '{path}' is not UTF-8; if it is Latin-1, {_conversion('ISO-8859-1', path)}"
+                f"line {number} of '{path}' is not UTF-8; if it is Latin-1 (Chinese is likely GB18030), "
+                f"{_conversion('ISO-8859-1', path)}"
             ) from error
 
 
@@ -172,7 +173,10 @@ def _column(path: Path, column: str | None, names: list[str], line: int = 1) -> 
     if column is None:
         column = names[0] if len(names) == 1 else USUAL_COLUMN
         if column not in names:
-            raise UsageError(f"'{path}' has several columns: expected the name of one of {', '.join(names)}.")
+            raise UsageError(
+                f"'{path}' has several columns: expected --column, or column= after text:, with one of "
+                f"{', '.join(names)}."
+            )
     if column not in names:
         raise UsageError(f"line {line} of '{path}': {unknown('column', column, names)}")
     if names.count(column) > 1:

@@ -49,7 +49,7 @@ def content(lines: Iterable[str]) -> bytes:
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Put the files of all splits into a folder of their own: all of them or, when interrupted, none.
+    """Put files, by their names, into a folder of their own: all of them or, when interrupted, none.
 
     Raises:
         OSError: for a place that cannot be written.
@@ -58,8 +58,8 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as place:
         fresh = Path(place) / folder.name
         fresh.mkdir()
-        for split, data in files.items():
-            (fresh / f"{split}.txt").write_bytes(data)
+        for name, data in files.items():
+            (fresh / name).write_bytes(data)
         if folder.exists():
             folder.rename(Path(place) / "old")
         fresh.rename(folder)

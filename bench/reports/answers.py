@@ -22,7 +22,7 @@ import pandas as pd
 
 from bench.reports.grid import Row
 from bench.reports.leaderboard import FINAL, PRETRAINED, REAL_DATA, headline, in_order, records, usable
-from bench.verdicts import BETTER, NOT_SEPARABLE, SIGNS, WORSE, Pair, Verdict, judge, separable_best
+from bench.verdicts import BETTER, NOT_SEPARABLE, ONE_SEED, SIGNS, WORSE, Pair, Verdict, judge, separable_best
 
 __all__ = [
     "BOTH",
@@ -148,14 +148,20 @@ def seed_counts(found: list[Answer]) -> list[int]:
     return sorted({min(counts), max(counts)}) if counts else []
 
 
+WORDS = {
+    BETTER: "better than",
+    WORSE: "worse than",
+    NOT_SEPARABLE: "not separable from",
+    ONE_SEED: "one seed cannot tell it from",
+}
+
+
 def summary(found: list[Answer]) -> list[str]:
     """One line for each contender: how it stands to all it was compared with, in the metric of these answers."""
     lines: dict[str, dict[str, list[str]]] = {}
     for answer in found:
         verdict = answer.verdict
-        outcome = {BETTER: "better than", WORSE: "worse than", NOT_SEPARABLE: "not separable from"}.get(
-            verdict.outcome, f"{verdict.outcome}:"
-        )
+        outcome = WORDS.get(verdict.outcome, f"{verdict.outcome}:")
         lines.setdefault(verdict.model, {}).setdefault(outcome, []).append(verdict.reference)
     return [
         f"{model}: {'; '.join(f'{outcome} {listed(names)}' for outcome, names in outcomes.items())}"

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from bench.api import SequenceSpec, TrainingData
 from bench.corpora import SPLITS, corpus_bytes, sequences, splits_hash
 from bench.corpora import datasheet as shipped_datasheet
-from bench.data.downloads import corpus_path
+from bench.data.downloads import corpus_path, require
 from bench.data.downloads import datasheet as fetched_datasheet
 from bench.errors import UsageError
 from bench.tasks.base import TaskData
@@ -49,6 +49,8 @@ class Corpus:
         """The corpus's hash and the parameters."""
         if self.min_count < 1:
             raise UsageError(f"expected {self.corpus}.min_count of at least 1, got {self.min_count}.")
+        if not self.shipped:
+            require(self.corpus)
         content = splits_hash([self.content(split) for split in SPLITS])
         return json.dumps({"corpus": content, **asdict(self)}, sort_keys=True)
 

@@ -137,7 +137,7 @@ class LSTMOracle:
 
 @dataclass(frozen=True, slots=True)
 class PublishedOracle:
-    """The oracle of the paper, from the released weights: entropy 5.750 nats a token at length 20."""
+    """The oracle of the paper, from the released weights: entropy 5.750 nats a token at length 20 (fetched)."""
 
     weights: str = field(default="", metadata={"place": True})
     """Path of the released target_params_py3.pkl."""

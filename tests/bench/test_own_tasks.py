@@ -168,3 +168,11 @@ def test_data_that_change_after_planning_are_noticed(lines, tmp_path):
 def test_the_tasks_keep_the_contract():
     for target in ("bench.tasks.text:Text", "bench.tasks.text:Midi"):
         assert registry.Plugin("task", "text", target).load().version
+
+
+def test_a_comma_in_a_files_name_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x,y.txt").write_text("a\n")
+    with pytest.raises(UsageError, match=r"a file cannot have one in its name: rename 'y\.txt'"):
+        split_names("text:x,y.txt,level=char")
+    assert split_names("text:x,toy") == ("text:x", "toy")

@@ -158,7 +158,10 @@ def test_without_an_id_it_lists_the_runs(bench, finished, tmp_path):
     ("arguments", "sentence"),
     [
         (["-n", 0], "expected -n of 1 or more, got 0."),
-        (["--temperature", 0], "expected temperature > 0, got 0.0."),
+        (
+            ["--temperature", 0],
+            "expected a temperature above 0, got 0: --top-k 1 takes the most probable word",
+        ),
         (["--top-k", 0], "expected top_k >= 1, got 0."),
         (["--top-p", 1.5], "expected 0 < top_p <= 1, got 1.5."),
         (["--format", "abc"], "abc is for tunes, and the words of this task are characters"),

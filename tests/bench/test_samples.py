@@ -175,7 +175,7 @@ def test_real_data_are_training_sequences_each_once(finished, record_of):
 @pytest.mark.usefixtures("no_training")
 @pytest.mark.parametrize("model", TRAINED)
 def test_a_missing_state_is_not_trained_anew(model, record_of, tmp_path):
-    wanted = f"cannot sample from {model} on toy.*its trained state.*is missing; train it again"
+    wanted = f"cannot sample from {model} on toy.*its trained state.*is missing or damaged; remove '.*toy.*json'"
     with pytest.raises(UsageError, match=wanted):
         restore(record_of(model), tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()

@@ -150,3 +150,18 @@ def test_neither_torch_nor_pandas_is_imported(files):
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--column", "body"], "--column goes with .csv, .tsv and .jsonl files, and none is given."),
+        (["--metrics", "copy"], "--metrics copy needs --train"),
+        (["--train", "-"], "the standard input can be given as samples only"),
+    ],
+)
+def test_options_that_cannot_be_kept_are_refused(bench, files, options, message):
+    samples, references = files
+    found = bench("score", samples, "--references", references, *options)
+    assert found.code == 2
+    assert message in found.err

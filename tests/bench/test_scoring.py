@@ -327,6 +327,15 @@ def test_notes_say_what_is_wrong_with_the_files(texts):
     assert "takes <unk> apart" in notes
 
 
+def test_samples_that_are_the_references_in_another_order_are_noticed(texts):
+    _, references, _ = texts
+    shuffled = Text("made", tuple(reversed(references.lines)))
+    (note,) = [note for note in score([shuffled], references, families=["length"]).notes if "word for word" in note]
+    assert f": {len(references.lines):,}." in note
+    strangers = Text("made", tuple(f"{line} x" for line in references.lines))
+    assert not any("word for word" in note for note in score([strangers], references, families=["length"]).notes)
+
+
 def test_a_text_that_is_tokenized_already_is_noticed():
     made, loose = Text("made", ("a b",)), Text("test", ("it 's so , he said .", "so ?", "no mark here"))
     assert any("--tokenizer space" in note for note in score([made], loose, families=["length"]).notes)

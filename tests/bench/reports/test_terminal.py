@@ -140,7 +140,7 @@ def test_what_is_best_is_bold(results):
 def test_one_seed_has_no_interval_and_nothing_was_tested(results):
     text = shown(only(results, seed=[0]))
     assert text.count("±") == text.count("mean ±") == 2
-    assert "By jsd_token, paired by seed:\n  seqgan: one seed: mle, its own pre-training and" in text
+    assert "By jsd_token, paired by seed:\n  seqgan: one seed cannot tell it from mle, its own pre-training and" in text
     assert text.count("n < 5: intervals and verdicts are weak") == 2
 
 
