@@ -24,6 +24,8 @@ SOURCES = {
     "quatrains-tang": "quatrains5-tang",
     "tang5": "tang5-first4",
     "folk-tunes": "folk-tunes-grid32",
+    "nottingham": "nottingham-grid32",
+    "rnnpg": "rnnpg5",
 }
 """Names of the corpora where they differ beside the checkout."""
 
@@ -103,12 +105,29 @@ def test_a_loaded_corpus_is_its_lines(name, loaded):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_unigram_and_trigram_nll_are_the_independent_references(name, loaded):
-    # Absolute discounting by 0.75, each order interpolated with the next lower one and the last with uniform; every
-    # sequence ends in a mark that counts.
     if not SHARED.is_dir():
         pytest.skip("the folder with reference numbers is not beside the checkout")
+    check_references(name, loaded[name])
+
+
+@pytest.mark.parametrize("name", ["coco-captions", "rnnpg", "nottingham", "nottingham-phrases"])
+def test_so_are_those_of_fetched_corpora(name, tmp_path, monkeypatch):
+    if not SHARED.is_dir():
+        pytest.skip("the folder with prepared corpora is not beside the checkout")
+    monkeypatch.setenv("SEQGAN_BENCH_DATA", str(tmp_path))
+    (tmp_path / "corpora").mkdir()
+    (tmp_path / "corpora" / name).symlink_to((SHARED / "download" / SOURCES.get(name, name)).resolve())
+    task = task_of(name)
+    task.fingerprint()  # these are the files that a fetch would make
+    check_references(name, task.load())
+
+
+def check_references(name, data):
+    """Absolute discounting by 0.75, each order interpolated with the next lower one and the last with uniform.
+
+    Every sequence ends in a mark that counts.
+    """
     reference = json.loads((SHARED / "ngram_reference.json").read_text())[SOURCES.get(name, name)]
-    data = loaded[name]
     spell = data.vocabulary.spell
     train, test = ([[*words, END] for words in spell(part)] for part in (data.training.train, data.test))
     unknown = sum(words.count(UNKNOWN) for words in test) / sum(len(words) - 1 for words in test)
