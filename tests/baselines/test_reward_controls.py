@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_tokens(control, data):
 
 def test_longer_mle_goes_on_from_the_shared_checkpoint(data):
     run, alone = Session("longer/0"), Session("longer/0")
-    model = run.train(MLELonger(pretrain_epochs=2, extra_epochs=3), data)
+    model = run.train(MLELonger(epochs=2, extra_epochs=3), data)
     start = alone.train(MLE(epochs=2), data)
     assert [row["phase"] for row in run.curve] == ["mle"] * 2 + ["longer"] * 3
     assert run.cost.updates == 5 and alone.cost.updates == 2  # noqa: PT018

@@ -101,3 +101,9 @@ def make_spec():
         return RunSpec(**{**fields, **changes})
 
     return make
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Drawing takes longer than the runs of these tests."""
+    monkeypatch.setattr("bench.reports.figures.write_figures", lambda *_: [])

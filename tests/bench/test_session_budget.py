@@ -24,7 +24,7 @@ def data():
 
 MODELS = [
     MLE(epochs=2, batch_size=16),
-    MLELonger(pretrain_epochs=1, extra_epochs=1, batch_size=16),
+    MLELonger(epochs=1, extra_epochs=1, batch_size=16),
     ConstantReward(pretrain_epochs=1, rounds=2, rollouts=2, batch_size=16),
     SeqGAN(pretrain_epochs=1, rounds=2, rollouts=2, batch_size=16, d_pretrain_steps=1, d_samples=32, d_epochs=1),
 ]
