@@ -14,7 +14,7 @@ import pandas as pd
 
 from bench.errors import UsageError
 from bench.record import STATUSES
-from bench.reports.leaderboard import FINAL, REAL_DATA, completed, records
+from bench.records.frames import FINAL, REAL_DATA, as_rows, completed
 
 __all__ = ["COLUMNS", "Key", "arranged", "cells", "read", "require_finished", "text", "tidy"]
 
@@ -63,12 +63,12 @@ def tidy(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """
     kept = completed(runs, scores)
     kept = kept[kept["kind"] == "quality"]
-    facts = {run["run_id"]: run for run in records(runs)}
+    facts = {run["run_id"]: run for run in as_rows(runs)}
     rows = [
-        {**score, **{name: facts[score["run_id"]].get(name) for name in ("status", "data")}} for score in records(kept)
+        {**score, **{name: facts[score["run_id"]].get(name) for name in ("status", "data")}} for score in as_rows(kept)
     ]
     bare = runs[~runs["run_id"].isin(kept["run_id"])]
-    rows += [{**run, "value": math.nan, "absent": run["reason"]} for run in records(bare)]
+    rows += [{**run, "value": math.nan, "absent": run["reason"]} for run in as_rows(bare)]
     filled = [{name: "" if _none(row.get(name), name) else row[name] for name in COLUMNS} for row in rows]
     by_key: dict[Key, list[dict[str, Any]]] = {}
     for row in filled:
@@ -80,7 +80,7 @@ def tidy(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 
 def cells(frame: pd.DataFrame) -> set[Key]:
     """The scores in a frame, whatever their seeds."""
-    keys = (Key(*(row[name] for name in Key._fields)) for row in records(frame))
+    keys = (Key(*(row[name] for name in Key._fields)) for row in as_rows(frame))
     return {key for key in keys if key.metric}
 
 

@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 import pandas as pd
 
 from bench.accepted import Key, arranged
-from bench.reports.leaderboard import FINAL, REAL_DATA, records
+from bench.records.frames import FINAL, REAL_DATA, Row, as_rows
 from bench.verdicts import BETTER, FEW, IDENTICAL, SIGNS, WORSE, Pair, Verdict, judge
 
 __all__ = ["ALPHA", "RED", "SAME", "VERDICTS", "Cell", "Comparison", "compare"]
@@ -30,7 +29,6 @@ ROUNDING = 1e-6
 """Relative difference below which a value counts as the same: another processor rounds single precision otherwise."""
 UNFIT = ("failed", "interrupted", "started")
 
-Row = dict[str, Any]
 Place = tuple[str, str, str]
 """Task, preset and model."""
 
@@ -159,7 +157,7 @@ class _Side:
     @classmethod
     def of(cls, frame: pd.DataFrame) -> _Side:
         side = cls({}, {})
-        for row in records(frame):
+        for row in as_rows(frame):
             key = Key(*(row[name] for name in Key._fields))
             side.runs.setdefault(key[:3], {})[row["seed"]] = row
             if key.metric:

@@ -12,7 +12,8 @@ from bench import registry
 from bench.errors import NotFetched, UsageError
 from bench.own_tasks import own_task
 from bench.presets import build, configuration, convert, find_preset, parse_override
-from bench.record import REFERENCE, RunSpec
+from bench.record import RunSpec
+from bench.records.frames import REAL_DATA
 
 DEFAULT_TASKS = ("oracle", "quatrains")
 MOST_SEEDS = 1_000
@@ -76,7 +77,7 @@ def make_plan(request: Request) -> list[RunSpec]:
     ]
     temperatures = preset.temperatures if request.temperatures is None else tuple(request.temperatures)
     rows = [_prepare_model(plugin, preset.name, overrides.get(plugin.name, {})) for plugin in models]
-    reference = {"model": REFERENCE, "target": "", "source": "", "config": {}, "overrides": {}, "role": ""}
+    reference = {"model": REAL_DATA, "target": "", "source": "", "config": {}, "overrides": {}, "role": ""}
     return [
         RunSpec(
             **row,

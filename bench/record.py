@@ -14,8 +14,6 @@ SCHEMA = 2
 """Version of the record's shape. Every change of it adds a step to :func:`migrate`."""
 
 STATUSES = ("started", "ok", "skipped", "failed", "interrupted")
-REFERENCE = "real data"
-"""The row of held-in real text, scored like a model's samples."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from bench.cost import Cost
 from bench.errors import UsageError
 from bench.metrics.base import Evidence, HeldOut, Metric, Result
 from bench.presets import PRESETS, build, configuration
-from bench.record import REFERENCE, RunRecord, RunSpec, Score, fit_id
+from bench.record import RunRecord, RunSpec, Score, fit_id
+from bench.records.frames import REAL_DATA
 from bench.session import Observer, Session, named_stream
 from bench.tasks.base import TaskData
 
@@ -120,7 +121,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, progress: Progress
         scores[checkpoint] = judged.scores
         return judged
 
-    if spec.model == REFERENCE:
+    if spec.model == REAL_DATA:
         judged = judge("final", RealData(task.data))
         return {"scores": scores, "samples": judged.shown, "data_sha256": task.data.sha256}
 
@@ -208,18 +209,18 @@ def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spe
     Raises:
         ValueError: for samples that are no sequences of the task, or a metric that was asked for by name and is absent.
     """
-    rng = named_stream(spec.stream, "evaluation", "cpu" if spec.model == REFERENCE else spec.device)
+    rng = named_stream(spec.stream, "evaluation", "cpu" if spec.model == REAL_DATA else spec.device)
     start = time.perf_counter()
     samples = checked(sampler.sample(spec.samples, Decoding(), rng), task.held_out.spec)
     seconds = time.perf_counter() - start
-    if spec.model != REFERENCE and len(samples) != spec.samples:
+    if spec.model != REAL_DATA and len(samples) != spec.samples:
         raise ValueError(f"expected {spec.samples} samples, got {len(samples)}")
     evidence = Evidence(sampler, samples, task.held_out)
     scores = []
     for name, metric in metrics.items():
         results = metric.scores(evidence)
         missing = "; ".join(result.absent for result in results if result.absent)
-        if spec.explicit_metrics and spec.model != REFERENCE and (missing or not results):
+        if spec.explicit_metrics and spec.model != REAL_DATA and (missing or not results):
             raise ValueError(f"metric '{name}' was asked for and is absent: {missing or 'this task rules it out'}")
         scores += [_as_score(result) for result in results]
     vocabulary = task.data.vocabulary

@@ -24,7 +24,8 @@ from bench.api import Decoding, Generator, Sampler, TrainingData, Unsupported
 from bench.checkpoints import CheckpointFolder
 from bench.errors import UsageError
 from bench.presets import build
-from bench.record import REFERENCE, RunRecord, from_json
+from bench.record import RunRecord, from_json
+from bench.records.frames import REAL_DATA
 from bench.runner import RealData, checked, load_task, name_fit, private_copy
 from bench.session import Session, named_stream
 from bench.store import Store
@@ -66,7 +67,7 @@ class Restored:
         """
         spec, train = self.record.spec, self.data.training.train
         stream = named_stream(spec.stream, f"sample/{seed}", self.device)
-        if spec.model == REFERENCE:  # drawn without replacement, so all at once
+        if spec.model == REAL_DATA:  # drawn without replacement, so all at once
             if decoding != Decoding():
                 raise UsageError("real data are not decoded: leave out --temperature, --top-k and --top-p.")
             if n > len(train):
@@ -140,7 +141,7 @@ def restore(record: RunRecord, checkpoints: Path, device: str = "cpu") -> Restor
     try:
         _check(record)
         data = load_task(spec).data
-        if spec.model == REFERENCE:
+        if spec.model == REAL_DATA:
             return Restored(record, data, RealData(data), "cpu")
         session = Restoration(
             spec.stream,
@@ -218,7 +219,7 @@ def _check(record: RunRecord) -> None:
     task = registry.Plugin("task", spec.task, spec.task_target).load()
     if task.version != spec.task_version or build(task, spec.task_config).fingerprint() != spec.data:
         raise UsageError(f"the data of task '{spec.task}' are others than they were; {AGAIN}.")
-    if spec.model == REFERENCE:
+    if spec.model == REAL_DATA:
         return
     if registry.source_hash(registry.Plugin("model", spec.model, spec.target)) != spec.source:
         raise UsageError(f"the model's code has changed since; check out what it was, or {AGAIN}.")

@@ -9,39 +9,17 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from bench.errors import UsageError
 from bench.record import RunRecord, RunSpec, from_json, to_json
-
-if TYPE_CHECKING:
-    import pandas as pd
+from bench.records.frames import Frames, frames
 
 MARKER = "store.json"
 CHOSEN = "chosen.list"
 MARKED = {"format": "seqgan-bench results", "version": 1}
 DONE = ("ok", "skipped")
-
-
-@dataclass(frozen=True, slots=True)
-class Frames:
-    """All results, tidy, superseded runs left out.
-
-    Attributes:
-        runs: One row a run.
-        scores: One row a run, checkpoint and metric.
-        frontier: One row a run, temperature and metric.
-        curves: One row a run, step and name.
-        superseded: How many runs were left out because newer code or settings replaced them.
-    """
-
-    runs: pd.DataFrame
-    scores: pd.DataFrame
-    frontier: pd.DataFrame
-    curves: pd.DataFrame
-    superseded: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +165,6 @@ class Store:
         known the one that finished last. What the user set with ``--set`` is part of the model's and the task's label,
         so that variants stand side by side.
         """
-        import pandas as pd
-
         records = list(self.records())
         chosen = self._chosen()
         newest: dict[tuple[str, ...], tuple[bool, str, str]] = {}
@@ -197,49 +173,7 @@ class Store:
             rank = (chosen.get(place) == group, record.finished or "", group)
             newest[place] = max(newest.get(place, rank), rank)
         current = [record for record in records if newest[_place(record.spec)][2] == record.spec.group_id]
-        runs = [_run_row(record) for record in current]
-        scores = [
-            {**_keys(record), "checkpoint": checkpoint, **_score_row(score)}
-            for record in current
-            for checkpoint, checkpoint_scores in record.scores.items()
-            for score in checkpoint_scores
-        ]
-        frontier = [
-            {**_keys(record), "temperature": float(temperature), **_score_row(score)}
-            for record in current
-            for temperature, tempered_scores in record.frontier.items()
-            for score in tempered_scores
-        ]
-        curves = [
-            {
-                **_keys(record),
-                **{column: row[column] for column in ("phase", "step", *COSTS)},
-                "name": name,
-                "value": value,
-            }
-            for record in current
-            for row in record.curve
-            for name, value in row["scalars"].items()
-        ]
-        return Frames(
-            pd.DataFrame(runs, columns=RUN_COLUMNS),
-            pd.DataFrame(scores, columns=SCORE_COLUMNS),
-            pd.DataFrame(frontier, columns=FRONTIER_COLUMNS),
-            pd.DataFrame(curves, columns=CURVE_COLUMNS).astype(dict.fromkeys(COSTS, float)),
-            len(records) - len(current),
-        )
-
-
-KEYS = ["run_id", "group_id", "task", "model", "preset", "seed"]
-COSTS = ("seconds", "tokens", "updates")
-RUN_COLUMNS = [
-    *KEYS, "role", "status", "reason", "finished", "version", "commit", "dirty",
-    "device", "machine", "python", "torch", "threads", "settings", "samples", "data", "selected",
-]  # fmt: skip
-_SCORE = ["kind", "metric", "value", "absent", "unit", "direction", "signature"]
-SCORE_COLUMNS = [*KEYS, "checkpoint", *_SCORE]
-FRONTIER_COLUMNS = [*KEYS, "temperature", *_SCORE]
-CURVE_COLUMNS = [*KEYS, "phase", "step", *COSTS, "name", "value"]
+        return frames(current, len(records) - len(current))
 
 
 def write_atomically(file: Path, content: str | bytes) -> None:
@@ -254,45 +188,3 @@ def write_atomically(file: Path, content: str | bytes) -> None:
 
 def _place(spec: RunSpec) -> tuple[str, ...]:
     return spec.task_label, spec.label, spec.preset_label
-
-
-def _keys(record: RunRecord) -> dict[str, Any]:
-    spec = record.spec
-    values = (spec.run_id, spec.group_id, spec.task_label, spec.label, spec.preset_label, spec.seed)
-    return dict(zip(KEYS, values, strict=True))
-
-
-def _run_row(record: RunRecord) -> dict[str, Any]:
-    facts = record.environment
-    packages = facts.get("packages", {})
-    return {
-        **_keys(record),
-        "role": record.spec.role,
-        "status": record.status,
-        "reason": record.reason,
-        "finished": record.finished,
-        "version": packages.get("seqgan-bench"),
-        "commit": facts.get("commit"),
-        "dirty": facts.get("dirty"),
-        "device": facts.get("device_name") or record.spec.device,
-        "machine": facts.get("machine"),
-        "python": facts.get("python"),
-        "torch": packages.get("torch"),
-        "threads": facts.get("threads"),
-        "settings": ", ".join(f"{name}={value}" for name, value in sorted(record.spec.config.items())),
-        "samples": list(record.samples),
-        "data": record.data_sha256,
-        "selected": f"{record.selected['phase']} {record.selected['step']}" if record.selected else None,
-    }
-
-
-def _score_row(score: Any) -> dict[str, Any]:
-    return {
-        "kind": score.kind,
-        "metric": score.metric,
-        "value": float("nan") if score.value is None else score.value,
-        "absent": score.absent,
-        "unit": score.unit,
-        "direction": score.direction,
-        "signature": score.signature,
-    }

@@ -29,7 +29,9 @@ ALLOWED = {
     "bench.registry": ["bench.errors"],
     "bench.presets": ["bench.errors"],
     "bench.own_tasks": ["bench.registry", "bench.presets", "bench.record", "bench.errors"],
-    "bench.plan": ["bench.own_tasks", "bench.registry", "bench.presets", "bench.record", "bench.errors"],
+    "bench.plan": [
+        "bench.records.frames", "bench.own_tasks", "bench.registry", "bench.presets", "bench.record", "bench.errors",
+    ],
     # The judge.
     "bench.checkpoints": [],
     "bench.session": ["bench.api", "bench.checkpoints", "bench.cost", "bench.environment"],
@@ -58,10 +60,12 @@ ALLOWED = {
     "bench.metrics.music": ["bench.metrics.*", "bench.notation"],
     "bench.notation": ["bench.errors"],
     "bench.samples": [
+        "bench.records.frames",
         "bench.registry", "bench.presets", "bench.tasks.*", "bench.record", "bench.runner", "bench.session",
         "bench.checkpoints", "bench.store", "bench.api", "bench.errors",
     ],
     "bench.runner": [
+        "bench.records.frames",
         "bench.registry", "bench.presets", "bench.tasks.*", "bench.metrics.*", "bench.record", "bench.environment",
         "bench.session", "bench.checkpoints", "bench.cost", "bench.api", "bench.errors",
     ],
@@ -74,14 +78,18 @@ ALLOWED = {
         "bench.executors.base", "bench.environment", "bench.runner", "bench.checkpoints", "bench.record",
     ],
     # The record keeper.
-    "bench.store": ["bench.record", "bench.errors"],
+    "bench.records": [],
+    "bench.records.frames": ["bench.record"],
+    "bench.store": ["bench.record", "bench.records.frames", "bench.errors"],
     "bench.progress": ["bench.executors.base", "bench.record"],
     "bench.reports": ["bench.reports.*"],
-    "bench.reports.*": ["bench.reports", "bench.reports.*", "bench.stats", "bench.verdicts"],
+    "bench.reports.*": [
+        "bench.reports", "bench.reports.*", "bench.stats", "bench.verdicts", "bench.records.frames",
+    ],
     "bench.reports.score_table": ["bench.scoring"],
     "bench.reports.verdict_table": ["bench.compare", "bench.reports.markup"],
-    "bench.accepted": ["bench.errors", "bench.record", "bench.reports.leaderboard"],
-    "bench.compare": ["bench.accepted", "bench.reports.leaderboard", "bench.stats", "bench.verdicts"],
+    "bench.accepted": ["bench.errors", "bench.record", "bench.records.frames"],
+    "bench.compare": ["bench.accepted", "bench.records.frames", "bench.stats", "bench.verdicts"],
     "bench.perf": ["bench.environment", "bench.errors", "bench.reports", "bench.reports.*", "bench.store"],
     "bench.__main__": ["bench.cli"],
     "bench.cli": [
@@ -101,6 +109,7 @@ ALLOWED = {
 
 NEVER = {
     "torch": ["bench.reports", "bench.reports.*", "bench.compare", "bench.stats", "bench.store", "bench.record",
+              "bench.records.*",
               "bench.registry", "bench.presets", "bench.plan", "bench.errors", "bench.environment", "bench.progress",
               "bench.perf", "bench.cost", "bench.verdicts", "bench.accepted", "bench.notation",
               "bench.own_tasks", "bench.data.*",
@@ -113,6 +122,7 @@ NEVER = {
 NOT_AT_IMPORT = {
     ("torch", "pandas", "numpy", "scipy", "matplotlib", "rich"): [
         "bench.cli", "bench.errors", "bench.registry", "bench.presets", "bench.plan", "bench.record", "bench.store",
+        "bench.records.frames",
         "bench.environment", "bench.executors.base", "bench.executors.processes", "bench.reports",
         "bench.perf", "bench.own_tasks",
     ],
@@ -313,13 +323,14 @@ def test_reports_are_rebuilt_without_torch(tmp_path, make_store):
 @pytest.fixture
 def make_store():
     """A results folder with two finished runs."""
-    from bench.record import REFERENCE, RunRecord, RunSpec, Score
+    from bench.record import RunRecord, RunSpec, Score
+    from bench.records.frames import REAL_DATA
     from bench.store import Store
 
     def make(folder):
         store = Store(folder)
         store.open()
-        for model, value in ((REFERENCE, 1.2), ("mle", 1.5)):
+        for model, value in ((REAL_DATA, 1.2), ("mle", 1.5)):
             spec = RunSpec(
                 model=model, target="", source="", config={}, overrides={}, task="toy", task_target="",
                 task_version="1", task_config={}, task_overrides={}, data="", seed=0, preset="smoke",

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.reports.grid import Row
-from bench.reports.leaderboard import FINAL, PRETRAINED, REAL_DATA, headline, in_order, records, usable
+from bench.records.frames import FINAL, PRETRAINED, REAL_DATA, Row, as_rows, usable
+from bench.reports.leaderboard import headline, in_order
 from bench.verdicts import BETTER, NOT_SEPARABLE, ONE_SEED, SIGNS, WORSE, Pair, Verdict, judge, separable_best
 
 __all__ = [
@@ -90,7 +90,7 @@ def answers(runs: pd.DataFrame, scores: pd.DataFrame) -> list[Answer]:
         runs: One row a run.
         scores: One row for each (run, checkpoint, metric) of completed runs.
     """
-    roles = {(row["task"], row["preset"], row["model"]): row["role"] for row in records(runs)}
+    roles = {(row["task"], row["preset"], row["model"]): row["role"] for row in as_rows(runs)}
     quality = scores[(scores["kind"] == "quality") & usable(scores)]
     found: list[Answer] = []
     for (task, preset), here in quality.groupby(["task", "preset"], sort=True):
@@ -217,7 +217,7 @@ def rows_of(found: list[Answer], metrics: list[str]) -> list[Row]:
 def _values(rows: pd.DataFrame) -> Values:
     """The values of one metric."""
     values: Values = {}
-    for row in records(rows[["model", "checkpoint", "seed", "signature", "value"]]):
+    for row in as_rows(rows[["model", "checkpoint", "seed", "signature", "value"]]):
         values.setdefault((row["model"], row["checkpoint"]), {})[row["seed"], row["signature"]] = row["value"]
     return values
 

@@ -15,7 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter
 
-from bench.reports.costs import COSTS, Learning, at_cost, equal_costs, learning
+from bench.records.frames import COSTS
+from bench.reports.costs import Learning, at_cost, equal_costs, learning
 from bench.reports.frontier import REFERENCE
 from bench.reports.plots import GREY, INK, LABEL_WIDTH, Styles, finish
 

@@ -8,19 +8,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from bench.records.frames import COSTS, KEYS, REAL_DATA, completed
 from bench.reports.estimates import FEW_SEEDS, estimate, few, seed_count
-from bench.reports.leaderboard import REAL_DATA, completed
 from bench.reports.markup import escape, pipe_table
 
-__all__ = ["COSTS", "QUALITY", "Learning", "at_cost", "equal_costs", "learning", "markdown"]
+__all__ = ["QUALITY", "Learning", "at_cost", "equal_costs", "learning", "markdown"]
 
-COSTS = ("seconds", "tokens", "updates")
-"""What training costs, cumulative and with the shared pre-training."""
 QUALITY = ("jsd_valid", "nll_valid", "nll_oracle")
 """Curves of quality, lower is better; the first that a task has is its headline."""
 DECIMALS = {"jsd_valid": 6}
 """Where three would hide everything: over long sequences the divergence lies next to ln 2."""
-KEYS = ["run_id", "group_id", "task", "model", "preset", "seed"]
 FRACTIONS = (0.25, 0.5, 1.0)
 """Parts of the largest common cost at which the tables read."""
 
@@ -86,7 +83,7 @@ def at_cost(curves: pd.DataFrame, cost: str, metric: str, amounts: ArrayLike) ->
 
     Args:
         curves: One row for each (run, phase, step, name), in the order of training.
-        cost: One of :data:`COSTS`.
+        cost: One of :data:`bench.records.frames.COSTS`.
         metric: Name of the curve.
         amounts: Where to read, in the unit of the cost.
 
@@ -114,7 +111,7 @@ def equal_costs(section: Learning, cost: str, metric: str) -> list[float]:
 
     Args:
         section: The curves.
-        cost: One of :data:`COSTS`.
+        cost: One of :data:`bench.records.frames.COSTS`.
         metric: Name of the curve.
 
     Returns:

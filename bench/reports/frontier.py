@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.reports.leaderboard import REAL_DATA, completed
+from bench.records.frames import REAL_DATA, completed
 
 __all__ = [
     "AXES",

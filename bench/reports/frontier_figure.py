@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
+from bench.records.frames import as_rows
 from bench.reports.frontier import REFERENCE, Sweep, indicators, nondominated, sweeps
-from bench.reports.leaderboard import records
 from bench.reports.plots import GREY, INK, LABEL_WIDTH, Styles, finish
 
 __all__ = ["figures"]
@@ -73,7 +73,7 @@ def _figure(sweep: Sweep, corner: tuple[float, float], styles: Styles) -> Figure
     finish(axes)
     plain = means[means["temperature"] == 1.0]
     beyond = plain[(plain["quality"] > right) | (plain["coverage"] > top)]
-    marks = _marks(order, sweep, styles, records(beyond))
+    marks = _marks(order, sweep, styles, as_rows(beyond))
     figure.legend(handles=marks, loc="outside right center", frameon=False, fontsize=8)
     return figure
 
@@ -108,7 +108,7 @@ def _reference(axes: Axes, mean: pd.DataFrame) -> None:
         fontsize=9,
         arrowprops={"arrowstyle": "->", "color": GREY},
     )
-    for row in records(mean[mean["quality"].isin(front[:, 0])]):
+    for row in as_rows(mean[mean["quality"].isin(front[:, 0])]):
         if left < row["quality"] < right and bottom < row["coverage"] < top:
             axes.annotate(
                 f"T = {row['temperature']:g}",

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
-from bench.reports.leaderboard import FINAL, PRETRAINED, SELECTED, in_order
+from bench.records.frames import FINAL, PRETRAINED, SELECTED, Row
+from bench.reports.leaderboard import in_order
 from bench.verdicts import FEW
 
-__all__ = ["ARROWS", "DECIMALS", "LABELS", "MEANINGS", "Grid", "Row", "estimate"]
+__all__ = ["ARROWS", "DECIMALS", "LABELS", "MEANINGS", "Grid", "estimate"]
 
-Row = dict[str, Any]
 
 ARROWS = {"lower": "↓", "higher": "↑", "real": "→"}
 MEANINGS = {"lower": "lower is better", "higher": "higher is better", "real": "nearer to the real data is better"}

@@ -9,31 +9,22 @@ from typing import Any
 
 import pandas as pd
 
+from bench.records.frames import CELL, CONFIGURATION, FINAL, PRETRAINED, REAL_DATA, SELECTED, completed, usable
 from bench.stats import bootstrap_interval, mean_interval
 
 __all__ = [
     "COLUMNS",
-    "COSTS",
-    "FINAL",
+    "COST_THEME",
     "GROUPS",
-    "PRETRAINED",
     "RANKING",
-    "REAL_DATA",
-    "SELECTED",
     "aggregate",
-    "completed",
     "headline",
     "in_order",
-    "records",
     "theme",
-    "usable",
     "write_csv",
 ]
 
-REAL_DATA = "real data"
-FINAL, SELECTED, PRETRAINED = "final", "selected", "pretrained"
-"""Checkpoints: the last step, the one that validation data pick, and what a shared pre-training gave."""
-COSTS = "Costs"
+COST_THEME = "Costs"
 
 RANKING = ("jsd_token", "nll_test")
 """What rows are sorted by: the first of these that the task has. Neither can be had by dropping what is hard."""
@@ -50,7 +41,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Length": ("length_mean", "unended"),
     "Music": ("pitch_class_distance", "interval_distance", "mse"),
-    COSTS: (
+    COST_THEME: (
         *("seconds", "pretraining_seconds", "tokens", "updates", "train_tokens_per_second"),
         *("sampled_tokens_per_second", "rollouts_per_second", "discriminator_sequences_per_second", "peak_memory_mib"),
     ),
@@ -68,23 +59,7 @@ _PRESETS = {"smoke": 0, "quick": 1, "paper": 2}
 _ROLES = {"": 0, "contender": 1, "control": 2}
 _CHECKPOINTS = {FINAL: 0, SELECTED: 1, PRETRAINED: 2}
 _STATUSES = ("ok", "skipped", "failed", "interrupted", "started")
-_CONFIGURATION = ["task", "preset", "model"]
-_CELL = [*_CONFIGURATION, "checkpoint", "metric"]
 _DESCRIPTION = ["kind", "unit", "direction", "signature"]
-
-
-def completed(runs: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
-    """The scores or curves, less those of runs that failed, were skipped or never ended."""
-    unfinished = runs.loc[runs["status"] != "ok", "run_id"]
-    kept: pd.DataFrame = lines[~lines["run_id"].isin(unfinished)]
-    return kept
-
-
-def usable(scores: pd.DataFrame) -> pd.Series:
-    """True where there is a value, and none of the other seeds' is infinite: what is left of those would flatter."""
-    infinite = scores["absent"].astype(str).str.endswith("inf")
-    mask: pd.Series = scores["value"].notna() & ~infinite.groupby([scores[name] for name in _CELL]).transform("any")
-    return mask
 
 
 def aggregate(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
@@ -106,15 +81,15 @@ def aggregate(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     done = completed(runs, scores)
-    for key, cell in done.assign(usable=usable(done)).groupby(_CELL):
+    for key, cell in done.assign(usable=usable(done)).groupby(CELL):
         present = cell[cell["usable"]]
         present = cell.head(1).assign(value=math.nan) if present.empty else present
         for _, alike in present.groupby("signature", dropna=False):
-            rows.append(dict(zip(_CELL, key, strict=True)) | _summary(alike))
-    statuses = {key: group["status"].value_counts().to_dict() for key, group in runs.groupby(_CONFIGURATION)}
+            rows.append(dict(zip(CELL, key, strict=True)) | _summary(alike))
+    statuses = {key: group["status"].value_counts().to_dict() for key, group in runs.groupby(CONFIGURATION)}
     unscored = statuses.keys() - {_configuration(row) for row in rows}
-    rows += [dict(zip(_CELL, (*key, FINAL, ""), strict=True)) | {"n": 0} for key in unscored]
-    roles = {key: group["role"].iloc[0] for key, group in runs.groupby(_CONFIGURATION)}
+    rows += [dict(zip(CELL, (*key, FINAL, ""), strict=True)) | {"n": 0} for key in unscored]
+    roles = {key: group["role"].iloc[0] for key, group in runs.groupby(CONFIGURATION)}
     for row in rows:
         counts = statuses.get(_configuration(row), {})
         row["role"] = roles.get(_configuration(row), "contender")
@@ -139,11 +114,6 @@ def theme(metrics: Iterable[str]) -> str:
 def in_order(metrics: Iterable[str]) -> list[str]:
     """Metrics in the order of :data:`GROUPS`, unknown ones last and by name."""
     return sorted(metrics, key=_place)
-
-
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a frame as dictionaries."""
-    return [{str(column): value for column, value in record.items()} for record in frame.to_dict("records")]
 
 
 def write_csv(path: Path, aggregate: pd.DataFrame) -> None:

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.reports.leaderboard import FINAL, PRETRAINED, REAL_DATA, completed, records, theme
+from bench.records.frames import FINAL, PRETRAINED, REAL_DATA, as_rows, completed
+from bench.reports.leaderboard import theme
 
 __all__ = ["GREY", "INK", "LABEL_WIDTH", "LINES", "PALETTE", "Styles", "figures", "finish", "styles_of"]
 
@@ -105,7 +106,7 @@ def _score_panel(axes: Axes, board: pd.DataFrame, scores: pd.DataFrame, models: 
     marks = scores.merge(board.loc[near, ["model", "checkpoint"]])["value"].dropna()
     intervals = board[near].dropna(subset=["low"])
     low, high = _limits(marks, [*intervals["low"], *intervals["high"]], references)
-    for row in records(board):
+    for row in as_rows(board):
         colour, final = styles[row["model"]][0], row["checkpoint"] == FINAL
         place = models.index(row["model"]) + (0 if final else 0.36)
         if not low <= row["mean"] <= high:

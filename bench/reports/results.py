@@ -8,8 +8,9 @@ from functools import cached_property
 
 import pandas as pd
 
+from bench.records.frames import completed
 from bench.reports.answers import Answer, answers
-from bench.reports.leaderboard import aggregate, completed
+from bench.reports.leaderboard import aggregate
 
 __all__ = ["Results", "Section"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bench.reports.leaderboard import records
+from bench.records.frames import as_rows
 from bench.reports.markup import bullets, escape
 from bench.reports.results import Results
 
@@ -19,7 +19,7 @@ def markdown(results: Results) -> list[str]:
     parts: list[str] = []
     for section in results.sections():
         done = section.runs[section.runs["status"] == "ok"].sort_values("seed").drop_duplicates("model")
-        rows = {row["model"]: row for row in records(done) if row["samples"]}
+        rows = {row["model"]: row for row in as_rows(done) if row["samples"]}
         lines = []
         for model in dict.fromkeys(section.board["model"]):
             if model in rows:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.records.frames import FINAL, REAL_DATA, SELECTED, as_rows, completed
 from bench.reports import costs, frontier_tables, samples
 from bench.reports.answers import (
     BOTH,
@@ -23,7 +24,7 @@ from bench.reports.answers import (
     summary,
 )
 from bench.reports.grid import DECIMALS, MEANINGS, Grid, estimate
-from bench.reports.leaderboard import COSTS, FINAL, GROUPS, REAL_DATA, SELECTED, completed, headline, records, theme
+from bench.reports.leaderboard import COST_THEME, GROUPS, headline, theme
 from bench.reports.markup import Markdown, bullets, escape, pipe_table
 from bench.reports.results import Results, Section
 from bench.verdicts import FEW, Verdict
@@ -87,11 +88,11 @@ def _task(section: Section) -> list[str]:
     """The quality tables of one task and what must be read with them."""
     scores, found = section.scores, section.answers
     same = _selected_last(scores)
-    lines = [row for row in records(section.board) if row["kind"] != "cost"]
+    lines = [row for row in as_rows(section.board) if row["kind"] != "cost"]
     grid = Grid([row for row in lines if (row["model"], row["checkpoint"]) not in same], best(section.runs, scores))
     known = {metric for metrics in GROUPS.values() for metric in metrics}
     themes: dict[str, tuple[str, ...]] = {"Headline": HEADLINES[theme(filter(grid.measured, grid.metrics))]}
-    themes |= {title: metrics for title, metrics in GROUPS.items() if title != COSTS}
+    themes |= {title: metrics for title, metrics in GROUPS.items() if title != COST_THEME}
     themes["Other measures"] = tuple(metric for metric in grid.metrics if metric not in known)
     parts = [f"## {escape(section.title)}", *_in_words(found)]
     why = reasons(section.runs)
@@ -227,7 +228,7 @@ def _parted(lines: Iterable[tuple[str, list[str]]]) -> list[list[str]]:
 def _absences(grid: Grid, scores: pd.DataFrame) -> list[str]:
     """Why cells are empty: one line for each reason and the models and metrics it holds for."""
     told: dict[tuple[str, str, str], set[str]] = {}
-    for row in records(scores[["model", "checkpoint", "metric", "value", "absent"]]):
+    for row in as_rows(scores[["model", "checkpoint", "metric", "value", "absent"]]):
         reasons = told.setdefault((row["model"], row["checkpoint"], row["metric"]), set())
         if pd.isna(row["value"]):
             reasons.add(str(row["absent"]))
@@ -292,7 +293,7 @@ def _throughput(board: pd.DataFrame, scores: pd.DataFrame) -> list[str]:
     parts: list[str] = []
     costs = board[(board["kind"] == "cost") & (board["checkpoint"] == FINAL) & (board["model"] != REAL_DATA)]
     for (task, preset), section in costs.groupby(["task", "preset"], sort=False):
-        grid = Grid(records(section))
+        grid = Grid(as_rows(section))
         metrics = [metric for metric in grid.metrics if grid.measured(metric)]
         if metrics:
             here = scores[(scores["task"] == task) & (scores["preset"] == preset) & (scores["kind"] == "cost")]
@@ -309,7 +310,7 @@ def _provenance(runs: pd.DataFrame) -> list[str]:
 
     commits = {
         str(row["commit"]) + (" with uncommitted changes" if row["dirty"] is True else "")
-        for row in records(runs[["commit", "dirty"]])
+        for row in as_rows(runs[["commit", "dirty"]])
         if not pd.isna(row["commit"])
     }
     finished = runs["finished"].dropna()
@@ -339,7 +340,7 @@ def _settings(runs: pd.DataFrame) -> list[str]:
 
 
 def _unfinished(runs: pd.DataFrame) -> list[str]:
-    rows = records(runs[runs["status"] != "ok"].sort_values(["task", "preset", "model", "seed", "run_id"]))
+    rows = as_rows(runs[runs["status"] != "ok"].sort_values(["task", "preset", "model", "seed", "run_id"]))
     lines = [
         f"- `{row['run_id']}`, {escape(row['model'])} on {escape(row['task'])}, {row['preset']}, seed {row['seed']}: "
         f"{escape(_outcome(row))}"
@@ -352,7 +353,7 @@ def reasons(runs: pd.DataFrame) -> dict[str, str]:
     """The first thing that kept a run of each model from a result, by model; the runs of one task and preset."""
     here = runs[runs["status"] != "ok"]
     first = here.sort_values(["model", "seed", "run_id"]).drop_duplicates("model")
-    return {row["model"]: _outcome(row) for row in records(first)}
+    return {row["model"]: _outcome(row) for row in as_rows(first)}
 
 
 def _outcome(row: dict[str, Any]) -> str:

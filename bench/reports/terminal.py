@@ -9,9 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bench.records.frames import FINAL, as_rows
 from bench.reports.answers import Answer, best, in_headline, summary
 from bench.reports.grid import Grid
-from bench.reports.leaderboard import FINAL, records, theme
+from bench.reports.leaderboard import theme
 from bench.reports.results import Results
 from bench.reports.tables import reasons
 from bench.verdicts import FEW
@@ -29,7 +30,7 @@ def terminal(results: Results) -> list[RenderableType]:
     """One compact table a task with the main metrics, narrow enough for 80 columns, and its verdicts below."""
     shown: list[RenderableType] = []
     for section in results.sections():
-        grid = Grid(records(section.board), best(section.runs, section.scores))
+        grid = Grid(as_rows(section.board), best(section.runs, section.scores))
         table = Table(
             box=box.SIMPLE_HEAD,
             padding=0,

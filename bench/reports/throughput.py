@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from bench.reports.leaderboard import records
+from bench.records.frames import Row, as_rows
 from bench.reports.markup import bullets, escape, pipe_table
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
     "to_csv",
 ]
 
-Row = dict[str, Any]
 
 FAST, REFERENCE = "fast", "reference"
 CEILING = "ceiling: "
@@ -153,7 +152,7 @@ def at_main_shape(table: pd.DataFrame) -> pd.DataFrame:
     """
     kept = []
     for _, rows in _timed(table).groupby(["kernel", "device"], sort=False):
-        here = rows[rows["shape"] == _main_shape(records(rows))]
+        here = rows[rows["shape"] == _main_shape(as_rows(rows))]
         kept.append(here.sort_values("variant", key=lambda names: names.map(_variant_order), kind="stable"))
     return pd.concat(kept) if kept else table.head(0)
 
@@ -167,7 +166,7 @@ def growth(table: pd.DataFrame) -> list[Row]:
     """
     grown = []
     for _, rows in _timed(table).groupby(["kernel", "device"], sort=False):
-        lines = records(rows)
+        lines = as_rows(rows)
         main = sizes(_main_shape(lines))
         for variant, threads in dict.fromkeys((row["variant"], row["threads"]) for row in lines):
             mine = [row for row in lines if (row["variant"], row["threads"]) == (variant, threads)]
@@ -282,7 +281,7 @@ def _variant_order(variant: str) -> tuple[int, str]:
 
 
 def _main_cells(rows: pd.DataFrame, brief: bool = False) -> tuple[list[str], list[list[str]]]:
-    lines = records(rows)
+    lines = as_rows(rows)
     medians = {(_work(row | {"peak_bytes": None}), row["variant"]): row["median_s"] for row in lines}
     threads = len({row["threads"] for row in lines}) > 1
     cells = []
@@ -328,7 +327,7 @@ def _growth_cells(grown: list[Row]) -> tuple[list[str], list[list[str]]]:
 
 
 def _memory_cells(rows: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    lines = records(rows)
+    lines = as_rows(rows)
     references = {
         tuple(row[name] for name in SAME_WORK): row["peak_bytes"] for row in lines if row["variant"] == REFERENCE
     }

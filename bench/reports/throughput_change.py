@@ -8,14 +8,13 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
-from bench.reports.leaderboard import records
+from bench.records.frames import Row, as_rows
 from bench.reports.markup import bullets, escape, pipe_table
 from bench.reports.throughput import duration, terminal_table
 from bench.stats import holm, rank_test, smallest_p
 
 __all__ = ["BASE", "FASTER", "HEAD", "OTHER_WORK", "SLOWER", "UNCLEAR", "changes", "markdown", "reach", "terminal"]
 
-Row = dict[str, Any]
 
 BASE, HEAD = "base", "head"
 FASTER, SLOWER, UNCLEAR = "faster", "slower", "no difference shown"
@@ -98,12 +97,12 @@ def terminal(table: pd.DataFrame) -> Table:
 
 def _work(rows: pd.DataFrame) -> set[tuple[str, Any]]:
     """Which work the runs of a benchmark did: its shape and its amount, as far as its suite said so."""
-    return {(row["shape"], None if pd.isna(row["amount"]) else row["amount"]) for row in records(rows)}
+    return {(row["shape"], None if pd.isna(row["amount"]) else row["amount"]) for row in as_rows(rows)}
 
 
 def _cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     cells = []
-    for row in records(table):
+    for row in as_rows(table):
         seconds = [duration(row[name]) if pd.notna(row[name]) else "" for name in ("then_s", "base_s", "head_s")]
         ratio = f"{row['ratio']:.2f}" if pd.notna(row["ratio"]) else ""
         p = f"{row['p_corrected']:.2g}" if pd.notna(row["p_corrected"]) else ""

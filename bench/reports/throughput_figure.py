@@ -12,13 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from bench.reports.leaderboard import records
+from bench.records.frames import Row, as_rows
 from bench.reports.plots import GREY, INK, LINES, PALETTE, finish
 from bench.reports.throughput import FAST, REFERENCE, at_main_shape, growth, times
 
 __all__ = ["png"]
 
-Row = dict[str, Any]
 Styles = dict[tuple[str, str], dict[str, Any]]
 
 SIZES = ("V", "T", "N", "B")
@@ -53,7 +52,7 @@ def png(table: pd.DataFrame) -> bytes:
 
 def _speed_ups(table: pd.DataFrame) -> list[Row]:
     """The fast variants that have a reference, with the libraries that do the same, or that have libraries alone."""
-    rows = records(at_main_shape(table))
+    rows = as_rows(at_main_shape(table))
     bars = []
     for row in rows:
         if row["variant"] == FAST:

@@ -8,7 +8,8 @@ import pytest
 
 from bench import accepted
 from bench.errors import UsageError
-from bench.record import REFERENCE, RunRecord, Score
+from bench.record import RunRecord, Score
+from bench.records.frames import REAL_DATA
 from bench.store import Store
 
 SCORES = {
@@ -37,7 +38,7 @@ def frame(tmp_path, make_spec):
     store.write(RunRecord(make_spec(model="mle", seed=2), "ok", scores=SCORES, finished="2026-01-01"))
     store.write(RunRecord(make_spec(model="broken"), "failed", reason="ValueError: no luck", scores=SCORES))
     store.write(RunRecord(make_spec(model="cautious"), "skipped", reason="needs words"))
-    store.write(RunRecord(make_spec(model=REFERENCE), "ok", scores={"final": SCORES["final"][:1]}))
+    store.write(RunRecord(make_spec(model=REAL_DATA), "ok", scores={"final": SCORES["final"][:1]}))
     frames = store.load()
     return accepted.tidy(frames.runs, frames.scores)
 
@@ -56,7 +57,7 @@ def test_there_is_a_row_a_score_and_seed_but_none_for_costs(frame):
     assert list(frame.columns) == list(accepted.COLUMNS)
     places = [tuple(row) for row in frame[["model", "checkpoint", "metric", "seed", "status"]].itertuples(index=False)]
     assert places == [
-        (REFERENCE, "final", "bleu4", 0, "ok"),
+        (REAL_DATA, "final", "bleu4", 0, "ok"),
         ("broken", "", "", 0, "failed"),
         ("cautious", "", "", 0, "skipped"),
         ("mle", "final", "bleu4", 2, "ok"),

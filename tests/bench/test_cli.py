@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.record import REFERENCE
+from bench.records.frames import REAL_DATA
 from bench.store import Store
 
 pytestmark = pytest.mark.usefixtures("memory_not_measured")
@@ -49,14 +49,14 @@ def test_one_command_benchmarks_all_models(benchmark_of_all):
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.splitlines()[-1] == "28 ok, 0 skipped, 0 failed"
     assert "28 runs, 28 to do" in answer.out
-    assert statuses(folder) == {(model, seed): "ok" for model in (REFERENCE, *MODELS) for seed in (0, 1)}
+    assert statuses(folder) == {(model, seed): "ok" for model in (REAL_DATA, *MODELS) for seed in (0, 1)}
     assert len(list((folder / "runs").glob("*.json"))) == 28
 
 
 def test_it_leaves_leaderboards_and_figures(benchmark_of_all):
     files = reports(benchmark_of_all[0])
     csv, markdown = files["leaderboard.csv"].decode(), files["leaderboard.md"].decode()
-    for model in (REFERENCE, *MODELS):
+    for model in (REAL_DATA, *MODELS):
         assert f",{model}," in csv
         assert model in markdown
     figures = [name for name in files if name.endswith(".png")]
@@ -112,7 +112,7 @@ def test_a_dry_run_writes_nothing(bench, tmp_path):
     answer = bench("run", "--models", "mle", *TOY, "--seeds", 2, "--output", tmp_path / "results", "--dry-run")
     assert answer.code == 0
     lines = [line.split(maxsplit=1)[1] for line in answer.out.splitlines() if ": to do" in line]
-    assert lines == [f"toy {model} seed {seed}: to do" for model in (REFERENCE, "mle") for seed in (0, 1)]
+    assert lines == [f"toy {model} seed {seed}: to do" for model in (REAL_DATA, "mle") for seed in (0, 1)]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.record import REFERENCE
+from bench.records.frames import REAL_DATA
 from bench.store import Store
 
 pytestmark = pytest.mark.usefixtures("memory_not_measured")
@@ -102,7 +102,7 @@ def test_a_plugin_that_fails_costs_its_row_only(bench, write_plugin, tmp_path):
     assert answer.code == 1
     assert answer.out.splitlines()[-1] == "2 ok, 0 skipped, 2 failed"
     assert statuses(folder) == {
-        (REFERENCE, 0): "ok", ("own_cli:Failing", 0): "failed", ("own_cli:Nobody", 0): "failed", ("random", 0): "ok",
+        (REAL_DATA, 0): "ok", ("own_cli:Failing", 0): "failed", ("own_cli:Nobody", 0): "failed", ("random", 0): "ok",
     }  # fmt: skip
     (line,) = [line for line in answer.out.splitlines() if line.startswith("failed: RuntimeError")]
     assert line.startswith("failed: RuntimeError: out of [bold]luck[/bold] (see ")
@@ -188,7 +188,7 @@ def test_ctrl_c_in_the_terminal(bench, write_plugin, tmp_path):
     assert "Interrupted, 2 runs left" in out
     assert out.splitlines()[-1] == "2 ok, 0 skipped, 0 failed"
     assert statuses(results) == {
-        (REFERENCE, 0): "ok", ("random", 0): "ok", ("own_cli:Slow", 0): "interrupted", ("uniform", 0): "interrupted",
+        (REAL_DATA, 0): "ok", ("random", 0): "ok", ("own_cli:Slow", 0): "interrupted", ("uniform", 0): "interrupted",
     }  # fmt: skip
     assert (results / "leaderboard.md").exists()
     worker = int((folder / "busy").read_text())

@@ -9,7 +9,7 @@ from scipy import stats
 
 from bench import accepted
 from bench.compare import RED, VERDICTS, compare
-from bench.record import REFERENCE
+from bench.records.frames import REAL_DATA
 
 BASE = (1.00, 1.10, 0.95, 1.05, 1.02, 0.98)
 LOW = tuple(value - shift for value, shift in zip(BASE, (0.30, 0.31, 0.29, 0.30, 0.32, 0.28), strict=True))
@@ -152,7 +152,7 @@ def test_more_seeds_than_base_has_change_nothing():
 def beside_real(base, head, old=(2.0,) * 6, new=None):
     """The verdicts on a model and on the real data, whose value is the goal."""
     sides = [
-        frame(rows(real, model=REFERENCE, direction="real"), rows(values, direction="real"))
+        frame(rows(real, model=REAL_DATA, direction="real"), rows(values, direction="real"))
         for real, values in ((old, base), (old if new is None else new, head))
     ]
     return {cell.key.model: (cell.verdict, cell.words) for cell in compare(*sides).cells}
@@ -171,7 +171,7 @@ def beside_real(base, head, old=(2.0,) * 6, new=None):
 def test_nearer_to_the_real_data_is_better(base, head, expected):
     verdicts = beside_real(base, head)
     assert verdicts["mle"][0] == expected
-    assert verdicts[REFERENCE] == ("no difference", "the same")
+    assert verdicts[REAL_DATA] == ("no difference", "the same")
 
 
 def test_the_words_say_where_the_real_data_lie():
@@ -201,15 +201,15 @@ def test_seeds_without_real_data_are_left_out():
 def test_the_real_data_are_neither_better_nor_worse():
     news = "2 → 2.5 in seed 3: the judge changed, or its random numbers, and not only models"
     verdicts = beside_real(BASE, BASE, new=[2.0, 2.0, 2.0, 2.5, 2.0, 2.5])
-    assert verdicts[REFERENCE] == ("not comparable", news)
-    sides = [frame(rows(real, model=REFERENCE), rows(BASE)) for real in (BASE, HIGH)]
+    assert verdicts[REAL_DATA] == ("not comparable", news)
+    sides = [frame(rows(real, model=REAL_DATA), rows(BASE)) for real in (BASE, HIGH)]
     assert [cell.verdict for cell in compare(*sides).cells] == ["not comparable", "no difference"]
 
 
 def test_where_the_real_data_moved_models_are_still_tested_each_beside_its_own():
     assert beside_real(BASE, np.add(BASE, 1), new=[3.0] * 6)["mle"][0] == "no difference"  # as far away as before
     assert beside_real(BASE, BASE, new=[3.0] * 6)["mle"][0] == "worse"  # the goal went away
-    sides = [frame(rows(real, model=REFERENCE), rows(mle)) for real, mle in ((BASE, BASE), (HIGH, HIGH))]
+    sides = [frame(rows(real, model=REAL_DATA), rows(mle)) for real, mle in ((BASE, BASE), (HIGH, HIGH))]
     assert [cell.verdict for cell in compare(*sides).cells] == ["not comparable", "worse"]  # lower is better here
 
 
@@ -332,8 +332,8 @@ def test_a_score_that_was_absent_may_stay_so_or_come():
 
 
 def test_a_benchmark_that_vanished_does_not_pass():
-    everything = frame(rows(BASE), rows(BASE, model=REFERENCE))
-    moved = compare(everything, frame(rows(BASE, signature="v=2"), rows(BASE, model=REFERENCE)))
+    everything = frame(rows(BASE), rows(BASE, model=REAL_DATA))
+    moved = compare(everything, frame(rows(BASE, signature="v=2"), rows(BASE, model=REAL_DATA)))
     assert [cell.verdict for cell in moved.cells] == ["no difference", "not comparable"]
     assert (moved.red, moved.vanished, moved.passes) == (0, True, False)
     assert moved.summary.endswith(": red, no score of any model could be compared")

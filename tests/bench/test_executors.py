@@ -13,7 +13,7 @@ from bench.executors.base import Finished, Progress, Started
 from bench.executors.processes import ProcessExecutor
 from bench.executors.serial import SerialExecutor
 from bench.plan import Request, make_plan
-from bench.record import REFERENCE
+from bench.records.frames import REAL_DATA
 
 PLUGINS = """
 import os, signal, subprocess, sys, time
@@ -127,7 +127,7 @@ def day(tmp_path_factory):
             stream.close()
         seconds = time.monotonic() - start
         left = multiprocessing.active_children()
-        here = [spec for spec in specs if spec.model in (REFERENCE, "seqgan", "random")]
+        here = [spec for spec in specs if spec.model in (REAL_DATA, "seqgan", "random")]
         serial = list(SerialExecutor().execute(here))
         logs = "".join(path.read_text() for path in sorted((folder / "logs").iterdir()))
     return Day(specs, events, (folder / "terminal").read_text(), logs, children, left, seconds, serial)
@@ -147,7 +147,7 @@ def test_every_run_is_started_and_finished_once_and_in_order(day):
 def test_a_worker_that_dies_costs_one_run(day):
     found = records(day.events)
     assert {model: record.status for model, record in found.items()} == {
-        REFERENCE: "ok", "own_workers:Prints": "ok", "seqgan": "ok", "own_workers:Exits": "failed", "random": "ok",
+        REAL_DATA: "ok", "own_workers:Prints": "ok", "seqgan": "ok", "own_workers:Exits": "failed", "random": "ok",
         "own_workers:Killed": "failed",
     }  # fmt: skip
     assert found["own_workers:Exits"].reason == "the worker process ended with exit code 3"
@@ -164,7 +164,7 @@ def test_the_record_of_a_dead_worker_says_when_and_where(day):
 
 def test_workers_and_this_process_get_the_same_results(day):
     elsewhere, here = records(day.events), records(day.serial)
-    assert set(here) == {REFERENCE, "seqgan", "random"}
+    assert set(here) == {REAL_DATA, "seqgan", "random"}
     for model, record in here.items():
         other = elsewhere[model]
         assert other.spec == record.spec

@@ -13,7 +13,7 @@ import pytest
 from bench import corpora, registry
 from bench.errors import UsageError
 from bench.plan import Request, make_plan
-from bench.record import REFERENCE
+from bench.records.frames import REAL_DATA
 from bench.tasks.oracle import NAMES
 
 PLAIN = Request(models=("mle", "random"), tasks=("toy",), metrics=("nll", "distinct"), seeds=2, preset="smoke")
@@ -36,14 +36,14 @@ def ids(**changes):
 def test_real_data_first_then_models_and_their_seeds():
     plan = make_plan(dataclasses.replace(PLAIN, tasks=("toy", "oracle")))
     assert [(spec.model, spec.seed, spec.task) for spec in plan] == [
-        (model, seed, task) for model in (REFERENCE, "mle", "random") for seed in (0, 1) for task in ("toy", "oracle")
+        (model, seed, task) for model in (REAL_DATA, "mle", "random") for seed in (0, 1) for task in ("toy", "oracle")
     ]
     assert len({spec.run_id for spec in plan}) == len(plan)
 
 
 def test_a_plan_holds_all_that_decides_the_outcome():
     real, _, mle, *_ = make_plan(dataclasses.replace(PLAIN, settings=("mle.lr=1", "toy.draw=3")))
-    assert (real.model, real.target, real.config) == (REFERENCE, "", {})
+    assert (real.model, real.target, real.config) == (REAL_DATA, "", {})
     assert mle.target == "seqgan.mle:MLE"
     assert mle.source == registry.source_hash(registry.find("model", "mle"))
     assert (mle.config["epochs"], mle.config["lr"], mle.config["batch_size"]) == (2, 1.0, 64)
@@ -158,7 +158,7 @@ def test_all_is_every_installed_plugin_but_those_whose_data_were_not_fetched(tmp
     plan = make_plan(Request(tasks=("all",), preset="smoke", seeds=1))
     there = {"oracle", "toy", *corpora.NAMES}
     assert {spec.task for spec in plan} == there < set(registry.available("task"))
-    assert {spec.model for spec in plan} == {REFERENCE, *registry.available("model")}
+    assert {spec.model for spec in plan} == {REAL_DATA, *registry.available("model")}
     assert set(plan[0].metrics) == set(registry.available("metric"))
 
 

@@ -11,7 +11,8 @@ from bench import runner
 from bench.api import TrainingData
 from bench.checkpoints import CheckpointFolder
 from bench.plan import Request, make_plan
-from bench.record import REFERENCE, from_json, to_json
+from bench.record import from_json, to_json
+from bench.records.frames import REAL_DATA
 from bench.runner import run
 from bench.session import Session, named_stream
 from bench.tasks.toy import Toy
@@ -159,7 +160,7 @@ def test_a_run_that_works(do):
 
 
 def test_real_data_are_scored_like_a_model():
-    record = run(plan("random")[REFERENCE, 0])
+    record = run(plan("random")[REAL_DATA, 0])
     assert record.status == "ok"
     assert {score.kind for score in record.scores["final"]} == {"quality"}
     train = {" ".join(map(str, row)) for row in Toy(**TOY).load().training.train.tolist()}
@@ -274,10 +275,10 @@ def test_fit_is_handed_training_data_and_nothing_else(do):
 
 
 def test_a_plugin_that_overwrites_the_data_spoils_nobody_elses(do):
-    before = run(plan("random")[REFERENCE, 0])
+    before = run(plan("random")[REAL_DATA, 0])
     record = do("vandal")
     assert record.status == "ok"
-    after = run(plan("random")[REFERENCE, 0])
+    after = run(plan("random")[REAL_DATA, 0])
     assert after.scores == before.scores
     assert after.data_sha256 == before.data_sha256 == record.data_sha256
     kept = runner.load_task(record.spec).data
@@ -292,7 +293,7 @@ def test_a_plugin_that_overwrites_the_data_spoils_nobody_elses(do):
 def test_adversarial_models_start_from_the_mle_checkpoint(tmp_path, shared):
     folder = CheckpointFolder(tmp_path) if shared else None
     specs = plan("mle", "seqgan", "pg-bleu", settings=("seqgan.rounds=1", "pg-bleu.rounds=1"), seeds=2)
-    records = {name: run(spec, folder) for name, spec in specs.items() if name[0] != REFERENCE}
+    records = {name: run(spec, folder) for name, spec in specs.items() if name[0] != REAL_DATA}
     assert {record.status for record in records.values()} == {"ok"}
     for seed in (0, 1):
         mle = quality(records["mle", seed])

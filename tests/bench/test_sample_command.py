@@ -9,7 +9,7 @@ import pytest
 
 from bench.corpora import corpus_bytes
 from bench.notation import read_note
-from bench.record import REFERENCE
+from bench.records.frames import REAL_DATA
 from bench.store import Store
 
 pytestmark = pytest.mark.usefixtures("memory_not_measured")
@@ -139,7 +139,7 @@ def test_it_says_how_they_were_drawn(sample):
 
 
 def test_real_data_are_sampled_too(sample):
-    answer = sample("quatrains-tang", "-n", 5, "--format", "lines", model=REFERENCE)
+    answer = sample("quatrains-tang", "-n", 5, "--format", "lines", model=REAL_DATA)
     assert set(answer.out.splitlines()) <= training_lines("quatrains-tang")
 
 

@@ -10,7 +10,8 @@ import torch
 
 from bench.api import Decoding
 from bench.errors import UsageError
-from bench.record import REFERENCE, to_json
+from bench.record import to_json
+from bench.records.frames import REAL_DATA
 from bench.samples import BATCH, find_run, restore
 from bench.session import named_stream
 from bench.store import Store
@@ -129,7 +130,7 @@ def drawn_for_scoring(restored):
 
 
 @pytest.mark.usefixtures("no_training")
-@pytest.mark.parametrize("model", [*TRAINED, *COUNTED, REFERENCE])
+@pytest.mark.parametrize("model", [*TRAINED, *COUNTED, REAL_DATA])
 def test_the_restored_sampler_is_the_one_that_was_judged(model, finished, record_of):
     restored = restore(record_of(model), finished.checkpoints)
     assert drawn_for_scoring(restored) == restored.record.samples
@@ -163,7 +164,7 @@ def test_colder_is_less_diverse(model, finished, record_of):
 
 
 def test_real_data_are_training_sequences_each_once(finished, record_of):
-    restored = restore(record_of(REFERENCE), finished.checkpoints)
+    restored = restore(record_of(REAL_DATA), finished.checkpoints)
     rows = restored.draw(64, Decoding())
     assert sorted(rows.tolist()) == sorted(restored.data.training.train.tolist())
     with pytest.raises(UsageError, match="at most 64 real sequences"):

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UsageError
-from bench.record import REFERENCE, RunRecord, Score
-from bench.store import CURVE_COLUMNS, KEYS, MARKED, MARKER, RUN_COLUMNS, SCORE_COLUMNS, Store
+from bench.record import RunRecord, Score
+from bench.records.frames import CURVE_COLUMNS, KEYS, REAL_DATA, RUN_COLUMNS, SCORE_COLUMNS
+from bench.store import MARKED, MARKER, Store
 
 SCORES = {
     "final": (
@@ -292,7 +293,7 @@ def test_other_tasks_models_presets_and_settings_stand_side_by_side(store, make_
         make_spec(),
         make_spec(task="oracle"),
         make_spec(model="seqgan"),
-        make_spec(model=REFERENCE),
+        make_spec(model=REAL_DATA),
         make_spec(preset="quick"),
         make_spec(overrides={"lr": 0.5}, config={"lr": 0.5}),
         make_spec(task_overrides={"draw": 1}, data="other"),

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bench.reports.leaderboard import COLUMNS, GROUPS, aggregate, headline, in_order, usable, write_csv
+from bench.records.frames import usable
+from bench.reports.leaderboard import COLUMNS, GROUPS, aggregate, headline, in_order, write_csv
 from bench.stats import bootstrap_interval, mean_interval
 
 

@@ -1,0 +1,175 @@
+"""Records as tidy frames, and the words that all who read frames share: columns, checkpoints, which rows count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.record import RunRecord, Score
+
+__all__ = [
+    "CELL",
+    "CONFIGURATION",
+    "COSTS",
+    "CURVE_COLUMNS",
+    "FINAL",
+    "FRONTIER_COLUMNS",
+    "KEYS",
+    "PRETRAINED",
+    "REAL_DATA",
+    "RUN_COLUMNS",
+    "SCORE_COLUMNS",
+    "SELECTED",
+    "Frames",
+    "Row",
+    "as_rows",
+    "completed",
+    "frames",
+    "usable",
+]
+
+Row: TypeAlias = dict[str, Any]
+"""A row of a frame: column to value."""
+
+REAL_DATA = "real data"
+"""The model's name in the row of real sequences, which are scored as if a model had written them."""
+FINAL, SELECTED, PRETRAINED = "final", "selected", "pretrained"
+"""Checkpoints: the last step, the one that validation data pick, and what a shared pre-training gave."""
+
+CONFIGURATION = ["task", "preset", "model"]
+"""What all seeds of one contestant share."""
+CELL = [*CONFIGURATION, "checkpoint", "metric"]
+"""What all seeds of one score share."""
+KEYS = ["run_id", "group_id", *("task", "model", "preset", "seed")]
+"""What names a run."""
+COSTS = ("seconds", "tokens", "updates")
+"""What training costs, cumulative and with the shared pre-training."""
+RUN_COLUMNS = [
+    *KEYS, "role", "status", "reason", "finished", "version", "commit", "dirty",
+    "device", "machine", "python", "torch", "threads", "settings", "samples", "data", "selected",
+]  # fmt: skip
+_SCORE = ["kind", "metric", "value", "absent", "unit", "direction", "signature"]
+SCORE_COLUMNS = [*KEYS, "checkpoint", *_SCORE]
+FRONTIER_COLUMNS = [*KEYS, "temperature", *_SCORE]
+CURVE_COLUMNS = [*KEYS, "phase", "step", *COSTS, "name", "value"]
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """All records of a folder.
+
+    Attributes:
+        runs: One row a run.
+        scores: One row a run, checkpoint and metric; ``value`` is NaN where ``absent`` says why there is none.
+        frontier: One row a run, temperature and metric; ``value`` likewise.
+        curves: One row a run, step and name.
+        superseded: How many runs were left out because newer code or settings replaced them.
+    """
+
+    runs: pd.DataFrame
+    scores: pd.DataFrame
+    frontier: pd.DataFrame
+    curves: pd.DataFrame
+    superseded: int
+
+
+def frames(records: Sequence[RunRecord], superseded: int = 0) -> Frames:
+    """The records as frames, in their order."""
+    import pandas as pd
+
+    runs = [_run_row(record) for record in records]
+    scores = [
+        {**_keys(record), "checkpoint": checkpoint, **_score_row(score)}
+        for record in records
+        for checkpoint, checkpoint_scores in record.scores.items()
+        for score in checkpoint_scores
+    ]
+    frontier = [
+        {**_keys(record), "temperature": float(temperature), **_score_row(score)}
+        for record in records
+        for temperature, tempered_scores in record.frontier.items()
+        for score in tempered_scores
+    ]
+    curves = [
+        {
+            **_keys(record),
+            **{column: line[column] for column in ("phase", "step", *COSTS)},
+            "name": name,
+            "value": value,
+        }
+        for record in records
+        for line in record.curve
+        for name, value in line["scalars"].items()
+    ]
+    return Frames(
+        pd.DataFrame(runs, columns=RUN_COLUMNS),
+        pd.DataFrame(scores, columns=SCORE_COLUMNS),
+        pd.DataFrame(frontier, columns=FRONTIER_COLUMNS),
+        pd.DataFrame(curves, columns=CURVE_COLUMNS).astype(dict.fromkeys(COSTS, float)),
+        superseded,
+    )
+
+
+def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame as dictionaries."""
+    return [{str(column): value for column, value in row.items()} for row in frame.to_dict("records")]
+
+
+def completed(runs: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
+    """The scores or curves, less those of runs that failed, were skipped or never ended."""
+    unfinished = runs.loc[runs["status"] != "ok", "run_id"]
+    kept: pd.DataFrame = lines[~lines["run_id"].isin(unfinished)]
+    return kept
+
+
+def usable(scores: pd.DataFrame) -> pd.Series:
+    """True where there is a value, and none of the other seeds' is infinite: what is left of those would flatter."""
+    infinite = scores["absent"].astype(str).str.endswith("inf")
+    mask: pd.Series = scores["value"].notna() & ~infinite.groupby([scores[name] for name in CELL]).transform("any")
+    return mask
+
+
+def _keys(record: RunRecord) -> Row:
+    spec = record.spec
+    values = (spec.run_id, spec.group_id, spec.task_label, spec.label, spec.preset_label, spec.seed)
+    return dict(zip(KEYS, values, strict=True))
+
+
+def _run_row(record: RunRecord) -> Row:
+    facts = record.environment
+    packages = facts.get("packages", {})
+    return {
+        **_keys(record),
+        "role": record.spec.role,
+        "status": record.status,
+        "reason": record.reason,
+        "finished": record.finished,
+        "version": packages.get("seqgan-bench"),
+        "commit": facts.get("commit"),
+        "dirty": facts.get("dirty"),
+        "device": facts.get("device_name") or record.spec.device,
+        "machine": facts.get("machine"),
+        "python": facts.get("python"),
+        "torch": packages.get("torch"),
+        "threads": facts.get("threads"),
+        "settings": ", ".join(f"{name}={value}" for name, value in sorted(record.spec.config.items())),
+        "samples": list(record.samples),
+        "data": record.data_sha256,
+        "selected": f"{record.selected['phase']} {record.selected['step']}" if record.selected else None,
+    }
+
+
+def _score_row(score: Score) -> Row:
+    return {
+        "kind": score.kind,
+        "metric": score.metric,
+        "value": float("nan") if score.value is None else score.value,
+        "absent": score.absent,
+        "unit": score.unit,
+        "direction": score.direction,
+        "signature": score.signature,
+    }
