@@ -19,9 +19,7 @@ from bench.errors import UsageError, unknown
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bench.executors.base import Executor
-    from bench.progress import Display
-    from bench.record import RunSpec
+    from bench.runs.campaign import Campaign
     from bench.store import Store
 
 INTERRUPTED = 130
@@ -114,6 +112,7 @@ def run(
     from bench.plan import Request, make_plan
     from bench.presets import parse_temperatures
     from bench.progress import plan_table
+    from bench.runs.campaign import begin
     from bench.store import Store
 
     if workers < 0:
@@ -143,12 +142,9 @@ def run(
             state = finished.get(spec.run_id, "to do")
             click.echo(f"{spec.run_id} {spec.task_label} {spec.label} seed {spec.seed}: {state}")
         return
-    store.open()
-    with store.alone():
-        finished = store.finished()
-        console.print(plan_table(plan, finished))
-        store.choose(plan)
-        code = _execute(console, store, plan, finished, workers)
+    with begin(plan, store) as campaign:
+        console.print(plan_table(plan, campaign.finished))
+        code = _execute(console, campaign, workers)
     sys.exit(code)
 
 
@@ -163,54 +159,31 @@ def _tell_left_out(console: Console, planned: set[str]) -> None:
         )
 
 
-def _execute(console: Console, store: Store, plan: list[RunSpec], finished: dict[str, str], workers: int) -> int:
-    """Do the missing runs, write the reports, and say how it went."""
-    from collections import Counter
+def _execute(console: Console, campaign: Campaign, workers: int) -> int:
+    """Do the missing runs before the user's eyes, write the reports, and say how it went."""
+    from contextlib import closing
 
-    from bench.executors.base import Finished, Started
     from bench.progress import Display
+    from bench.runs.campaign import executor
 
-    missing = [spec for spec in plan if spec.run_id not in finished]
-    counts = Counter(finished[spec.run_id] for spec in plan if spec.run_id in finished)
-    failures = []
-    interrupted = False
-    display = Display(console, missing, workers)
-    events = _executor(store, workers, display).execute(missing)
-    with display:
-        try:
+    store, interrupted = campaign.store, False
+    display = Display(console, campaign.missing, workers)
+    try:
+        with display, closing(campaign.events(executor(store, workers, display.see))) as events:
             for event in events:
-                if isinstance(event, Started):
-                    store.begin(event.spec)
-                elif isinstance(event, Finished):
-                    store.write(event.record)
-                    counts[event.record.status] += 1
-                    failures += [event.record] if event.record.status == "failed" else []
                 display.see(event)
-        except KeyboardInterrupt:
-            interrupted = True
-            events.close()
-            store.interrupt(missing)
+    except KeyboardInterrupt:
+        interrupted = True
     _write_reports(console, store)
-    for record in failures:
+    for record in campaign.failures:
         console.print(
             f"failed: {record.reason} (see {store.file(record.spec)})", style="red", soft_wrap=True, markup=False
         )
     if interrupted:
-        left = len(plan) - sum(counts.values())
-        console.print(f"Interrupted, {left} runs left: the same command continues.", style="yellow")
+        console.print(f"Interrupted, {campaign.left} runs left: the same command continues.", style="yellow")
+    counts = campaign.counts
     click.echo(f"{counts['ok']} ok, {counts['skipped']} skipped, {counts['failed']} failed")
     return INTERRUPTED if interrupted else 1 if counts["failed"] else 0
-
-
-def _executor(store: Store, workers: int, display: Display) -> Executor:
-    if workers == 0:
-        from bench.executors.base import Progress
-        from bench.executors.serial import SerialExecutor
-
-        return SerialExecutor(store.checkpoints, lambda *progress: display.see(Progress(0, *progress)))
-    from bench.executors.processes import ProcessExecutor
-
-    return ProcessExecutor(workers, store.checkpoints, store.logs)
 
 
 def _choose_device(device: str) -> str:

@@ -36,11 +36,12 @@ class Display:
         self.total = len(plan)
         self.missing = Counter((spec.task, spec.model) for spec in plan)
         self.took: dict[tuple[str, str], list[float]] = {}
-        self.now: dict[int, tuple[RunSpec, float]] = {}
+        self.now: dict[str, tuple[RunSpec, float]] = {}
         self.done = 0
         self._said = time.monotonic()
         self._bars: Progress | None = None
-        self._rows: dict[int, TaskID] = {}
+        self._rows: dict[str, TaskID] = {}
+        self._free: list[TaskID] = []
         if console.is_terminal:
             self._bars = Progress(
                 TextColumn("{task.description}", markup=False),
@@ -66,11 +67,11 @@ class Display:
     def see(self, event: Event) -> None:
         """Show one event."""
         if isinstance(event, Started):
-            self._started(event.worker, event.spec)
+            self._started(event.spec)
         elif isinstance(event, Finished):
-            self._finished(event.worker, event.record)
+            self._finished(event.record)
         else:
-            self._moved(event.worker, event.phase, event.done, event.steps, event.scalars)
+            self._moved(event.run_id, event.phase, event.done, event.steps, event.scalars)
 
     def remaining(self) -> float | None:
         """Estimated seconds to the end, from how long runs of the same model and task took; None at first."""
@@ -83,30 +84,33 @@ class Display:
         spent = sum(time.monotonic() - since for _, since in self.now.values())
         return max(0.0, work - spent) / self.workers
 
-    def _started(self, worker: int, spec: RunSpec) -> None:
-        self.now[worker] = (spec, time.monotonic())
+    def _started(self, spec: RunSpec) -> None:
+        self.now[spec.run_id] = (spec, time.monotonic())
         title = _title(spec)
         if self._bars is None:
             self.console.print(f"started {title}", highlight=False, soft_wrap=True, markup=False)
-        elif worker in self._rows:
-            self._bars.reset(self._rows[worker], description=title, total=1, state="")
+        elif self._free:
+            self._rows[spec.run_id] = self._free.pop()
+            self._bars.reset(self._rows[spec.run_id], description=title, total=1, state="")
         else:
-            self._rows[worker] = self._bars.add_task(title, total=1, state="")
+            self._rows[spec.run_id] = self._bars.add_task(title, total=1, state="")
 
-    def _moved(self, worker: int, phase: str, done: int, steps: int, scalars: Mapping[str, float]) -> None:
+    def _moved(self, run_id: str, phase: str, done: int, steps: int, scalars: Mapping[str, float]) -> None:
         state = _state(phase, done, steps, scalars)
         if self._bars is not None:
-            self._bars.update(self._rows[worker], completed=done, total=steps, state=state)
+            self._bars.update(self._rows[run_id], completed=done, total=steps, state=state)
             self._show_whole()
         elif time.monotonic() - self._said > HEARTBEAT_SECONDS:
             self._said = time.monotonic()
             self.console.print(
-                f"        {_title(self.now[worker][0])}: {state}{self._left()}",
+                f"        {_title(self.now[run_id][0])}: {state}{self._left()}",
                 highlight=False, soft_wrap=True, markup=False,
             )  # fmt: skip
 
-    def _finished(self, worker: int, record: RunRecord) -> None:
-        spec, since = self.now.pop(worker)
+    def _finished(self, record: RunRecord) -> None:
+        spec, since = self.now.pop(record.spec.run_id)
+        if spec.run_id in self._rows:
+            self._free.append(self._rows.pop(spec.run_id))
         seconds = time.monotonic() - since
         self.took.setdefault((spec.task, spec.model), []).append(seconds)
         self.missing[spec.task, spec.model] -= 1

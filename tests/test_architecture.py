@@ -77,6 +77,8 @@ ALLOWED = {
     "bench.executors.*": [
         "bench.executors.base", "bench.environment", "bench.runner", "bench.checkpoints", "bench.record",
     ],
+    "bench.runs": [],
+    "bench.runs.campaign": ["bench.executors.*", "bench.record", "bench.store"],
     # The record keeper.
     "bench.records": [],
     "bench.records.frames": ["bench.record"],
@@ -96,6 +98,7 @@ ALLOWED = {
         "bench.errors", "bench.plan", "bench.executors.*", "bench.store", "bench.reports", "bench.compare",
         "bench.perf", "bench.testing", "bench.registry", "bench.progress", "bench.record", "bench.cost",
         "bench.presets", "bench.accepted", "bench.reports.*", "bench.commands.*", "bench.own_tasks",
+        "bench.runs.campaign",
     ],
     # The contestants.
     "seqgan": [],

@@ -1,4 +1,4 @@
-"""What an executor tells while it works."""
+"""What an executor tells while it works. Every event names its run, since one worker may have several in hand."""
 
 from __future__ import annotations
 
@@ -16,12 +16,18 @@ class Started:
     worker: int
     spec: RunSpec
 
+    @property
+    def run_id(self) -> str:
+        """The run."""
+        return self.spec.run_id
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """A sign of life from within a run."""
 
     worker: int
+    run_id: str
     phase: str
     done: int
     steps: int
@@ -35,6 +41,11 @@ class Finished:
     worker: int
     record: RunRecord
 
+    @property
+    def run_id(self) -> str:
+        """The run."""
+        return self.record.spec.run_id
+
 
 Event: TypeAlias = Started | Progress | Finished
 
@@ -43,5 +54,8 @@ class Executor(Protocol):
     """Maps specifications to records."""
 
     def execute(self, specs: Sequence[RunSpec]) -> Generator[Event, None, None]:
-        """Do all runs, in order of their start; every one of them yields one Started and one Finished."""
+        """Do all runs, begun in the order given; every one of them yields one Started and one Finished.
+
+        Closing the iterator ends what is under way.
+        """
         ...

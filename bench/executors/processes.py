@@ -93,8 +93,9 @@ class ProcessExecutor:
             message = worker.pipe.recv()
         except (EOFError, OSError):
             message = None
+        assert worker.spec is not None
         if isinstance(message, tuple):
-            yield Progress(worker.number, *message)
+            yield Progress(worker.number, worker.spec.run_id, *message)
             return
         if message is None:
             worker.process.join()

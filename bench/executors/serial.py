@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from bench.checkpoints import CheckpointFolder
-from bench.executors.base import Event, Finished, Started
+from bench.executors.base import Event, Finished, Progress, Started
 from bench.record import RunSpec
-from bench.runner import Progress, run
+from bench.runner import run
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class SerialExecutor:
 
     Attributes:
         checkpoints: Folder of saved states.
-        progress: Told of the progress within runs, since nothing can be yielded from there.
+        see: Told of the progress within runs, since nothing can be yielded from there.
     """
 
     checkpoints: Path | None = None
-    progress: Progress | None = None
+    see: Callable[[Event], None] | None = None
 
     def execute(self, specs: Sequence[RunSpec]) -> Generator[Event, None, None]:
         """Do the runs."""
@@ -34,6 +34,13 @@ class SerialExecutor:
             for spec in specs:
                 yield Started(0, spec)
                 folder = CheckpointFolder(self.checkpoints) if self.checkpoints else None
-                yield Finished(0, run(spec, folder, self.progress))
+                yield Finished(0, run(spec, folder, self._progress(spec)))
         finally:
             torch.set_num_threads(threads)
+
+    def _progress(self, spec: RunSpec) -> Callable[[str, int, int, Mapping[str, float]], None]:
+        def tell(phase: str, done: int, steps: int, scalars: Mapping[str, float]) -> None:
+            if self.see is not None:
+                self.see(Progress(0, spec.run_id, phase, done, steps, scalars))
+
+        return tell

@@ -142,6 +142,10 @@ def test_every_run_is_started_and_finished_once_and_in_order(day):
     assert [event.record.spec for event in day.events if isinstance(event, Finished)] == day.specs[:-1]
     assert any(isinstance(event, Progress) and event.phase == "adversarial" for event in day.events)
     assert {event.worker for event in day.events} == {0}
+    under_way = ""
+    for event in day.events:
+        under_way = event.run_id if isinstance(event, Started) else under_way
+        assert event.run_id == under_way
 
 
 def test_a_worker_that_dies_costs_one_run(day):

@@ -58,9 +58,9 @@ def test_a_long_run_shows_signs_of_life_now_and_then(make_spec, clock):
         display.see(Started(0, spec))
         for step in range(1, 7):
             clock.now += 10
-            display.see(Progress(0, "mle", step, 6, {"loss": 1.5, "nll_oracle": 2.5}))
+            display.see(Progress(0, spec.run_id, "mle", step, 6, {"loss": 1.5, "nll_oracle": 2.5}))
         clock.now += 31
-        display.see(Progress(0, "scoring final", 0, 1, {}))
+        display.see(Progress(0, spec.run_id, "scoring final", 0, 1, {}))
     assert said(console)[1:] == [
         "        toy mle seed 0: mle 4/6 nll_oracle 2.500",
         "        toy mle seed 0: scoring final",
@@ -97,13 +97,30 @@ def test_bars_on_a_terminal_show_model_phase_and_score(make_spec):
     with Display(console, [spec, other], 1) as display:
         for run in (spec, other):
             display.see(Started(0, run))
-            display.see(Progress(0, "adversarial", 3, 7, {"reward": 0.25}))
+            display.see(Progress(0, run.run_id, "adversarial", 3, 7, {"reward": 0.25}))
             display._bars.refresh()
             display.see(Finished(0, RunRecord(run, "ok")))
     shown = console.file.getvalue()
     assert "adversarial 3/7 reward 0.250" in shown
     assert "[2/2] toy mle seed 1: ok in 0 s" in shown
     assert "all runs" in shown
+
+
+def test_one_worker_may_have_several_runs(make_spec, clock):
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
+    specs = [make_spec(seed=seed) for seed in (0, 1, 2)]
+    with Display(console, specs, 1) as display:
+        for spec in specs[:2]:
+            display.see(Started(0, spec))
+        for spec, step in zip(specs, (3, 4), strict=False):
+            display.see(Progress(0, spec.run_id, "mle", step, 7, {}))
+        rows = {task.description: task.fields["state"] for task in display._bars.tasks}
+        assert rows == {"all runs": "", "toy mle seed 0": "mle 3/7", "toy mle seed 1": "mle 4/7"}
+        clock.now += 5
+        display.see(Finished(0, RunRecord(specs[0], "ok")))
+        display.see(Started(0, specs[2]))  # takes the row that has become free
+        assert [task.description for task in display._bars.tasks] == ["all runs", "toy mle seed 2", "toy mle seed 1"]
+    assert "toy mle seed 0: ok in 5 s" in console.file.getvalue()
 
 
 def test_the_plan_counts_what_is_to_be_done(make_spec):

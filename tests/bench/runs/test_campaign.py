@@ -1,0 +1,112 @@
+"""The loop of a benchmark, with an executor that is made up: what is kept, what is told, and what Ctrl-C leaves."""
+
+from contextlib import closing
+
+import pytest
+
+from bench.errors import UsageError
+from bench.executors.base import Finished, Progress, Started
+from bench.executors.processes import ProcessExecutor
+from bench.executors.serial import SerialExecutor
+from bench.record import RunRecord
+from bench.runs.campaign import begin, executor
+from bench.store import Store
+
+
+class Packed:
+    """One worker that has all runs in hand at once, and ends each with the status that its seed stands for."""
+
+    ENDINGS = ("ok", "failed", "skipped")
+
+    def __init__(self):
+        self.closed = False
+
+    def execute(self, specs):
+        try:
+            for spec in specs:
+                yield Started(0, spec)
+            for spec in specs:
+                yield Progress(0, spec.run_id, "mle", 1, 2, {})
+            for spec in specs:
+                yield Finished(0, RunRecord(spec, self.ENDINGS[spec.seed], reason="so it is"))
+        except GeneratorExit:
+            self.closed = True
+            raise
+
+
+class Interrupted(Packed):
+    """Ctrl-C comes while it waits for the third run."""
+
+    def execute(self, specs):
+        for place, event in enumerate(super().execute(specs)):
+            if place == 2 * len(specs) + 2:
+                raise KeyboardInterrupt
+            yield event
+
+
+@pytest.fixture
+def plan(make_spec):
+    return [make_spec(seed=seed) for seed in (0, 1, 2)]
+
+
+def statuses(store):
+    return {record.spec.seed: record.status for record in store.records()}
+
+
+def test_what_an_event_tells_is_on_disk_by_then(plan, tmp_path):
+    store = Store(tmp_path / "results")
+    with begin(plan, store) as campaign:
+        assert campaign.missing == plan
+        seen = [(type(event).__name__, event.run_id, store.read(plan[0]).status) for event in campaign.events(Packed())]
+    ids = [spec.run_id for spec in plan]
+    assert seen == [
+        *(("Started", name, "started") for name in ids),
+        *(("Progress", name, "started") for name in ids),
+        *(("Finished", name, "ok") for name in ids),
+    ]
+    assert campaign.counts == {"ok": 1, "failed": 1, "skipped": 1}
+    assert [record.spec.seed for record in campaign.failures] == [1]
+    assert campaign.left == 0
+
+
+def test_a_second_campaign_does_what_is_missing(plan, tmp_path):
+    store = Store(tmp_path / "results")
+    with begin(plan, store) as campaign:
+        list(campaign.events(Packed()))
+    with begin(plan, store) as campaign:
+        assert [spec.seed for spec in campaign.missing] == [1]  # what failed is tried again
+        assert campaign.counts == {"ok": 1, "skipped": 1}
+        assert campaign.left == 1
+
+
+def test_ctrl_c_leaves_finished_runs_and_marks_the_others(plan, tmp_path):
+    store = Store(tmp_path / "results")
+    with begin(plan, store) as campaign, pytest.raises(KeyboardInterrupt):
+        list(campaign.events(Interrupted()))
+    assert statuses(store) == {0: "ok", 1: "failed", 2: "interrupted"}
+    assert campaign.left == 1
+
+
+def test_closing_ends_the_workers_and_marks_the_runs_under_way(plan, tmp_path):
+    store, packed = Store(tmp_path / "results"), Packed()
+    with begin(plan, store) as campaign, closing(campaign.events(packed)) as events:
+        next(events)
+        assert not packed.closed
+    assert packed.closed
+    assert statuses(store) == {0: "interrupted", 1: "interrupted", 2: "interrupted"}
+
+
+def test_nobody_else_works_in_the_folder_meanwhile(plan, tmp_path):
+    store = Store(tmp_path / "results")
+    with begin(plan, store), pytest.raises(UsageError, match="another 'bench run'"), begin(plan, store):
+        pass
+    with begin(plan, store) as campaign:
+        assert campaign.plan == tuple(plan)
+
+
+def test_the_number_of_workers_says_who_does_the_runs(tmp_path):
+    store = Store(tmp_path / "results")
+    here, elsewhere = executor(store, 0, print), executor(store, 3, print)
+    assert isinstance(here, SerialExecutor)
+    assert isinstance(elsewhere, ProcessExecutor)
+    assert (here.checkpoints, elsewhere.checkpoints, elsewhere.workers) == (store.checkpoints, store.checkpoints, 3)
