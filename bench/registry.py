@@ -219,7 +219,8 @@ def _check_task(plugin: Any) -> str | None:
 
 
 def _check_metric(plugin: Any) -> str | None:
-    return _check_attribute(plugin, "version") or _check_method(plugin, "scores", ("evidence",))
+    asked = ("scores", "evidence") if hasattr(plugin, "scores") else ("estimates", "subject")
+    return _check_attribute(plugin, "version") or _check_method(plugin, asked[0], asked[1:])
 
 
 def _check_attribute(plugin: Any, name: str) -> str | None:

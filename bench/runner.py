@@ -19,7 +19,9 @@ from bench.api import Decoding, Generator, Sampler, SequenceSpec, TrainingData, 
 from bench.checkpoints import CheckpointFolder
 from bench.cost import Cost
 from bench.errors import UsageError
-from bench.metrics.base import Evidence, HeldOut, Metric, Result
+from bench.metrics.base import Estimate, Metric
+from bench.metrics.density import Evidence, HeldOut
+from bench.metrics.signature import Signature
 from bench.presets import PRESETS, build, configuration
 from bench.record import RunRecord, RunSpec, Score, fit_id
 from bench.records.frames import REAL_DATA
@@ -218,7 +220,7 @@ def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spe
     evidence = Evidence(sampler, samples, task.held_out)
     scores = []
     for name, metric in metrics.items():
-        results = metric.scores(evidence)
+        results = evidence.ask(metric)
         missing = "; ".join(result.absent for result in results if result.absent)
         if spec.explicit_metrics and spec.model != REAL_DATA and (missing or not results):
             raise ValueError(f"metric '{name}' was asked for and is absent: {missing or 'this task rules it out'}")
@@ -258,7 +260,7 @@ def curve_scores(sampler: Sampler, task: LoadedTask, n: int, spec: RunSpec) -> d
     return {
         names[result.metric]: result.value
         for metric in ("nll", "divergence")
-        for result in registry.find("metric", metric).load()().scores(evidence)
+        for result in evidence.ask(registry.find("metric", metric).load()())
         if result.metric in names and result.value is not None
     }
 
@@ -271,11 +273,11 @@ def frontier_scores(sampler: Sampler, task: LoadedTask, temperature: float, n: i
             sampler.sample(n, Decoding(temperature), named_stream(spec.stream, "frontier", spec.device)), whole.spec
         )
         evidence = Evidence(sampler, samples, whole.first(n), temperature)
-        results = [result for name in FRONTIER for result in registry.find("metric", name).load()().scores(evidence)]
+        results = [result for name in FRONTIER for result in evidence.ask(registry.find("metric", name).load()())]
     except Exception as error:  # a finished training is not lost over how it is decoded afterwards
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         columns = ("nll_oracle", "nll_test", "lm_nll", "reverse_nll")[whole.oracle is None :]
-        results = [Result(column, None, "nats/token", "lower", "", reason) for column in columns]
+        results = [Estimate(column, None, "nats/token", "lower", Signature.of(), reason) for column in columns]
     return tuple(_as_score(result) for result in results)
 
 
@@ -322,8 +324,9 @@ def _rate(cost: Cost, name: str) -> float | None:
     return cost.amounts[name] / seconds if seconds > 0 else None
 
 
-def _as_score(result: Result) -> Score:
-    return Score(result.metric, result.value, result.unit, result.direction, result.signature, "quality", result.absent)
+def _as_score(found: Estimate) -> Score:
+    about = (found.unit, found.direction, str(found.signature))
+    return Score(found.metric, found.value, *about, "quality", found.absent)
 
 
 def name_fit(generator: Generator, budget: Mapping[str, float], spec: RunSpec) -> str:

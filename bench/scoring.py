@@ -22,19 +22,37 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
 from bench import tokenizers
 from bench.errors import UsageError, unknown
-from bench.kernels.ngrams import Floats, ReferenceCounts
+from bench.kernels.ngrams import Floats
+from bench.metrics.base import Estimate, RealText, Subject
+from bench.metrics.bleu import BackwardBleu, Bleu, SelfBleu
+from bench.metrics.copying import Copy
+from bench.metrics.diversity import Distinct, Unseen, Vocabulary
+from bench.metrics.length import Length, LengthDistance
+from bench.metrics.overlap import MSJaccard
+from bench.metrics.sequences import UNKNOWN, Tokens
 from bench.protocols import OURS, Protocol
-from bench.text_metrics import FAMILIES, ORDERS, Estimate, Subject, estimates
-from bench.tokenizers import Tokens
 
-__all__ = ["Report", "Row", "Score", "Text", "chosen_families", "score"]
+__all__ = ["FAMILIES", "Report", "Row", "Text", "chosen_families", "score"]
+
+FAMILIES: dict[str, tuple[Any, ...]] = {
+    "bleu": (Bleu(),),
+    "self-bleu": (SelfBleu(),),
+    "backward-bleu": (BackwardBleu(),),
+    "ms-jaccard": (MSJaccard(),),
+    "distinct": (Distinct(),),
+    "copy": (Copy(),),
+    "length": (Length(), LengthDistance()),
+    "vocabulary": (Vocabulary(), Unseen()),
+}
+"""What ``bench score --metrics`` calls them to the metrics."""
 
 RESAMPLES, SEED, CHUNK = 1000, 0, 50
 NORMAL = 1.959963984540054
@@ -60,35 +78,6 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
-    """One number, or why there is none.
-
-    Attributes:
-        metric: Its name.
-        value: The score; None together with ``absent``.
-        low: Lower end of the 95 % interval; None where there is none, as where all sequences contribute alike.
-        high: Upper end.
-        interval: How the interval was made: "mean", "leave-one-out" or "wilson"; None where there is none.
-        n: How many sequences it is a score of.
-        unit: "words", "types" for different ones, "" for pure numbers.
-        direction: "lower", "higher" or "real" (the nearer to the real text's value the better).
-        signature: What a comparable score must share, "key=value" joined by "|".
-        absent: Why there is no value.
-    """
-
-    metric: str
-    value: float | None
-    low: float | None
-    high: float | None
-    interval: str | None
-    n: int
-    unit: str
-    direction: str
-    signature: str
-    absent: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Row:
     """The scores of one text.
 
@@ -96,13 +85,13 @@ class Row:
         name: The file, or "real text".
         real: Whether it is real text, scored for comparison.
         n: Its sequences.
-        scores: In the order of the metrics.
+        scores: In the order of the metrics, each with its interval.
     """
 
     name: str
     real: bool
     n: int
-    scores: tuple[Score, ...]
+    scores: tuple[Estimate, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,21 +174,18 @@ def score(
         ]
     )
     made, test = encoded[: len(samples)], encoded[len(samples)][: protocol.first_references]
-    trained = encoded[-1] if train else None
-    counts = ReferenceCounts.build(test.ids, test.lengths, max(ORDERS))
+    against = RealText(test, encoded[-1] if train else None)
+    subjects = [Subject.samples(text, against, tokenizers.signature(ours), protocol, intervals=True) for text in made]
+    found = [list(_estimates(subject, chosen, len(subject.text))) for subject in subjects]
     names = [text.name for text in samples]
-    subjects = [
-        Subject(text, text, test, test, counts, trained, "", len(text), tokenizers.signature(ours), protocol)
-        for text in made
-    ]
     sizes: dict[int, int] = {}
     for wanted in map(len, made):
-        size = min(wanted, len(test if trained is None else trained))
+        size = min(wanted, len(against.train or test))
         sizes[size] = min(wanted, sizes.get(size, wanted))
     for size, wanted in sizes.items():
         names.append(REAL if len(sizes) == 1 else f"{REAL}, n={size}")
-        subjects.append(_real(size, wanted, test, counts, trained, tokenizers.signature(theirs), protocol))
-    found = [list(estimates(subject, chosen)) for subject in subjects]
+        subjects.append(_real(size, against, tokenizers.signature(theirs), protocol))
+        found.append(list(_estimates(subjects[-1], chosen, wanted)))
     scores = iter(_with_intervals([each for row in found for each in row]))
     rows = tuple(
         Row(name, bool(subject.real), len(subject.text), tuple(islice(scores, len(found[place]))))
@@ -213,28 +199,34 @@ def _without_blanks(text: Text) -> Text:
     return Text(text.name, lines, text.blank + len(text.lines) - len(lines))
 
 
-def _real(
-    size: int,
-    wanted: int,
-    test: Tokens,
-    counts: ReferenceCounts,
-    train: Tokens | None,
-    tokenizer: str,
-    protocol: Protocol,
-) -> Subject:
-    """Real text, as much of it as is wanted, if there is."""
+def _real(size: int, against: RealText, tokenizer: str, protocol: Protocol) -> Subject:
+    """So many sequences of real text, beside real text that they have no part in."""
     rng = np.random.default_rng(SEED)
+    train, test = against.train, against.references
     if train is not None:
         drawn = train[np.sort(rng.permutation(len(train))[:size])]
-        return Subject(drawn, drawn, test, test, counts, train, "train", wanted, tokenizer, protocol)
+        return Subject(drawn, against, drawn, test, tokenizer, "train", protocol, intervals=True)
     order = rng.permutation(len(test))
     half = min(size, len(test) // 2)
     text, apart, rest = (test[np.sort(rows)] for rows in (order[:size], order[:half], order[half:]))
     text = test if size >= len(test) else text
-    return Subject(text, apart, rest, test, counts, None, "references", wanted, tokenizer, protocol)
+    return Subject(text, against, apart, rest, tokenizer, "references", protocol, intervals=True)
 
 
-def _with_intervals(found: Sequence[Estimate]) -> list[Score]:
+def _estimates(subject: Subject, families: Sequence[str], wanted: int) -> Iterator[Estimate]:
+    """The scores of some families; of less text than is wanted only those that do not depend on how much there is."""
+    scored = subject.protocol.self_scored if subject.protocol.self_references == "others" else None
+    too_few = len(subject.text) < min(wanted, scored or wanted)
+    reason = f"there are only {len(subject.text):,} lines of real text"
+    for metric in (metric for name in families for metric in FAMILIES[name]):
+        for found in metric.estimates(subject):
+            if too_few and getattr(metric, "sized", False):
+                yield replace(found, value=None, contributions=None, absent=reason)
+            else:
+                yield found
+
+
+def _with_intervals(found: Sequence[Estimate]) -> list[Estimate]:
     """The scores with their intervals; those of equally many sequences are resampled together."""
     together: dict[int, list[int]] = {}
     ends: dict[int, tuple[float, float]] = {}
@@ -252,8 +244,7 @@ def _with_intervals(found: Sequence[Estimate]) -> list[Score]:
     for place, each in enumerate(found):
         low, high = ends.get(place, (None, None))
         interval = each.interval if place in ends else None
-        about = (each.n, each.unit, each.direction, each.signature, each.absent)
-        scores.append(Score(each.metric, each.value, low, high, interval, *about))
+        scores.append(replace(each, contributions=None, interval=interval, low=low, high=high))
     return scores
 
 
@@ -345,7 +336,7 @@ def _notes(
                 f"{text.name}: words that are <unk>: {tokens.unknown:,}. They match nothing in BLEU and MS-Jaccard, "
                 f"and are not counted as unseen{copied}."
             )
-        if tokenizer == "nltk" and any(tokenizers.UNKNOWN in line for line in text.lines):
+        if tokenizer == "nltk" and any(UNKNOWN in line for line in text.lines):
             yield f"{text.name}: nltk takes <unk> apart into three words; the other tokenizers do not."
     yield (
         "Intervals are 95 %, for other samples of the same model and the same references; another training run may "

@@ -7,22 +7,18 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import chain, count
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.errors import UsageError, unknown
+from bench.metrics.sequences import UNKNOWN, UNKNOWN_ID, Tokens
 
-__all__ = ["TOKENIZERS", "UNKNOWN", "Tokens", "encode", "signature", "tokenizer"]
+__all__ = ["TOKENIZERS", "encode", "signature", "tokenizer"]
 
-Ints = NDArray[np.int64]
 Tokenizer = Callable[[str], list[str]]
 
-UNKNOWN = "<unk>"
-UNKNOWN_ID = 0
 WORD = re.compile(
     r"""
     <unk>
@@ -108,36 +104,6 @@ def signature(name: str) -> str:
     from importlib.metadata import version
 
     return f"nltk:{version('nltk')}"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Tokens:
-    """Some sequences of words, as numbers.
-
-    Attributes:
-        ids: int64, (N, T); -1 after a sequence's end. ``<unk>`` is 0.
-        lengths: int64, (N,), words of each.
-    """
-
-    ids: Ints
-    lengths: Ints
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __getitem__(self, rows: slice | Ints) -> Tokens:
-        """Some of the sequences."""
-        return Tokens(self.ids[rows], self.lengths[rows])
-
-    @property
-    def unknown(self) -> int:
-        """How many words are ``<unk>``."""
-        return int(np.count_nonzero(self.ids == UNKNOWN_ID))
-
-    @property
-    def masked(self) -> Ints:
-        """The ids with ``<unk>`` as -1, a word that equals nothing: int64, (N, T)."""
-        return np.where(self.ids == UNKNOWN_ID, -1, self.ids)
 
 
 def encode(texts: Iterable[tuple[str, Sequence[Sequence[str]]]]) -> list[Tokens]:

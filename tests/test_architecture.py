@@ -40,10 +40,9 @@ ALLOWED = {
     # Data without torch.
     "bench.data": [],
     "bench.data.*": ["bench.data.*", "bench.errors", "bench.notation"],
-    "bench.tokenizers": ["bench.errors"],
+    "bench.tokenizers": ["bench.errors", "bench.metrics.sequences"],
     "bench.protocols": ["bench.errors"],
-    "bench.text_metrics": ["bench.kernels.*", "bench.protocols", "bench.tokenizers"],
-    "bench.scoring": ["bench.text_metrics", "bench.kernels.*", "bench.protocols", "bench.tokenizers", "bench.errors"],
+    "bench.scoring": ["bench.metrics.*", "bench.kernels.*", "bench.protocols", "bench.tokenizers", "bench.errors"],
     # A module a command.
     "bench.commands": [],
     "bench.commands.data": [
@@ -56,8 +55,8 @@ ALLOWED = {
     ],
     "bench.commands.sample": ["bench.samples", "bench.notation", "bench.store", "bench.api", "bench.errors"],
     "bench.metrics": [],
-    "bench.metrics.*": ["bench.metrics.*", "bench.kernels.*", "bench.api"],
-    "bench.metrics.music": ["bench.metrics.*", "bench.notation"],
+    "bench.metrics.*": ["bench.metrics.*", "bench.kernels.*", "bench.protocols", "bench.api"],
+    "bench.metrics.music": ["bench.metrics.*", "bench.kernels.*", "bench.notation"],
     "bench.notation": ["bench.errors"],
     "bench.samples": [
         "bench.records.frames",
@@ -88,7 +87,7 @@ ALLOWED = {
     "bench.reports.*": [
         "bench.reports", "bench.reports.*", "bench.stats", "bench.verdicts", "bench.records.frames",
     ],
-    "bench.reports.score_table": ["bench.scoring"],
+    "bench.reports.score_table": ["bench.scoring", "bench.metrics.base"],
     "bench.reports.verdict_table": ["bench.compare", "bench.reports.markup"],
     "bench.accepted": ["bench.errors", "bench.record", "bench.records.frames"],
     "bench.compare": ["bench.accepted", "bench.records.frames", "bench.stats", "bench.verdicts"],
@@ -116,7 +115,7 @@ NEVER = {
               "bench.registry", "bench.presets", "bench.plan", "bench.errors", "bench.environment", "bench.progress",
               "bench.perf", "bench.cost", "bench.verdicts", "bench.accepted", "bench.notation",
               "bench.own_tasks", "bench.data.*",
-              "bench.tokenizers", "bench.protocols", "bench.text_metrics", "bench.scoring", "bench.commands.score"],
+              "bench.tokenizers", "bench.protocols", "bench.scoring", "bench.commands.score"],
     "pandas": ["bench.runner", "bench.session", "bench.metrics.*", "bench.tasks.*", "bench.kernels.*", "bench.api",
                "seqgan.*", "baselines.*"],
 }  # fmt: skip

@@ -1,15 +1,16 @@
-"""BLEU against the test set and among the samples themselves (Papineni et al. 2002; Zhu et al. 2018)."""
+"""BLEU against the test set, of the test set, and among the samples themselves (Papineni et al. 2002)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import ClassVar
 
-from bench.kernels.ngrams import self_bleu, sentence_bleu
-from bench.metrics.base import Evidence, Result
+from bench.kernels.leave_one_out import bleu_falls
+from bench.kernels.ngrams import ReferenceCounts, self_bleu, sentence_bleu
+from bench.metrics.base import EPSILON, ORDERS, SMOOTHING, Estimate, Subject, per_order, self_bleu_among, too_few
 
-ORDERS = (2, 3, 4, 5)
-EPSILON = 0.1
-SMOOTHING = f"smooth=method1({EPSILON})"
+__all__ = ["BackwardBleu", "Bleu", "SelfBleu"]
 
 
 class Bleu:
@@ -17,41 +18,95 @@ class Bleu:
 
     Uniform weights, nltk's smoothing method 1, closest reference length. The end mark and what follows it are no
     words. ``<unk>`` in a sample matches nothing; words of the test set outside the vocabulary stay in it, as ``<unk>``.
+    References that stand for real text are each compared with all others.
 
     How it can be gamed: a single common sentence, repeated, scores high. Read it with self-BLEU.
     """
 
     version: ClassVar[str] = "1"
 
-    def scores(self, evidence: Evidence) -> list[Result]:
+    def estimates(self, subject: Subject) -> Iterator[Estimate]:
         """``bleu2`` to ``bleu5``."""
-        held_out = evidence.held_out
-        means = sentence_bleu(evidence.words, evidence.lengths, held_out.references, ORDERS, EPSILON).mean(1)
-        signature = (
-            f"n={len(evidence.samples)}|refs=test:{len(held_out.tokens)}|{SMOOTHING}"
-            f"|tok={held_out.tokenizer}|v={self.version}"
-        )
-        return [Result(f"bleu{k}", float(mean), "", "higher", signature) for k, mean in zip(ORDERS, means, strict=True)]
+        scored, references = subject.protocol.scored, subject.against.references
+        if not subject.is_references:
+            text = subject.text[:scored]
+            scores = sentence_bleu(subject.words(text), text.lengths, subject.against.counts, ORDERS, EPSILON)
+            contributions, against = scores, f"test:{len(references)}"
+        elif len(references) > 1:
+            scores, contributions = (each[:, :scored] for each in subject.against.self_bleu)
+            against = "other references"
+        else:
+            reason = "a reference has no other to be compared with"
+            yield from too_few("bleu", subject, self.version, "higher", reason)
+            return
+        signature = subject.signature(self.version, n=scores.shape[1], refs=against, smooth=SMOOTHING)
+        yield from per_order("bleu", scores, contributions if subject.intervals else None, "higher", signature)
 
 
 class SelfBleu:
-    """Sentence BLEU-2 to 5 of every sample against all other samples, averaged: how alike they are.
+    """Sentence BLEU-2 to 5 of every sample against all other samples, averaged: how alike they are (Zhu et al. 2018).
 
-    The sample is never among its own references. ``<unk>`` is a word like another here: a sampler that repeats it
-    repeats itself. The value grows with the number of samples, which is in the signature.
+    The sample is never among its own references, unless a protocol has it so. ``<unk>`` is a word like another here: a
+    sampler that repeats it repeats itself. The value grows with the number of samples, which is in the signature.
 
     The real data's own value is the goal: below it lies noise, above it repetition.
     """
 
     version: ClassVar[str] = "1"
+    sized: ClassVar[bool] = True
 
-    def scores(self, evidence: Evidence) -> list[Result]:
+    def estimates(self, subject: Subject) -> Iterator[Estimate]:
         """``self_bleu2`` to ``self_bleu5``."""
-        means = self_bleu(evidence.samples.numpy(), evidence.lengths, ORDERS, EPSILON).mean(1)
-        signature = (
-            f"n={len(evidence.samples)}|refs=other samples|{SMOOTHING}"
-            f"|tok={evidence.held_out.tokenizer}|v={self.version}"
-        )
-        return [
-            Result(f"self_bleu{k}", float(mean), "", "real", signature) for k, mean in zip(ORDERS, means, strict=True)
-        ]
+        count, against = subject.protocol.self_scored, subject.protocol.self_references
+        text = subject.text
+        fewest = (count or 0) + 1 if against == "rest" else 2
+        if len(text) < fewest:
+            reason = f"self-BLEU needs at least {fewest} sequences"
+            yield from too_few("self_bleu", subject, self.version, "real", reason)
+            return
+        if against == "others":
+            named, scored = "other samples", text[:count] if count else text
+            if not subject.intervals:
+                scores = contributions = self_bleu(scored.ids, scored.lengths, ORDERS, EPSILON)
+            elif text is subject.against.references and not count:
+                scores, contributions = subject.against.self_bleu
+            else:
+                scores, contributions = self_bleu_among(scored, None if count else subject.meetings)
+        else:
+            last = against == "rest"
+            scored, known = (text[-(count or 0) :], text[: -(count or 0)]) if last else (text[:count], text)
+            counts = ReferenceCounts.build(known.ids, known.lengths, max(ORDERS))
+            scores = contributions = sentence_bleu(scored.ids, scored.lengths, counts, ORDERS, EPSILON)
+            named = f"{'rest' if last else 'all samples'}:{len(known)}"
+        signature = subject.signature(self.version, n=scores.shape[1], refs=named, smooth=SMOOTHING)
+        yield from per_order("self_bleu", scores, contributions if subject.intervals else None, "real", signature)
+
+
+class BackwardBleu:
+    """Sentence BLEU-2 to 5 of every test sequence against all samples, averaged (Shi et al. 2018): what is covered.
+
+    As :class:`Bleu` with the roles exchanged. ``<unk>`` in a sample matches nothing. References that stand for real
+    text are compared with those that are left, or each with the others where they are too few for that.
+
+    How it can be gamed: by handing back the training set, which the copy rates show; noise beside the right words
+    costs nothing, since every test sequence picks its best match. Read it with BLEU, which is the other side.
+    """
+
+    version: ClassVar[str] = "1"
+    sized: ClassVar[bool] = True
+
+    def estimates(self, subject: Subject) -> Iterator[Estimate]:
+        """``backward_bleu2`` to ``backward_bleu5``."""
+        if subject.is_references and len(subject.text) > len(subject.against.references) // 2:
+            for found in Bleu().estimates(subject):
+                yield replace(found, metric=f"backward_{found.metric}")
+            return
+        samples, test = subject.apart, subject.rest
+        counts = ReferenceCounts.build(subject.words(samples), samples.lengths, max(ORDERS))
+        scores = sentence_bleu(test.ids, test.lengths, counts, ORDERS, EPSILON)
+        contributions = None
+        if subject.intervals:
+            lost = bleu_falls(subject.meetings_apart, scores, ORDERS, EPSILON)
+            contributions = lost * len(samples) / len(test)
+        signature = subject.signature(self.version, n=len(test), refs=f"samples:{len(samples)}", smooth=SMOOTHING)
+        yield from per_order("backward_bleu", scores, contributions, "higher", signature)

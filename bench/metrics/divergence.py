@@ -8,7 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.metrics.base import Evidence, Result
+from bench.metrics.base import Estimate
+from bench.metrics.density import Evidence
+from bench.metrics.signature import Signature
 
 COLUMNS = {"jsd_token": "nats/token", "kl_forward": "nats/token", "kl_reverse": "nats/token", "jsd": "nats/sequence"}
 
@@ -35,14 +37,16 @@ class Divergence:
 
     version: ClassVar[str] = "2"
 
-    def scores(self, evidence: Evidence) -> list[Result]:
+    def scores(self, evidence: Evidence) -> list[Estimate]:
         """Four divergences; none where there is no oracle."""
         held_out = evidence.held_out
         if held_out.oracle is None:
             return []
-        signature = f"n={len(evidence.samples)}|test={len(held_out.tokens)}|v={self.version}"
+        signature = Signature.of(n=len(evidence.samples), test=len(held_out.tokens), v=self.version)
         if evidence.no_density:
-            return [Result(name, None, unit, "lower", signature, evidence.no_density) for name, unit in COLUMNS.items()]
+            return [
+                Estimate(name, None, unit, "lower", signature, evidence.no_density) for name, unit in COLUMNS.items()
+            ]
         p_of_test, g_of_test = held_out.oracle_log_prob, evidence.model_log_prob_of_test
         p_of_samples, g_of_samples = evidence.oracle_log_prob_of_samples, evidence.model_log_prob_of_samples
         on_test = p_of_test.sequences - g_of_test.sequences  # log P/G under P
@@ -59,7 +63,7 @@ class Divergence:
             seen, made = evidence.spec.mask(held_out.tokens), evidence.spec.mask(evidence.samples)
             values["jsd_token"] = jensen_shannon((p_test - g_test)[seen], (g_samples - p_samples)[made])
         return [
-            Result(name, values.get(name), unit, "lower", signature, None if name in values else reason)
+            Estimate(name, values.get(name), unit, "lower", signature, None if name in values else reason)
             for name, unit in COLUMNS.items()
         ]
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
-from bench.metrics.base import ADD, STRENGTHS, Evidence, Result, fit_language_model
+from bench.metrics.base import ADD, STRENGTHS, Estimate, Subject
+
+__all__ = ["LanguageModelScore"]
+
+MODEL = f"trigram,dirichlet({ADD},{','.join(f'{strength:g}' for strength in STRENGTHS)})"
 
 
 class LanguageModelScore:
@@ -22,17 +27,16 @@ class LanguageModelScore:
 
     version: ClassVar[str] = "1"
 
-    def scores(self, evidence: Evidence) -> list[Result]:
-        """``lm_nll`` and ``reverse_nll``."""
-        held_out, spec = evidence.held_out, evidence.spec
-        model = f"lm=trigram,dirichlet({ADD},{','.join(f'{strength:g}' for strength in STRENGTHS)})"
-        about = f"{model}|tok={held_out.tokenizer}|v={self.version}"
-        n, train, test = len(evidence.samples), len(held_out.train), len(held_out.tokens)
-        made, read = spec.mask(evidence.samples).numpy(), spec.mask(held_out.tokens).numpy()
-        forward = held_out.language_model.token_log_prob(evidence.samples.numpy(), made)
-        backward = fit_language_model(spec, evidence.samples).token_log_prob(held_out.tokens.numpy(), read)
-        scores = {
-            "lm_nll": (-float(forward.sum()) / made.sum(), f"n={n}|train={train}|{about}"),
-            "reverse_nll": (-float(backward.sum()) / read.sum(), f"n={n}|test={test}|{about}"),
-        }
-        return [Result(name, value, "nats/token", "lower", signature) for name, (value, signature) in scores.items()]
+    def estimates(self, subject: Subject) -> Iterator[Estimate]:
+        """``lm_nll`` and ``reverse_nll``; neither for files, whose vocabulary is open."""
+        real, samples = subject.against, subject.text
+        if real.spec is None or real.train is None:
+            return
+        made, read = real.counted(samples), real.counted(real.references)
+        forward = real.language_model.token_log_prob(samples.ids, made)
+        backward = real.fit_language_model(samples).token_log_prob(real.references.ids, read)
+        n = len(samples)
+        signature = subject.signature(self.version, n=n, train=len(real.train), lm=MODEL)
+        yield Estimate("lm_nll", -float(forward.sum()) / made.sum(), "nats/token", "lower", signature)
+        signature = subject.signature(self.version, n=n, test=len(real.references), lm=MODEL)
+        yield Estimate("reverse_nll", -float(backward.sum()) / read.sum(), "nats/token", "lower", signature)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
-from bench.metrics.base import Evidence, Result
+import numpy as np
+
+from bench.metrics.base import Estimate, Subject, falls, too_few
+
+__all__ = ["Length", "LengthDistance"]
 
 
 class Length:
     """Mean length, and sequences without an end.
 
-    ``length_mean``: words of a sample, its end mark not among them. ``unended``: the share of samples that have no end
-    mark within the T places, so that they were cut; no sequence of the corpora is. Absent where all sequences have one
-    length.
+    ``length_mean``: words of a sample, its end mark not among them. ``unended``, where there are end marks: the share
+    of samples that have none within the T places, so that they were cut; no sequence of the corpora is. Absent where
+    all sequences have one length.
 
     How it can be gamed: a sampler of random words with the right law of lengths has both right. They are there to
     explain other scores: BLEU punishes what is shorter than the references and not what is longer, and n-gram counts
@@ -21,14 +26,47 @@ class Length:
 
     version: ClassVar[str] = "1"
 
-    def scores(self, evidence: Evidence) -> list[Result]:
+    def estimates(self, subject: Subject) -> Iterator[Estimate]:
         """``length_mean`` and ``unended``."""
-        spec, samples = evidence.spec, evidence.samples
-        if spec.eos is None:
-            return []
-        signature = f"n={len(samples)}|tok={evidence.held_out.tokenizer}|v={self.version}"
-        unended = float((samples != spec.eos).all(-1).double().mean())
-        return [
-            Result("length_mean", float(evidence.lengths.mean()), "words", "real", signature),
-            Result("unended", unended, "", "lower", signature),
-        ]
+        text, spec = subject.text, subject.against.spec
+        if spec is not None and spec.eos is None:
+            return
+        signature = subject.signature(self.version, n=len(text))
+        lengths = text.lengths.astype(float)
+        part = lengths if subject.intervals else None
+        yield Estimate("length_mean", float(lengths.mean()), "words", "real", signature, None, part, "mean")
+        if spec is not None:
+            unended = float((text.lengths == text.ids.shape[1]).mean())
+            yield Estimate("unended", unended, "", "lower", signature)
+
+
+class LengthDistance:
+    """How far the lengths are from the references': the earth mover's distance, in words.
+
+    It is the mean over all quantiles of the difference between the two lengths there; chance alone makes it greater
+    than 0, by how much is what real text shows. ``bench score`` has it.
+    """
+
+    version: ClassVar[str] = "1"
+    sized: ClassVar[bool] = True
+
+    def estimates(self, subject: Subject) -> Iterator[Estimate]:
+        """``length_distance``."""
+        samples, test = subject.apart, subject.rest
+        n = len(samples)
+        if not n:
+            reason = "it takes two references to compare halves"
+            yield from too_few("length_distance", subject, self.version, "lower", reason, orders=())
+            return
+        places = int(max(samples.lengths.max(), test.lengths.max())) + 1
+        counts = np.bincount(samples.lengths, minlength=places)
+        target = np.bincount(test.lengths, minlength=places).cumsum() / len(test)
+        below = counts.cumsum()
+        value = float(np.abs(below / n - target).sum())
+        without = np.full(places, value)
+        for length in np.flatnonzero(counts) if n > 1 else ():
+            rest = below - (np.arange(places) >= length)
+            without[length] = np.abs(rest / (n - 1) - target).sum()
+        part = falls(value, without[samples.lengths]) if subject.intervals else None
+        signature = subject.signature(self.version, n=n, test=len(test))
+        yield Estimate("length_distance", value, "words", "lower", signature, None, part, "leave-one-out")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
-from torch import Tensor
 
-from bench.metrics.base import Evidence, Ids, Result
+from bench.kernels.ngrams import Floats, Ints, word_keys
+from bench.metrics.base import Estimate, Subject
+from bench.metrics.sequences import Tokens
+from bench.metrics.signature import Signature
 from bench.notation import PITCHES, TUNES, read_note
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
 NONE = -1
 """The pitch of a rest, of a word that is no note, and of what follows the end of a tune."""
 SILENCE = 20
@@ -49,38 +51,37 @@ class Music:
 
     version: ClassVar[str] = "1"
 
-    def scores(self, evidence: Evidence) -> list[Result]:
+    def estimates(self, subject: Subject) -> Iterator[Estimate]:
         """``pitch_class_distance``, ``interval_distance``, and on the grid ``mse``."""
-        held_out, kind = evidence.held_out, evidence.spec.kind
-        if kind not in TUNES or held_out.words is None:
-            return []
-        notes = [read_note(word, kind) for word in held_out.words]
-        pitch_of = np.array([NONE if note is None or note.pitch is None else note.pitch for note in notes])
+        spec, symbols = subject.against.spec, subject.against.symbols
+        if spec is None or spec.kind not in TUNES or symbols is None:
+            return
+        notes = [read_note(word, spec.kind) for word in symbols]
+        pitch_of = np.array([NONE if note is None or note.pitch is None else note.pitch for note in notes] + [NONE])
 
-        def pitches(tokens: Tensor) -> Ids:
-            return np.where(evidence.spec.mask(tokens).numpy(), pitch_of[tokens.numpy()], NONE)
+        def pitches(tokens: Tokens) -> Ints:
+            return pitch_of[word_keys(tokens.ids, tokens.lengths)]  # where a tune has ended, the last: none
 
-        samples, test = pitches(evidence.samples), pitches(held_out.tokens)
-        grid = kind == "pitches"
-        end = f"n={len(samples)}|test={len(test)}|tok={held_out.tokenizer}|v={self.version}"
-        by_class, by_interval = f"per={'step' if grid else 'note'}|{end}", f"of={'changes' if grid else 'notes'}|{end}"
+        samples, test = pitches(subject.text), pitches(subject.against.references)
+        grid = spec.kind == "pitches"
+        sizes = {"n": len(samples), "test": len(test)}
+        by_class = subject.signature(self.version, per="step" if grid else "note", **sizes)
+        by_interval = subject.signature(self.version, of="changes" if grid else "notes", **sizes)
         made, real = (intervals(tunes, repeats=not grid) for tunes in (samples, test))
-        results = [
-            _distance("pitch_class_distance", pitch_classes(samples), pitch_classes(test), by_class, "note"),
-            _distance("interval_distance", made, real, by_interval, "interval"),
-        ]
+        yield _distance("pitch_class_distance", pitch_classes(samples), pitch_classes(test), by_class, "note")
+        yield _distance("interval_distance", made, real, by_interval, "interval")
         if grid:
             errors = nearest_squared_error(held(samples), held(test))
-            results.append(Result("mse", float(errors.mean()), "semitones²", "real", f"nearest|rests=held|{end}"))
-        return results
+            nearest = subject.signature(self.version, "nearest", rests="held", **sizes)
+            yield Estimate("mse", float(errors.mean()), "semitones²", "real", nearest)
 
 
-def pitch_classes(tunes: Ids) -> Ids:
+def pitch_classes(tunes: Ints) -> Ints:
     """How often each of the twelve notes sounds: MIDI pitches, int64 (N, T), to int64 (12,)."""
     return np.bincount(tunes[tunes != NONE] % 12, minlength=12)
 
 
-def intervals(tunes: Ids, repeats: bool) -> Ids:
+def intervals(tunes: Ints, repeats: bool) -> Ints:
     """How often each interval leads from a note to the next, from 127 semitones down to 127 up.
 
     Args:
@@ -95,12 +96,12 @@ def intervals(tunes: Ids, repeats: bool) -> Ids:
     return np.bincount((steps if repeats else steps[steps != 0]) + PITCHES - 1, minlength=2 * PITCHES - 1)
 
 
-def total_variation(first: Ids, second: Ids) -> float:
+def total_variation(first: Ints, second: Ints) -> float:
     """Half the sum of the absolute differences of two histograms' shares."""
     return float(np.abs(first / first.sum() - second / second.sum()).sum() / 2)
 
 
-def held(tunes: Ids) -> Ids:
+def held(tunes: Ints) -> Ints:
     """Lines of the grid whose rests keep the pitch before them, or else the one after: int64 (N, T) to (N, T)."""
     places = np.maximum.accumulate(np.where(tunes == NONE, -1, np.arange(tunes.shape[1])), axis=1)
     first = (tunes != NONE).argmax(1)[:, None]
@@ -108,7 +109,7 @@ def held(tunes: Ids) -> Ids:
     return np.where(filled == NONE, SILENCE, filled)
 
 
-def nearest_squared_error(samples: Ids, test: Ids) -> Floats:
+def nearest_squared_error(samples: Ints, test: Ints) -> Floats:
     """Mean squared difference of each sample from the nearest test line: int64 (n, T) and (K, T) to float64 (n,).
 
     |y - x|^2 = |y|^2 - 2 yx + |x|^2, all whole numbers that float64 holds exactly.
@@ -123,8 +124,8 @@ def nearest_squared_error(samples: Ids, test: Ids) -> Floats:
     return errors
 
 
-def _distance(name: str, made: Ids, real: Ids, signature: str, what: str) -> Result:
+def _distance(metric: str, made: Ints, real: Ints, signature: Signature, what: str) -> Estimate:
     if made.any() and real.any():
-        return Result(name, total_variation(made, real), "", "lower", signature)
+        return Estimate(metric, total_variation(made, real), "", "lower", signature)
     who = "test sequence" if made.any() else "sample"
-    return Result(name, None, "", "lower", signature, f"there is no {what} in any {who}")
+    return Estimate(metric, None, "", "lower", signature, f"there is no {what} in any {who}")

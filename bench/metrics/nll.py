@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bench.metrics.base import Evidence, Result
+from bench.metrics.base import Estimate
+from bench.metrics.density import Evidence
+from bench.metrics.signature import Signature
 
 
 class NLL:
@@ -23,15 +25,16 @@ class NLL:
 
     version: ClassVar[str] = "2"
 
-    def scores(self, evidence: Evidence) -> list[Result]:
+    def scores(self, evidence: Evidence) -> list[Estimate]:
         """``nll_oracle`` where there is an oracle, and ``nll_test``."""
         held_out, samples = evidence.held_out, evidence.samples
-        results = []
+        found = []
         if held_out.oracle is not None:
             value = -float(evidence.oracle_log_prob_of_samples.sequences.sum()) / evidence.tokens_of(samples)
-            results.append(Result("nll_oracle", value, "nats/token", "lower", f"n={len(samples)}|v={self.version}"))
-        signature = f"n={len(held_out.tokens)}|tok={held_out.tokenizer}|v={self.version}"
+            signature = Signature.of(n=len(samples), v=self.version)
+            found.append(Estimate("nll_oracle", value, "nats/token", "lower", signature))
+        signature = Signature.of(n=len(held_out.tokens), tok=held_out.tokenizer, v=self.version)
         if evidence.no_density:
-            return [*results, Result("nll_test", None, "nats/token", "lower", signature, evidence.no_density)]
+            return [*found, Estimate("nll_test", None, "nats/token", "lower", signature, evidence.no_density)]
         value = -float(evidence.model_log_prob_of_test.sequences.sum()) / evidence.tokens_of(held_out.tokens)
-        return [*results, Result("nll_test", value, "nats/token", "lower", signature)]
+        return [*found, Estimate("nll_test", value, "nats/token", "lower", signature)]

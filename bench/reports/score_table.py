@@ -7,9 +7,8 @@ import io
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -17,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from bench.scoring import Report, Row, Score
+    from bench.metrics.base import Estimate
+    from bench.scoring import Report, Row
 
 __all__ = ["as_csv", "as_json", "table"]
 
@@ -54,7 +54,12 @@ def table(report: Report, width: int = 100) -> RenderableType:
 
 def as_json(report: Report) -> str:
     """All there is, unrounded, as one object of strict JSON."""
-    return json.dumps({"schema": SCHEMA, **asdict(report)}, ensure_ascii=False, allow_nan=False, indent=1)
+    rows = [
+        {"name": row.name, "real": row.real, "n": row.n, "scores": [_plain(score) for score in row.scores]}
+        for row in report.rows
+    ]
+    content = {"schema": SCHEMA, "rows": rows, "notes": report.notes, "interval": report.interval}
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
 
 
 def as_csv(report: Report) -> str:
@@ -64,8 +69,13 @@ def as_csv(report: Report) -> str:
     lines.writerow(["name", "real", *COLUMNS])
     for row in report.rows:
         for score in row.scores:
-            lines.writerow([row.name, row.real, *(getattr(score, name) for name in COLUMNS)])
+            lines.writerow([row.name, row.real, *_plain(score).values()])
     return written.getvalue()
+
+
+def _plain(score: Estimate) -> dict[str, Any]:
+    """A score with :data:`COLUMNS`, its signature as text."""
+    return {name: getattr(score, name) for name in COLUMNS} | {"signature": str(score.signature)}
 
 
 def _columns(rows: Sequence[Row], names: dict[str, str]) -> Table:
@@ -84,7 +94,7 @@ def _columns(rows: Sequence[Row], names: dict[str, str]) -> Table:
     return shown
 
 
-def _cell(score: Score | None) -> str:
+def _cell(score: Estimate | None) -> str:
     if score is None or score.value is None:
         return "n/a"
     places = DECIMALS[score.unit]
@@ -124,5 +134,5 @@ def _signatures(row: Row) -> list[str]:
     metrics: dict[str, list[str]] = {}
     for score in row.scores:
         if score.value is not None:
-            metrics.setdefault(score.signature, []).append(score.metric)
+            metrics.setdefault(str(score.signature), []).append(score.metric)
     return [f"  {', '.join(names)}: {signature}" for signature, names in metrics.items()]

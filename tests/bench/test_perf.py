@@ -56,6 +56,13 @@ def test_nap(benchmark, device):
 """
 
 
+@pytest.fixture(autouse=True)
+def in_one_process(monkeypatch):
+    """pytest-benchmark times nothing where it takes itself for a worker of pytest-xdist, as these tests may be."""
+    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
+        monkeypatch.delenv(name)
+
+
 @pytest.fixture
 def clone(tmp_path, monkeypatch):
     """A working directory with a suite of its own."""

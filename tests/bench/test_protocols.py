@@ -131,7 +131,7 @@ def test_an_unknown_protocol_is_refused_with_the_nearest():
 
 def test_signatures_name_the_protocol_and_its_tokenizer(texts):
     report = score([Text("samples", texts[0])], Text("test", texts[1]), protocol=protocol("relgan"))
-    signature = report.rows[0].scores[0].signature
+    signature = str(report.rows[0].scores[0].signature)
     assert signature.startswith("n=60|refs=test:80|smooth=method1(0.1)|tok=nltk:")
     assert signature.endswith("|protocol=relgan|v=1")
 

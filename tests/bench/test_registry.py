@@ -163,7 +163,7 @@ def test_sentences_of_broken_contracts_differ(write_plugin):
         ),
         ("task", "class Mine: ...", "frozen dataclass"),
         ("metric", "class Mine: ...", r"class attribute 'version' \(str\)"),
-        ("metric", "class Mine:\n    version = '1'", r"method scores\(self, evidence\)"),
+        ("metric", "class Mine:\n    version = '1'", r"method estimates\(self, subject\)"),
         ("metric", "class Mine:\n    version = '1'\n    def scores(self): ...", r"got scores\(self\)"),
     ],
 )

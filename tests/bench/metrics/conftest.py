@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from bench.api import SequenceSpec
-from bench.metrics.base import Evidence, HeldOut
+from bench.metrics.density import Evidence, HeldOut
 
 
 class Writer:
@@ -38,10 +39,40 @@ def table() -> type[Table]:
 def make_evidence() -> Callable[..., Evidence]:
     """One checkpoint: samples and test set as lists of rows; density and oracle as tables or None."""
 
-    def make(samples, test, density=None, oracle=None, eos=None, pad=None, unk=None, vocab_size=10, tokenizer="ids"):
+    def make(samples, test, density=None, oracle=None, eos=None, pad=None, unk=None, vocab_size=60, tokenizer="ids",
+             train=None):  # fmt: skip
         samples, test = (torch.as_tensor(rows, dtype=torch.long) for rows in (samples, test))
         spec = SequenceSpec(vocab_size, samples.shape[1], bos=vocab_size, eos=eos, pad=pad)
         as_table = [Table(rows) if isinstance(rows, dict) else rows for rows in (density, oracle)]
-        return Evidence(as_table[0] or Writer(), samples, HeldOut(spec, test, as_table[1], unk, tokenizer))
+        train = None if train is None else torch.as_tensor(train, dtype=torch.long)
+        return Evidence(as_table[0] or Writer(), samples, HeldOut(spec, test, as_table[1], unk, tokenizer, train))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def make_rows():
+    """Random sequences of twelve words, an end mark in them if there is one."""
+
+    def make(n, seed, eos=None, pad=None):
+        rng = np.random.default_rng(seed)
+        tokens = rng.integers(2, 6, (n, 12))
+        if eos is not None:
+            for row, length in zip(tokens, rng.integers(0, 13, n), strict=True):
+                row[length:] = pad
+                if length < 12:
+                    row[length] = eos
+        return tokens
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def spoken():
+    """The words of a sequence before its end mark."""
+
+    def words(row, eos=None, **_):
+        row = row.tolist()
+        return row[: row.index(eos)] if eos in row else row
+
+    return words

@@ -6,38 +6,46 @@ import numpy as np
 import pytest
 import torch
 
-from bench.metrics.base import HeldOut, Result
+from bench.metrics.base import Estimate
+from bench.metrics.density import HeldOut
+from bench.metrics.signature import Signature
+
+SIGNATURE = Signature.of(n=1, v="1")
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf])
 def test_what_is_infinite_becomes_absent_with_a_reason(value):
-    result = Result("kl", value, "nats", "lower", "n=1|v=1")
+    result = Estimate("kl", value, "nats", "lower", SIGNATURE)
     assert result.value is None
     assert result.absent == f"kl is {value}"
 
 
 def test_not_a_number_is_refused():
     with pytest.raises(ValueError, match="kl is not a number: the model has diverged"):
-        Result("kl", math.nan, "nats", "lower", "n=1|v=1")
+        Estimate("kl", math.nan, "nats", "lower", SIGNATURE)
 
 
-def test_a_number_stays(make_evidence):
-    assert Result("kl", 0.0, "nats", "lower", "n=1|v=1") == Result("kl", 0.0, "nats", "lower", "n=1|v=1", None)
-    absent = Result("kl", None, "nats", "lower", "n=1|v=1", "why")
+def test_a_number_stays():
+    zero = Estimate("kl", 0.0, "nats", "lower", SIGNATURE)
+    assert (zero.value, zero.absent, zero.n) == (0.0, None, 1)
+    absent = Estimate("kl", None, "nats", "lower", SIGNATURE, "why")
     assert (absent.value, absent.absent) == (None, "why")
 
 
 def test_unknown_words_are_negative_in_samples_alone(make_evidence):
     evidence = make_evidence([[0, 3, 4]], [[0, 3, 4]], unk=0)
-    assert evidence.words.tolist() == [[-1, 3, 4]]
-    assert evidence.samples.tolist() == [[0, 3, 4]]
-    assert 0 in evidence.held_out.references.keys[0]
-    np.testing.assert_array_equal(make_evidence([[0, 3, 4]], [[0, 3, 4]]).words, [[0, 3, 4]])
+    subject = evidence.subject
+    assert subject.words(subject.text).tolist() == [[-1, 3, 4]]
+    assert evidence.samples.tolist() == subject.text.ids.tolist() == [[0, 3, 4]]
+    assert 0 in subject.against.counts.keys[0]
+    without = make_evidence([[0, 3, 4]], [[0, 3, 4]]).subject
+    np.testing.assert_array_equal(without.words(without.text), [[0, 3, 4]])
 
 
 def test_lengths_leave_the_end_mark_out_and_tokens_count_it(make_evidence):
     evidence = make_evidence([[2, 3, 1, 0], [2, 3, 4, 5], [1, 0, 0, 0]], [[2, 1, 0, 0]], eos=1, pad=0)
-    assert evidence.lengths.tolist() == [2, 4, 0]
+    assert evidence.subject.text.lengths.tolist() == [2, 4, 0]
+    assert evidence.subject.against.counted(evidence.subject.text).sum() == 3 + 4 + 1
     assert evidence.tokens_of(evidence.samples) == 3 + 4 + 1
     assert evidence.tokens_of(evidence.held_out.tokens) == 2
 

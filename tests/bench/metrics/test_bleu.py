@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
-from bench.metrics.bleu import Bleu, SelfBleu
+from bench.metrics.bleu import BackwardBleu, Bleu, SelfBleu
 
 METHOD1 = SmoothingFunction(epsilon=0.1).method1
 SHAPES = [
@@ -37,7 +37,7 @@ def nltk_bleu(references, hypothesis, order):
 
 
 def scores(metric, evidence):
-    return {result.metric: result for result in metric().scores(evidence)}
+    return {result.metric: result for result in evidence.ask(metric())}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -71,17 +71,17 @@ def test_self_bleu_is_nltks_against_all_others(shape, make_evidence):
 
 def test_a_sample_is_not_among_its_own_references(make_evidence):
     different = [[i] * 9 for i in range(8)]
-    assert all(r.value == 0 for r in SelfBleu().scores(make_evidence(different, different)))
+    assert all(r.value == 0 for r in make_evidence(different, different).ask(SelfBleu()))
     alike = [[3, 4, 5, 6, 7, 8, 9, 2, 1]] * 4
-    assert all(r.value == pytest.approx(1) for r in SelfBleu().scores(make_evidence(alike, different)))
+    assert all(r.value == pytest.approx(1) for r in make_evidence(alike, different).ask(SelfBleu()))
 
 
 def test_unknown_words_match_nothing_in_bleu_and_themselves_in_self_bleu(make_evidence):
     unknown = make_evidence([[0] * 9] * 3, [[0] * 9] * 3, unk=0)
-    assert all(result.value == 0 for result in Bleu().scores(unknown))
-    assert all(result.value == pytest.approx(1) for result in SelfBleu().scores(unknown))
+    assert all(result.value == 0 for result in unknown.ask(Bleu()))
+    assert all(result.value == pytest.approx(1) for result in unknown.ask(SelfBleu()))
     # Where 0 is an ordinary word it matches itself.
-    assert all(result.value == pytest.approx(1) for result in Bleu().scores(make_evidence([[0] * 9], [[0] * 9])))
+    assert all(result.value == pytest.approx(1) for result in make_evidence([[0] * 9], [[0] * 9]).ask(Bleu()))
 
 
 def test_what_follows_the_end_does_not_matter(make_evidence):
@@ -89,7 +89,7 @@ def test_what_follows_the_end_does_not_matter(make_evidence):
     one, other = [[3, 4, 5, 6, 1, 0, 0, 0, 0]] * 2, [[3, 4, 5, 6, 1, 7, 7, 8, 8]] * 2
     for metric in (Bleu, SelfBleu):
         values = [
-            [result.value for result in metric().scores(make_evidence(samples, test, eos=1, pad=0))]
+            [result.value for result in make_evidence(samples, test, eos=1, pad=0).ask(metric())]
             for samples in (one, other)
         ]
         assert values[0] == values[1]
@@ -107,14 +107,33 @@ def test_the_last_reference_counts_like_the_first(make_evidence):
     test = [[2] * 9] * 600 + [[3, 4, 5, 6, 7, 8, 9, 3, 4]]
     results = scores(Bleu, make_evidence(test[-1:], test))
     assert all(result.value == pytest.approx(1) for result in results.values())
-    assert results["bleu2"].signature == "n=1|refs=test:601|smooth=method1(0.1)|tok=ids|v=1"
+    assert str(results["bleu2"].signature) == "n=1|refs=test:601|smooth=method1(0.1)|tok=ids|v=1"
 
 
 def test_units_directions_and_signatures(make_evidence):
     evidence = make_evidence(rows(5, 0), rows(6, 1), tokenizer="char")
-    for result in Bleu().scores(evidence):
+    for result in evidence.ask(Bleu()):
         assert (result.unit, result.direction, result.absent) == ("", "higher", None)
-        assert result.signature == "n=5|refs=test:6|smooth=method1(0.1)|tok=char|v=1"
-    for result in SelfBleu().scores(evidence):
+        assert str(result.signature) == "n=5|refs=test:6|smooth=method1(0.1)|tok=char|v=1"
+    for result in evidence.ask(SelfBleu()):
         assert (result.unit, result.direction, result.absent) == ("", "real", None)
-        assert result.signature == "n=5|refs=other samples|smooth=method1(0.1)|tok=char|v=1"
+        assert str(result.signature) == "n=5|refs=other samples|smooth=method1(0.1)|tok=char|v=1"
+
+
+@pytest.mark.parametrize("marks", SHAPES[:2])
+def test_backward_bleu_is_nltk_with_the_roles_exchanged(marks, make_evidence, make_rows, spoken):
+    samples, test = make_rows(9, 0, **marks), make_rows(14, 1, **marks)
+    found = scores(BackwardBleu, make_evidence(samples, test, **marks))
+    references = [spoken(row, **marks) for row in samples]
+    for order in (2, 3, 4, 5):
+        expected = [nltk_bleu(references, spoken(row, **marks), order) for row in test]
+        assert found[f"backward_bleu{order}"].value == pytest.approx(np.mean(expected), abs=1e-9)
+        assert found[f"backward_bleu{order}"].direction == "higher"
+    if not marks:
+        assert str(found["backward_bleu2"].signature) == "n=14|refs=samples:9|smooth=method1(0.1)|tok=ids|v=1"
+
+
+def test_unknown_words_of_a_sample_cover_nothing(make_evidence):
+    test = [[2, 3, 2, 3]]
+    assert scores(BackwardBleu, make_evidence(test, test))["backward_bleu2"].value == pytest.approx(1)
+    assert scores(BackwardBleu, make_evidence(test, test, unk=3))["backward_bleu2"].value < 0.5

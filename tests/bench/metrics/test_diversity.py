@@ -6,14 +6,14 @@ from bench.metrics.diversity import Distinct
 
 
 def values(evidence):
-    return [result.value for result in Distinct().scores(evidence)]
+    return [result.value for result in evidence.ask(Distinct())]
 
 
 def test_distinct_by_hand(make_evidence):
     evidence = make_evidence([[2, 3, 2, 3], [2, 3, 4, 4]], [[0] * 4])
     # 23 32 34 44 of 6 pairs; 232 323 234 344 of 4 triples.
     assert values(evidence) == pytest.approx([4 / 6, 4 / 4])
-    assert [result.metric for result in Distinct().scores(evidence)] == [f"distinct{k}" for k in (2, 3)]
+    assert [result.metric for result in evidence.ask(Distinct())] == [f"distinct{k}" for k in (2, 3)]
 
 
 def test_the_end_and_what_follows_is_no_word(make_evidence):
@@ -31,6 +31,6 @@ def test_an_unknown_word_is_a_word(make_evidence):
 
 
 def test_units_directions_and_signatures(make_evidence):
-    for result in Distinct().scores(make_evidence([[2, 3], [4, 5]], [[0] * 2], tokenizer="char")):
+    for result in make_evidence([[2, 3], [4, 5]], [[0] * 2], tokenizer="char").ask(Distinct()):
         assert (result.unit, result.direction, result.absent) == ("", "real", None)
-        assert result.signature == "n=2|tok=char|v=1"
+        assert str(result.signature) == "n=2|tok=char|v=1"

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from bench.kernels.ngram_model import reference_token_log_prob
-from bench.metrics.base import ADD, STRENGTHS, Evidence, HeldOut
+from bench.metrics.base import ADD, STRENGTHS
+from bench.metrics.density import Evidence, HeldOut
 from bench.metrics.language_model import LanguageModelScore
 
 
@@ -18,7 +19,7 @@ def evidence(samples, test, train, eos=None, pad=None, vocab_size=6):
 
 
 def scores(*arguments, **more):
-    return {result.metric: result for result in LanguageModelScore().scores(evidence(*arguments, **more))}
+    return {result.metric: result for result in evidence(*arguments, **more).ask(LanguageModelScore())}
 
 
 def text(seed, rows):
@@ -56,6 +57,6 @@ def test_repetition_pleases_the_forward_model_and_not_the_reverse_one():
 
 def test_signatures_say_the_model_and_both_sizes():
     found = scores(text(0, 30), text(1, 40), text(2, 50))
-    assert found["lm_nll"].signature == "n=30|train=50|lm=trigram,dirichlet(0.5,300,300)|tok=char|v=1"
-    assert found["reverse_nll"].signature == "n=30|test=40|lm=trigram,dirichlet(0.5,300,300)|tok=char|v=1"
+    assert str(found["lm_nll"].signature) == "n=30|train=50|lm=trigram,dirichlet(0.5,300,300)|tok=char|v=1"
+    assert str(found["reverse_nll"].signature) == "n=30|test=40|lm=trigram,dirichlet(0.5,300,300)|tok=char|v=1"
     assert {(result.unit, result.direction) for result in found.values()} == {("nats/token", "lower")}

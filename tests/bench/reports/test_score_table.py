@@ -8,21 +8,28 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from bench.metrics.base import Estimate
+from bench.metrics.signature import Signature
 from bench.reports.score_table import as_csv, as_json, table
-from bench.scoring import Report, Row, Score
+from bench.scoring import Report, Row
+
+
+def made(metric, value, low, high, interval, n, unit, direction, references="", absent=None):
+    signature = Signature.of(n=n, refs=references, v=1) if references else Signature.of(n=n, v=1)
+    return Estimate(metric, value, unit, direction, signature, absent, None, interval, low, high)
 
 
 def scores(shift=0.0, n=1000):
     return (
-        Score("bleu2", 0.5 + shift, 0.482 + shift, 0.52 + shift, "mean", n, "", "higher", f"n={n}|refs=test:9|v=1"),
-        Score("bleu3", 0.25, 0.2, 0.31, "mean", n, "", "higher", f"n={n}|refs=test:9|v=1"),
-        Score("self_bleu2", 0.75, 0.7, 0.812, "leave-one-out", n, "", "real", f"n={n}|v=1"),
-        Score("copy_sequence", 0.0, 0.0, 0.037, "wilson", n, "", "lower", f"n={n}|v=1"),
-        Score("copy_8gram", None, None, None, None, n, "", "lower", f"n={n}|v=1", "give --train"),
-        Score("distinct2", 0.9, 0.8, 1.0, "leave-one-out", n, "", "real", f"n={n}|v=1"),
-        Score("length_mean", 11.123, 11.0, 11.25, "mean", n, "words", "real", f"n={n}|v=1"),
-        Score("vocabulary", 12345.0, 10345.0, 13345.0, "leave-one-out", n, "types", "real", f"n={n}|v=1"),
-        Score("unseen_in_references", 0.5, None, None, None, n, "", "real", f"n={n}|v=1"),
+        made("bleu2", 0.5 + shift, 0.482 + shift, 0.52 + shift, "mean", n, "", "higher", "test:9"),
+        made("bleu3", 0.25, 0.2, 0.31, "mean", n, "", "higher", "test:9"),
+        made("self_bleu2", 0.75, 0.7, 0.812, "leave-one-out", n, "", "real"),
+        made("copy_sequence", 0.0, 0.0, 0.037, "wilson", n, "", "lower"),
+        made("copy_8gram", None, None, None, None, n, "", "lower", absent="give --train"),
+        made("distinct2", 0.9, 0.8, 1.0, "leave-one-out", n, "", "real"),
+        made("length_mean", 11.123, 11.0, 11.25, "mean", n, "words", "real"),
+        made("vocabulary", 12345.0, 10345.0, 13345.0, "leave-one-out", n, "types", "real"),
+        made("unseen_in_references", 0.5, None, None, None, n, "", "real"),
     )
 
 
@@ -124,7 +131,7 @@ def test_json_is_whole_and_strict(report):
 
 
 def test_json_has_no_nan(report):
-    bad = Score("bleu2", float("nan"), None, None, None, 1, "", "higher", "v=1")
+    bad = made("bleu2", 0.5, float("nan"), 1.0, "mean", 1, "", "higher")
     with pytest.raises(ValueError, match="JSON"):
         as_json(Report((Row("x", False, 1, (bad,)),), ()))
 

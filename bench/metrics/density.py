@@ -1,0 +1,172 @@
+"""One checkpoint as the judge sees it, for metrics that need the densities of model and oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from bench.api import HasLogProb, HasTokenLogProb, Sampler, SequenceSpec
+from bench.metrics.base import Estimate, RealText, Subject
+from bench.metrics.sequences import Tokens
+
+__all__ = ["Density", "Evidence", "HeldOut", "LogProb"]
+
+
+class Density(Protocol):
+    """Anything that knows how probable a sequence is."""
+
+    def log_prob(self, tokens: Tensor) -> Tensor:
+        """Int64 (N, T) to (N,), nats."""
+        ...
+
+
+class HeldOut:
+    """A task's test set, with what is computed from it once and used for every model.
+
+    Args:
+        spec: The sequences' shape.
+        tokens: int64, (K, T).
+        oracle: The true distribution, or None.
+        unk: The id that stands for words outside the vocabulary, or None.
+        tokenizer: How text became tokens.
+        train: int64, (M, T), what the models were trained on; for what is copied from it, and nothing else.
+        words: The symbol of every id, V of them, where ids stand for something.
+    """
+
+    def __init__(
+        self,
+        spec: SequenceSpec,
+        tokens: Tensor,
+        oracle: Density | None,
+        unk: int | None,
+        tokenizer: str,
+        train: Tensor | None = None,
+        words: tuple[str, ...] | None = None,
+    ) -> None:
+        self.spec, self.tokens, self.oracle, self.unk, self.tokenizer = spec, tokens, oracle, unk, tokenizer
+        self._train, self._words = train, words
+
+    def first(self, n: int) -> HeldOut:
+        """The same with the first n test sequences, and one language model for both."""
+        part = HeldOut(self.spec, self.tokens[:n], self.oracle, self.unk, self.tokenizer, self._train, self._words)
+        if self._train is not None:  # where a cached property keeps its value
+            part.real_text.__dict__["language_model"] = self.real_text.language_model
+        return part
+
+    @cached_property
+    def real_text(self) -> RealText:
+        """Test and training set for the metrics on words."""
+        train = None if self._train is None else self.words_of(self._train)
+        return RealText(self.words_of(self.tokens), train, self.spec, self._words)
+
+    @cached_property
+    def oracle_log_prob(self) -> LogProb:
+        """The oracle's log-probability of the test sequences."""
+        if self.oracle is None:
+            raise ValueError("expected a task with an oracle")
+        return LogProb.of(self.oracle, self.tokens)
+
+    def words_of(self, tokens: Tensor) -> Tokens:
+        """Sequences of this task for the metrics on words: int64 (N, T)."""
+        return Tokens(tokens.numpy(), self.spec.lengths(tokens).numpy(), self.unk)
+
+
+@dataclass(frozen=True, slots=True)
+class LogProb:
+    """What a density says of N sequences.
+
+    Attributes:
+        tokens: float64, (N, T), nats; None where only whole sequences have a probability.
+        sequences: float64, (N,), nats.
+    """
+
+    tokens: Tensor | None
+    sequences: Tensor
+
+    @classmethod
+    def of(cls, density: Any, tokens: Tensor, temperature: float = 1.0) -> LogProb:
+        """Ask a density, token by token if it can tell.
+
+        Raises:
+            ValueError: for an answer of the wrong shape.
+        """
+        given = {} if temperature == 1.0 else {"temperature": temperature}
+        by_token = callable(getattr(density, "token_log_prob", None))
+        answer = density.token_log_prob(tokens, **given) if by_token else density.log_prob(tokens)
+        answer = answer.detach().cpu().double()
+        if answer.shape != (tokens.shape if by_token else tokens.shape[:1]):
+            name = "token_log_prob" if by_token else "log_prob"
+            wanted = tuple(tokens.shape if by_token else tokens.shape[:1])
+            raise ValueError(f"expected {name} of shape {wanted}, got {tuple(answer.shape)}")
+        return cls(answer, answer.sum(-1)) if by_token else cls(None, answer)
+
+
+@dataclass
+class Evidence:
+    """One checkpoint as the judge sees it.
+
+    Attributes:
+        sampler: What is judged.
+        samples: int64, (n, T), drawn from it, on the CPU.
+        held_out: The test set.
+        temperature: At which they were drawn.
+    """
+
+    sampler: Sampler
+    samples: Tensor
+    held_out: HeldOut
+    temperature: float = 1.0
+    spec: SequenceSpec = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.spec = self.held_out.spec
+
+    def ask(self, metric: Any) -> list[Estimate]:
+        """What a metric says: from the densities if it asks for them, else from the words."""
+        scores: Callable[[Evidence], list[Estimate]] | None = getattr(metric, "scores", None)
+        return list(metric.estimates(self.subject)) if scores is None else scores(self)
+
+    @cached_property
+    def subject(self) -> Subject:
+        """The samples for the metrics on words."""
+        return Subject.samples(self.held_out.words_of(self.samples), self.held_out.real_text, self.held_out.tokenizer)
+
+    @property
+    def no_density(self) -> str | None:
+        """Why the sampler's density is not known, None where it is."""
+        if isinstance(self.sampler, HasTokenLogProb) or (
+            self.temperature == 1.0 and isinstance(self.sampler, HasLogProb)
+        ):
+            return None
+        at = "" if self.temperature == 1.0 else " for other temperatures than 1"
+        return f"the model has no {'token_log_prob' if at else 'log_prob'}{at}"
+
+    @cached_property
+    def model_log_prob_of_test(self) -> LogProb:
+        """The test sequences under the model."""
+        return self._log_prob(self.held_out.tokens)
+
+    @cached_property
+    def model_log_prob_of_samples(self) -> LogProb:
+        """The samples under the model that wrote them."""
+        return self._log_prob(self.samples)
+
+    @cached_property
+    def oracle_log_prob_of_samples(self) -> LogProb:
+        """The samples under the oracle."""
+        if self.held_out.oracle is None:
+            raise ValueError("expected a task with an oracle")
+        return LogProb.of(self.held_out.oracle, self.samples)
+
+    def tokens_of(self, tokens: Tensor) -> int:
+        """Tokens that count, the end mark included: the denominator of every NLL."""
+        return int(self.spec.mask(tokens).sum())
+
+    def _log_prob(self, tokens: Tensor) -> LogProb:
+        if self.no_density:
+            raise ValueError("expected a sampler with log_prob")
+        return LogProb.of(self.sampler, tokens, self.temperature)
