@@ -25,6 +25,7 @@ from torch import Tensor
 
 __all__ = [
     "Decoding",
+    "Execution",
     "Generator",
     "HasLogProb",
     "HasTokenLogProb",
@@ -164,6 +165,28 @@ class Decoding:
             raise ValueError(f"expected 0 < top_p <= 1, got {self.top_p}")
 
 
+MODES = ("eager", "graph", "triton")
+"""How work may be done on CUDA: operation by operation, as recorded graphs, or as graphs and one Triton kernel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How a run computes what its generator says; no hyper-parameter, and the same for all generators of a benchmark.
+
+    Attributes:
+        mode: One of :data:`MODES`. ``graph`` gives the numbers of ``eager``; ``triton`` may draw others from the same
+            law.
+        bfloat16: Whether rewards may be made of operands rounded to bfloat16, on processors that multiply them.
+    """
+
+    mode: str = "eager"
+    bfloat16: bool = True
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"expected a mode of {', '.join(MODES)}, got {self.mode!r}")
+
+
 class Sampler(Protocol):
     """What ``fit`` returns: something that writes sequences."""
 
@@ -222,7 +245,8 @@ class Stateful(Protocol):
 class Generator(Protocol):
     """A way of training: a frozen dataclass, fields are hyper-parameters, ``fit`` the algorithm.
 
-    An optional class attribute ``presets`` maps "smoke", "quick" or "paper" to field overrides.
+    An optional class attribute ``presets`` maps "smoke", "quick" or "paper" to field overrides. Another, ``execution``,
+    names the fields of :class:`Execution` that it obeys: only those are told to it, and belong to its runs' names.
     """
 
     def fit(self, data: TrainingData, run: Run) -> Sampler:
@@ -240,6 +264,11 @@ class Run(Protocol):
     @property
     def device(self) -> torch.device:
         """Where to compute."""
+        ...
+
+    @property
+    def execution(self) -> Execution:
+        """How to compute: what the user chose, where the generator names it in its ``execution``, else the default."""
         ...
 
     def rng(self, name: str) -> torch.Generator:

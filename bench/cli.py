@@ -82,6 +82,10 @@ def _task_names(_: click.Context, __: click.Parameter, value: str) -> tuple[str,
 @click.option("--temperatures", metavar="RANGE", help="Of the frontier: 0.5..1.4, 0.7,1 or none; else the preset's.")
 @click.option("--oracle-weights", type=click.Path(path_type=Path), help="Released weights, for oracle-published.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--execution", default="eager", show_default=True,
+              help="On CUDA: eager, graph (recorded) or triton (graphs, and rollouts in one kernel).")  # fmt: skip
+@click.option("--bfloat16/--no-bfloat16", default=True, show_default=True,
+              help="Whether rewards may be rounded so, on processors that multiply it.")  # fmt: skip
 @click.option("--workers", default=2, show_default=True, help="Worker processes, one thread each; 0: this process.")
 @click.option("--output", default="results", show_default=True, type=click.Path(path_type=Path), help="Results folder.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
@@ -96,6 +100,8 @@ def run(
     temperatures: str | None,
     oracle_weights: Path | None,
     device: str,
+    execution: str,
+    bfloat16: bool,
     workers: int,
     output: Path,
     dry_run: bool,
@@ -127,6 +133,8 @@ def run(
         _choose_device(device),
         {} if budget is None else parse_budget(budget),
         None if temperatures is None else parse_temperatures(temperatures),
+        execution,
+        bfloat16,
     )
     plan = make_plan(request)
     console = Console()

@@ -9,10 +9,10 @@ from importlib.metadata import version
 from typing import Any
 
 from bench import registry
-from bench.errors import NotFetched, UsageError
+from bench.errors import NotFetched, UsageError, unknown
 from bench.own_tasks import own_task
 from bench.presets import build, configuration, convert, find_preset, parse_override
-from bench.record import RunSpec
+from bench.record import EXECUTION, RunSpec
 from bench.records.frames import REAL_DATA
 
 DEFAULT_TASKS = ("oracle", "quatrains")
@@ -34,6 +34,8 @@ class Request:
         device: "cpu" or "cuda".
         budget: Limits of training; empty for none.
         temperatures: Of the frontier; None for the preset's.
+        execution: How work is done on CUDA: eager, graph or triton.
+        bfloat16: Whether rewards may be made of operands rounded to bfloat16.
     """
 
     models: Sequence[str] = ("all",)
@@ -45,6 +47,8 @@ class Request:
     device: str = "cpu"
     budget: Mapping[str, float] = field(default_factory=dict)
     temperatures: Sequence[float] | None = None
+    execution: str = "eager"
+    bfloat16: bool = True
 
 
 def make_plan(request: Request) -> list[RunSpec]:
@@ -59,6 +63,7 @@ def make_plan(request: Request) -> list[RunSpec]:
     preset = find_preset(request.preset)
     if not 1 <= request.seeds <= MOST_SEEDS:
         raise UsageError(f"expected 1 to {MOST_SEEDS} seeds, got {request.seeds}.")
+    execution = _execution(request)
     models = _select("model", request.models)
     tasks = _select("task", request.tasks)
     own = _own_fields(request.tasks)
@@ -76,8 +81,8 @@ def make_plan(request: Request) -> list[RunSpec]:
         for seed in range(request.seeds)
     ]
     temperatures = preset.temperatures if request.temperatures is None else tuple(request.temperatures)
-    rows = [_prepare_model(plugin, preset.name, overrides.get(plugin.name, {})) for plugin in models]
-    reference = {"model": REAL_DATA, "target": "", "source": "", "config": {}, "overrides": {}, "role": ""}
+    rows = [_prepare_model(plugin, preset.name, overrides.get(plugin.name, {}), execution) for plugin in models]
+    reference = _blank(REAL_DATA, "", "")
     return [
         RunSpec(
             **row,
@@ -166,6 +171,7 @@ def _prepare_task(
     return {
         "task": plugin.name,
         "task_target": plugin.target,
+        "task_stream": getattr(task, "stream_name", ""),
         "task_version": task.version,
         "task_config": config,
         # Not where a file lies, only what it is: that stands in the fingerprint.
@@ -180,9 +186,10 @@ def _places(task: type) -> set[str]:
     return {field.name for field in dataclasses.fields(task) if field.metadata.get("place")}
 
 
-def _prepare_model(plugin: registry.Plugin, preset: str, settings: Mapping[str, str]) -> dict[str, Any]:
-    row: dict[str, Any] = {"model": plugin.name, "target": plugin.target, "overrides": {}, "config": {}, "source": ""}
-    row["role"] = plugin.role
+def _prepare_model(
+    plugin: registry.Plugin, preset: str, settings: Mapping[str, str], execution: Mapping[str, Any]
+) -> dict[str, Any]:
+    row = _blank(plugin.name, plugin.target, plugin.role)
     try:
         generator = plugin.load()
         row["source"] = registry.source_hash(plugin)
@@ -190,4 +197,25 @@ def _prepare_model(plugin: registry.Plugin, preset: str, settings: Mapping[str, 
         return row  # the run itself will fail, and say why
     row["overrides"] = {field: convert(plugin.name, generator, field, text) for field, text in settings.items()}
     row["config"] = configuration(generator, preset, row["overrides"])
+    row["execution"] = {name: execution[name] for name in getattr(generator, "execution", ())}
     return row
+
+
+def _blank(model: str, target: str, role: str) -> dict[str, Any]:
+    """The part of a specification that is about a model without fields."""
+    return {
+        "model": model, "target": target, "role": role,
+        "source": "", "config": {}, "overrides": {}, "execution": {},
+    }  # fmt: skip
+
+
+def _execution(request: Request) -> dict[str, Any]:
+    """How the user wants the runs to be executed, by the names of :class:`bench.api.Execution`."""
+    if request.execution not in EXECUTION["mode"]:
+        raise unknown("execution", request.execution, EXECUTION["mode"])
+    if request.execution != "eager" and request.device != "cuda":
+        raise UsageError(
+            f"--execution {request.execution} needs a CUDA device, and the runs are for the {request.device}; "
+            "leave it out, or see --device."
+        )
+    return {"mode": request.execution, "bfloat16": request.bfloat16}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the record's shape. Every change of it adds a step to :func:`migrate`."""
 
 STATUSES = ("started", "ok", "skipped", "failed", "interrupted")
@@ -43,6 +43,9 @@ class RunSpec:
         temperatures: At which a trained model is decoded for the frontier.
         role: "contender" or "control"; how a model is registered, which changes nothing about a run.
         family: The data's fingerprint less what goes with the seed, where each seed has a draw of its own; else "".
+        execution: Of :class:`bench.api.Execution` the fields that the generator obeys.
+        task_stream: The task's name in the names of random streams; "" for ``task_target``.
+        recorded_id: The run id of a record of an earlier schema, which named its runs by other fields; else "".
     """
 
     model: str
@@ -67,11 +70,14 @@ class RunSpec:
     temperatures: tuple[float, ...] = ()
     role: str = "contender"
     family: str = ""
+    execution: Mapping[str, Any] = field(default_factory=dict)
+    task_stream: str = ""
+    recorded_id: str = ""
 
     @property
     def run_id(self) -> str:
         """Twelve hexadecimal digits that name this run."""
-        return _digest(self._identity())
+        return self.recorded_id or _digest(self._identity())
 
     @property
     def group_id(self) -> str:
@@ -81,17 +87,21 @@ class RunSpec:
     @property
     def fit_id(self) -> str:
         """Names what training yields, whatever is scored afterwards: runs that share it share their training."""
-        return fit_id(self.target, self.source, self.config, self.stream, f"{self.device}/{self.torch}", self.budget)
+        platform = f"{self.device}/{self.torch}"
+        return fit_id(
+            self.target, self.source, self.config, self.stream, platform, self.budget, decisive(self.execution)
+        )
 
     @property
     def stream(self) -> str:
         """The stem of every random stream's name: task, its data, and seed."""
-        return f"{self.task_target}/{self.task_version}/{self.data}/{self.seed}"
+        return f"{self.task_stream or self.task_target}/{self.task_version}/{self.data}/{self.seed}"
 
     @property
     def label(self) -> str:
-        """The model with what the user set, as tables show it."""
-        return _label(self.model, self.overrides)
+        """The model with what the user set, as tables show it; how it was executed, where that moves numbers."""
+        unusual = {name: value for name, value in decisive(self.execution).items() if value != EXECUTION[name][0]}
+        return _label(self.model, {**self.overrides, **unusual})
 
     @property
     def preset_label(self) -> str:
@@ -107,8 +117,18 @@ class RunSpec:
     def _identity(self) -> dict[str, Any]:
         identity = dataclasses.asdict(self)
         # Where the data lies does not matter, only what it is: its fingerprint is in ``data``.
-        del identity["task_config"], identity["task_overrides"], identity["role"]
-        return identity
+        for name in ("task_config", "task_overrides", "role", "recorded_id"):
+            del identity[name]
+        return identity | {"execution": decisive(self.execution)}
+
+
+EXECUTION: Mapping[str, tuple[Any, ...]] = {"mode": ("eager", "graph", "triton"), "bfloat16": (True, False)}
+"""The fields of :class:`bench.api.Execution` and their values, the usual one first; stated here, without torch."""
+
+
+def decisive(execution: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an execution moves numbers: a recorded graph gives those of the operations that it recorded."""
+    return {name: "eager" if value == "graph" else value for name, value in execution.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +200,17 @@ class RunRecord:
 
 
 def fit_id(
-    target: str, source: str, config: Mapping[str, Any], stream: str, platform: str, budget: Mapping[str, float]
+    target: str,
+    source: str,
+    config: Mapping[str, Any],
+    stream: str,
+    platform: str,
+    budget: Mapping[str, float],
+    execution: Mapping[str, Any],
 ) -> str:
     """Name of a training by its content."""
-    return _digest(
-        {"target": target, "source": source, "config": config, "stream": stream, "platform": platform, "budget": budget}
-    )
+    content = {"target": target, "source": source, "config": config, "stream": stream, "platform": platform}
+    return _digest({**content, "budget": budget, "execution": execution})
 
 
 def to_json(record: RunRecord) -> str:
@@ -200,8 +225,9 @@ def from_json(text: str) -> RunRecord:
     Raises:
         ValueError: for a text that is no record, or one of a later schema.
     """
-    content = migrate(json.loads(text))
+    content = json.loads(text)
     try:
+        content = migrate(content)
         del content["schema"], content["run_id"]
         spec = content["spec"]
         content["spec"] = RunSpec(**{**spec, "temperatures": tuple(spec.get("temperatures", ()))})
@@ -220,6 +246,16 @@ def migrate(content: dict[str, Any]) -> dict[str, Any]:
         curve = [{**row, "tokens": None, "updates": None} for row in content.get("curve", ())]
         content = {**content, "schema": 2, "frontier": {}, "selected": None, "curve": curve}
         schema = 2
+    if schema == 2:  # how a run was executed stood among the generator's fields, and run ids went by other fields
+        spec = {**content["spec"], "recorded_id": content["run_id"]}
+        config = spec["config"]
+        moved = {"cuda": "mode"} if config.get("cuda") in EXECUTION["mode"] else {}
+        moved |= {"d_bfloat16": "bfloat16"} if isinstance(config.get("d_bfloat16"), bool) else {}
+        spec["execution"] = {new: config[old] for old, new in moved.items()}
+        for part in ("config", "overrides"):
+            spec[part] = {name: value for name, value in spec[part].items() if name not in moved}
+        content = {**content, "schema": 3, "spec": spec}
+        schema = 3
     if schema != SCHEMA:
         raise ValueError(f"expected a run record of schema {SCHEMA} or earlier, got {schema}")
     return content

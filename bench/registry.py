@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError, unknown
+from bench.record import EXECUTION
 
 GROUPS = {
     "model": ("bench.generators", "bench.controls"),
@@ -206,6 +207,9 @@ def _check_generator(plugin: Any) -> str | None:
         return problem
     if "seed" in {field.name for field in dataclasses.fields(plugin)}:
         return "a field named 'seed': the seed belongs to the run, use run.rng(name)"
+    strangers = set(getattr(plugin, "execution", ())) - set(EXECUTION)
+    if strangers:
+        return f"'execution' names {', '.join(sorted(strangers))}; known are {' and '.join(EXECUTION)}"
     return _check_method(plugin, "fit", ("data", "run"))
 
 

@@ -6,7 +6,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from bench import environment, registry
-from bench.api import Decoding, Generator, Sampler, SequenceSpec, TrainingData, Unsupported
+from bench.api import Decoding, Execution, Generator, Sampler, SequenceSpec, TrainingData, Unsupported
 from bench.checkpoints import CheckpointFolder
 from bench.cost import Cost
 from bench.errors import UsageError
@@ -23,7 +23,7 @@ from bench.metrics.base import Estimate, Metric
 from bench.metrics.density import Evidence, HeldOut
 from bench.metrics.signature import Signature
 from bench.presets import PRESETS, build, configuration
-from bench.record import RunRecord, RunSpec, Score, fit_id
+from bench.record import RunRecord, RunSpec, Score, decisive, fit_id
 from bench.records.frames import REAL_DATA
 from bench.session import Observer, Session, named_stream
 from bench.tasks.base import TaskData
@@ -145,6 +145,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, progress: Progress
         lambda shared, budget: name_fit(shared, budget, spec),
         observer,
         spec.budget,
+        execution=Execution(**spec.execution),
     )
     _seed_global_streams(spec)
     sampler = session.train(generator, private_copy(task.data.training))
@@ -335,7 +336,8 @@ def name_fit(generator: Generator, budget: Mapping[str, float], spec: RunSpec) -
     target = f"{kind.__module__}:{kind.__qualname__}"
     source = registry.source_hash(registry.Plugin("model", target, target))
     fields = {name: getattr(generator, name) for name in configuration(kind, spec.preset, {})}
-    return fit_id(target, source, fields, spec.stream, f"{spec.device}/{spec.torch}", budget)
+    execution = {name: asdict(Execution(**spec.execution))[name] for name in getattr(kind, "execution", ())}
+    return fit_id(target, source, fields, spec.stream, f"{spec.device}/{spec.torch}", budget, decisive(execution))
 
 
 def _seed_global_streams(spec: RunSpec) -> None:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from bench import registry
-from bench.api import Decoding, Generator, Sampler, TrainingData, Unsupported
+from bench.api import Decoding, Execution, Generator, Sampler, TrainingData, Unsupported
 from bench.checkpoints import CheckpointFolder
 from bench.errors import UsageError
 from bench.presets import build
@@ -150,6 +150,7 @@ def restore(record: RunRecord, checkpoints: Path, device: str = "cpu") -> Restor
             CheckpointFolder(checkpoints),
             lambda shared, budget: name_fit(shared, budget, spec),
             budget=spec.budget,
+            execution=Execution(**spec.execution),
         )
         file = Store(checkpoints.parent.parent).file(spec)
         session.remedy = f"remove '{file}' and give its 'bench run' again to train it anew"

@@ -20,7 +20,7 @@ import torch
 from filelock import Timeout
 
 from bench import environment
-from bench.api import Generator, HasWarmUp, Sampler, Stateful, TrainingData, Unsupported
+from bench.api import Execution, Generator, HasWarmUp, Sampler, Stateful, TrainingData, Unsupported
 from bench.checkpoints import CheckpointFolder
 from bench.cost import Cost
 
@@ -84,6 +84,7 @@ class Session:
         clock: Tells seconds.
         save_seconds: Training time between two saved states.
         shared: Whether this is a pre-training, which ends where it ends, however much of the budget is left.
+        execution: How to compute.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Session:
         clock: Callable[[], float] = time.perf_counter,
         save_seconds: float | None = None,
         shared: bool = False,
+        execution: Execution = Execution(),  # noqa: B008 - it is frozen
     ) -> None:
         self._stream, self._device, self._fit_id = stream, torch.device(device), fit_id
         self._checkpoints, self._name_fit = checkpoints, name_fit
@@ -106,6 +108,7 @@ class Session:
         self._clock = clock
         self._save_seconds = SAVE_SECONDS if save_seconds is None else save_seconds
         self._shared = shared
+        self._execution = execution
         self.cost = Cost()
         self.curve: list[dict[str, Any]] = []
         self.selected: Selected | None = None
@@ -124,6 +127,11 @@ class Session:
     def device(self) -> torch.device:
         """Where to compute."""
         return self._device
+
+    @property
+    def execution(self) -> Execution:
+        """How to compute."""
+        return self._execution
 
     def rng(self, name: str) -> torch.Generator:
         """The random stream of this name, seeded from (task and data, seed, name)."""
@@ -221,6 +229,7 @@ class Session:
             self._clock,
             self._save_seconds,
             shared=True,
+            execution=obeyed(generator, self._execution),
         )
         sampler = shared.train(generator, data)
         self.selected = shared.selected  # to have stopped before the first step of one's own is a choice for all
@@ -424,6 +433,11 @@ class Session:
         self._saved_at = self.cost.seconds
         if running:
             self._resume()
+
+
+def obeyed(generator: Generator, execution: Execution) -> Execution:
+    """What a generator is told of an execution: the fields that it obeys, and the usual values of the others."""
+    return Execution(**{name: getattr(execution, name) for name in getattr(generator, "execution", ())})
 
 
 def named_stream(stem: str, name: str, device: torch.device | str = "cpu") -> torch.Generator:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from bench.api import SequenceSpec
 from seqgan.kernels.convolution import WORDS_A_SENTENCE, Filters, features_from_tables, max_over_time
+from seqgan.kernels.execution import concurrently
 from seqgan.kernels.linear import wide_linear
-from seqgan.kernels.threads import across_threads
 
 FILTER_SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20)
 FILTER_COUNTS = (100, 200, 200, 200, 200, 100, 100, 100, 100, 100, 160, 160)
@@ -35,7 +35,7 @@ class Discriminator(nn.Module):
         filter_sizes: Words that a filter spans.
         filter_counts: Filters of each size.
         keep: Probability that a feature survives dropout in training.
-        bfloat16_rewards: Whether :meth:`reward` may round operands to bfloat16.
+        scoring: What :meth:`reward` may round the highway layer's operands to.
 
     The initial parameters are the released code's: embedding U(-1, 1); filters and output N(0, 0.1) cut at two standard
     deviations, their biases 0.1; highway weights and biases uniform within sqrt(3 / features), which is what TensorFlow
@@ -50,7 +50,7 @@ class Discriminator(nn.Module):
         filter_sizes: Sequence[int] = FILTER_SIZES,
         filter_counts: Sequence[int] = FILTER_COUNTS,
         keep: float = 0.75,
-        bfloat16_rewards: bool = True,
+        scoring: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
         if len(filter_sizes) != len(filter_counts):
@@ -64,7 +64,7 @@ class Discriminator(nn.Module):
             raise ValueError(
                 f"expected a filter size of at most {spec.seq_len} (the sequence length), got {filter_sizes}"
             )
-        self.spec, self.keep, self.bfloat16_rewards = spec, keep, bfloat16_rewards
+        self.spec, self.keep, self.scoring = spec, keep, scoring
         self.filters = Filters([size for size, _ in shapes], [count for _, count in shapes], embedding_dim)
         features = len(self.filters)
         # Built without values: torch's own initialisation would draw from the global random state.
@@ -118,25 +118,24 @@ class Discriminator(nn.Module):
     def reward(self, tokens: Tensor) -> Tensor:
         """D(Y), the probability that a sequence is real: int64 (N, T) to float (N,), without dropout or gradient.
 
-        Many sequences on a CPU take the features from tables of this version of the discriminator; and, if
-        ``bfloat16_rewards`` and where the processor has instructions for it, the highway layer's matrix product has
-        operands rounded to bfloat16. That moves a probability by 0.002 in the mean, and by up to 0.03 where the output
-        layer is steep: less than the draws of sixteen rollouts do. :meth:`reference_reward` is the plain form.
+        Many sequences on a CPU take the features from tables of this version of the discriminator, and the highway
+        layer's matrix product has operands of the type ``scoring``. To round them to bfloat16 moves a probability by
+        0.002 in the mean, and by up to 0.03 where the output layer is steep: less than the draws of sixteen rollouts
+        do. :meth:`reference_reward` is the plain form.
         """
         if tokens.is_cuda or len(tokens) * WORDS_A_SENTENCE < len(self.embedding.weight):
             return self.reference_reward(tokens)
         features = features_from_tables(
             self.read(tokens), self.embedding.weight, self.filter_weight, self.filter_bias, self.filters
         )
-        kind = torch.bfloat16 if self.bfloat16_rewards and multiplies_bfloat16() else torch.float32
-        weight, bias = self.highway.weight.to(kind), self.highway.bias.to(kind)
+        weight, bias = self.highway.weight.to(self.scoring), self.highway.bias.to(self.scoring)
 
         def finish(rows: Tensor) -> Tensor:
-            signals = F.linear(rows.to(kind), weight, bias).float()
+            signals = F.linear(rows.to(self.scoring), weight, bias).float()
             logits: Tensor = self.output(self.pass_highway(rows, signals))
             return logits.softmax(-1)[:, 1]
 
-        return torch.cat(across_threads(finish, features.split(SCORING_ROWS)))
+        return torch.cat(concurrently(finish, features.split(SCORING_ROWS)))
 
     @torch.no_grad()
     def reference_reward(self, tokens: Tensor) -> Tensor:
@@ -156,12 +155,6 @@ class Discriminator(nn.Module):
         logits = self(tokens, dropout)
         decay = (self.output.weight.square().sum() + self.output.bias.square().sum()) / 2
         return F.cross_entropy(logits, real) + l2 * decay, (logits.argmax(-1) == real).float().mean()
-
-
-def multiplies_bfloat16() -> bool:
-    """Whether this processor has instructions for products of bfloat16 numbers."""
-    checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return any(check is not None and check() for check in checks)
 
 
 @lru_cache

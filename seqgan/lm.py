@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from bench.api import Decoding, SequenceSpec
 from seqgan.kernels.cross_entropy import log_softmax_at, weighted_nll
+from seqgan.kernels.execution import concurrently
 from seqgan.kernels.lstm import advance, gate_table, reference_advance
 from seqgan.kernels.sampling import reference_sample_tokens, sample_tokens, truncate
-from seqgan.kernels.threads import across_threads
 
 State: TypeAlias = tuple[Tensor, Tensor]
 """Hidden and cell state, each (rows, hidden_dim), after reading a prefix."""
@@ -116,7 +116,7 @@ class LSTMLanguageModel(nn.Module):
             log_prob = log_softmax_at(hidden.flatten(0, 1)[places], weight, bias, rows.flatten()[places])
             return self.spread(log_prob, places, rows).cpu()
 
-        return torch.cat(across_threads(score, tokens.split(SCORING_ROWS)))
+        return torch.cat(concurrently(score, tokens.split(SCORING_ROWS)))
 
     def log_prob(self, tokens: Tensor) -> Tensor:
         """Log-probability of each sequence, int64 (N, T) to float32 (N,) on the CPU, nats, up to and including eos."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.api import Run, SequenceSpec, TrainingData
-from seqgan.kernels.threads import across_threads, one_thread, parts
+from seqgan.kernels import execution
 from seqgan.lm import LSTMLanguageModel, compile_language_model
 
 QUICK_EPOCHS = 4
@@ -119,27 +119,17 @@ def descend(
 ) -> tuple[Tensor, Tensor]:
     """One step down :meth:`LSTMLanguageModel.weighted_nll`, the gradient clipped by its global norm.
 
-    On CPUs every thread takes a run of sequences forward and backward by itself, and the gradients are added up.
-
     Returns:
         The log-probability of each token before the step, (B, T), and the norm before clipping, a scalar.
     """
     parameters = trainable(model)
 
-    def differentiate(rows: slice) -> tuple[Sequence[Tensor], Tensor]:
-        with torch.enable_grad():
-            read = None if inputs is None else inputs[rows]
-            loss, log_prob = model.weighted_nll(tokens[rows], weights[rows], read)
-        return torch.autograd.grad(loss, parameters), log_prob
+    def loss(rows: slice) -> tuple[Tensor, Tensor]:
+        return model.weighted_nll(tokens[rows], weights[rows], None if inputs is None else inputs[rows])
 
-    gradients, log_probs = zip(
-        *across_threads(differentiate, [slice(None)] if tokens.is_cuda else parts(len(tokens))), strict=True
-    )
-    with one_thread():
-        for parameter, *shares in zip(parameters, *gradients, strict=True):
-            parameter.grad = shares[0]
-            for share in shares[1:]:
-                parameter.grad += share
+    def update() -> Tensor:
         norm = torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
         optimizer.step()
-    return torch.cat(log_probs), norm
+        return norm
+
+    return execution.descend(loss, len(tokens), parameters, update)

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from bench.api import Run, TrainingData
+from seqgan.kernels.execution import Complete
 from seqgan.lm import LSTMLanguageModel, compile_language_model
 from seqgan.mle import MLE, QUICK_EPOCHS, descend
-from seqgan.rollout import Complete, Reward, action_values, check_cuda_way, completion
+from seqgan.rollout import Reward, action_values, completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +109,7 @@ class PolicyGradientGenerator:
     """Whether the batch's mean at each place is taken off the action values; not in the paper, nor in its code."""
     standardize: bool = False
     """Whether action values are divided by their standard deviation; not in the paper, nor in its code."""
-    cuda: str = "eager"
-    """How rollouts, and a discriminator's steps, run on a GPU: operation by operation (eager), as recorded graphs
-    (graph), or as graphs with the rollouts in one Triton kernel (triton). The last two have not been run on one yet."""
-
+    execution: ClassVar[tuple[str, ...]] = ("mode",)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {"pretrain_epochs": QUICK_EPOCHS, "rounds": 20, "rollouts": 4},
         "smoke": {"pretrain_epochs": 2, "rounds": 3, "rollouts": 2},
@@ -123,7 +121,6 @@ class PolicyGradientGenerator:
 
     def pretrain(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
         """The policy after maximum likelihood: of one seed, the same checkpoint for all."""
-        check_cuda_way(self.cuda, run.device)
         pretraining = MLE(
             epochs=self.pretrain_epochs,
             lr=self.pretrain_lr,
@@ -137,5 +134,5 @@ class PolicyGradientGenerator:
 
     def gradient(self, policy: LSTMLanguageModel, run: Run) -> PolicyGradient:
         """The steps that this policy takes. Rollouts follow the policy itself, as in the paper and its code."""
-        complete = completion(self.cuda, policy, self.rollouts, run.rng("rollouts"))
+        complete = completion(run.execution, policy, self.rollouts, run.rng("rollouts"))
         return PolicyGradient(self.batch_size, self.rollouts, self.clip_norm, complete, self.baseline, self.standardize)

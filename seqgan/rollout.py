@@ -14,49 +14,32 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from bench.api import Unsupported
-from seqgan.kernels.graphs import captured_rollouts
+from bench.api import Execution
+from seqgan.kernels.execution import Complete
+from seqgan.kernels.execution import rollouts as execute
 from seqgan.lm import LSTMLanguageModel, State
 
 Reward: TypeAlias = Callable[[Tensor], Tensor]
 """Scores finished sequences: int64 (M, T) to float (M,)."""
-Complete: TypeAlias = Callable[[Tensor, list[State]], Tensor]
-"""Finishes all prefixes of sampled sequences, given their states, as :func:`complete_prefixes` does."""
-
-CUDA_WAYS = ("eager", "graph", "triton")
-"""How rollouts may run on CUDA: operation by operation, as one recorded graph, or as one Triton kernel."""
 
 
-def check_cuda_way(way: str, device: torch.device) -> None:
-    """Refuse what is not one of :data:`CUDA_WAYS`, or needs a GPU where there is none.
-
-    Raises:
-        ValueError: for an unknown way.
-        Unsupported: for one that needs a GPU.
-    """
-    if way not in CUDA_WAYS:
-        raise ValueError(f"expected cuda to be one of {', '.join(CUDA_WAYS)}, got {way!r}")
-    if way != "eager" and device.type != "cuda":
-        raise Unsupported(f"cuda = {way} needs a CUDA device")
-
-
-def completion(way: str, policy: LSTMLanguageModel, rollouts: int, rng: torch.Generator) -> Complete:
+def completion(execution: Execution, policy: LSTMLanguageModel, rollouts: int, rng: torch.Generator) -> Complete:
     """A function that finishes the prefixes of sequences that the policy sampled.
 
     Args:
-        way: One of :data:`CUDA_WAYS`. ``graph`` draws what ``eager`` draws; ``triton`` follows the same law.
+        execution: How.
         policy: Its parameters may change between calls, in place.
         rollouts: N, completions of a prefix.
         rng: The only source of randomness.
+
+    Raises:
+        Unsupported: for what needs a GPU where there is none.
     """
 
-    def eager(tokens: Tensor, states: list[State]) -> Tensor:
+    def complete(tokens: Tensor, states: list[State]) -> Tensor:
         return complete_prefixes(policy, tokens, states, rollouts, rng)
 
-    def on_chip(tokens: Tensor, states: list[State]) -> Tensor:
-        return complete_prefixes_on_chip(policy, tokens, states, rollouts, rng)
-
-    return {"eager": eager, "graph": captured_rollouts(eager, rng), "triton": on_chip}[way]
+    return execute(execution, complete, policy, rollouts, rng)
 
 
 @torch.no_grad()
@@ -97,28 +80,6 @@ def complete_prefixes(
     return finished
 
 
-@torch.no_grad()
-def complete_prefixes_on_chip(
-    policy: LSTMLanguageModel, tokens: Tensor, states: list[State], rollouts: int, rng: torch.Generator
-) -> Tensor:
-    """:func:`complete_prefixes` by one Triton kernel, on CUDA alone: the same law, other draws."""
-    from seqgan.kernels.fused_rollout import Parameters, complete_on_chip
-
-    batch, length = tokens.shape
-    input_weight, recurrent_weight, bias, no_bias = policy.lstm.all_weights[0]
-    parameters = Parameters(
-        policy.embedding.weight,
-        input_weight,
-        recurrent_weight,
-        bias + no_bias,
-        policy.output.weight,
-        policy.output.bias,
-    )
-    hidden, cell = (torch.stack(part) for part in zip(*states, strict=True))
-    uniforms = torch.rand(length - 1, length - 1, batch, rollouts, generator=rng, device=tokens.device)
-    return complete_on_chip(tokens, hidden, cell, parameters, uniforms, policy.spec.eos, policy.spec.pad)
-
-
 def action_values(
     policy: LSTMLanguageModel,
     tokens: Tensor,
@@ -146,7 +107,7 @@ def action_values(
     """
     batch, length = tokens.shape
     if complete is None:
-        complete = completion("eager", policy, rollouts, rng)
+        complete = completion(Execution(), policy, rollouts, rng)
     running = policy.spec.mask(tokens)[:, 1:].t()  # (T - 1, B): the prefixes that have not ended
     scored = tokens
     if length > 1:

@@ -9,10 +9,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from bench.api import Decoding, Run, TrainingData
+from bench.api import Decoding, Execution, Run, TrainingData
 from seqgan.discriminator import FILTER_COUNTS, FILTER_SIZES, Discriminator, compile_discriminator
-from seqgan.kernels.graphs import Step, captured_training
-from seqgan.kernels.threads import one_thread
+from seqgan.kernels.execution import Step, scoring_type, training
 from seqgan.lm import LSTMLanguageModel, compile_language_model
 from seqgan.mle import adam, minibatches
 from seqgan.policy_gradient import PolicyGradientGenerator
@@ -48,9 +47,8 @@ class SeqGAN(PolicyGradientGenerator):
     """Discriminator: probability that a feature survives dropout in training."""
     d_l2: float = 0.2
     """Discriminator: weight of the squared norm of its output layer."""
-    d_bfloat16: bool = True
-    """Discriminator: on CPUs with instructions for it, score rollouts with operands rounded to bfloat16."""
 
+    execution: ClassVar[tuple[str, ...]] = ("mode", "bfloat16")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # A discriminator that gets 300 updates instead of 982,800 needs longer steps to learn anything.
         "quick": {
@@ -85,14 +83,14 @@ class SeqGAN(PolicyGradientGenerator):
             self.d_filter_sizes,
             self.d_filter_counts,
             self.d_keep,
-            self.d_bfloat16,
+            scoring_type(run.execution),
         )
         optimizer = adam(policy, self.lr)
         d_optimizer = adam(discriminator, self.d_lr)
         run.track(policy, policy=policy, optimizer=optimizer, discriminator=discriminator, d_optimizer=d_optimizer)
         train = data.train.to(run.device)
         gradient = self.gradient(policy, run)
-        step = self.discriminator_step(discriminator, d_optimizer, run.rng("negatives"))
+        step = self.discriminator_step(discriminator, d_optimizer, run.rng("negatives"), run.execution)
 
         for _ in run.phase("discriminator", self.d_pretrain_steps):
             self.train_discriminator(step, policy, train, run)
@@ -106,22 +104,18 @@ class SeqGAN(PolicyGradientGenerator):
         return policy
 
     def discriminator_step(
-        self, discriminator: Discriminator, optimizer: torch.optim.Optimizer, dropout: torch.Generator
+        self,
+        discriminator: Discriminator,
+        optimizer: torch.optim.Optimizer,
+        dropout: torch.Generator,
+        execution: Execution,
     ) -> Step:
         """A function of a batch, tokens (B, T) and labels (B,), that takes one step and gives loss and accuracy."""
 
         def loss(tokens: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
             return discriminator.loss(tokens, real, self.d_l2, dropout)
 
-        def step(tokens: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-            with one_thread():
-                value, accuracy = loss(tokens, real)
-                optimizer.zero_grad()
-                value.backward()
-                optimizer.step()
-            return value.detach(), accuracy
-
-        return step if self.cuda == "eager" else captured_training(loss, optimizer, dropout)
+        return training(execution, loss, optimizer, dropout)
 
     def train_discriminator(self, step: Step, policy: LSTMLanguageModel, train: Tensor, run: Run) -> None:
         """Draw new negatives, as many as positives, and train for ``d_epochs`` on the mixture (eq. 5)."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.record import RunRecord, Score
+    from bench.record import RunRecord, RunSpec, Score
 
 __all__ = [
     "CELL",
@@ -156,11 +156,19 @@ def _run_row(record: RunRecord) -> Row:
         "python": facts.get("python"),
         "torch": packages.get("torch"),
         "threads": facts.get("threads"),
-        "settings": ", ".join(f"{name}={value}" for name, value in sorted(record.spec.config.items())),
+        "settings": _settings(record.spec),
         "samples": list(record.samples),
         "data": record.data_sha256,
         "selected": f"{record.selected['phase']} {record.selected['step']}" if record.selected else None,
     }
+
+
+def _settings(spec: RunSpec) -> str:
+    """Every field of the model, and how it was executed."""
+    fields, execution = (
+        ", ".join(f"{name}={value}" for name, value in sorted(part.items())) for part in (spec.config, spec.execution)
+    )
+    return f"{fields}; executed with {execution}" if execution else fields
 
 
 def _score_row(score: Score) -> Row:

@@ -27,7 +27,6 @@ FIELDS = {
     "clip_norm": 5.0,
     "baseline": False,
     "standardize": False,
-    "cuda": "eager",
 }
 FIXED = SequenceSpec(6, 7, bos=6)
 ENDED = SequenceSpec(6, 7, bos=6, eos=1, pad=0)

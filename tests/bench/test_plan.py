@@ -172,6 +172,8 @@ def test_all_is_every_installed_plugin_but_those_whose_data_were_not_fetched(tmp
         ({"models": ()}, "expected at least one model"),
         ({"models": ("all", "mle")}, "expected 'all' or a list of models, got both: all,mle"),
         ({"seeds": 0}, "expected 1 to 1000 seeds, got 0"),
+        ({"execution": "grph"}, r"unknown execution 'grph'\. Did you mean 'graph'\?"),
+        ({"execution": "graph"}, "--execution graph needs a CUDA device, and the runs are for the cpu"),
         ({"settings": ("seqgan.lr=1",)}, r"'seqgan' is not among the chosen models and tasks \(mle, random, toy\)"),
         ({"settings": ("mle.lrr=1",)}, r"unknown field of 'mle' 'lrr'\. Did you mean 'lr'\?"),
         ({"settings": ("mle.lr=fast",)}, "expected mle.lr to be float, got 'fast'"),
@@ -234,3 +236,65 @@ def test_a_budget_makes_another_contest():
     budgeted = make_plan(dataclasses.replace(PLAIN, budget={"seconds": 60.0}))
     assert {spec.preset_label for spec in budgeted} == {"smoke, 60 seconds each"}
     assert not {spec.fit_id for spec in budgeted} & {spec.fit_id for spec in make_plan(PLAIN)}
+
+
+MODELS = ("mle", "pg-bleu", "seqgan")
+
+
+def execution(**changes):
+    """Model to how it is executed, and to its run's and its training's names."""
+    plan = make_plan(dataclasses.replace(PLAIN, models=MODELS, seeds=1, **changes))
+    return {spec.model: (dict(spec.execution), spec.run_id, spec.fit_id) for spec in plan}
+
+
+def test_a_generator_is_told_of_the_execution_what_it_obeys():
+    told = {model: options for model, (options, *_) in execution(device="cuda", execution="triton").items()}
+    assert told == {
+        REAL_DATA: {}, "mle": {}, "pg-bleu": {"mode": "triton"}, "seqgan": {"mode": "triton", "bfloat16": True}
+    }  # fmt: skip
+
+
+def test_only_what_an_execution_moves_has_another_name():
+    usual, exact = execution(), execution(bfloat16=False)
+    assert [model for model in usual if usual[model][1:] != exact[model][1:]] == ["seqgan"]
+    eager, graph, triton = (execution(device="cuda", execution=mode) for mode in ("eager", "graph", "triton"))
+    assert [model for model in eager if eager[model][1:] != graph[model][1:]] == []
+    assert [model for model in eager if eager[model][1:] != triton[model][1:]] == ["pg-bleu", "seqgan"]
+
+
+def test_random_streams_go_by_the_module_paths_of_tasks():
+    """A task that is moved would draw other numbers: then it must be given its old path as its ``stream_name``."""
+    found = {name: getattr(plugin.load(), "stream_name", plugin.target)
+             for name, plugin in registry.available("task").items()}  # fmt: skip
+    assert found == {
+        "oracle": "bench.tasks.oracle:LSTMOracle",
+        "oracle-published": "bench.tasks.oracle:PublishedOracle",
+        "quatrains": "bench.tasks.corpus:Quatrains",
+        "quatrains-tang": "bench.tasks.corpus:QuatrainsTang",
+        "tang5": "bench.tasks.corpus:Tang5",
+        "sotu": "bench.tasks.corpus:Sotu",
+        "sotu-obama": "bench.tasks.corpus:SotuObama",
+        "folk-tunes": "bench.tasks.corpus:FolkTunes",
+        "folk-tunes-phrases": "bench.tasks.corpus:FolkTunesPhrases",
+        "coco-captions": "bench.tasks.corpus:CocoCaptions",
+        "emnlp-news": "bench.tasks.corpus:EmnlpNews",
+        "nottingham": "bench.tasks.corpus:Nottingham",
+        "nottingham-phrases": "bench.tasks.corpus:NottinghamPhrases",
+        "obama": "bench.tasks.corpus:Obama",
+        "ptb": "bench.tasks.corpus:PennTreebank",
+        "rnnpg": "bench.tasks.corpus:Rnnpg",
+        "texygen-shi": "bench.tasks.corpus:TexygenShi",
+        "toy": "bench.tasks.toy:Toy",
+    }
+    assert make_plan(PLAIN)[0].stream.startswith("bench.tasks.toy:Toy/1/")
+
+
+def test_a_task_that_was_moved_may_keep_the_name_of_its_streams(write_plugin):
+    source = (
+        "from dataclasses import dataclass\nfrom typing import ClassVar\n\nfrom bench.tasks.toy import Toy\n\n\n"
+        "@dataclass(frozen=True)\nclass Moved(Toy):\n    stream_name: ClassVar = 'bench.tasks.toy:Toy'\n"
+    )
+    write_plugin("own_moved", source)
+    moved, there = (make_plan(dataclasses.replace(PLAIN, tasks=(task,)))[0] for task in ("own_moved:Moved", "toy"))
+    assert moved.stream == there.stream
+    assert moved.run_id != there.run_id

@@ -92,12 +92,12 @@ def test_a_status_is_one_of_five(make_spec):
         ({"schema": None}, "got None"),
         ({"schema": "1"}, "got 1"),
         ({"status": "fine"}, "expected a status"),
-        ({"colour": "red"}, "not a run record of schema 2: .*colour"),
-        ({"spec": {}}, "not a run record of schema 2: .*missing"),
-        ({"spec": None}, "not a run record of schema 2"),
-        ({"scores": ...}, "not a run record of schema 2: 'scores'"),
-        ({"curve": 3}, "not a run record of schema 2"),
-        ({"scores": {"final": [{"metric": "nll"}]}}, "not a run record of schema 2"),
+        ({"colour": "red"}, f"not a run record of schema {SCHEMA}: .*colour"),
+        ({"spec": {}}, f"not a run record of schema {SCHEMA}: .*missing"),
+        ({"spec": None}, f"not a run record of schema {SCHEMA}"),
+        ({"scores": ...}, f"not a run record of schema {SCHEMA}: 'scores'"),
+        ({"curve": 3}, f"not a run record of schema {SCHEMA}"),
+        ({"scores": {"final": [{"metric": "nll"}]}}, f"not a run record of schema {SCHEMA}"),
         ({"scores": {"final": [dataclasses.asdict(SCORE) | {"value": math.nan}]}}, "finite"),
     ],
 )
@@ -137,6 +137,40 @@ def test_a_record_of_the_first_schema_is_understood(record):
     assert read.scores == record.scores
 
 
+OLD = {"lr": 0.1, "cuda": "graph", "d_bfloat16": False}
+
+
+def second_schema(record, config, overrides):
+    """The record as the second schema had it: execution among the fields, and another run id."""
+    content = json.loads(to_json(record))
+    spec = {name: value for name, value in content["spec"].items()
+            if name not in ("execution", "task_stream", "recorded_id")}  # fmt: skip
+    spec |= {"config": config, "overrides": overrides}
+    return json.dumps(content | {"schema": 2, "run_id": "0123456789ab", "spec": spec})
+
+
+def test_execution_was_among_the_fields_in_the_second_schema(record):
+    read = from_json(second_schema(record, OLD, {"d_bfloat16": False}))
+    assert read.spec.execution == {"mode": "graph", "bfloat16": False}
+    assert (read.spec.config, read.spec.overrides) == ({"lr": 0.1}, {})
+    assert read.spec.label == "mle[bfloat16=False]"
+    assert read.scores == record.scores
+    assert read.spec.stream == record.spec.stream
+
+
+def test_a_record_of_the_second_schema_keeps_its_run_id(record):
+    read = from_json(second_schema(record, OLD, {}))
+    assert read.spec.run_id == "0123456789ab"
+    assert from_json(to_json(read)).spec.run_id == "0123456789ab"
+    assert json.loads(to_json(read))["run_id"] == "0123456789ab"
+
+
+def test_a_strangers_field_of_that_name_stays_a_field(record):
+    read = from_json(second_schema(record, {"cuda": True, "d_bfloat16": "auto"}, {"cuda": True}))
+    assert (read.spec.execution, read.spec.config) == ({}, {"cuda": True, "d_bfloat16": "auto"})
+    assert read.spec.label == "mle[cuda=True]"
+
+
 def test_this_schema_needs_no_migration(record):
     content = json.loads(to_json(record))
     assert migrate(json.loads(to_json(record))) == content
@@ -147,15 +181,32 @@ OTHER = {
     "overrides": {"lr": 0.02}, "task": "oracle", "task_target": "bench.tasks.oracle:LSTMOracle", "task_version": "2",
     "data": "another", "seed": 1, "preset": "quick", "metrics": {"nll": "2"}, "explicit_metrics": True, "samples": 201,
     "device": "cuda", "torch": "2.14.0", "budget": {"steps": 1}, "temperatures": (0.5, 1.0),
+    "execution": {"mode": "triton"}, "task_stream": "a name that stays",
 }  # fmt: skip
 
 
 def test_every_field_is_in_the_name_but_where_the_data_lies(make_spec):
     names = {field.name for field in dataclasses.fields(RunSpec)}
-    assert names - set(OTHER) == {"task_config", "task_overrides", "role", "family"}
+    assert names - set(OTHER) == {"task_config", "task_overrides", "role", "family", "recorded_id"}
     ids = {make_spec().run_id, *(make_spec(**{name: value}).run_id for name, value in OTHER.items())}
     assert len(ids) == 1 + len(OTHER)
     assert make_spec(task_config={"weights": "/elsewhere"}, task_overrides={"x": 1}).run_id == make_spec().run_id
+
+
+def test_recorded_graphs_give_the_numbers_of_what_they_recorded(make_spec):
+    eager, graph, triton = (
+        make_spec(execution={"mode": mode, "bfloat16": True}) for mode in ("eager", "graph", "triton")
+    )
+    assert eager.run_id == graph.run_id != triton.run_id
+    assert eager.fit_id == graph.fit_id != triton.fit_id
+    assert [spec.label for spec in (eager, graph, triton)] == ["mle", "mle", "mle[mode=triton]"]
+    assert make_spec(execution={"mode": "eager", "bfloat16": False}).label == "mle[bfloat16=False]"
+
+
+def test_random_streams_go_by_the_tasks_stable_name(make_spec):
+    moved = {"task_target": "elsewhere:Toy", "task_stream": "bench.tasks.toy:Toy"}
+    assert make_spec(**moved).stream == make_spec().stream == "bench.tasks.toy:Toy/1/fingerprint/0"
+    assert make_spec(task_target="elsewhere:Toy").stream != make_spec().stream
 
 
 def test_a_name_is_twelve_hexadecimal_digits(make_spec):

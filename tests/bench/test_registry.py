@@ -118,6 +118,11 @@ VIOLATIONS = {
         "@dataclass(frozen=True)\nclass Mine:\n    def fit(self, data, run, more): ...",
         r"got fit\(self, data, run, more\)",
     ),
+    "an execution that nobody knows": (
+        "@dataclass(frozen=True)\nclass Mine:\n    execution: ClassVar = ('mode', 'speed')\n"
+        "    def fit(self, data, run): ...",
+        r"'execution' names speed; known are mode and bfloat16",
+    ),
     "crash at import": ("raise RuntimeError('out of luck\\nand more')", "RuntimeError: out of luck$"),
     "import of what is not there": ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'"),
     "no such class": ("class Yours: ...", "AttributeError: .* has no attribute 'Mine'"),

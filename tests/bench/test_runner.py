@@ -311,6 +311,34 @@ def test_adversarial_models_start_from_the_mle_checkpoint(tmp_path, shared):
         assert seconds[1]["seconds"] > seconds[0]["seconds"]
 
 
+def test_a_generator_is_told_how_to_execute_what_it_obeys(write_plugin):
+    source = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from seqgan.mle import MLE
+
+@dataclass(frozen=True)
+class Deaf(MLE):
+    def fit(self, data, run):
+        assert run.execution.bfloat16 is True
+        return super().fit(data, run)
+
+@dataclass(frozen=True)
+class Obedient(MLE):
+    execution: ClassVar = ("bfloat16",)
+
+    def fit(self, data, run):
+        assert run.execution.bfloat16 is False
+        return run.pretrained(Deaf(epochs=1), data)
+"""
+    write_plugin("own_execution", source)
+    models = ("own_execution:Deaf", "own_execution:Obedient")  # the one also as a pre-training of the other
+    for spec in make_plan(Request(models, ("toy",), seeds=1, preset="smoke", bfloat16=False))[1:]:
+        record = run(spec)
+        assert (record.status, record.reason) == ("ok", None)
+
+
 def test_a_second_run_from_checkpoints_gives_the_same_record(tmp_path):
     spec = plan("mle")["mle", 0]
     first, second = (run(spec, CheckpointFolder(tmp_path)) for _ in range(2))

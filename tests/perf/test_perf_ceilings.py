@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seqgan.discriminator import multiplies_bfloat16
+from seqgan.kernels.execution import multiplies_bfloat16
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

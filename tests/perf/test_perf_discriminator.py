@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.api import SequenceSpec
+from bench.api import Execution, SequenceSpec
 from seqgan import discriminator as module
 from seqgan.discriminator import Discriminator
 from seqgan.kernels.convolution import reference_max_over_time
+from seqgan.kernels.execution import scoring_type
 from seqgan.kernels.linear import reference_wide_linear
 from seqgan.mle import adam
 from seqgan.seqgan import SeqGAN
@@ -54,7 +55,7 @@ def steps(measure, generator):
             return loss.detach(), accuracy
 
         fast = variant == "fast"
-        step = SeqGAN().discriminator_step(model, optimizer, generator) if fast else plain_step
+        step = SeqGAN().discriminator_step(model, optimizer, generator, Execution()) if fast else plain_step
         convolution = convolution_flops(model, length, batch)
         # Back through a maximum over time there is one window a filter and sentence, where plain torch computes all.
         back = 2 * (2.0 * batch * model.filters.numbers if fast else convolution)
@@ -105,7 +106,8 @@ def scoring(measure, generator):
     """Measure the scoring of finished sequences, laid out as rollouts are: sixteen siblings share a prefix."""
 
     def run(method, variant, rows, length=LENGTH, rounds=5):
-        model = Discriminator(SequenceSpec(VOCAB_SIZE, length, bos=0), generator)
+        scoring = scoring_type(Execution())
+        model = Discriminator(SequenceSpec(VOCAB_SIZE, length, bos=0), generator, scoring=scoring)
         tokens = sequences(rows, length, generator).view(-1, 16, length)
         kept = torch.arange(len(tokens), device=tokens.device) * length // len(tokens)
         shared = torch.arange(length, device=tokens.device) < kept[:, None, None]
@@ -120,7 +122,7 @@ def scoring(measure, generator):
             amount=rows,
             unit="sequences",
             flops=highway_flops(model, rows) + (tables if fast else convolution_flops(model, length, rows)),
-            precision="bfloat16" if fast and module.multiplies_bfloat16() else "float32",
+            precision="bfloat16" if fast and scoring == torch.bfloat16 else "float32",
             rounds=rounds,
         )
 

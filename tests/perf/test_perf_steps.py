@@ -9,9 +9,10 @@ import sys
 import pytest
 import torch
 
-from bench.api import SequenceSpec
+from bench.api import Execution, SequenceSpec
 from bench.session import Session
 from seqgan.discriminator import Discriminator
+from seqgan.kernels.execution import scoring_type
 from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import adam
 from seqgan.policy_gradient import PolicyGradient
@@ -25,7 +26,8 @@ GIBIBYTE = 2**30
     "shape", [PAPER, *(pytest.param({**PAPER, "N": n}, id=f"N={n}", marks=pytest.mark.growth) for n in (1, 4))]
 )
 def test_generator_step(measure, device, generator, shape):
-    policy, discriminator = LSTMLanguageModel(SPEC, generator), Discriminator(SPEC, generator)
+    policy = LSTMLanguageModel(SPEC, generator)
+    discriminator = Discriminator(SPEC, generator, scoring=scoring_type(Execution()))
     optimizer, run = adam(policy, 0.01), Session("perf/0", device=device)
     gradient = PolicyGradient(shape["B"], shape["N"], 5.0)
     measure(
@@ -42,16 +44,17 @@ def test_generator_step(measure, device, generator, shape):
 STEP = """
 import json
 import torch
-from bench.api import SequenceSpec
+from bench.api import Execution, SequenceSpec
 from bench.environment import peak_memory, reset_peak_memory
 from bench.session import Session
 from seqgan.discriminator import Discriminator
+from seqgan.kernels.execution import scoring_type
 from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import adam
 from seqgan.policy_gradient import PolicyGradient
 spec = SequenceSpec(5_000, 20, bos=0)
 rng = torch.Generator().manual_seed(0)
-policy, discriminator = LSTMLanguageModel(spec, rng), Discriminator(spec, rng)
+policy, discriminator = LSTMLanguageModel(spec, rng), Discriminator(spec, rng, scoring=scoring_type(Execution()))
 optimizer, d_optimizer = adam(policy, 0.01), adam(discriminator, 1e-4)
 tokens = torch.randint(5_000, (64, 20), generator=rng)
 loss, _ = discriminator.loss(tokens, torch.arange(64) % 2, 0.2, rng)  # Adam's memory of the discriminator counts too

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from bench.api import SequenceSpec
-from seqgan import discriminator
 from seqgan.discriminator import FILTER_COUNTS, FILTER_SIZES, Discriminator
 
 FIXED = SequenceSpec(6, 5, bos=6)
@@ -91,8 +90,7 @@ def test_forward_is_the_plain_loop(spec):
 
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize("rows", [0, 1, 9, 600])
-def test_the_reward_is_the_probability_of_real_without_dropout_or_gradient(rows, spec, monkeypatch):
-    monkeypatch.setattr(discriminator, "multiplies_bfloat16", lambda: False)
+def test_the_reward_is_the_probability_of_real_without_dropout_or_gradient(rows, spec):
     model, tokens = small(spec), sequences(rows, spec)
     model.train()
     reward = model.reward(tokens)
@@ -105,9 +103,9 @@ def test_the_reward_is_the_probability_of_real_without_dropout_or_gradient(rows,
 
 
 @pytest.mark.parametrize("steepness", [1, 4])
-def test_rounding_to_bfloat16_moves_the_reward_little(steepness, paper_sized, monkeypatch):
-    monkeypatch.setattr(discriminator, "multiplies_bfloat16", lambda: True)
+def test_rounding_to_bfloat16_moves_the_reward_little(steepness, paper_sized):
     model = copy.deepcopy(paper_sized)
+    model.scoring = torch.bfloat16
     tokens = torch.randint(5_000, (600, 20), generator=generator(4))
     with torch.no_grad():  # half of the sequences real, where a probability reacts most
         model.output.weight *= steepness
@@ -117,7 +115,7 @@ def test_rounding_to_bfloat16_moves_the_reward_little(steepness, paper_sized, mo
     assert 0 < float(error.mean()) < 0.004
     assert float(error.max()) < 0.05
     assert float(model.reference_reward(tokens).std()) > 0.05
-    model.bfloat16_rewards = False
+    model.scoring = torch.float32
     torch.testing.assert_close(model.reward(tokens), model.reference_reward(tokens), atol=1e-5, rtol=0)
 
 

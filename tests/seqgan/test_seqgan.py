@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 import torch
 
-from bench.api import Decoding, Unsupported
+from bench.api import Decoding, Execution, Unsupported
 from bench.presets import build, configuration
 from bench.session import Session
 from bench.tasks.toy import Toy
@@ -38,8 +38,6 @@ PAPER = {
     "d_filter_counts": (100, 200, 200, 200, 200, 100, 100, 100, 100, 100, 160, 160),
     "d_keep": 0.75,
     "d_l2": 0.2,
-    "d_bfloat16": True,
-    "cuda": "eager",
 }
 SMALL = SeqGAN(
     pretrain_epochs=3,
@@ -171,7 +169,9 @@ def test_the_discriminator_sees_as_many_new_negatives_as_positives(d_samples, da
     model = Watched(data.spec, generator(), 4, (1, 2), (4, 4))
     algorithm = dataclasses.replace(SMALL, d_samples=d_samples)
     run, sets = Session("seqgan/0"), []
-    step = algorithm.discriminator_step(model, torch.optim.Adam(model.parameters(), lr=0.0), run.rng("negatives"))
+    step = algorithm.discriminator_step(
+        model, torch.optim.Adam(model.parameters(), lr=0.0), run.rng("negatives"), Execution()
+    )
     for _ in range(2):
         model.batches = []
         algorithm.train_discriminator(step, policy, data.train, run)
@@ -192,25 +192,20 @@ def test_the_discriminator_sees_as_many_new_negatives_as_positives(d_samples, da
     assert sets[0] != sets[2]  # new negatives every time
 
 
-def test_another_way_to_run_on_cuda_is_checked_before_anything_is_trained(data):
-    with pytest.raises(ValueError, match="expected cuda to be one of eager, graph, triton, got 'grph'"):
-        Session("seqgan/0").train(dataclasses.replace(SMALL, cuda="grph"), data)
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-@pytest.mark.parametrize("way", ["graph", "triton"])
-def test_ways_to_run_on_cuda_are_not_for_the_cpu(way, data):
-    with pytest.raises(Unsupported, match=f"cuda = {way} needs a CUDA device"):
-        Session("seqgan/0").train(dataclasses.replace(SMALL, cuda=way), data)
+@pytest.mark.parametrize("mode", ["graph", "triton"])
+def test_what_needs_a_gpu_is_not_for_the_cpu(mode, data):
+    with pytest.raises(Unsupported, match=f"--execution {mode} needs a CUDA device"):
+        Session("seqgan/0", execution=Execution(mode)).train(SMALL, data)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
-@pytest.mark.parametrize("way", ["graph", "triton"])
-def test_ways_to_run_on_cuda_train(way, data):
-    run = Session("seqgan/0", device="cuda")
-    tokens = run.train(dataclasses.replace(SMALL, cuda=way), data).sample(50, Decoding(), run.rng("sample"))
+@pytest.mark.parametrize("mode", ["graph", "triton"])
+def test_every_execution_trains_on_cuda(mode, data):
+    run = Session("seqgan/0", device="cuda", execution=Execution(mode))
+    tokens = run.train(SMALL, data).sample(50, Decoding(), run.rng("sample"))
     assert 0 <= int(tokens.min()) <= int(tokens.max()) < 12
-    if way == "graph":
+    if mode == "graph":
         eager = Session("seqgan/0", device="cuda")
         same = eager.train(SMALL, data).sample(50, Decoding(), eager.rng("sample"))
         assert (tokens == same).float().mean() > 0.9  # the same draws; sums may be rounded in another order

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from bench.api import Decoding, SequenceSpec, TrainingData
 from bench.session import Session
-from seqgan import discriminator
 from seqgan.discriminator import Discriminator
 from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import MLE, descend, trainable
@@ -183,9 +182,8 @@ def test_the_discriminator_reads_nothing_after_the_end(spec):
 
 
 @pytest.mark.parametrize("length", [33, 49])
-def test_scores_from_tables_are_those_of_the_plain_pass_at_every_length(length, monkeypatch):
+def test_scores_from_tables_are_those_of_the_plain_pass_at_every_length(length):
     # The paper's filters, up to 20 words, over sentences from no word at all to T, with and without an end.
-    monkeypatch.setattr(discriminator, "multiplies_bfloat16", lambda: False)
     spec = SequenceSpec(60, length, bos=60, eos=59, pad=59)
     model = Discriminator(spec, generator())
     tokens = sentences_of(spec, torch.arange(2 * (length + 1)) % (length + 1))
@@ -208,7 +206,7 @@ def test_the_discriminator_cannot_tell_sentences_apart_by_their_padding(pads, ma
     def accuracy(spec):
         model = Discriminator(spec, generator(), 8, (1, 2, 3), (10, 10, 10))
         optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
-        step = algorithm.discriminator_step(model, optimizer, run.rng("negatives"))
+        step = algorithm.discriminator_step(model, optimizer, run.rng("negatives"), run.execution)
         for _ in range(2):
             algorithm.train_discriminator(step, policy, train, run)
         real = policy.sample(2_000, Decoding(), generator(6))

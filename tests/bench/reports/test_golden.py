@@ -18,6 +18,7 @@ from rich.console import Console, Group
 
 from bench import accepted
 from bench.compare import compare
+from bench.records.frames import as_rows
 from bench.reports import answers, score_table, tables, throughput, throughput_change, verdict_table
 from bench.reports.leaderboard import write_csv
 from bench.reports.results import Results
@@ -72,6 +73,15 @@ def on_terminal(shown, width):
     console = Console(file=stream, width=width, force_terminal=True, color_system="standard", legacy_windows=False)
     console.print(Group(*shown) if isinstance(shown, list) else shown)
     return stream.getvalue()
+
+
+def test_old_records_keep_their_names(recorded):
+    files = [path.stem.split(".") for path in sorted((GOLDEN / "store" / "runs").glob("*.json"))]
+    names = {(run["task"], run["model"], f"s{run['seed']}", run["run_id"]) for run in as_rows(recorded.runs)}
+    assert {(task, model.replace(" ", "-"), seed, run_id) for task, model, _, seed, run_id in files} == {
+        (task, model.replace(" ", "-"), seed, run_id) for task, model, seed, run_id in names
+    }
+    assert len(names) == 56
 
 
 @pytest.mark.parametrize("name", ["recorded", "results"])

@@ -1,0 +1,185 @@
+"""How the algorithms are executed: threads, recorded CUDA graphs and Triton are chosen here and nowhere else.
+
+An algorithm file says what is computed; the functions of this file say on how many threads, in which precision, and
+whether operation by operation (``eager``), as recorded CUDA graphs (``graph``), or as graphs with all rollouts in one
+Triton kernel (``triton``). What was chosen is a property of the run (:class:`bench.api.Execution`), not of a
+generator. ``graph`` gives the numbers that ``eager`` gives; ``triton`` draws other ones from the same law; ``bfloat16``
+rounds the rewards. Neither ``graph`` nor ``triton`` has been run on a GPU yet, so ``eager`` is what runs by default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from bench.api import Execution, SequenceSpec, Unsupported
+from seqgan.kernels.graphs import Step, captured_rollouts, captured_training
+from seqgan.kernels.threads import across_threads, one_thread, parts
+
+__all__ = ["Complete", "Step", "concurrently", "descend", "multiplies_bfloat16", "rollouts", "scoring_type", "training"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+State: TypeAlias = tuple[Tensor, Tensor]
+Complete: TypeAlias = Callable[[Tensor, list[State]], Tensor]
+"""Finishes all prefixes of sampled sequences, given their states: see ``seqgan.rollout.complete_prefixes``."""
+
+
+class LanguageModel(Protocol):
+    """What the Triton kernel reads of a policy: one LSTM layer between an embedding and a softmax."""
+
+    spec: SequenceSpec
+    embedding: nn.Embedding
+    lstm: nn.LSTM
+    output: nn.Linear
+
+
+def concurrently(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """``[function(item) for item in items]`` without gradients, on as many threads as torch has been given.
+
+    Args:
+        function: Must not write where another call of it reads or writes.
+        items: In the order in which they shall be started: longest first.
+    """
+    return across_threads(function, items)
+
+
+def descend(
+    loss: Callable[[slice], tuple[Tensor, Tensor]],
+    rows: int,
+    parameters: Sequence[nn.Parameter],
+    update: Callable[[], Tensor],
+) -> tuple[Tensor, Tensor]:
+    """One step of gradient descent on a loss that is a sum over rows.
+
+    On CPUs every thread takes a run of rows forward and backward by itself, and the gradients are added up.
+
+    Args:
+        loss: From some of the rows to their part of the loss, a scalar, and what else is of interest, (R, ...).
+        rows: How many there are.
+        parameters: What the loss depends on; their ``grad`` is set.
+        update: Takes the step once the gradients are there; what it returns is handed on.
+
+    Returns:
+        what is of interest of all rows, without gradient, and what ``update`` returned.
+    """
+
+    def differentiate(some: slice) -> tuple[Sequence[Tensor], Tensor]:
+        with torch.enable_grad():
+            value, other = loss(some)
+        return torch.autograd.grad(value, parameters), other
+
+    whole = parameters[0].is_cuda
+    gradients, others = zip(*across_threads(differentiate, [slice(None)] if whole else parts(rows)), strict=True)
+    with one_thread():
+        for parameter, *shares in zip(parameters, *gradients, strict=True):
+            parameter.grad = shares[0]
+            for share in shares[1:]:
+                parameter.grad += share
+        updated = update()
+    return torch.cat(others), updated
+
+
+def training(execution: Execution, loss: Step, optimizer: torch.optim.Optimizer, rng: torch.Generator) -> Step:
+    """A training step of a small batch: forward, backward and update. It returns what ``loss`` did, detached.
+
+    Args:
+        execution: How.
+        loss: Of a batch; returns a scalar to differentiate, and whatever else is of interest.
+        optimizer: A fused one, over parameters each of which the loss depends on.
+        rng: From which ``loss`` draws.
+
+    Raises:
+        Unsupported: for what needs a GPU where there is none.
+    """
+    if _recorded(execution, rng.device):
+        return captured_training(loss, optimizer, rng)
+
+    def step(*batch: Tensor) -> tuple[Tensor, ...]:
+        with one_thread():
+            value, *others = loss(*batch)
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+        return value.detach(), *(other.detach() for other in others)
+
+    return step
+
+
+def rollouts(
+    execution: Execution, complete: Complete, policy: LanguageModel, copies: int, rng: torch.Generator
+) -> Complete:
+    """A function that finishes the prefixes of sequences that the policy sampled.
+
+    Args:
+        execution: How.
+        complete: The same, operation by operation.
+        policy: Its parameters may change between calls, in place.
+        copies: N, completions of a prefix.
+        rng: The only source of randomness.
+
+    Raises:
+        Unsupported: for what needs a GPU where there is none.
+    """
+    if not _recorded(execution, rng.device):
+        return complete
+    if execution.mode == "graph":
+        return captured_rollouts(complete, rng)
+
+    def on_chip(tokens: Tensor, states: list[State]) -> Tensor:
+        return complete_on_chip(policy, tokens, states, copies, rng)
+
+    return on_chip
+
+
+@torch.no_grad()
+def complete_on_chip(
+    policy: LanguageModel, tokens: Tensor, states: list[State], copies: int, rng: torch.Generator
+) -> Tensor:
+    """``seqgan.rollout.complete_prefixes`` by one Triton kernel, on CUDA alone: the same law, other draws."""
+    from seqgan.kernels.fused_rollout import Parameters
+    from seqgan.kernels.fused_rollout import complete_on_chip as complete
+
+    batch, length = tokens.shape
+    input_weight, recurrent_weight, bias, no_bias = policy.lstm.all_weights[0]
+    parameters = Parameters(
+        policy.embedding.weight,
+        input_weight,
+        recurrent_weight,
+        bias + no_bias,
+        policy.output.weight,
+        policy.output.bias,
+    )
+    hidden, cell = (torch.stack(part) for part in zip(*states, strict=True))
+    uniforms = torch.rand(length - 1, length - 1, batch, copies, generator=rng, device=tokens.device)
+    return complete(tokens, hidden, cell, parameters, uniforms, policy.spec.eos, policy.spec.pad)
+
+
+def scoring_type(execution: Execution) -> torch.dtype:
+    """In which precision rewards may be made on this processor."""
+    return torch.bfloat16 if execution.bfloat16 and multiplies_bfloat16() else torch.float32
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this processor has instructions for products of bfloat16 numbers."""
+    checks: list[Any] = [
+        getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    ]
+    return any(check is not None and check() for check in checks)
+
+
+def _recorded(execution: Execution, device: torch.device) -> bool:
+    """Whether steps are recorded.
+
+    Raises:
+        Unsupported: when there is no device that could replay them.
+    """
+    if execution.mode == "eager":
+        return False
+    if device.type != "cuda":
+        raise Unsupported(f"--execution {execution.mode} needs a CUDA device")
+    return True
