@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import os
 import pickle
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock
+
+from bench.api import Generator
+
+SAVE_SECONDS = 15.0
+"""Training time between two saved states."""
+
+FitId = Callable[[Generator, Mapping[str, float]], str]
+"""Names the training of a generator under a budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +56,36 @@ class CheckpointFolder:
         partial = self.path / f"{fit_id}.{os.getpid()}.partial"
         torch.save(state, partial)
         partial.replace(self.path / f"{fit_id}.pt")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where a training is kept, and under which name.
+
+    Attributes:
+        folder: Of all states.
+        fit_id: Names the training.
+        name_fit: Names a shared pre-training; None to keep none.
+        every: Seconds of training between two saved states.
+    """
+
+    folder: CheckpointFolder
+    fit_id: str
+    name_fit: FitId | None = None
+    every: float = SAVE_SECONDS
+
+    def shared(self, generator: Generator, budget: Mapping[str, float]) -> Kept | None:
+        """Where a pre-training is kept."""
+        return None if self.name_fit is None else replace(self, fit_id=self.name_fit(generator, budget))
+
+    def lock(self) -> FileLock:
+        """See :meth:`CheckpointFolder.lock`."""
+        return self.folder.lock(self.fit_id)
+
+    def load(self) -> dict[str, Any] | None:
+        """See :meth:`CheckpointFolder.load`."""
+        return self.folder.load(self.fit_id)
+
+    def save(self, state: dict[str, Any]) -> None:
+        """See :meth:`CheckpointFolder.save`."""
+        self.folder.save(self.fit_id, state)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bench import environment, registry
 from bench.api import Decoding, Execution, Generator, Sampler, SequenceSpec, TrainingData, Unsupported
-from bench.checkpoints import CheckpointFolder
+from bench.checkpoints import CheckpointFolder, Kept
 from bench.cost import Cost
 from bench.errors import UsageError
 from bench.metrics.base import Estimate, Metric
@@ -25,6 +25,7 @@ from bench.metrics.signature import Signature
 from bench.presets import PRESETS, build, configuration
 from bench.record import RunRecord, RunSpec, Score, decisive, fit_id
 from bench.records.frames import REAL_DATA
+from bench.runs.curve import CurveJudge
 from bench.session import Observer, Session, named_stream
 from bench.tasks.base import TaskData
 
@@ -132,20 +133,21 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, progress: Progress
     preset = PRESETS[spec.preset]
     observer = Observer(
         progress=show,
-        evaluate=lambda sampler: curve_scores(sampler, task, preset.curve_samples, spec),
+        evaluate=curve_judge(task, preset.curve_samples, spec),
         curve_points=preset.curve_points,
         select=SELECTED_BY,
         pretrained=lambda sampler: judge("pretrained", sampler),
     )
+    kept = None
+    if checkpoints is not None:
+        kept = Kept(checkpoints, spec.fit_id, lambda shared, budget: name_fit(shared, budget, spec))
     session = Session(
         spec.stream,
         spec.device,
-        spec.fit_id,
-        checkpoints,
-        lambda shared, budget: name_fit(shared, budget, spec),
+        kept,
         observer,
         spec.budget,
-        execution=Execution(**spec.execution),
+        Execution(**spec.execution),
     )
     _seed_global_streams(spec)
     sampler = session.train(generator, private_copy(task.data.training))
@@ -250,20 +252,15 @@ def checked(samples: object, spec: SequenceSpec) -> Tensor:
     return samples
 
 
-def curve_scores(sampler: Sampler, task: LoadedTask, n: int, spec: RunSpec) -> dict[str, float]:
-    """The cheap scores of the training curve, on fewer samples and on as much of the *validation* split."""
-    rng = named_stream(spec.stream, "curve", spec.device)
-    samples = checked(sampler.sample(n, Decoding(), rng), task.held_out.spec)
-    valid = task.data.training.valid[:n]
-    glance = HeldOut(task.held_out.spec, valid, task.data.oracle, None, "")
-    evidence = Evidence(sampler, samples, glance)
-    names = {"nll_oracle": "nll_oracle", "nll_test": SELECTED_BY, "jsd_token": "jsd_valid"}
-    return {
-        names[result.metric]: result.value
-        for metric in ("nll", "divergence")
-        for result in evidence.ask(registry.find("metric", metric).load()())
-        if result.metric in names and result.value is not None
-    }
+def curve_judge(task: LoadedTask, n: int, spec: RunSpec) -> Callable[[Sampler], dict[str, float]]:
+    """Scores a sampler for the training curve: n samples, and as much of the *validation* split."""
+    judge = CurveJudge(task.data.training.spec, task.data.training.valid[:n], task.data.oracle)
+
+    def scores(sampler: Sampler) -> dict[str, float]:
+        rng = named_stream(spec.stream, "curve", spec.device)
+        return judge.scores(sampler, checked(sampler.sample(n, Decoding(), rng), judge.spec))
+
+    return scores
 
 
 def frontier_scores(sampler: Sampler, task: LoadedTask, temperature: float, n: int, spec: RunSpec) -> tuple[Score, ...]:

@@ -10,7 +10,7 @@ data with the same random streams, step for step, which gives the same model.
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,14 +20,14 @@ import torch
 from torch import Tensor
 
 from bench import registry
-from bench.api import Decoding, Execution, Generator, Sampler, TrainingData, Unsupported
-from bench.checkpoints import CheckpointFolder
+from bench.api import Decoding, Execution, Generator, Sampler, Unsupported
+from bench.checkpoints import CheckpointFolder, Kept
 from bench.errors import UsageError
 from bench.presets import build
 from bench.record import RunRecord, from_json
 from bench.records.frames import REAL_DATA
 from bench.runner import RealData, checked, load_task, name_fit, private_copy
-from bench.session import Session, named_stream
+from bench.session import Session, Untrained, named_stream
 from bench.store import Store
 from bench.tasks.base import TaskData
 
@@ -143,72 +143,24 @@ def restore(record: RunRecord, checkpoints: Path, device: str = "cpu") -> Restor
         data = load_task(spec).data
         if spec.model == REAL_DATA:
             return Restored(record, data, RealData(data), "cpu")
-        session = Restoration(
-            spec.stream,
-            device,
-            spec.fit_id,
-            CheckpointFolder(checkpoints),
-            lambda shared, budget: name_fit(shared, budget, spec),
-            budget=spec.budget,
-            execution=Execution(**spec.execution),
-        )
-        file = Store(checkpoints.parent.parent).file(spec)
-        session.remedy = f"remove '{file}' and give its 'bench run' again to train it anew"
+        kept = Kept(CheckpointFolder(checkpoints), spec.fit_id, lambda shared, budget: name_fit(shared, budget, spec))
+        session = Session(spec.stream, device, kept, budget=spec.budget, execution=Execution(**spec.execution))
         generator: Generator = build(registry.Plugin("model", spec.model, spec.target).load(), spec.config)
-        sampler = session.train(generator, private_copy(data.training))
+        sampler = session.restore(generator, private_copy(data.training))
         if not session.trained:
             _check_same(session, record, device)
     except UsageError as error:
         raise UsageError(f"cannot sample from {name}: {error}") from error
+    except Untrained as missing:
+        state = f"{missing.fit_id}.pt among the checkpoints"
+        file = Store(checkpoints.parent.parent).file(spec)
+        raise UsageError(
+            f"cannot sample from {name}: its trained state, {state}, is missing or damaged; remove '{file}' and give "
+            "its 'bench run' again to train it anew."
+        ) from missing
     except (registry.PluginError, Unsupported) as error:
         raise UsageError(f"cannot sample from {name}: {error}.") from error
     return Restored(record, data, sampler, device, not session.trained)
-
-
-class Restoration(Session):
-    """A training that is over: its ``fit`` is given every state, and may take no step with what it should restore."""
-
-    remedy = AGAIN
-    """What to do where a state is missing."""
-
-    @property
-    def drew(self) -> bool:
-        """Whether ``fit`` asked for random numbers."""
-        return bool(self._streams)
-
-    def train(self, generator: Generator, data: TrainingData) -> Sampler:
-        """Run ``fit`` on what a finished training left; nothing is written, and a half-finished one counts for nothing.
-
-        Raises:
-            UsageError: where something would have to be trained.
-        """
-        state = self._checkpoints.load(self._fit_id) if self._checkpoints else None
-        if state is not None and state["complete"]:
-            # Random streams of another device have states that fit no stream here, and after training no use.
-            shape = torch.Generator(self.device).get_state().shape
-            state["streams"] = {name: stream for name, stream in state["streams"].items() if stream.shape == shape}
-            self._saved = state
-        return self._train(generator, data)
-
-    def phase(self, name: str, steps: int, open_ended: bool = False) -> Iterator[int]:
-        """The loop, in which nothing is left to do, unless there is nothing that could have been restored.
-
-        Raises:
-            UsageError: before the first step of what should have been.
-        """
-        for step in super().phase(name, steps, open_ended):
-            if self._tracked:
-                state = f"{self._fit_id}.pt among the checkpoints"
-                raise UsageError(f"its trained state, {state}, is missing or damaged; {self.remedy}.")
-            yield step
-
-    def pretrained(self, generator: Generator, data: TrainingData) -> Sampler:
-        """What the shared pre-training gave."""
-        named = {**self._budget, "shared": 1.0} if self._budget else {}
-        fit_id = self._name_fit(generator, named) if self._name_fit else ""
-        shared = Restoration(self._stream, self._device, fit_id, self._checkpoints, self._name_fit, shared=True)
-        shared.remedy = self.remedy
-        return shared.train(generator, data)
 
 
 def _check(record: RunRecord) -> None:
@@ -228,7 +180,7 @@ def _check(record: RunRecord) -> None:
         raise UsageError(f"it was trained with torch {spec.torch}, and this is {version('torch')}; {AGAIN}.")
 
 
-def _check_same(session: Restoration, record: RunRecord, device: str) -> None:
+def _check_same(session: Session, record: RunRecord, device: str) -> None:
     """That fitting again did what fitting did."""
     if session.drew and device != record.spec.device:
         raise UsageError(f"it keeps no state, and draws other numbers here than on {record.spec.device}; {AGAIN}.")

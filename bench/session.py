@@ -2,13 +2,13 @@
 
 Resuming needs no code in a generator. ``fit`` runs again from its first line; the phases that were gone through yield
 nothing, and the phase that was saved last begins by restoring all that is tracked and every random stream. A finished
-training is the same with nothing left to do: this is how one pre-training serves several generators.
+training is the same with nothing left to do: this is how one pre-training serves several generators, and how a finished
+run is sampled from.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import hashlib
 import math
 import time
@@ -19,19 +19,28 @@ from typing import Any
 import torch
 from filelock import Timeout
 
-from bench import environment
 from bench.api import Execution, Generator, HasWarmUp, Sampler, Stateful, TrainingData, Unsupported
-from bench.checkpoints import CheckpointFolder
+from bench.checkpoints import Kept
 from bench.cost import Cost
+from bench.runs.clock import Clock
+from bench.runs.selection import Selected, Selection, made_of
 
-SAVE_SECONDS = 15.0
-"""Training time between two saved states."""
 PROGRESS_SECONDS = 0.2
 """Time between two signs of life."""
 
 Evaluate = Callable[[Sampler], Mapping[str, float]]
-FitId = Callable[[Generator, Mapping[str, float]], str]
-"""Names the training of a generator under a budget."""
+
+
+class Untrained(Exception):  # noqa: N818 - it is an answer
+    """A training that was to be restored left no state, so that it would have to be done again.
+
+    Attributes:
+        fit_id: Names it.
+    """
+
+    def __init__(self, fit_id: str) -> None:
+        super().__init__(f"the training {fit_id} left no state")
+        self.fit_id = fit_id
 
 
 @dataclass
@@ -53,72 +62,48 @@ class Observer:
     pretrained: Callable[[Sampler], object] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Selected:
-    """The step that scored best while training.
-
-    Attributes:
-        score: What it scored.
-        phase: Where it was.
-        step: After how many steps of it.
-        state: Of what the sampler is made of.
-    """
-
-    score: float
-    phase: str
-    step: int
-    state: dict[str, Any]
-
-
 class Session:
     """One training: the :class:`bench.api.Run` that ``fit`` gets.
+
+    Attributes:
+        clock: What was spent of which budget.
+        curve: A line for each step.
+        selection: The step that scored best on the validation split.
 
     Args:
         stream: The stem of every random stream's name.
         device: Where to compute.
-        fit_id: Names this training; needed with ``checkpoints``.
-        checkpoints: Where to save and look for states; None to keep nothing.
-        name_fit: Names a shared pre-training.
+        kept: Where states are saved and looked for; None to keep nothing.
         observer: What to do between steps.
         budget: Limits: "steps" of all phases together, "seconds" of training, "tokens", "updates".
-        clock: Tells seconds.
-        save_seconds: Training time between two saved states.
-        shared: Whether this is a pre-training, which ends where it ends, however much of the budget is left.
         execution: How to compute.
+        now: Tells seconds.
+        shared: Whether this is a pre-training, which ends where it ends, however much of the budget is left.
     """
 
     def __init__(
         self,
         stream: str,
         device: torch.device | str = "cpu",
-        fit_id: str = "",
-        checkpoints: CheckpointFolder | None = None,
-        name_fit: FitId | None = None,
+        kept: Kept | None = None,
         observer: Observer | None = None,
         budget: Mapping[str, float] | None = None,
-        clock: Callable[[], float] = time.perf_counter,
-        save_seconds: float | None = None,
-        shared: bool = False,
         execution: Execution = Execution(),  # noqa: B008 - it is frozen
+        now: Callable[[], float] = time.perf_counter,
+        shared: bool = False,
     ) -> None:
-        self._stream, self._device, self._fit_id = stream, torch.device(device), fit_id
-        self._checkpoints, self._name_fit = checkpoints, name_fit
-        self._observer = observer or Observer()
-        self._budget = dict(budget or {})
-        self._clock = clock
-        self._save_seconds = SAVE_SECONDS if save_seconds is None else save_seconds
-        self._shared = shared
-        self._execution = execution
-        self.cost = Cost()
+        self._stream, self._device, self._execution = stream, torch.device(device), execution
+        self._kept, self._observer, self._shared, self._now = kept, observer or Observer(), shared, now
+        self.clock = Clock(self._device, budget, now)
         self.curve: list[dict[str, Any]] = []
-        self.selected: Selected | None = None
+        self.selection = Selection()
         self._streams: dict[str, torch.Generator] = {}
         self._sampler: Sampler | None = None
         self._tracked: dict[str, Stateful] = {}
         self._phases: dict[str, dict[str, Any]] = {}
         self._scalars: dict[str, float] = {}
         self._saved: dict[str, Any] | None = None
-        self._running_since: float | None = None
+        self._restoring = False
         self._saved_at, self._shown_at = 0.0, -math.inf
 
     # What fit() sees
@@ -148,33 +133,13 @@ class Session:
         """Add to the current step's line of the curve."""
         self._scalars |= {name: float(value) for name, value in scalars.items()}
 
-    @contextlib.contextmanager
-    def measure(self, **amounts: int) -> Iterator[Callable[..., None]]:
+    def measure(self, **amounts: int) -> contextlib.AbstractContextManager[Callable[..., None]]:
         """Count amounts, and the seconds that the block takes."""
-        seen: set[str] = set()
-
-        def count(**more: int) -> None:
-            seen.update(more)
-            for name, amount in more.items():
-                self.cost.amounts[name] = self.cost.amounts.get(name, 0) + amount
-
-        self._synchronize()
-        start = self._clock()
-        yield count
-        count(**amounts)
-        self._synchronize()
-        seconds = self._clock() - start
-        for name in seen:
-            self.cost.durations[name] = self.cost.durations.get(name, 0.0) + seconds
+        return self.clock.measure(**amounts)
 
     def spent(self) -> bool:
         """Whether the budget is used up."""
-        if not self._budget:
-            return False
-        self._pause()
-        spent = any(self.cost.used(name) >= limit for name, limit in self._budget.items())
-        self._resume()
-        return spent
+        return self.clock.spent()
 
     def phase(self, name: str, steps: int, open_ended: bool = False) -> Iterator[int]:
         """Loop over the steps that are still missing; between two of them the harness takes its turn."""
@@ -186,17 +151,19 @@ class Session:
             raise ValueError(f"expected every phase of a run to have its own name, got '{name}' twice")
         phase = self._phases.setdefault(name, {"done": 0, "ended": False})
         every = math.ceil(steps / self._observer.curve_points) if self._observer.curve_points else 0
-        endless = open_ended and bool(self._budget) and not self._shared
-        spent = self.spent()
+        endless = open_ended and bool(self.clock.budget) and not self._shared
+        spent = self.clock.spent()
         try:
             while (endless or phase["done"] < steps) and not phase["ended"] and not spent:
+                if self._restoring and self._tracked:
+                    raise Untrained(self._kept.fit_id if self._kept else "")
                 self._scalars = {}
                 yield phase["done"]
-                self._pause()
+                self.clock.stop()
                 phase["done"] += 1
-                self.cost.steps += 1
+                self.clock.cost.steps += 1
                 self._check_counted(endless)
-                spent = self._ran_out()
+                spent = self.clock.ran_out()
                 last = spent or (phase["done"] == steps and not endless)
                 if every and (phase["done"] % every == 0 or last):
                     self._evaluate(name, phase["done"])
@@ -204,51 +171,48 @@ class Session:
                 self._show(
                     name, phase["done"], phase["done"] if last else self._expected(phase["done"], steps, endless)
                 )
-                if self.cost.seconds - self._saved_at > self._save_seconds:
+                if self._kept and self.clock.cost.seconds - self._saved_at > self._kept.every:
                     self._save(name)
-                self._resume()
+                self.clock.start()
         finally:
             # Also after a ``break`` in the generator's loop: early stopping ends a phase for good.
             phase["ended"] = True
 
     def pretrained(self, generator: Generator, data: TrainingData) -> Sampler:
         """What ``generator`` learns from this task and seed, trained once and shared."""
-        self._pause()
-        budget = {name: limit - self.cost.used(name) for name, limit in self._budget.items()}
+        self.clock.stop()
         # Under a budget a model on its own goes on until it is spent, and its pre-training does not: not the same.
-        named = {**self._budget, "shared": 1.0} if self._budget else {}
+        named = {**self.clock.budget, "shared": 1.0} if self.clock.budget else {}
         watched = self._observer
         shared = Session(
             self._stream,
             self._device,
-            self._name_fit(generator, named) if self._name_fit else "",
-            self._checkpoints if self._name_fit else None,
-            self._name_fit,
+            self._kept.shared(generator, named) if self._kept else None,
             Observer(watched.progress, watched.evaluate, watched.curve_points, watched.select),
-            budget,
-            self._clock,
-            self._save_seconds,
+            self.clock.left(),
+            obeyed(generator, self._execution),
+            self._now,
             shared=True,
-            execution=obeyed(generator, self._execution),
         )
-        sampler = shared.train(generator, data)
-        self.selected = shared.selected  # to have stopped before the first step of one's own is a choice for all
-        self.cost.add_shared(shared.cost)
+        sampler = shared.restore(generator, data) if self._restoring else shared.train(generator, data)
+        # To have stopped before the first step of one's own is a choice for all.
+        self.selection.take(shared.selection.best)
+        self.clock.cost.add_shared(shared.clock.cost)
         self.curve = [*shared.curve, *self.curve]
-        self._saved_at = self.cost.seconds
+        self._saved_at = self.clock.cost.seconds
         if self._observer.pretrained:
             self._observer.pretrained(sampler)
-        self._forget_peak()
-        self._resume()
+        self.clock.forget_peak()
+        self.clock.start()
         return sampler
 
     # What the harness sees
 
     def train(self, generator: Generator, data: TrainingData) -> Sampler:
         """Run ``fit`` from where an earlier training of the same content stopped, or from the start."""
-        if self._checkpoints is None:
+        if self._kept is None:
             return self._train(generator, data)
-        lock = self._checkpoints.lock(self._fit_id)
+        lock = self._kept.lock()
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -256,7 +220,7 @@ class Session:
                 self._observer.progress("waiting for the same training elsewhere", 0, 1, {})
             lock.acquire()
         try:
-            self._saved = self._checkpoints.load(self._fit_id)
+            self._saved = self._kept.load()
             complete = self._saved is not None and self._saved["complete"]
             sampler = self._train(generator, data)
             if not complete:
@@ -265,14 +229,72 @@ class Session:
         finally:
             lock.release()
 
+    def restore(self, generator: Generator, data: TrainingData) -> Sampler:
+        """What a finished training left, on any device; nothing is written, and a half-finished one counts for nothing.
+
+        What tracks no state is fitted again, with the same random streams.
+
+        Raises:
+            Untrained: before the first step of what should have been restored.
+        """
+        self._restoring = True
+        state = self._kept.load() if self._kept else None
+        if state is not None and state["complete"]:
+            # Random streams of another device have states that fit no stream here, and after training no use.
+            shape = torch.Generator(self._device).get_state().shape
+            state["streams"] = {name: stream for name, stream in state["streams"].items() if stream.shape == shape}
+            self._saved = state
+        return self._train(generator, data)
+
+    def select(self, sampler: Sampler) -> None:
+        """Put the sampler back to the step that scored best.
+
+        Raises:
+            ValueError: when none was scored.
+        """
+        self.selection.put_back(made_of(sampler, self._tracked))
+
+    @property
+    def selected(self) -> Selected | None:
+        """The step that scored best; None where none was scored."""
+        return self.selection.best
+
+    @property
+    def ended_selected(self) -> bool:
+        """Whether the step that scored best was the last one."""
+        best = self.selection.best
+        if best is None or not self.curve:
+            return False
+        return (best.phase, best.step) == (self.curve[-1]["phase"], self.curve[-1]["step"])
+
+    @property
+    def trained(self) -> bool:
+        """Whether there is anything that learns: what is not tracked does not."""
+        return bool(self._tracked)
+
+    @property
+    def drew(self) -> bool:
+        """Whether ``fit`` asked for random numbers."""
+        return bool(self._streams)
+
+    @property
+    def cost(self) -> Cost:
+        """What the training took."""
+        return self.clock.cost
+
+    @property
+    def steps(self) -> int:
+        """Steps of all phases, those of a shared pre-training among them."""
+        return self.clock.cost.steps
+
     def _train(self, generator: Generator, data: TrainingData) -> Sampler:
         if isinstance(generator, HasWarmUp):
             generator.warm_up(self._device)
-        self._forget_peak()
+        self.clock.forget_peak()
         before = self._saved
-        self._resume()
+        self.clock.start()
         sampler = generator.fit(data, self)
-        self._pause()
+        self.clock.stop()
         if self._saved is not None and self._saved["phase"] is not None:
             raise ValueError(
                 f"the checkpoint was made in phase '{self._saved['phase']}', which fit() did not come to again: "
@@ -283,102 +305,35 @@ class Session:
             self._take_back(before)
         return sampler
 
-    def select(self, sampler: Sampler) -> None:
-        """Put the sampler back to the step that scored best.
-
-        Raises:
-            ValueError: when none was scored.
-        """
-        if self.selected is None:
-            raise ValueError("expected a step that was scored while training")
-        parts = self._made_of(sampler)
-        if len(parts) == 1:  # of one part, whatever it was called when it was selected
-            parts = dict.fromkeys(self.selected.state, *parts.values())
-        for name, state in self.selected.state.items():
-            parts[name].load_state_dict(state)
-
-    @property
-    def ended_selected(self) -> bool:
-        """Whether the step that scored best was the last one."""
-        if self.selected is None or not self.curve:
-            return False
-        return (self.selected.phase, self.selected.step) == (self.curve[-1]["phase"], self.curve[-1]["step"])
-
-    @property
-    def trained(self) -> bool:
-        """Whether there is anything that learns: what is not tracked does not."""
-        return bool(self._tracked)
-
-    @property
-    def steps(self) -> int:
-        """Steps of all phases, those of a shared pre-training among them."""
-        return self.cost.steps
-
-    def _ran_out(self) -> bool:
-        return any(self.cost.used(name) >= limit for name, limit in self._budget.items())
-
     def _check_counted(self, endless: bool) -> None:
-        for name in self._budget.keys() & {"tokens", "updates"}:
-            if endless and not self.cost.used(name):
+        for name in self.clock.budget.keys() & {"tokens", "updates"}:
+            if endless and not self.clock.cost.used(name):
                 raise Unsupported(f"it does not count its {name} (run.measure), so no budget of {name} can stop it")
 
     def _expected(self, done: int, steps: int, endless: bool) -> int:
         """How many steps there will be, going by how much of the budget those so far took."""
         if not endless:
             return steps
-        share = max(self.cost.used(name) / limit for name, limit in self._budget.items())
+        share = self.clock.share()
         return max(done + 1, round(done / share)) if share else done + 1
-
-    # The clock
-
-    def _synchronize(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-
-    def _pause(self) -> None:
-        if self._running_since is not None:
-            self._synchronize()
-            self.cost.seconds += self._clock() - self._running_since
-            self._running_since = None
-            self.cost.peak_memory = max(self.cost.peak_memory, self._peak_memory())
-
-    def _resume(self) -> None:
-        self._running_since = self._clock()
-
-    def _forget_peak(self) -> None:
-        environment.reset_peak_memory()
-        if self._device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self._device)
-
-    def _peak_memory(self) -> int:
-        if self._device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self._device)
-        return environment.peak_memory()
 
     # The harness's turn
 
     def _evaluate(self, phase: str, step: int) -> None:
         if self._observer.evaluate and self._sampler is not None:
             self.log(**self._observer.evaluate(self._sampler))
-            self._forget_peak()
+            self.clock.forget_peak()
             score = self._scalars.get(self._observer.select, math.nan)
-            if math.isfinite(score) and (self.selected is None or score < self.selected.score):
-                parts = self._made_of(self._sampler)
-                state = {name: copy.deepcopy(part.state_dict()) for name, part in parts.items()}
-                self.selected = Selected(score, phase, step, state)
-
-    def _made_of(self, sampler: Sampler) -> dict[str, Stateful]:
-        """The tracked part that is the sampler; all of them where it is made of several."""
-        itself = {name: part for name, part in self._tracked.items() if id(part) == id(sampler)}
-        return itself or self._tracked
+            self.selection.offer(score, phase, step, made_of(self._sampler, self._tracked))
 
     def _record(self, phase: str, step: int) -> None:
         scalars = {name: value for name, value in self._scalars.items() if math.isfinite(value)}
-        spent = {"seconds": self.cost.seconds, "tokens": self.cost.tokens, "updates": self.cost.updates}
+        cost = self.clock.cost
+        spent = {"seconds": cost.seconds, "tokens": cost.tokens, "updates": cost.updates}
         self.curve.append({"phase": phase, "step": step, **spent, "scalars": scalars})
 
     def _show(self, phase: str, done: int, steps: int) -> None:
-        now = self._clock()
+        now = self._now()
         if self._observer.progress and (now - self._shown_at > PROGRESS_SECONDS or done == steps):
             self._shown_at = now
             self._observer.progress(phase, done, steps, dict(self._scalars))
@@ -387,23 +342,23 @@ class Session:
 
     def _save(self, phase: str | None, keep: Sampler | None = None) -> None:
         """Save the state in the middle of ``phase``; or, with ``keep``, the end of training: what made the sampler."""
-        self._saved_at = self.cost.seconds
-        if self._checkpoints is None or not self._tracked:
+        self._saved_at = self.clock.cost.seconds
+        if self._kept is None or not self._tracked:
             return  # what is not tracked cannot be restored: it is trained anew
-        complete = keep is not None
-        tracked = self._tracked if keep is None else self._made_of(keep)  # then optimizers are of no more use
-        self._checkpoints.save(
-            self._fit_id,
+        complete, selected = keep is not None, self.selection.best
+        # At the end optimizers are of no more use.
+        tracked = self._tracked if keep is None else made_of(keep, self._tracked)
+        self._kept.save(
             {
                 "complete": complete,
                 "phase": phase or (list(self._phases)[-1] if self._phases else None),
                 "phases": {name: dict(value, ended=complete or name != phase) for name, value in self._phases.items()},
-                "selected": asdict(self.selected) if self.selected else None,
+                "selected": asdict(selected) if selected else None,
                 "tracked": {name: part.state_dict() for name, part in tracked.items()},
                 "streams": {name: stream.get_state() for name, stream in self._streams.items()},
-                "cost": dict(vars(self.cost)),
+                "cost": dict(vars(self.clock.cost)),
                 "curve": self.curve,
-            },
+            }
         )
 
     def _restore(self) -> None:
@@ -421,18 +376,13 @@ class Session:
         self._take_back(saved)
 
     def _take_back(self, saved: dict[str, Any]) -> None:
-        running = self._running_since is not None
-        self._running_since = None
+        cost = Cost(**{**saved["cost"], "amounts": dict(saved["cost"]["amounts"])})
+        cost.durations = dict(cost.durations)
+        self.clock.set(cost)
         self._phases = {name: dict(phase) for name, phase in saved["phases"].items()}
-        selected = Selected(**saved["selected"]) if saved["selected"] else None
-        if selected and (self.selected is None or selected.score < self.selected.score):
-            self.selected = selected
-        self.cost = Cost(**{**saved["cost"], "amounts": dict(saved["cost"]["amounts"])})
-        self.cost.durations = dict(self.cost.durations)
+        self.selection.take(Selected(**saved["selected"]) if saved["selected"] else None)
         self.curve = list(saved["curve"])
-        self._saved_at = self.cost.seconds
-        if running:
-            self._resume()
+        self._saved_at = cost.seconds
 
 
 def obeyed(generator: Generator, execution: Execution) -> Execution:

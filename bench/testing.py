@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from bench.api import Decoding, Generator, HasLogProb, HasTokenLogProb, Sampler, SequenceSpec, TrainingData, Unsupported
-from bench.checkpoints import CheckpointFolder
+from bench.checkpoints import CheckpointFolder, Kept
 from bench.presets import build, configuration
 from bench.runner import checked
 from bench.session import Observer, Session
@@ -124,7 +124,7 @@ def check_resume(generator: type) -> None:
 def check_interruption(generator: type) -> None:
     """A training interrupted halfway and resumed gives the same tokens."""
     data = _data()
-    whole = Session("contract/0", fit_id="whole")
+    whole = Session("contract/0")
     sampler = whole.train(_build(generator), data)
     seen = 0
 
@@ -138,10 +138,8 @@ def check_interruption(generator: type) -> None:
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = CheckpointFolder(Path(folder))
         observer = Observer(evaluate=interrupt, curve_points=1_000_000)
-        halves = [
-            Session("contract/0", "cpu", "whole", checkpoints, lambda *_: "shared", watched, save_seconds=-1)
-            for watched in (observer, None)
-        ]
+        kept = Kept(checkpoints, "whole", lambda *_: "shared", every=-1)
+        halves = [Session("contract/0", kept=kept, observer=watched) for watched in (observer, None)]
         with contextlib.suppress(KeyboardInterrupt):
             halves[0].train(_build(generator), data)
         resumed = halves[1].train(_build(generator), data)
@@ -258,7 +256,7 @@ def _fit(
     observer: Observer | None = None,
     checkpoints: CheckpointFolder | None = None,
 ) -> Sampler:
-    session = Session("contract/0", fit_id="whole", checkpoints=checkpoints, observer=observer)
+    session = Session("contract/0", kept=None if checkpoints is None else Kept(checkpoints, "whole"), observer=observer)
     return session.train(_build(generator), data)
 
 

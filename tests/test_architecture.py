@@ -36,8 +36,8 @@ ALLOWED = {
         "bench.records.frames", "bench.own_tasks", "bench.registry", "bench.presets", "bench.record", "bench.errors",
     ],
     # The judge.
-    "bench.checkpoints": [],
-    "bench.session": ["bench.api", "bench.checkpoints", "bench.cost", "bench.environment"],
+    "bench.checkpoints": ["bench.api"],
+    "bench.session": ["bench.api", "bench.checkpoints", "bench.cost", "bench.runs.*"],
     "bench.tasks": [],
     "bench.tasks.*": ["bench.tasks.*", "bench.api", "bench.errors", "bench.corpora", "bench.data.*", "bench.notation"],
     # Data without torch.
@@ -67,7 +67,7 @@ ALLOWED = {
         "bench.checkpoints", "bench.store", "bench.api", "bench.errors",
     ],
     "bench.runner": [
-        "bench.records.frames",
+        "bench.records.frames", "bench.runs.curve",
         "bench.registry", "bench.presets", "bench.tasks.*", "bench.metrics.*", "bench.record", "bench.environment",
         "bench.session", "bench.checkpoints", "bench.cost", "bench.api", "bench.errors",
     ],
@@ -80,6 +80,9 @@ ALLOWED = {
         "bench.executors.base", "bench.environment", "bench.runner", "bench.checkpoints", "bench.record",
     ],
     "bench.runs": [],
+    "bench.runs.clock": ["bench.cost", "bench.environment"],
+    "bench.runs.curve": ["bench.api", "bench.metrics.*"],
+    "bench.runs.selection": ["bench.api"],
     "bench.runs.campaign": ["bench.executors.*", "bench.record", "bench.store"],
     # The record keeper.
     "bench.records": [],

@@ -14,7 +14,7 @@ import torch
 from baselines.pg_bleu import PGBleu
 from bench import session as session_module
 from bench.api import Decoding
-from bench.checkpoints import CheckpointFolder
+from bench.checkpoints import SAVE_SECONDS, CheckpointFolder, Kept
 from bench.session import Observer, Session, named_stream
 from bench.tasks.toy import Toy
 from seqgan.mle import MLE
@@ -116,8 +116,14 @@ def shared_name(generator, budget):
     return f"pretraining-{type(generator).__name__}-{sorted(budget.items())}"
 
 
+class Pace:
+    """How often resumable trainings are saved."""
+
+    every = SAVE_SECONDS
+
+
 def resumable(folder, observer=None, fit_id="whole", **more):
-    return Session("toy/0", fit_id=fit_id, checkpoints=folder, name_fit=shared_name, observer=observer, **more)
+    return Session("toy/0", kept=Kept(folder, fit_id, shared_name, Pace.every), observer=observer, **more)
 
 
 @pytest.fixture
@@ -177,7 +183,7 @@ def test_two_phases_of_one_name_are_a_mistake():
 
 def test_the_curve_has_a_line_a_step(data):
     clock = Clock()
-    run = Session("task/0", clock=clock)
+    run = Session("task/0", now=clock)
     run.train(Walker(2, 1, clock=clock), data)
     assert [(row["phase"], row["step"], row["seconds"]) for row in run.curve] == [
         ("first", 1, 1.0), ("first", 2, 2.0), ("second", 1, 3.0),
@@ -210,7 +216,7 @@ def test_evaluation_costs_neither_time_nor_randomness(data, points):
         evaluated.append(tokens(sampler))
         return {"score": 1.0}
 
-    plain, watched = Session("task/0"), Session("task/0", observer=Observer(None, evaluate, points), clock=clock)
+    plain, watched = Session("task/0"), Session("task/0", observer=Observer(None, evaluate, points), now=clock)
     expected = tokens(plain.train(Walker(7, 5), data))
     assert torch.equal(tokens(watched.train(Walker(7, 5, clock=clock), data)), expected)
     assert watched.cost.seconds == 12
@@ -222,7 +228,7 @@ def test_evaluation_costs_neither_time_nor_randomness(data, points):
 
 def test_writing_checkpoints_costs_no_time(data, folder, monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(session_module, "SAVE_SECONDS", -1)
+    monkeypatch.setattr(Pace, "every", -1)
     save = CheckpointFolder.save
 
     def slow_save(*arguments):
@@ -230,7 +236,7 @@ def test_writing_checkpoints_costs_no_time(data, folder, monkeypatch):
         save(*arguments)
 
     monkeypatch.setattr(CheckpointFolder, "save", slow_save)
-    run = resumable(folder, clock=clock)
+    run = resumable(folder, now=clock)
     run.train(Walker(clock=clock), data)
     assert clock.now > 7_000
     assert run.cost.seconds == 7
@@ -240,7 +246,7 @@ def test_writing_checkpoints_costs_no_time(data, folder, monkeypatch):
 @pytest.mark.parametrize("kind", ["steps", "seconds"])
 def test_a_spent_budget_ends_training_within_one_step(data, kind, limit, steps):
     clock = Clock()
-    run = Session("task/0", budget={kind: limit}, clock=clock)
+    run = Session("task/0", budget={kind: limit}, now=clock)
     sampler = run.train(Walker(4, 3, clock=clock), data)
     assert run.steps == steps
     assert run.cost.seconds == steps
@@ -249,7 +255,7 @@ def test_a_spent_budget_ends_training_within_one_step(data, kind, limit, steps):
 
 def test_whichever_limit_comes_first(data):
     clock = Clock()
-    run = Session("task/0", budget={"steps": 5, "seconds": 2.5}, clock=clock)
+    run = Session("task/0", budget={"steps": 5, "seconds": 2.5}, now=clock)
     run.train(Walker(4, 3, clock=clock), data)
     assert run.steps == 3  # the third second ends what the budget allowed to begin
 
@@ -264,7 +270,7 @@ def test_pretraining_spends_the_budget_too(data):
 
 def test_measured_blocks_are_counted_and_timed():
     clock = Clock()
-    run = Session("task/0", clock=clock)
+    run = Session("task/0", now=clock)
     for _ in run.phase("one", 3):
         with run.measure(tokens=100, rows=10):
             clock.now += 2
@@ -278,7 +284,7 @@ def test_measured_blocks_are_counted_and_timed():
 def test_progress_is_shown_now_and_then_and_at_the_end(data):
     clock = Clock()
     shown = []
-    run = Session("task/0", observer=Observer(lambda *sign: shown.append(sign[:3])), clock=clock)
+    run = Session("task/0", observer=Observer(lambda *sign: shown.append(sign[:3])), now=clock)
     for _ in run.phase("fast", 5):
         clock.now += session_module.PROGRESS_SECONDS / 1.9
     assert shown == [("fast", 1, 5), ("fast", 3, 5), ("fast", 5, 5)]
@@ -305,7 +311,7 @@ def crashing(phase, step, seen=None):
 
 @pytest.fixture
 def save_always(monkeypatch):
-    monkeypatch.setattr(session_module, "SAVE_SECONDS", -1)
+    monkeypatch.setattr(Pace, "every", -1)
     monkeypatch.setattr(session_module, "PROGRESS_SECONDS", -1)
 
 
@@ -372,9 +378,9 @@ def test_a_training_may_be_interrupted_again_and_again(data, folder, uninterrupt
 def test_the_cost_of_lost_steps_is_not_counted(data, folder):
     clock = Clock()
     with pytest.raises(Crash):
-        resumable(folder, crashing("second", 2), clock=clock).train(Walker(clock=clock), data)
+        resumable(folder, crashing("second", 2), now=clock).train(Walker(clock=clock), data)
     clock.now += 5_000
-    run = resumable(folder, clock=clock)
+    run = resumable(folder, now=clock)
     run.train(Walker(clock=clock), data)
     assert run.cost.seconds == 7
 
@@ -488,7 +494,7 @@ def test_pretraining_is_trained_once_and_charged_to_all(data, folder):
     runs, seen = [], []
     for name in ("a", "b"):
         run = resumable(
-            folder, Observer(pretrained=lambda sampler: seen.append(tokens(sampler))), fit_id=name, clock=clock
+            folder, Observer(pretrained=lambda sampler: seen.append(tokens(sampler))), fit_id=name, now=clock
         )
         run.train(Asker(name, pretraining), data)
         runs.append(run)
@@ -531,7 +537,7 @@ def test_judging_the_pretrained_sampler_costs_no_time(data):
     def judge(sampler):
         clock.now += 1_000
 
-    run = Session("toy/0", observer=Observer(pretrained=judge), clock=clock)
+    run = Session("toy/0", observer=Observer(pretrained=judge), now=clock)
     run.train(Asker("a", Walker(clock=clock)), data)
     assert run.cost.seconds == 9
 
@@ -556,6 +562,6 @@ def test_warming_up_is_no_cost():
                 time[0] += 1
             return object()
 
-    run = Session("warm/0", clock=lambda: time[0])
+    run = Session("warm/0", now=lambda: time[0])
     run.train(Compiles(), data)
     assert run.cost.seconds == 2

@@ -8,7 +8,7 @@ import torch
 from baselines.mle_longer import MLELonger
 from baselines.reward_controls import ConstantReward
 from bench.api import Decoding, Unsupported
-from bench.checkpoints import CheckpointFolder
+from bench.checkpoints import CheckpointFolder, Kept
 from bench.session import Observer, Session
 from bench.tasks.toy import Toy
 from seqgan.mle import MLE
@@ -72,10 +72,10 @@ def test_a_model_alone_and_as_a_pretraining_are_different_trainings_under_a_budg
         return f"{type(generator).__name__}-{generator}-{sorted(budget.items())}".replace("/", "-")[:200]
 
     folder, budget = CheckpointFolder(tmp_path), {"updates": 30}
-    alone = Session("budget/0", "cpu", name(MODELS[0], budget), folder, name, budget=budget)
+    alone = Session("budget/0", kept=Kept(folder, name(MODELS[0], budget), name), budget=budget)
     alone.train(MLE(epochs=1, batch_size=16), data)
     assert alone.cost.updates == 30
-    asking = Session("budget/0", "cpu", "asking", folder, name, budget=budget)
+    asking = Session("budget/0", kept=Kept(folder, "asking", name), budget=budget)
     asking.train(ConstantReward(pretrain_epochs=1, rounds=2, rollouts=2, batch_size=16), data)
     assert [row["phase"] for row in asking.curve].count("mle") == 1
 
@@ -97,10 +97,10 @@ def test_a_budget_resumed_is_used_up_no_further(data, tmp_path):
 
     folder = CheckpointFolder(tmp_path)
     observer = Observer(evaluate=crash, curve_points=2)
-    first = Session("budget/0", "cpu", "a", folder, None, observer, budget, save_seconds=-1)
+    first = Session("budget/0", "cpu", Kept(folder, "a", every=-1), observer, budget)
     with pytest.raises(Crash):
         first.train(MODELS[0], data)
-    again = Session("budget/0", "cpu", "a", folder, None, None, budget)
+    again = Session("budget/0", "cpu", Kept(folder, "a"), None, budget)
     sampler = again.train(MODELS[0], data)
     assert again.cost.updates == 61
     drawn = [model.sample(40, Decoding(), torch.Generator().manual_seed(0)) for model in (whole, sampler)]
@@ -136,7 +136,7 @@ def test_the_curve_knows_every_cost(data):
 
 def test_amounts_are_counted_as_they_come_and_timed_once():
     now = [0.0]
-    run = Session("m/0", clock=lambda: now[0])
+    run = Session("m/0", now=lambda: now[0])
     with run.measure() as count:
         count(updates=1)
         now[0] += 1
@@ -184,9 +184,9 @@ def test_selecting_changes_no_training(data):
 
 def test_the_selected_step_outlives_an_interruption_and_the_end(data, tmp_path):
     folder = CheckpointFolder(tmp_path)
-    first = Session("select/0", "cpu", "a", folder, None, scored(3.0, 1.0, 2.0), save_seconds=-1)
+    first = Session("select/0", "cpu", Kept(folder, "a", every=-1), scored(3.0, 1.0, 2.0))
     first.train(MLE(epochs=3), data)
-    again = Session("select/0", "cpu", "a", folder)
+    again = Session("select/0", "cpu", Kept(folder, "a"))
     sampler = again.train(MLE(epochs=3), data)
     assert (again.selected.phase, again.selected.step) == ("mle", 2)
     again.select(sampler)
@@ -196,10 +196,10 @@ def test_the_selected_step_outlives_an_interruption_and_the_end(data, tmp_path):
 def test_a_pretraining_that_scored_best_is_what_is_selected(data, tmp_path):
     """Whoever trains on from it: the candidates are the same for all models."""
     model = ConstantReward(pretrain_epochs=2, rounds=3, rollouts=2, batch_size=16)
-    run = Session("select/0", "cpu", "a", CheckpointFolder(tmp_path), None, scored(3.0, 1.0, 2.0, 2.5, 1.5))
+    run = Session("select/0", "cpu", Kept(CheckpointFolder(tmp_path), "a"), scored(3.0, 1.0, 2.0, 2.5, 1.5))
     sampler = run.train(model, data)
     assert (run.selected.phase, run.selected.step, run.selected.score) == ("mle", 2, 1.0)
-    again = Session("select/0", "cpu", "a", CheckpointFolder(tmp_path), None, scored(3.0, 1.0))
+    again = Session("select/0", "cpu", Kept(CheckpointFolder(tmp_path), "a"), scored(3.0, 1.0))
     for session, made in ((run, sampler), (again, again.train(model, data))):
         session.select(made)
         expected = Session("select/0").train(MLE(epochs=2, batch_size=16), data)

@@ -1,0 +1,66 @@
+"""The judge of the training curve: cheap scores of a sampler while it trains, on the validation split alone."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+from torch import Tensor
+
+from bench.api import HasLogProb, HasTokenLogProb, Sampler, SequenceSpec
+from bench.metrics.density import Density, LogProb
+from bench.metrics.divergence import jensen_shannon
+
+__all__ = ["CurveJudge"]
+
+
+class CurveJudge:
+    """Knows no test set, so that nothing that a curve selects has seen it.
+
+    Args:
+        spec: The sequences' shape.
+        valid: int64, (M, T), validation sequences.
+        oracle: The true distribution, or None.
+    """
+
+    def __init__(self, spec: SequenceSpec, valid: Tensor, oracle: Density | None) -> None:
+        self.spec, self.valid, self.oracle = spec, valid, oracle
+
+    def scores(self, sampler: Sampler, samples: Tensor) -> dict[str, float]:
+        """What can be told of a sampler; what is infinite is left out.
+
+        Args:
+            sampler: What is judged.
+            samples: int64, (n, T), drawn from it, on the CPU.
+
+        Returns:
+            ``nll_oracle``, the samples under the oracle; ``nll_valid``, the validation sequences under the model; and
+            ``jsd_valid``, as ``jsd_token`` of :class:`bench.metrics.divergence.Divergence` between the two.
+
+        Raises:
+            ValueError: for a score that is not a number.
+        """
+        found: dict[str, float] = {}
+        seen, made = self.spec.mask(self.valid), self.spec.mask(samples)
+        knows = isinstance(sampler, HasLogProb | HasTokenLogProb)
+        model = LogProb.of(sampler, self.valid) if knows else None
+        if self.oracle is not None:
+            truth = LogProb.of(self.oracle, samples)
+            found["nll_oracle"] = -float(truth.sequences.sum()) / int(made.sum())
+        if model is not None:
+            found["nll_valid"] = -float(model.sequences.sum()) / int(seen.sum())
+        if self.oracle is not None and model is not None:
+            own = LogProb.of(sampler, samples)
+            p_valid, g_valid, p_made, g_made = self._truth_of_valid.tokens, model.tokens, truth.tokens, own.tokens
+            if p_valid is not None and g_valid is not None and p_made is not None and g_made is not None:
+                found["jsd_valid"] = jensen_shannon((p_valid - g_valid)[seen], (g_made - p_made)[made])
+        for name, value in found.items():
+            if math.isnan(value):
+                raise ValueError(f"{name} is not a number: the model has diverged")
+        return {name: value for name, value in found.items() if math.isfinite(value)}
+
+    @cached_property
+    def _truth_of_valid(self) -> LogProb:
+        if self.oracle is None:
+            raise ValueError("expected a task with an oracle")
+        return LogProb.of(self.oracle, self.valid)

@@ -1,0 +1,62 @@
+"""The curve's scores are those of the metrics, with the validation split where they have the test set."""
+
+import math
+
+import pytest
+import torch
+
+from bench.api import Decoding
+from bench.metrics.density import Evidence, HeldOut
+from bench.metrics.divergence import Divergence
+from bench.metrics.nll import NLL
+from bench.runs.curve import CurveJudge
+from bench.session import Session
+from bench.tasks.toy import Toy
+from seqgan.mle import MLE
+
+
+class Constant:
+    """The same log-probability for every token or sequence."""
+
+    def __init__(self, log_prob, by_token=True):
+        if by_token:
+            self.token_log_prob = lambda tokens, temperature=1.0: torch.full(tokens.shape, log_prob)
+        else:
+            self.log_prob = lambda tokens: torch.full(tokens.shape[:1], log_prob)
+
+    def sample(self, n, decoding, rng):
+        raise AssertionError
+
+
+@pytest.fixture(scope="module")
+def task():
+    return Toy(train_size=200, valid_size=60, test_size=70).load()
+
+
+def judge(task, n=40, oracle=True):
+    return CurveJudge(task.training.spec, task.training.valid[:n], task.oracle if oracle else None)
+
+
+def test_the_numbers_are_those_of_the_metrics(task):
+    model = Session("curve/0").train(MLE(epochs=2), task.training)
+    samples = model.sample(50, Decoding(), torch.Generator().manual_seed(0))
+    evidence = Evidence(model, samples, HeldOut(task.training.spec, task.training.valid[:40], task.oracle, None, ""))
+    expected = {found.metric: found.value for metric in (NLL, Divergence) for found in evidence.ask(metric())}
+    for _ in range(2):
+        assert judge(task).scores(model, samples) == {
+            "nll_oracle": expected["nll_oracle"], "nll_valid": expected["nll_test"], "jsd_valid": expected["jsd_token"]
+        }  # fmt: skip
+
+
+def test_what_is_not_known_is_left_out(task):
+    samples = task.training.train[:30]
+    assert set(judge(task).scores(object(), samples)) == {"nll_oracle"}
+    assert set(judge(task).scores(Constant(-1.0, by_token=False), samples)) == {"nll_oracle", "nll_valid"}
+    assert judge(task, oracle=False).scores(Constant(-1.5), samples) == {"nll_valid": 1.5}
+
+
+def test_what_is_infinite_is_left_out_and_what_is_no_number_is_refused(task):
+    samples = task.training.train[:30]
+    assert "nll_valid" not in judge(task).scores(Constant(-math.inf), samples)
+    with pytest.raises(ValueError, match="nll_valid is not a number: the model has diverged"):
+        judge(task).scores(Constant(math.nan), samples)
