@@ -85,6 +85,8 @@ ALLOWED = {
     "bench.runs.selection": ["bench.api"],
     "bench.runs.campaign": ["bench.executors.*", "bench.record", "bench.store"],
     # The record keeper.
+    "bench.analysis": [],
+    "bench.analysis.catalogue": [],
     "bench.records": [],
     "bench.records.frames": ["bench.record"],
     "bench.store": ["bench.record", "bench.records.frames", "bench.errors"],
@@ -92,8 +94,9 @@ ALLOWED = {
     "bench.reports": ["bench.reports.*"],
     "bench.reports.*": [
         "bench.reports", "bench.reports.*", "bench.stats", "bench.verdicts", "bench.records.frames",
+        "bench.analysis.catalogue",
     ],
-    "bench.reports.score_table": ["bench.scoring", "bench.metrics.base"],
+    "bench.reports.score_table": ["bench.analysis.catalogue", "bench.scoring", "bench.metrics.base"],
     "bench.reports.verdict_table": ["bench.compare", "bench.reports.markup"],
     "bench.accepted": ["bench.errors", "bench.record", "bench.records.frames"],
     "bench.compare": ["bench.accepted", "bench.records.frames", "bench.stats", "bench.verdicts"],

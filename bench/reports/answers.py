@@ -20,8 +20,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bench.analysis.catalogue import entry, headline, in_order
 from bench.records.frames import FINAL, PRETRAINED, REAL_DATA, Row, as_rows, usable
-from bench.reports.leaderboard import headline, in_order
 from bench.verdicts import BETTER, NOT_SEPARABLE, ONE_SEED, SIGNS, WORSE, Pair, Verdict, judge, separable_best
 
 __all__ = [
@@ -98,7 +98,7 @@ def answers(runs: pd.DataFrame, scores: pd.DataFrame) -> list[Answer]:
         for metric in in_order(here["metric"].unique()):
             rows = here[here["metric"] == metric]
             direction, unit = rows["direction"].iloc[0], rows["unit"].iloc[0]
-            if direction not in SIGNS or metric.startswith("copy_"):
+            if direction not in SIGNS or not entry(metric).merit:
                 continue
             values = _values(rows)
             for role in ("contender", "control"):
@@ -130,7 +130,7 @@ def best(runs: pd.DataFrame, scores: pd.DataFrame) -> dict[str, str]:
                 for model, seeds in mine.items()
             }
             direction = "lower"
-        if direction in SIGNS and not str(metric).startswith("copy_"):  # to copy little is no merit: noise does
+        if direction in SIGNS and entry(str(metric)).merit:
             winner = separable_best(mine, direction)
             found |= {str(metric): winner} if winner else {}
     return found

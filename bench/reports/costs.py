@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from bench.analysis.catalogue import entry
 from bench.records.frames import COSTS, KEYS, REAL_DATA, completed
 from bench.reports.estimates import FEW_SEEDS, estimate, few, seed_count
 from bench.reports.markup import escape, pipe_table
@@ -16,8 +17,6 @@ __all__ = ["QUALITY", "Learning", "at_cost", "equal_costs", "learning", "markdow
 
 QUALITY = ("jsd_valid", "nll_valid", "nll_oracle")
 """Curves of quality, lower is better; the first that a task has is its headline."""
-DECIMALS = {"jsd_valid": 6}
-"""Where three would hide everything: over long sequences the divergence lies next to ln 2."""
 FRACTIONS = (0.25, 0.5, 1.0)
 """Parts of the largest common cost at which the tables read."""
 
@@ -173,7 +172,7 @@ def _cell(reached: pd.DataFrame, first: float, n: int, metric: str) -> str:
     values = reached["value"].dropna()
     if values.empty:
         return "not begun" if reached["amount"].iloc[0] < first else "ended"
-    return estimate(values, n, DECIMALS.get(metric, 3))
+    return estimate(values, n, entry(metric).decimals)
 
 
 def _amount(amount: float, cost: str) -> str:

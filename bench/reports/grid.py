@@ -7,17 +7,13 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from bench.analysis.catalogue import ARROWS, entry, in_order
 from bench.records.frames import FINAL, PRETRAINED, SELECTED, Row
-from bench.reports.leaderboard import in_order
 from bench.verdicts import FEW
 
-__all__ = ["ARROWS", "DECIMALS", "LABELS", "MEANINGS", "Grid", "estimate"]
+__all__ = ["LABELS", "Grid", "estimate"]
 
 
-ARROWS = {"lower": "↓", "higher": "↑", "real": "→"}
-MEANINGS = {"lower": "lower is better", "higher": "higher is better", "real": "nearer to the real data is better"}
-DECIMALS = {"jsd_token": 4, "jsd": 6}
-"""Where three would hide too much: over long sequences the Jensen-Shannon divergence lies next to ln 2."""
 LABELS = {SELECTED: "↳ selected on validation", PRETRAINED: "↳ its shared pre-training"}
 
 
@@ -85,7 +81,7 @@ class Grid:
 
 def estimate(row: Row) -> str:
     """Mean ± half of Student's interval."""
-    places = _places(row["mean"]) if row["kind"] == "cost" else DECIMALS.get(row["metric"], 3)
+    places = _places(row["mean"]) if row["kind"] == "cost" else entry(row["metric"]).decimals
     mean = f"{round(row['mean'], places) + 0.0:,.{places}f}"  # adding zero turns -0.0 into 0.0
     return mean if pd.isna(row["low"]) else f"{mean} ± {(row['high'] - row['low']) / 2:,.{places}f}"
 

@@ -3,50 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from bench.analysis.catalogue import headline, position
 from bench.records.frames import CELL, CONFIGURATION, FINAL, PRETRAINED, REAL_DATA, SELECTED, completed, usable
 from bench.stats import bootstrap_interval, mean_interval
 
 __all__ = [
     "COLUMNS",
-    "COST_THEME",
-    "GROUPS",
-    "RANKING",
     "aggregate",
-    "headline",
-    "in_order",
-    "theme",
     "write_csv",
 ]
-
-COST_THEME = "Costs"
-
-RANKING = ("jsd_token", "nll_test")
-"""What rows are sorted by: the first of these that the task has. Neither can be had by dropping what is hard."""
-
-GROUPS: dict[str, tuple[str, ...]] = {
-    "Likelihood and divergence": ("jsd_token", "nll_test", "kl_forward", "kl_reverse", "nll_oracle", "jsd"),
-    "N-grams shared with the test set, from both sides": (
-        *("bleu2", "bleu3", "bleu4", "bleu5"),
-        *("backward_bleu2", "backward_bleu3", "backward_bleu4", "backward_bleu5", "ms_jaccard4"),
-    ),
-    "Language model, diversity and copying": (
-        *("lm_nll", "reverse_nll", "self_bleu2", "self_bleu3", "self_bleu4", "self_bleu5", "distinct2", "distinct3"),
-        *("copy_sequence", "copy_8gram"),
-    ),
-    "Length": ("length_mean", "unended"),
-    "Music": ("pitch_class_distance", "interval_distance", "mse"),
-    COST_THEME: (
-        *("seconds", "pretraining_seconds", "tokens", "updates", "train_tokens_per_second"),
-        *("sampled_tokens_per_second", "rollouts_per_second", "discriminator_sequences_per_second", "peak_memory_mib"),
-    ),
-}
-"""The metrics this project knows, by theme; the order here is the order of rows and columns everywhere."""
 
 COLUMNS = (
     *("task", "preset", "role", "model", "checkpoint", "metric", "mean", "low", "high", "n"),
@@ -54,7 +24,6 @@ COLUMNS = (
     *("kind", "unit", "direction", "signature"),
 )
 
-_METRICS = {name: place for place, name in enumerate(name for group in GROUPS.values() for name in group)}
 _PRESETS = {"smoke": 0, "quick": 1, "paper": 2}
 _ROLES = {"": 0, "contender": 1, "control": 2}
 _CHECKPOINTS = {FINAL: 0, SELECTED: 1, PRETRAINED: 2}
@@ -66,10 +35,10 @@ def aggregate(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Mean and 95% t interval over seeds for each (task, preset, model, checkpoint, metric).
 
     Tasks come in alphabetical order. Within a task the real data is first, then contenders, then controls, each by
-    their mean final score in the task's headline metric (:func:`headline`), and those without one by name: a metric
-    that can be gamed alone never decides the order. Scores with different signatures are never averaged; should one
-    metric have two, it gets two rows. Beside the mean with Student's interval stands the interquartile mean with a
-    bootstrap interval (Agarwal et al. 2021), which one odd seed moves less.
+    their mean final score in the task's headline metric (:data:`bench.analysis.catalogue.RANKING`), and those without
+    one by name: a metric that can be gamed alone never decides the order. Scores with different signatures are never
+    averaged; should one metric have two, it gets two rows. Beside the mean with Student's interval stands the
+    interquartile mean with a bootstrap interval (Agarwal et al. 2021), which one odd seed moves less.
 
     Args:
         runs: One row a run.
@@ -99,23 +68,6 @@ def aggregate(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     return board
 
 
-def headline(metrics: Iterable[str]) -> str | None:
-    """The metric that a task's rows are sorted by, of those it has."""
-    present = set(metrics)
-    return next((metric for metric in RANKING if metric in present), None)
-
-
-def theme(metrics: Iterable[str]) -> str:
-    """What a task is about, by the metrics it has: "oracle", where the truth is known, "music" or "text"."""
-    present = set(metrics)
-    return "oracle" if present & {"jsd_token", "nll_oracle"} else "music" if "interval_distance" in present else "text"
-
-
-def in_order(metrics: Iterable[str]) -> list[str]:
-    """Metrics in the order of :data:`GROUPS`, unknown ones last and by name."""
-    return sorted(metrics, key=_place)
-
-
 def write_csv(path: Path, aggregate: pd.DataFrame) -> None:
     """Write the leaderboard with every digit: ``float`` of a cell gives the same number; what is missing is empty."""
     aggregate.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
@@ -123,10 +75,6 @@ def write_csv(path: Path, aggregate: pd.DataFrame) -> None:
 
 def _configuration(row: dict[str, Any]) -> tuple[str, str, str]:
     return row["task"], row["preset"], row["model"]
-
-
-def _place(metric: str) -> tuple[int, str]:
-    return _METRICS.get(metric, len(_METRICS)), metric
 
 
 def _summary(scores: pd.DataFrame) -> dict[str, Any]:
@@ -157,7 +105,7 @@ def _ordered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             *(row["model"] != REAL_DATA, _ROLES.get(row["role"], 1)),
             *(scores.get(_configuration(row), {}).get(str(metric), math.inf), row["model"]),
             *(_CHECKPOINTS.get(row["checkpoint"], len(_CHECKPOINTS)), row["checkpoint"]),
-            *(*_place(row["metric"]), str(row.get("signature"))),
+            *(*position(row["metric"]), str(row.get("signature"))),
         )
 
     return sorted(rows, key=order)

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bench.analysis.catalogue import MEANINGS, Shown, headlines, kind_of_task
 from bench.records.frames import FINAL, PRETRAINED, REAL_DATA, as_rows, completed
-from bench.reports.leaderboard import theme
 
 __all__ = ["GREY", "INK", "LABEL_WIDTH", "LINES", "PALETTE", "Styles", "figures", "finish", "styles_of"]
 
@@ -22,14 +22,6 @@ LINES = ("-", "--", "-.", ":")
 LABEL_WIDTH = 26
 """Characters of a model's label on one line."""
 INK, GREY = "#333333", "#888888"
-HEADLINES = {
-    "oracle": ("jsd_token", "nll_test", "nll_oracle"),
-    "text": ("nll_test", "bleu2", "backward_bleu2"),
-    "music": ("nll_test", "bleu4", "interval_distance"),
-}
-"""What to show, by what a task is about."""
-MEANINGS = {"lower": "lower is better", "higher": "higher is better", "real": "nearer to real data is better"}
-
 Styles = dict[str, tuple[str, Any]]
 
 
@@ -72,7 +64,7 @@ def styles_of(models: Iterable[str]) -> Styles:
 def _score_figure(board: pd.DataFrame, scores: pd.DataFrame, styles: Styles) -> Figure | None:
     """Models from top to bottom in the leaderboard's order, a panel a metric, a dot a seed."""
     measured = set(board.loc[board["model"] != REAL_DATA, "metric"])
-    metrics = [metric for metric in HEADLINES[theme(measured)] if metric in measured]
+    metrics = [metric for metric in headlines(kind_of_task(measured), Shown.FIGURE) if metric in measured]
     if not metrics:
         return None
     board = board[board["metric"].isin(metrics)]

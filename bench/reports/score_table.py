@@ -15,6 +15,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bench.analysis.catalogue import ARROWS, UNIT_DECIMALS
+
 if TYPE_CHECKING:
     from bench.metrics.base import Estimate
     from bench.scoring import Report, Row
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["as_csv", "as_json", "table"]
 
 SCHEMA = 1
-ARROWS = {"lower": "↓", "higher": "↑", "real": "→"}
-DECIMALS = {"": 3, "words": 2, "types": 0}
 SKEW = 0.2
 """By how much of the longer arm of an interval the shorter may fall behind and still be shown as ±."""
 LEFT, CELL = 27, 17
@@ -97,7 +97,7 @@ def _columns(rows: Sequence[Row], names: dict[str, str]) -> Table:
 def _cell(score: Estimate | None) -> str:
     if score is None or score.value is None:
         return "n/a"
-    places = DECIMALS[score.unit]
+    places = UNIT_DECIMALS[score.unit]
     value = f"{score.value:,.{places}f}"
     if score.low is None or score.high is None:
         return value

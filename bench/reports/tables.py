@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from bench.analysis import catalogue
+from bench.analysis.catalogue import MEANINGS, Shown, headline, headlines, judged, kind_of_task
 from bench.records.frames import FINAL, REAL_DATA, SELECTED, as_rows, completed
 from bench.reports import costs, frontier_tables, samples
 from bench.reports.answers import (
@@ -23,22 +25,12 @@ from bench.reports.answers import (
     seed_counts,
     summary,
 )
-from bench.reports.grid import DECIMALS, MEANINGS, Grid, estimate
-from bench.reports.leaderboard import COST_THEME, GROUPS, headline, theme
+from bench.reports.grid import Grid, estimate
 from bench.reports.markup import Markdown, bullets, escape, pipe_table
 from bench.reports.results import Results, Section
 from bench.verdicts import FEW, Verdict
 
 __all__ = ["markdown", "reasons"]
-
-HEADLINES = {
-    "oracle": ("jsd_token", "nll_test", "nll_oracle", "ms_jaccard4", "reverse_nll", "copy_sequence", "copy_8gram"),
-    "text": ("nll_test", "bleu2", "backward_bleu2", "ms_jaccard4", "reverse_nll", "copy_sequence", "copy_8gram"),
-    "music": ("nll_test", "bleu4", "mse", "pitch_class_distance", "interval_distance", "reverse_nll", "copy_8gram"),
-}
-"""What to read first, by what a task is about: both sides, and what was copied."""
-JUDGED = ("jsd_token", "nll_test", "nll_oracle", "kl_reverse", "ms_jaccard4", "reverse_nll", "bleu2", "backward_bleu2")
-"""Metrics whose verdicts are shown; ``verdicts.csv`` has all."""
 
 READING = """\
 Each cell is the mean over runs, ± half the width of Student's 95% t interval over them, never over sentences; *n*
@@ -90,10 +82,8 @@ def _task(section: Section) -> list[str]:
     same = _selected_last(scores)
     lines = [row for row in as_rows(section.board) if row["kind"] != "cost"]
     grid = Grid([row for row in lines if (row["model"], row["checkpoint"]) not in same], best(section.runs, scores))
-    known = {metric for metrics in GROUPS.values() for metric in metrics}
-    themes: dict[str, tuple[str, ...]] = {"Headline": HEADLINES[theme(filter(grid.measured, grid.metrics))]}
-    themes |= {title: metrics for title, metrics in GROUPS.items() if title != COST_THEME}
-    themes["Other measures"] = tuple(metric for metric in grid.metrics if metric not in known)
+    kind = kind_of_task(filter(grid.measured, grid.metrics))
+    themes = {"Headline": headlines(kind, Shown.PAGE), **catalogue.themes(grid.metrics)}
     parts = [f"## {escape(section.title)}", *_in_words(found)]
     why = reasons(section.runs)
     for title, metrics in themes.items():
@@ -167,7 +157,7 @@ def _verdicts(found: list[Answer]) -> list[str]:
         ("control", "Control minus reference, likewise, as a family of their own:"),
     ):
         asked = [answer for answer in found if answer.role == role]
-        columns = [name for name in JUDGED if any(answer.metric == name for answer in asked)]
+        columns = judged({answer.metric for answer in asked})
         lines = [
             [row["model"], row["reference"], *(_verdict_cell(row.get(name), name) for name in columns)]
             for row in rows_of(asked, columns)
@@ -180,7 +170,7 @@ def _verdicts(found: list[Answer]) -> list[str]:
 def _verdict_cell(verdict: Verdict | None, metric: str) -> str:
     if verdict is None or verdict.difference is None:
         return "n/a"
-    places, n = DECIMALS.get(metric, 3), verdict.difference.n
+    places, n = catalogue.entry(metric).decimals, verdict.difference.n
     few = f" (n={n})" if n < FEW else ""
     return f"{round(verdict.difference.mean, places) + 0.0:+.{places}f} {verdict.outcome}{few}"
 

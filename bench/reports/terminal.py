@@ -9,21 +9,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bench.analysis.catalogue import Shown, headlines, kind_of_task
 from bench.records.frames import FINAL, as_rows
 from bench.reports.answers import Answer, best, in_headline, summary
 from bench.reports.grid import Grid
-from bench.reports.leaderboard import theme
 from bench.reports.results import Results
 from bench.reports.tables import reasons
 from bench.verdicts import FEW
 
 __all__ = ["terminal"]
-
-MAIN = {
-    "oracle": ("jsd_token", "nll_test", "nll_oracle", "reverse_nll", "copy_8gram", "seconds"),
-    "text": ("nll_test", "bleu2", "backward_bleu2", "ms_jaccard4", "copy_8gram", "seconds"),
-    "music": ("nll_test", "bleu4", "mse", "interval_distance", "copy_8gram", "seconds"),
-}
 
 
 def terminal(results: Results) -> list[RenderableType]:
@@ -38,7 +32,8 @@ def terminal(results: Results) -> list[RenderableType]:
             title=Text(section.title, style="bold"),
             title_justify="left",
         )
-        metrics = [metric for metric in MAIN[theme(filter(grid.measured, grid.metrics))] if grid.measured(metric)]
+        kind = kind_of_task(filter(grid.measured, grid.metrics))
+        metrics = [metric for metric in headlines(kind, Shown.TERMINAL) if grid.measured(metric)]
         table.add_column("model", overflow="fold", min_width=10, max_width=22)
         for metric in metrics:
             name, _, rest = metric.rpartition("_")

@@ -1,0 +1,182 @@
+"""What is known of every metric for showing it: one row a metric. Computes nothing.
+
+A metric that is not listed, as a plugin's, is shown under :data:`OTHERS` after all that are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+__all__ = [
+    "ARROWS",
+    "COSTS",
+    "MEANINGS",
+    "OTHERS",
+    "RANKING",
+    "UNIT_DECIMALS",
+    "Entry",
+    "Shown",
+    "entry",
+    "headline",
+    "headlines",
+    "in_order",
+    "judged",
+    "kind_of_task",
+    "themes",
+]
+
+ARROWS = {"lower": "↓", "higher": "↑", "real": "→"}
+"""Direction of a score to where better is."""
+MEANINGS = {"lower": "lower is better", "higher": "higher is better", "real": "nearer to the real data is better"}
+UNIT_DECIMALS = {"": 3, "words": 2, "types": 0}
+"""Unit to digits after the point where a single text is scored: its intervals are wider than those over runs."""
+
+LIKELIHOOD = "Likelihood and divergence"
+NGRAMS = "N-grams shared with the test set, from both sides"
+DIVERSITY = "Language model, diversity and copying"
+LENGTH = "Length"
+MUSIC = "Music"
+COSTS = "Costs"
+OTHERS = "Other measures"
+
+
+class Shown(IntEnum):
+    """How prominently a headline metric is shown: each way has those of the ways below it."""
+
+    PAGE = 1
+    TERMINAL = 2
+    FIGURE = 3
+
+
+Place = tuple[int, Shown]
+"""Position among the headline metrics of a kind of task, and how prominently it is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of a metric.
+
+    Attributes:
+        metric: Its name.
+        theme: The heading that it stands under; "" for what has no column of its own.
+        decimals: Digits after the point.
+        merit: Whether one model can be better in it than another: to copy little is no merit.
+        verdict: Position among the verdicts that are shown; 0 for one that is in ``verdicts.csv`` only.
+        oracle: Its place among the headline metrics of tasks with an oracle, if it has one.
+        text: The same of other tasks.
+        music: The same of tunes.
+    """
+
+    metric: str
+    theme: str
+    decimals: int = 3
+    merit: bool = True
+    verdict: int = 0
+    oracle: Place | None = None
+    text: Place | None = None
+    music: Place | None = None
+
+
+PAGE, TERMINAL, FIGURE = Shown
+
+CATALOGUE = (
+    # Over long sequences the Jensen-Shannon divergence lies next to ln 2: three decimals would hide too much.
+    Entry("jsd_token", LIKELIHOOD, decimals=4, verdict=1, oracle=(1, FIGURE)),
+    Entry("nll_test", LIKELIHOOD, verdict=2, oracle=(2, FIGURE), text=(1, FIGURE), music=(1, FIGURE)),
+    Entry("kl_forward", LIKELIHOOD),
+    Entry("kl_reverse", LIKELIHOOD, verdict=4),
+    Entry("nll_oracle", LIKELIHOOD, verdict=3, oracle=(3, FIGURE)),
+    Entry("jsd", LIKELIHOOD, decimals=6),
+    Entry("bleu2", NGRAMS, verdict=7, text=(2, FIGURE)),
+    Entry("bleu3", NGRAMS),
+    Entry("bleu4", NGRAMS, music=(2, FIGURE)),
+    Entry("bleu5", NGRAMS),
+    Entry("backward_bleu2", NGRAMS, verdict=8, text=(3, FIGURE)),
+    Entry("backward_bleu3", NGRAMS),
+    Entry("backward_bleu4", NGRAMS),
+    Entry("backward_bleu5", NGRAMS),
+    Entry("ms_jaccard4", NGRAMS, verdict=5, oracle=(4, PAGE), text=(4, TERMINAL)),
+    Entry("lm_nll", DIVERSITY),
+    Entry("reverse_nll", DIVERSITY, verdict=6, oracle=(5, TERMINAL), text=(5, PAGE), music=(6, PAGE)),
+    Entry("self_bleu2", DIVERSITY),
+    Entry("self_bleu3", DIVERSITY),
+    Entry("self_bleu4", DIVERSITY),
+    Entry("self_bleu5", DIVERSITY),
+    Entry("distinct2", DIVERSITY),
+    Entry("distinct3", DIVERSITY),
+    Entry("copy_sequence", DIVERSITY, merit=False, oracle=(6, PAGE), text=(6, PAGE)),
+    Entry("copy_8gram", DIVERSITY, merit=False, oracle=(7, TERMINAL), text=(7, TERMINAL), music=(7, TERMINAL)),
+    Entry("length_mean", LENGTH),
+    Entry("unended", LENGTH),
+    Entry("pitch_class_distance", MUSIC, music=(4, PAGE)),
+    Entry("interval_distance", MUSIC, music=(5, FIGURE)),
+    Entry("mse", MUSIC, music=(3, TERMINAL)),
+    Entry("seconds", COSTS, oracle=(8, TERMINAL), text=(8, TERMINAL), music=(8, TERMINAL)),
+    Entry("pretraining_seconds", COSTS),
+    Entry("tokens", COSTS),
+    Entry("updates", COSTS),
+    Entry("train_tokens_per_second", COSTS),
+    Entry("sampled_tokens_per_second", COSTS),
+    Entry("rollouts_per_second", COSTS),
+    Entry("discriminator_sequences_per_second", COSTS),
+    Entry("peak_memory_mib", COSTS),
+    # Of training curves.
+    Entry("jsd_valid", "", decimals=6),
+    Entry("nll_valid", ""),
+)
+"""In the order of rows and columns everywhere."""
+
+RANKING = ("jsd_token", "nll_test")
+"""What rows are sorted by: the first of these that the task has. Neither can be had by dropping what is hard."""
+
+_POSITIONS = {row.metric: position for position, row in enumerate(CATALOGUE)}
+
+
+def entry(metric: str) -> Entry:
+    """What is known of a metric; of one that is not listed, what holds for most."""
+    position = _POSITIONS.get(metric)
+    return Entry(metric, OTHERS, merit=not metric.startswith("copy_")) if position is None else CATALOGUE[position]
+
+
+def in_order(metrics: Iterable[str]) -> list[str]:
+    """Metrics in the order of :data:`CATALOGUE`, unknown ones last and by name."""
+    return sorted(metrics, key=position)
+
+
+def position(metric: str) -> tuple[int, str]:
+    """What to sort metrics by."""
+    return _POSITIONS.get(metric, len(CATALOGUE)), metric
+
+
+def themes(metrics: Iterable[str]) -> dict[str, list[str]]:
+    """Heading to the metrics under it, both in order."""
+    found: dict[str, list[str]] = {}
+    for metric in in_order(metrics):
+        found.setdefault(entry(metric).theme, []).append(metric)
+    return found
+
+
+def headline(metrics: Iterable[str]) -> str | None:
+    """The metric that a task's rows are sorted by, of those it has."""
+    present = set(metrics)
+    return next((metric for metric in RANKING if metric in present), None)
+
+
+def headlines(kind: str, shown: Shown) -> list[str]:
+    """What to read first of a kind of task (:func:`kind_of_task`): both sides, and what was copied."""
+    places = {row.metric: getattr(row, kind) for row in CATALOGUE}
+    chosen = {metric: place for metric, place in places.items() if place and place[1] >= shown}
+    return sorted(chosen, key=lambda metric: chosen[metric][0])
+
+
+def judged(metrics: Iterable[str]) -> list[str]:
+    """Metrics whose verdicts are shown."""
+    return sorted((metric for metric in metrics if entry(metric).verdict), key=lambda metric: entry(metric).verdict)
+
+
+def kind_of_task(metrics: Iterable[str]) -> str:
+    """What a task is about, by the metrics it has: "oracle", where the truth is known, "music" or "text"."""
+    present = set(metrics)
+    return "oracle" if present & {"jsd_token", "nll_oracle"} else "music" if "interval_distance" in present else "text"

@@ -1,0 +1,90 @@
+"""One row a metric: every metric of the package is listed, and what is derived from the rows fits together."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from bench.analysis.catalogue import (
+    CATALOGUE,
+    COSTS,
+    OTHERS,
+    RANKING,
+    Shown,
+    entry,
+    headline,
+    headlines,
+    in_order,
+    judged,
+    kind_of_task,
+    themes,
+)
+
+ACCEPTED = Path(__file__).parents[3] / "results" / "accepted.csv"
+BOARD = Path(__file__).parents[3] / "results" / "leaderboard.csv"
+
+
+def test_the_headline_is_the_first_metric_that_cannot_be_gamed():
+    assert headline(["bleu2", "nll_test", "jsd_token"]) == "jsd_token"
+    assert headline(["bleu2", "nll_test"]) == "nll_test"
+    assert headline(["bleu2", "nll_oracle"]) is None
+
+
+def test_metrics_have_an_order_and_strangers_come_last():
+    known = [row.metric for row in CATALOGUE]
+    assert len(known) == len(set(known))
+    assert in_order({"zeal", *known, "novelty"}) == [*known, "novelty", "zeal"]
+
+
+@pytest.mark.parametrize("file", [ACCEPTED, BOARD], ids=lambda file: file.name)
+def test_every_metric_that_was_ever_measured_is_listed(file):
+    with file.open(encoding="utf-8", newline="") as stream:
+        measured = {row["metric"] for row in csv.DictReader(stream)} - {""}
+    assert len(measured) > 20
+    assert {metric for metric in measured if entry(metric).theme == OTHERS} == set()
+
+
+def test_a_plugins_metric_is_shown_under_others():
+    assert (entry("novelty").theme, entry("novelty").decimals, entry("novelty").merit) == (OTHERS, 3, True)
+    assert not entry("copy_12gram").merit
+    assert themes(["novelty", "bleu2", "seconds", "jsd"]) == {
+        "Likelihood and divergence": ["jsd"],
+        "N-grams shared with the test set, from both sides": ["bleu2"],
+        COSTS: ["seconds"],
+        OTHERS: ["novelty"],
+    }
+
+
+@pytest.mark.parametrize("kind", ["oracle", "text", "music"])
+def test_headlines_have_positions_of_their_own_and_begin_with_what_ranks(kind):
+    places = sorted(place[0] for row in CATALOGUE if (place := getattr(row, kind)))
+    assert len(set(places)) == len(places)
+    page, terminal, figure = (headlines(kind, shown) for shown in Shown)
+    assert page[0] == terminal[0] == figure[0] == headline(page)
+    assert page[0] in RANKING
+    assert set(figure) < set(terminal) < set(page)
+    assert "copy_8gram" in terminal
+
+
+def test_headlines_are_these():
+    assert headlines("music", Shown.PAGE) == [
+        *("nll_test", "bleu4", "mse", "pitch_class_distance", "interval_distance", "reverse_nll", "copy_8gram"),
+        "seconds",
+    ]
+    assert headlines("oracle", Shown.FIGURE) == ["jsd_token", "nll_test", "nll_oracle"]
+    assert headlines("text", Shown.TERMINAL) == [
+        *("nll_test", "bleu2", "backward_bleu2", "ms_jaccard4", "copy_8gram", "seconds")
+    ]
+
+
+def test_shown_verdicts_have_merit_and_positions_of_their_own():
+    rows = [row for row in CATALOGUE if row.verdict]
+    assert all(row.merit for row in rows)
+    assert sorted(row.verdict for row in rows) == list(range(1, len(rows) + 1))
+    assert judged(["bleu2", "nll_test", "bleu3", "copy_8gram"]) == ["nll_test", "bleu2"]
+
+
+def test_a_task_is_about_what_its_metrics_say():
+    assert kind_of_task(["nll_oracle", "bleu2", "interval_distance"]) == "oracle"
+    assert kind_of_task(["bleu2", "interval_distance"]) == "music"
+    assert kind_of_task(["bleu2"]) == "text"
