@@ -219,14 +219,15 @@ def _with_weights(settings: tuple[str, ...], tasks: tuple[str, ...], weights: Pa
 
 def _write_reports(console: Console, store: Store) -> None:
     """Make leaderboard.csv, leaderboard.md and the figures anew from the records."""
-    from bench.reports import write_reports
+    from bench.reports import terminal, write_reports
 
     frames = store.load()
     if not frames.runs["status"].isin(["ok", "skipped", "failed"]).any():
         console.print("No run is finished: there is nothing to report, and nothing was written.")
         return
-    for table in write_reports(frames.runs, frames.scores, frames.curves, frames.frontier, store.path):
-        console.print(table)
+    console.print(
+        terminal.render(write_reports(frames.runs, frames.scores, frames.curves, frames.frontier, store.path))
+    )
     if frames.superseded:
         console.print(f"{frames.superseded} older runs of changed code or settings are left out.", highlight=False)
     console.print(f"Leaderboard: {store.path / 'leaderboard.md'}", highlight=False, soft_wrap=True)

@@ -148,7 +148,7 @@ def measure(suite: Suite, output: Path, console: Console) -> int:
     Raises:
         UsageError: when a part of the suite would take the place of a whole run, or nothing matches.
     """
-    from bench.reports import throughput
+    from bench.reports import markdown, terminal, throughput
     from bench.reports.throughput_figure import png
 
     _keep_whole(suite, output)
@@ -166,10 +166,9 @@ def measure(suite: Suite, output: Path, console: Console) -> int:
     write_atomically(output / "throughput.json", json.dumps(report, indent=1) + "\n")
     write_atomically(output / "throughput.csv", throughput.to_csv(table))
     write_atomically(output / figure, png(table))
-    text = throughput.markdown(table, report["datetime"][:10], notes, figure)
-    write_atomically(output / "throughput.md", text)
-    for shown in throughput.terminal(table):
-        console.print(shown)
+    page = throughput.page(table, report["datetime"][:10], notes, figure)
+    write_atomically(output / "throughput.md", markdown.render(page))
+    console.print(terminal.render(throughput.brief(table)))
     console.print(f"Throughput: {output / 'throughput.md'}", highlight=False, soft_wrap=True)
     return FAILURE if outcome.failed else 0
 
@@ -211,7 +210,7 @@ def compare(suite: Suite, old: Mapping[str, Any], pairs: int, output: Path, cons
     """
     import pandas as pd
 
-    from bench.reports import throughput, throughput_change
+    from bench.reports import markdown, terminal, throughput, throughput_change
     from bench.reports.throughput_change import BASE, HEAD
 
     if pairs < 1:
@@ -255,8 +254,8 @@ def compare(suite: Suite, old: Mapping[str, Any], pairs: int, output: Path, cons
         *(f"{name}: 'then' had {before}" for name, before in _moved(old, now)),
         *(f"Failed in {name}" for name in dict.fromkeys(failed)),
     ]
-    write_atomically(output / "throughput-compare.md", throughput_change.markdown(table, facts))
-    console.print(throughput_change.terminal(table))
+    write_atomically(output / "throughput-compare.md", markdown.render(throughput_change.page(table, facts)))
+    console.print(terminal.render(throughput_change.brief(table)))
     console.print(f"Comparison: {output / 'throughput-compare.md'}", highlight=False, soft_wrap=True)
     return FAILURE if failed else 0
 

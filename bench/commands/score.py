@@ -48,7 +48,7 @@ def score(
     from bench.errors import UsageError
     from bench.protocols import OURS
     from bench.protocols import protocol as find
-    from bench.reports import score_table
+    from bench.reports import score_table, terminal
     from bench.scoring import chosen_families
     from bench.scoring import score as score_texts
 
@@ -74,7 +74,7 @@ def score(
     report = score_texts(made, real, trained, tokenizer or "word", names, chosen)
     if form == "table":
         console = Console()
-        console.print(score_table.table(report, console.width))
+        console.print(terminal.render(score_table.page(report, console.width), padding=1))
     elif form == "json":
         click.echo(score_table.as_json(report))
     else:

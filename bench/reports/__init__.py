@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.console import RenderableType
+
+    from bench.reports.document import Document
 
 
 def write_reports(
     runs: pd.DataFrame, scores: pd.DataFrame, curves: pd.DataFrame, frontier: pd.DataFrame, folder: Path
-) -> list[RenderableType]:
-    """Write ``leaderboard.csv`` and ``.md``, ``verdicts.csv`` and ``figures/``; return what a terminal shows.
+) -> Document:
+    """Write ``leaderboard.csv`` and ``.md``, ``verdicts.csv`` and ``figures/``; return the same in brief.
 
     Args:
         runs: One row a run.
@@ -22,17 +23,17 @@ def write_reports(
         frontier: One row a run, temperature and metric.
         folder: The results folder.
     """
+    from bench.reports import markdown, summary, tables
     from bench.reports.answers import table
     from bench.reports.figures import write_figures
     from bench.reports.leaderboard import write_csv
     from bench.reports.results import Results
-    from bench.reports.tables import markdown
-    from bench.reports.terminal import terminal
 
     results = Results(runs, scores, curves, frontier)
     write_csv(folder / "leaderboard.csv", results.board)
     write_csv(folder / "verdicts.csv", table(results.answers))
     figures = write_figures(results, folder / "figures")
     shown = [(caption, f"figures/{name}") for caption, name in figures]
-    (folder / "leaderboard.md").write_text(markdown(results, shown), encoding="utf-8", newline="\n")
-    return terminal(results)
+    text = markdown.render(tables.page(results, shown))
+    (folder / "leaderboard.md").write_text(text, encoding="utf-8", newline="\n")
+    return summary.page(results)

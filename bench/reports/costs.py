@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike
 
 from bench.analysis.catalogue import entry
 from bench.records.frames import COSTS, KEYS, REAL_DATA, completed
+from bench.reports.document import Document, Heading, Paragraph, prose, table
 from bench.reports.estimates import FEW_SEEDS, estimate, few, seed_count
-from bench.reports.markup import escape, pipe_table
 
-__all__ = ["QUALITY", "Learning", "at_cost", "equal_costs", "learning", "markdown"]
+__all__ = ["QUALITY", "Learning", "at_cost", "equal_costs", "learning", "page"]
 
 QUALITY = ("jsd_valid", "nll_valid", "nll_oracle")
 """Curves of quality, lower is better; the first that a task has is its headline."""
@@ -126,24 +126,24 @@ def equal_costs(section: Learning, cost: str, metric: str) -> list[float]:
     return [*amounts, float(later)] if later > 1.05 * common else amounts
 
 
-def markdown(runs: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
-    """The section on quality against cost, in parts; empty when no model has a curve of quality.
+def page(runs: pd.DataFrame, curves: pd.DataFrame) -> Document:
+    """The section on quality against cost; empty when no model has a curve of quality.
 
     Args:
         runs: One row a run.
         curves: One row for each (run, phase, step, name), in the order of training.
     """
-    parts: list[str] = []
+    blocks: Document = []
     for section in learning(runs, curves):
-        tables = [part for cost in COSTS for part in _table(section, cost, section.metrics[0])]
+        tables = [block for cost in COSTS for block in _table(section, cost, section.metrics[0])]
         if tables:
-            parts += [f"### {escape(f'{section.task}, {section.preset}')}", *tables]
+            blocks += [Heading(3, f"{section.task}, {section.preset}"), *tables]
             if section.lines.groupby("model")["seed"].nunique().map(few).any():
-                parts.append(FEW_SEEDS)
-    return ["## Quality against cost", READING.replace("\n", " "), *parts] if parts else []
+                blocks.append(Paragraph(prose(FEW_SEEDS)))
+    return [Heading(2, "Quality against cost"), Paragraph(prose(READING)), *blocks] if blocks else []
 
 
-def _table(section: Learning, cost: str, metric: str) -> list[str]:
+def _table(section: Learning, cost: str, metric: str) -> Document:
     """One metric at equal costs, and who does not count the cost."""
     lines = section.lines[section.lines["name"] == metric]
     counting = section.counting(cost)
@@ -151,7 +151,7 @@ def _table(section: Learning, cost: str, metric: str) -> list[str]:
     amounts = equal_costs(section, cost, metric)
     reached = at_cost(lines, cost, metric, amounts)
     amounts = [amount for amount in amounts if reached.loc[reached["amount"] == amount, "value"].notna().any()]
-    parts = []
+    blocks: Document = []
     if amounts:
         rows = []
         for model in counting:
@@ -161,10 +161,10 @@ def _table(section: Learning, cost: str, metric: str) -> list[str]:
             cells = [_cell(own[own["amount"] == amount], spent.min(), n, metric) for amount in amounts]
             rows.append([model, *cells, seed_count(n)])
         header = ["model", *(_amount(amount, cost) for amount in amounts), "n"]
-        parts += [f"`{metric}` ↓ at equal {cost}:", pipe_table(header, rows)]
+        blocks += [Paragraph(prose("`{}` ↓ at equal {}:", metric, cost)), table(header, rows)]
     if silent:
-        parts.append(f"No {cost} counted by {escape(', '.join(silent))}.")
-    return parts
+        blocks.append(Paragraph(f"No {cost} counted by {', '.join(silent)}."))
+    return blocks
 
 
 def _cell(reached: pd.DataFrame, first: float, n: int, metric: str) -> str:

@@ -10,18 +10,14 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
 from bench.analysis.catalogue import ARROWS, UNIT_DECIMALS
+from bench.reports.document import Document, Group, Paragraph, Table, bullets
 
 if TYPE_CHECKING:
     from bench.metrics.base import Estimate
     from bench.scoring import Report, Row
 
-__all__ = ["as_csv", "as_json", "table"]
+__all__ = ["as_csv", "as_json", "page"]
 
 SCHEMA = 1
 SKEW = 0.2
@@ -31,25 +27,26 @@ LEFT, CELL = 27, 17
 COLUMNS = ("metric", "value", "low", "high", "interval", "n", "unit", "direction", "signature", "absent")
 
 
-def table(report: Report, width: int = 100) -> RenderableType:
+def page(report: Report, width: int = 100) -> Document:
     """A line for each metric and a column for each file, real text last; below it what to know of the numbers.
 
     Args:
         report: What to show.
-        width: Places of the terminal; files that do not fit beside each other make another table.
+        width: Columns of the terminal; files that do not fit beside each other make another table.
     """
     real = [row for row in report.rows if row.real]
     samples = [row for row in report.rows if not row.real]
     fit = max(1, (width - LEFT) // CELL - len(real))
-    parts: list[RenderableType] = [
-        _columns([*samples[start : start + fit], *real], _names(report.rows)) for start in range(0, len(samples), fit)
-    ]
     legend = (
         "↓ lower is better, ↑ higher is better, → nearer to the real text is better; ± half of the 95 % interval, or "
         "[both ends] of one that is lopsided; none where all sequences contribute alike."
     )
-    notes = [legend, *report.notes, *_absences(report.rows), "Signatures:", *_signatures(samples[0])]
-    return Group(*parts, Text("\n".join(notes)))
+    names = _names(report.rows)
+    return [
+        *(_columns([*samples[start : start + fit], *real], names) for start in range(0, len(samples), fit)),
+        *map(Paragraph, (legend, *report.notes, *_absences(report.rows))),
+        *bullets("Signatures:", _signatures(samples[0])),
+    ]
 
 
 def as_json(report: Report) -> str:
@@ -79,19 +76,15 @@ def _plain(score: Estimate) -> dict[str, Any]:
 
 
 def _columns(rows: Sequence[Row], names: dict[str, str]) -> Table:
-    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
-    shown.add_column("", no_wrap=True)
-    for row in rows:
-        shown.add_column(Text(names[row.name]), justify="right", overflow="fold", no_wrap=False)
-    shown.add_row("sequences", *(f"{row.n:,}" for row in rows), end_section=True)
     metrics = list(dict.fromkeys(score.metric for row in rows for score in row.scores))
-    for place, metric in enumerate(metrics):
+    families: dict[str, list[tuple[str, ...]]] = {"sequences": [("sequences", *(f"{row.n:,}" for row in rows))]}
+    for metric in metrics:
         scores = [next((score for score in row.scores if score.metric == metric), None) for row in rows]
         known = next(score for score in scores if score)
         heading = " ".join(filter(None, (metric, ARROWS[known.direction], known.unit)))
-        last = place + 1 < len(metrics) and _family(metrics[place + 1]) != _family(metric)
-        shown.add_row(heading, *map(_cell, scores), end_section=last)
-    return shown
+        families.setdefault(_family(metric), []).append((heading, *map(_cell, scores)))
+    groups = tuple(Group("", tuple(lines)) for lines in families.values())
+    return Table(("", *(names[row.name] for row in rows)), groups)
 
 
 def _cell(score: Estimate | None) -> str:
@@ -135,4 +128,4 @@ def _signatures(row: Row) -> list[str]:
     for score in row.scores:
         if score.value is not None:
             metrics.setdefault(str(score.signature), []).append(score.metric)
-    return [f"  {', '.join(names)}: {signature}" for signature, names in metrics.items()]
+    return [f"{', '.join(names)}: {signature}" for signature, names in metrics.items()]

@@ -1,4 +1,4 @@
-"""The leaderboard for people: ``leaderboard.md`` for a repository."""
+"""The leaderboard for people, whole: what ``leaderboard.md`` says."""
 
 from __future__ import annotations
 
@@ -25,12 +25,27 @@ from bench.reports.answers import (
     seed_counts,
     summary,
 )
+from bench.reports.document import (
+    Document,
+    Figure,
+    Group,
+    Heading,
+    Paragraph,
+    Table,
+    Words,
+    bullets,
+    code,
+    joined,
+    prose,
+    strong,
+    table,
+    text_of,
+)
 from bench.reports.grid import Grid, estimate
-from bench.reports.markup import Markdown, bullets, escape, pipe_table
 from bench.reports.results import Results, Section
 from bench.verdicts import FEW, Verdict
 
-__all__ = ["markdown", "reasons"]
+__all__ = ["page", "reasons"]
 
 READING = """\
 Each cell is the mean over runs, ± half the width of Student's 95% t interval over them, never over sentences; *n*
@@ -53,30 +68,30 @@ is the policy's own, in nats a token: where it falls the model writes less and l
 discriminator's on batches it has not been trained on before, in the last tenth; 0.5 is a coin."""
 
 
-def markdown(results: Results, figures: Sequence[tuple[str, str]] = ()) -> str:
-    """The whole of ``leaderboard.md``; the same results give the same text.
+def page(results: Results, figures: Sequence[tuple[str, str]] = ()) -> Document:
+    """The whole page; the same results give the same page.
 
     Args:
         results: All frames.
-        figures: Pairs of caption and path, relative to where the text will be.
+        figures: Pairs of caption and path, relative to where the page will be.
     """
     runs, curves = results.runs, completed(results.runs, results.curves)
-    parts = ["# Leaderboard", READING.replace("\n", " "), *_provenance(runs)]
+    blocks: Document = [Heading(1, "Leaderboard"), Paragraph(prose(READING)), *_provenance(runs)]
     for section in results.sections():
-        parts += _task(section)
-    parts += frontier_tables.markdown(runs, completed(runs, results.frontier))
-    parts += costs.markdown(runs, curves)
-    parts += _training_signal(curves)
-    parts += _throughput(results.board, results.completed_scores)
-    parts += samples.markdown(results)
-    parts += _settings(runs)
-    parts += _unfinished(runs)
+        blocks += _task(section)
+    blocks += frontier_tables.page(runs, completed(runs, results.frontier))
+    blocks += costs.page(runs, curves)
+    blocks += _training_signal(curves)
+    blocks += _throughput(results.board, results.completed_scores)
+    blocks += samples.page(results)
+    blocks += _settings(runs)
+    blocks += _unfinished(runs)
     if figures:
-        parts += ["## Figures", *(f"![{escape(caption)}]({path})" for caption, path in figures)]
-    return "\n\n".join(parts) + "\n"
+        blocks += [Heading(2, "Figures"), *(Figure(caption, path) for caption, path in figures)]
+    return blocks
 
 
-def _task(section: Section) -> list[str]:
+def _task(section: Section) -> Document:
     """The quality tables of one task and what must be read with them."""
     scores, found = section.scores, section.answers
     same = _selected_last(scores)
@@ -84,25 +99,25 @@ def _task(section: Section) -> list[str]:
     grid = Grid([row for row in lines if (row["model"], row["checkpoint"]) not in same], best(section.runs, scores))
     kind = kind_of_task(filter(grid.measured, grid.metrics))
     themes = {"Headline": headlines(kind, Shown.PAGE), **catalogue.themes(grid.metrics)}
-    parts = [f"## {escape(section.title)}", *_in_words(found)]
+    blocks: Document = [Heading(2, section.title), *_in_words(found)]
     why = reasons(section.runs)
     for title, metrics in themes.items():
         columns = [metric for metric in metrics if grid.measured(metric)]
         if columns:
-            parts += [f"### {title}", _table(grid, columns, why)]
+            blocks += [Heading(3, title), _table(grid, columns, why)]
             why = {model: reason.partition(":")[0] for model, reason in why.items()}  # once in full is enough
         if title == "Headline":
-            parts += _headline_statistics(grid, found)
+            blocks += _headline_statistics(grid, found)
     if not any(grid.measured(metric) for metric in grid.metrics):
-        parts.append("\n".join(f"- {escape(model)}: {escape(reason)}" for model, reason in why.items()))
-    parts += _verdicts(found)
-    parts += bullets("Validation picks the last step, so that what it selects is what is final, of:", _same(same))
-    parts += bullets("Not available (n/a):", _absences(grid, scores[scores["kind"] != "cost"]))
-    parts += bullets("How each metric was computed:", _signatures(grid))
-    return parts
+        blocks += bullets("", (f"{model}: {reason}" for model, reason in why.items()))
+    blocks += _verdicts(found)
+    blocks += bullets("Validation picks the last step, so that what it selects is what is final, of:", _same(same))
+    blocks += bullets("Not available (n/a):", _absences(grid, scores[scores["kind"] != "cost"]))
+    blocks += bullets("How each metric was computed:", _signatures(grid))
+    return blocks
 
 
-def _in_words(found: list[Answer]) -> list[str]:
+def _in_words(found: list[Answer]) -> Document:
     """How each contender stands in the headline metric, and against what."""
     asked = in_headline(found)
     if not asked:
@@ -117,14 +132,14 @@ def _in_words(found: list[Answer]) -> list[str]:
     )
     few = f". n < {FEW}: intervals and tests from fewer than five seeds are weak." if counts[0] < FEW else ":"
     against = listed(references) + ", as far as they apply" * (len(references) > 1)
-    text = (
-        f"By `{asked[0].metric}`, each contender against {against}, paired by seed, "
-        f"n = {' to '.join(map(str, counts))}; {tested}{few}"
+    text = prose(
+        "By `{}`, each contender against {}, paired by seed, n = {}; {}" + few,
+        *(asked[0].metric, against, " to ".join(map(str, counts)), tested),
     )
-    return ["### In words", *bullets(text, (f"{escape(line)}." for line in summary(asked)))]
+    return [Heading(3, "In words"), *bullets(text, (f"{line}." for line in summary(asked)))]
 
 
-def _headline_statistics(grid: Grid, found: list[Answer]) -> list[str]:
+def _headline_statistics(grid: Grid, found: list[Answer]) -> Document:
     """The headline metric once more, with statistics that one odd seed moves less."""
     metric = headline(metric for metric in grid.metrics if grid.measured(metric))
     chances = {
@@ -144,14 +159,16 @@ def _headline_statistics(grid: Grid, found: list[Answer]) -> list[str]:
             share = "" if chance is None else f"{100 * chance:.0f} %"
             lines.append((grid.roles[model], [model, f"{estimate(row)}{few}", middle, share, str(row["n"])]))
     header = ["model", f"{metric}: mean ± t", "interquartile mean [95% bootstrap]", f"seeds better than {REFERENCE}"]
-    return [pipe_table([*header, "n"], _parted(lines))] if lines else []
+    return [_by_role([*header, "n"], lines)] if lines else []
 
 
-def _verdicts(found: list[Answer]) -> list[str]:
+def _verdicts(found: list[Answer]) -> Document:
     """The headline's verdicts in full sentences, the other metrics' in a table."""
     metric = headline(answer.metric for answer in found)
-    sentences = (escape(answer.verdict.words(answer.metric, answer.unit)) for answer in in_headline(found))
-    parts = bullets(f"In `{metric}`:", sentences)
+    blocks: Document = []
+    if metric is not None:
+        sentences = (answer.verdict.words(answer.metric, answer.unit) for answer in in_headline(found))
+        blocks += bullets(prose("In `{}`:", metric), sentences)
     for role, text in (
         ("contender", "Contender minus reference, and the verdict after Holm's correction within each column:"),
         ("control", "Control minus reference, likewise, as a family of their own:"),
@@ -163,8 +180,8 @@ def _verdicts(found: list[Answer]) -> list[str]:
             for row in rows_of(asked, columns)
         ]
         if lines:
-            parts += [text, pipe_table(["model", "against", *columns], lines, left=2)]
-    return ["### Verdicts", *parts] if parts else []
+            blocks += [Paragraph(text), table(["model", "against", *columns], lines, left=2)]
+    return [Heading(3, "Verdicts"), *blocks] if blocks else []
 
 
 def _verdict_cell(verdict: Verdict | None, metric: str) -> str:
@@ -188,34 +205,34 @@ def _selected_last(scores: pd.DataFrame) -> set[tuple[str, str]]:
     return same
 
 
-def _same(same: set[tuple[str, str]]) -> list[str]:
-    return [", ".join(sorted(escape(model) for model, _ in same))] if same else []
+def _same(same: set[tuple[str, str]]) -> list[Words]:
+    return [", ".join(sorted(model for model, _ in same))] if same else []
 
 
-def _table(grid: Grid, metrics: list[str], why: dict[str, str]) -> str:
+def _table(grid: Grid, metrics: list[str], why: dict[str, str]) -> Table:
     header = ["model", *(f"{metric} {grid.arrow(metric)} {grid.unit(metric)}".strip() for metric in metrics), "n"]
-    lines = []
+    lines: list[tuple[str, list[Words]]] = []
     for model, checkpoint in grid.rows:
-        cells = [grid.cell(model, checkpoint, metric) for metric in metrics]
+        cells: list[Words] = [grid.cell(model, checkpoint, metric) for metric in metrics]
         if not any(cells):
             cells[0] = shorten(why.get(model, "no result"), 100, placeholder=" ...")
         for place, metric in enumerate(metrics):
             if grid.is_best(model, checkpoint, metric):
-                cells[place] = Markdown(f"**{escape(cells[place])}**")
+                cells[place] = strong(text_of(cells[place]))
         line = [grid.label(model, checkpoint), *cells, grid.seeds(model, checkpoint)]
         lines.append((grid.roles[model], line))
-    return pipe_table(header, _parted(lines))
+    return _by_role(header, lines)
 
 
-def _parted(lines: Iterable[tuple[str, list[str]]]) -> list[list[str]]:
-    """Lines of a table, each with its model's role, with a heading between those of contenders and of controls."""
-    lines = list(lines)
-    controls = [line for role, line in lines if role == "control"]
-    heading = [[Markdown("*Controls*"), *([""] * (len(controls[0]) - 1))]] if controls else []
-    return [*(line for role, line in lines if role != "control"), *heading, *controls]
+def _by_role(header: Sequence[str], lines: Iterable[tuple[str, list[Words]]]) -> Table:
+    """A table of lines, each with its model's role: the controls are a group of their own."""
+    groups: dict[str, list[tuple[Words, ...]]] = {"": [], "Controls": []}
+    for role, cells in lines:
+        groups["Controls" if role == "control" else ""].append(tuple(cells))
+    return Table(tuple(header), tuple(Group(heading, tuple(kept)) for heading, kept in groups.items() if kept))
 
 
-def _absences(grid: Grid, scores: pd.DataFrame) -> list[str]:
+def _absences(grid: Grid, scores: pd.DataFrame) -> list[Words]:
     """Why cells are empty: one line for each reason and the models and metrics it holds for."""
     told: dict[tuple[str, str, str], set[str]] = {}
     for row in as_rows(scores[["model", "checkpoint", "metric", "value", "absent"]]):
@@ -230,13 +247,13 @@ def _absences(grid: Grid, scores: pd.DataFrame) -> list[str]:
                 models.setdefault((metric, reason), []).append(name)
     metrics: dict[tuple[str, str], list[str]] = {}
     for (metric, reason), names in models.items():
-        metrics.setdefault((", ".join(names), reason), []).append(f"`{metric}`")
-    return [f"{', '.join(which)} of {escape(who)}: {escape(why)}" for (who, why), which in metrics.items()]
+        metrics.setdefault((", ".join(names), reason), []).append(metric)
+    return [prose("{} of {}: {}", joined(", ", map(code, which)), who, why) for (who, why), which in metrics.items()]
 
 
-def _signatures(grid: Grid) -> list[str]:
+def _signatures(grid: Grid) -> list[Words]:
     """One line a metric; two signatures of one metric are named with the models they belong to."""
-    lines = []
+    lines: list[Words] = []
     for metric in grid.metrics:
         models: dict[str, list[str]] = {}
         for row in grid.lines:
@@ -246,11 +263,11 @@ def _signatures(grid: Grid) -> list[str]:
         about = ", ".join(filter(None, (grid.unit(metric), MEANINGS.get(direction))))
         for signature, who in models.items():
             only = f"; {', '.join(dict.fromkeys(who))} only, so not comparable with the others"
-            lines.append(f"`{metric}` ({about}): `{signature}`{escape(only) if len(models) > 1 else ''}")
+            lines.append(prose("`{}` ({}): `{}`{}", metric, about, signature, only if len(models) > 1 else ""))
     return lines
 
 
-def _training_signal(curves: pd.DataFrame) -> list[str]:
+def _training_signal(curves: pd.DataFrame) -> Document:
     """Whether the reward rose while a model trained on it, and what became of its entropy and its judge."""
     logged = curves[curves["name"].isin(["reward", "entropy", "d_accuracy"])].sort_values("step")
     phases = set(logged.loc[logged["name"] == "reward", "phase"])
@@ -275,28 +292,32 @@ def _training_signal(curves: pd.DataFrame) -> list[str]:
         )
     header = ["task", "preset", "model", "phase", "reward, first 10%", "last 10%", "seeds in which it rose"]
     header += ["entropy, first 10%", "last 10%", "d_accuracy"]
-    return ["## Training signal", SIGNAL.replace("\n", " "), pipe_table(header, lines, left=4)] if lines else []
+    if not lines:
+        return []
+    return [Heading(2, "Training signal"), Paragraph(prose(SIGNAL)), table(header, lines, left=4)]
 
 
-def _throughput(board: pd.DataFrame, scores: pd.DataFrame) -> list[str]:
+def _throughput(board: pd.DataFrame, scores: pd.DataFrame) -> Document:
     """What each model cost, a table a task."""
-    parts: list[str] = []
+    blocks: Document = []
     costs = board[(board["kind"] == "cost") & (board["checkpoint"] == FINAL) & (board["model"] != REAL_DATA)]
     for (task, preset), section in costs.groupby(["task", "preset"], sort=False):
         grid = Grid(as_rows(section))
         metrics = [metric for metric in grid.metrics if grid.measured(metric)]
         if metrics:
             here = scores[(scores["task"] == task) & (scores["preset"] == preset) & (scores["kind"] == "cost")]
-            parts += [f"### {escape(f'{task}, {preset}')}", _table(grid, metrics, {})]
-            parts += bullets("Not available (n/a):", _absences(grid, here))
-    return ["## Throughput", "`seconds` includes the shared pre-training.", *parts] if parts else []
+            blocks += [Heading(3, f"{task}, {preset}"), _table(grid, metrics, {})]
+            blocks += bullets("Not available (n/a):", _absences(grid, here))
+    if not blocks:
+        return []
+    return [Heading(2, "Throughput"), Paragraph(prose("`seconds` includes the shared pre-training.")), *blocks]
 
 
-def _provenance(runs: pd.DataFrame) -> list[str]:
+def _provenance(runs: pd.DataFrame) -> Document:
     """How the numbers were made, from what the runs themselves say."""
 
     def each(column: str) -> str:
-        return escape(", ".join(str(value) for value in sorted(runs[column].dropna().unique())))
+        return ", ".join(str(value) for value in sorted(runs[column].dropna().unique()))
 
     commits = {
         str(row["commit"]) + (" with uncommitted changes" if row["dirty"] is True else "")
@@ -311,32 +332,35 @@ def _provenance(runs: pd.DataFrame) -> list[str]:
         "Device": each("device"),
         "Threads": each("threads"),
         "Versions": f"seqgan-bench {each('version')}, Python {each('python')}, torch {each('torch')}",
-        "Commit": escape(", ".join(sorted(commits))),
-        "Newest run": escape(str(finished.max())[:10]) if len(finished) else "",
+        "Commit": ", ".join(sorted(commits)),
+        "Newest run": str(finished.max())[:10] if len(finished) else "",
     }
-    parts = bullets("How it was made:", [f"{name}: {fact}" for name, fact in facts.items() if fact])
+    blocks = bullets("How it was made:", [f"{name}: {fact}" for name, fact in facts.items() if fact])
     if len(runs[["machine", "device", "threads"]].drop_duplicates()) > 1:
-        parts.append("The runs were not all made on the same machine and threads: their speeds do not compare.")
-    return parts
+        text = "The runs were not all made on the same machine and threads: their speeds do not compare."
+        blocks.append(Paragraph(text))
+    return blocks
 
 
-def _settings(runs: pd.DataFrame) -> list[str]:
+def _settings(runs: pd.DataFrame) -> Document:
     """Every field of every model, so that nobody has to ask."""
     lines = [
-        f"{escape(str(model))} ({preset}): {escape(str(settings)) or 'no fields'}"
+        f"{model} ({preset}): {settings or 'no fields'}"
         for (preset, model, settings), _ in runs[runs["model"] != REAL_DATA].groupby(["preset", "model", "settings"])
     ]
-    return ["## Settings", *bullets("All fields of each model:", lines)] if lines else []
+    return [Heading(2, "Settings"), *bullets("All fields of each model:", lines)] if lines else []
 
 
-def _unfinished(runs: pd.DataFrame) -> list[str]:
+def _unfinished(runs: pd.DataFrame) -> Document:
     rows = as_rows(runs[runs["status"] != "ok"].sort_values(["task", "preset", "model", "seed", "run_id"]))
     lines = [
-        f"- `{row['run_id']}`, {escape(row['model'])} on {escape(row['task'])}, {row['preset']}, seed {row['seed']}: "
-        f"{escape(_outcome(row))}"
+        prose(
+            "`{}`, {model} on {task}, {preset}, seed {seed}: {outcome}", row["run_id"],
+            model=row["model"], task=row["task"], preset=row["preset"], seed=str(row["seed"]), outcome=_outcome(row),
+        )
         for row in rows
-    ]
-    return ["## Failed and skipped runs", "\n".join(lines)] if lines else []
+    ]  # fmt: skip
+    return [Heading(2, "Failed and skipped runs"), *bullets("", lines)] if lines else []
 
 
 def reasons(runs: pd.DataFrame) -> dict[str, str]:

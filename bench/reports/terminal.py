@@ -1,81 +1,67 @@
-"""The leaderboard for a terminal: one compact table a task, and what it says in words."""
+"""A document on a terminal."""
 
 from __future__ import annotations
 
-from textwrap import shorten
+from collections.abc import Iterable
 
-from rich import box
+from rich import box, table
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from bench.analysis.catalogue import Shown, headlines, kind_of_task
-from bench.records.frames import FINAL, as_rows
-from bench.reports.answers import Answer, best, in_headline, summary
-from bench.reports.grid import Grid
-from bench.reports.results import Results
-from bench.reports.tables import reasons
-from bench.verdicts import FEW
+from bench.reports.document import Block, Bullets, Figure, Heading, Paragraph, Table, Words, line, text_of
 
-__all__ = ["terminal"]
+__all__ = ["plain", "render"]
+
+STYLES = {"strong": "bold", "emphasis": "italic"}
+NARROWEST, WIDEST = 10, 22
+"""Columns of the first column of a compact table."""
 
 
-def terminal(results: Results) -> list[RenderableType]:
-    """One compact table a task with the main metrics, narrow enough for 80 columns, and its verdicts below."""
-    shown: list[RenderableType] = []
-    for section in results.sections():
-        grid = Grid(as_rows(section.board), best(section.runs, section.scores))
-        table = Table(
-            box=box.SIMPLE_HEAD,
-            padding=0,
-            show_edge=False,
-            title=Text(section.title, style="bold"),
-            title_justify="left",
-        )
-        kind = kind_of_task(filter(grid.measured, grid.metrics))
-        metrics = [metric for metric in headlines(kind, Shown.TERMINAL) if grid.measured(metric)]
-        table.add_column("model", overflow="fold", min_width=10, max_width=22)
-        for metric in metrics:
-            name, _, rest = metric.rpartition("_")
-            heading = f"{name} {grid.arrow(metric)}\n{rest}" if name else f"{rest}\n{grid.arrow(metric)}"
-            table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("n", justify="right")
-        controls = False
-        for model, checkpoint in grid.rows:
-            if checkpoint != FINAL:
-                continue
-            if grid.roles[model] == "control" and not controls:
-                controls = True
-                table.add_section()
-                table.add_row(Text("controls", style="italic"))
-            seeds = grid.seeds(model, checkpoint)
-            cells = [
-                Text(
-                    _narrow(grid.cell(model, checkpoint, metric), seeds),
-                    style="bold" if grid.is_best(model, checkpoint, metric) else "",
-                )
-                for metric in metrics
-            ]
-            table.add_row(Text(model), *cells, seeds.replace(" of ", "/"))
-        notes = ["mean ± 95% t interval over n seeds"]
-        if any(0 < row["n"] < FEW for row in grid.lines):
-            notes[0] += f"; n < {FEW}: intervals and verdicts are weak"
-        notes += _verdicts(in_headline(section.answers))
-        notes += [f"{model}: {shorten(reason, 160)}" for model, reason in reasons(section.runs).items()]
-        shown.append(Group(table, Text("\n".join(notes)), Text()))
+def render(document: Iterable[Block], padding: int = 0) -> RenderableType:
+    """What rich prints.
+
+    Args:
+        document: A page.
+        padding: Spaces on both sides of a cell.
+    """
+    return Group(*(_table(block, padding) if isinstance(block, Table) else Text(plain([block])) for block in document))
+
+
+def plain(document: Iterable[Block]) -> str:
+    """Text without any style, for what goes into pipes too; of tables only their captions."""
+    return "\n".join(text for block in document for text in _lines(block))
+
+
+def _lines(block: Block) -> list[str]:
+    if isinstance(block, Heading | Paragraph):
+        return [text_of(block.words)]
+    if isinstance(block, Bullets):
+        items = [text for item in block.items for text in (item.words, *item.below)]
+        return [*([text_of(block.title)] if block.title else []), *(f"  {text_of(words)}" for words in items)]
+    return [f"{block.caption}: {block.path}" if isinstance(block, Figure) else text_of(block.caption)]
+
+
+def _table(block: Table, padding: int) -> table.Table:
+    """The words to the left and the numbers to the right; a rule between groups."""
+    shown = table.Table(
+        box=box.SIMPLE_HEAD, padding=(0, padding), show_edge=False,
+        title=_text(block.caption, "bold") if block.caption else None, title_justify="left",
+    )  # fmt: skip
+    for place, name in enumerate(block.header):
+        if place < block.left:
+            least, most = (NARROWEST, WIDEST) if block.compact else (None, None)
+            shown.add_column(_text(name), overflow="fold", min_width=least, max_width=most)
+        else:
+            shown.add_column(_text(name), justify="right", overflow="fold", no_wrap=block.compact)
+    for number, group in enumerate(block.groups):
+        if number:
+            shown.add_section()
+        if group.heading:
+            shown.add_row(_text(group.heading, "italic"))
+        for cells in group.lines:
+            shown.add_row(*map(_text, cells))
     return shown
 
 
-def _narrow(cell: str, seeds: str) -> str:
-    """The cell on several lines, without a number of seeds that the last column says."""
-    cell = cell.replace(f" (n={seeds.partition(' ')[0]})", "").replace(" / ", "\n")
-    return cell.replace(" ± ", "\n±").replace(" (n=", "\n(n=")
-
-
-def _verdicts(asked: list[Answer]) -> list[str]:
-    """How the contenders stand in the headline metric."""
-    if not asked:
-        return []
-    family = asked[0].verdict.family
-    corrected = f", Holm-corrected for {family} comparisons" if family > 1 else ""
-    return [f"By {asked[0].metric}, paired by seed{corrected}:", *(f"  {line}" for line in summary(asked))]
+def _text(words: Words, style: str = "") -> Text:
+    return Text.assemble(*((span.text, STYLES.get(span.style, "")) for span in line(words)), style=style)

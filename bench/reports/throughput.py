@@ -8,24 +8,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
 from bench.records.frames import Row, as_rows
-from bench.reports.markup import bullets, escape, pipe_table
+from bench.reports import document
+from bench.reports.document import Document, Figure, Heading, Paragraph, Table, bullets, prose
 
 __all__ = [
     "COLUMNS",
+    "as_table",
     "at_main_shape",
+    "brief",
     "duration",
     "frame",
     "growth",
-    "markdown",
+    "page",
     "provenance",
     "sizes",
-    "terminal",
-    "terminal_table",
     "times",
     "to_csv",
 ]
@@ -90,35 +88,35 @@ def to_csv(table: pd.DataFrame) -> str:
     return text
 
 
-def markdown(table: pd.DataFrame, date: str, notes: Sequence[str] = (), figure: str | None = None) -> str:
-    """The whole of ``throughput.md``; the same frame gives the same text.
+def page(table: pd.DataFrame, date: str, notes: Sequence[str] = (), figure: str | None = None) -> Document:
+    """The whole of ``throughput.md``; the same frame gives the same page.
 
     Args:
         table: What :func:`frame` gave.
         date: When it was measured.
         notes: What else must be known, such as which benchmarks failed.
-        figure: Path of the figure, relative to where the text will be.
+        figure: Path of the figure, relative to where the page will be.
     """
     facts = [*provenance(table, date), *notes]
-    parts = ["# Throughput", READING.replace("\n", " "), *bullets("How it was made:", map(escape, facts))]
+    blocks: Document = [Heading(1, "Throughput"), Paragraph(prose(READING)), *bullets("How it was made:", facts)]
     for device, chosen in at_main_shape(table).groupby("device", sort=False):
-        ceilings = bullets("Ceilings:", map(escape, _ceilings(table[table["device"] == device])))
-        parts += [f"## Kernels on {escape(str(device))}", *ceilings, _table(*_main_cells(chosen))]
+        ceilings = bullets("Ceilings:", _ceilings(table[table["device"] == device]))
+        blocks += [Heading(2, f"Kernels on {device}"), *ceilings, as_table(*_main_cells(chosen))]
     grown = growth(table)
     if grown:
-        parts += ["## How cost grows", GROWTH.replace("\n", " "), _table(*_growth_cells(grown))]
+        blocks += [Heading(2, "How cost grows"), Paragraph(prose(GROWTH)), as_table(*_growth_cells(grown))]
     remembered = table[table["peak_bytes"].notna()]
     if not remembered.empty:
-        parts += ["## Peak memory", _table(*_memory_cells(remembered))]
+        blocks += [Heading(2, "Peak memory"), as_table(*_memory_cells(remembered))]
     if figure:
-        parts.append(f"![Speed-up over the reference, and how cost grows]({figure})")
-    return "\n\n".join(parts) + "\n"
+        blocks.append(Figure("Speed-up over the reference, and how cost grows", figure))
+    return blocks
 
 
-def terminal(table: pd.DataFrame) -> list[Table]:
-    """The main table of each device, for a terminal."""
+def brief(table: pd.DataFrame) -> Document:
+    """The main table of each device."""
     return [
-        terminal_table(f"{device}, {threads} threads", *_main_cells(chosen, brief=True))
+        as_table(*_main_cells(chosen, brief=True), caption=f"{device}, {threads} threads")
         for (device, threads), chosen in at_main_shape(table).groupby(["device", "threads"], sort=False)
     ]
 
@@ -379,17 +377,6 @@ def _digits(number: float) -> str:
     return f"{number:,.{0 if number >= 99.95 else 1 if number >= 9.995 else 2}f}"
 
 
-def _table(header: list[str], lines: list[list[str]]) -> str:
-    return pipe_table(header, lines, left=sum(name in TEXT for name in header))
-
-
-def terminal_table(title: str, header: list[str], lines: list[list[str]]) -> Table:
-    """A plain table, the words to the left and the numbers to the right."""
-    table = Table(
-        box=box.SIMPLE_HEAD, padding=0, show_edge=False, title=Text(title, style="bold"), title_justify="left"
-    )
-    for name in header:
-        table.add_column(name, justify="left" if name in TEXT else "right", overflow="fold")
-    for line in lines:
-        table.add_row(*map(Text, line))
-    return table
+def as_table(header: list[str], lines: list[list[str]], caption: str = "") -> Table:
+    """A table, the words to the left and the numbers to the right."""
+    return document.table(header, lines, sum(name in TEXT for name in header), caption)

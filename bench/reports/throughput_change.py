@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from rich.table import Table
 
 from bench.records.frames import Row, as_rows
-from bench.reports.markup import bullets, escape, pipe_table
-from bench.reports.throughput import duration, terminal_table
+from bench.reports.document import Document, Heading, Paragraph, bullets, prose
+from bench.reports.throughput import as_table, duration
 from bench.stats import holm, rank_test, smallest_p
 
-__all__ = ["BASE", "FASTER", "HEAD", "OTHER_WORK", "SLOWER", "UNCLEAR", "changes", "markdown", "reach", "terminal"]
+__all__ = ["BASE", "FASTER", "HEAD", "OTHER_WORK", "SLOWER", "UNCLEAR", "brief", "changes", "page", "reach"]
 
 
 BASE, HEAD = "base", "head"
@@ -75,24 +74,24 @@ def reach(pairs: int, compared: int) -> str:
     return f"{told} That can show no difference: it takes --pairs {enough}, or fewer benchmarks with -k."
 
 
-def markdown(table: pd.DataFrame, facts: Sequence[str]) -> str:
+def page(table: pd.DataFrame, facts: Sequence[str]) -> Document:
     """The whole of ``throughput-compare.md``.
 
     Args:
         table: What :func:`changes` gave.
         facts: Which commits ran where, a fact a line.
     """
-    parts = [
-        "# Throughput of two commits",
-        READING.replace("\n", " "),
-        *bullets("How it was made:", map(escape, facts)),
+    return [
+        Heading(1, "Throughput of two commits"),
+        Paragraph(prose(READING)),
+        *bullets("How it was made:", facts),
+        as_table(*_cells(table)),
     ]
-    return "\n\n".join([*parts, pipe_table(*_cells(table))]) + "\n"
 
 
-def terminal(table: pd.DataFrame) -> Table:
-    """The same for a terminal."""
-    return terminal_table("head against base", *_cells(table))
+def brief(table: pd.DataFrame) -> Document:
+    """Its table alone."""
+    return [as_table(*_cells(table), caption="head against base")]
 
 
 def _work(rows: pd.DataFrame) -> set[tuple[str, Any]]:

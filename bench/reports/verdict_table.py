@@ -7,34 +7,47 @@ from collections.abc import Callable, Mapping
 from xml.etree import ElementTree
 
 from bench.compare import ALPHA, NOT_COMPARABLE, RED, SAME, VERDICTS, Cell, Comparison
-from bench.reports.markup import escape, pipe_table
+from bench.reports import markdown as renderer
+from bench.reports import terminal
+from bench.reports.document import Document, Paragraph, bullets, strong, table
 
-__all__ = ["FORMATS", "junit", "markdown", "text"]
+__all__ = ["FORMATS", "brief", "junit", "markdown", "page", "text"]
 
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def text(comparison: Comparison) -> str:
+def brief(comparison: Comparison) -> Document:
     """What changed in words, the worst first, then how it was judged, and the closing line."""
-    parts, title = [], ""
+    groups: dict[str, list[str]] = {}
     for cells in _grouped(comparison):
         task, preset, model, checkpoint, _ = cells[0].key
-        if title != (title := f"{cells[0].verdict}: {task}, {preset}: {', '.join(filter(None, (model, checkpoint)))}"):
-            parts.append(title)
-        parts.append(f"  {_metrics(cells)}{cells[0].words}")
-    parts += [""] if parts else []
-    return "\n".join([*parts, _reading(comparison), comparison.summary])
+        title = f"{cells[0].verdict}: {task}, {preset}: {', '.join(filter(None, (model, checkpoint)))}"
+        names = ", ".join(cell.key.metric for cell in cells)
+        groups.setdefault(title, []).append(f"{names}: {cells[0].words}" if names else cells[0].words)
+    blocks = [block for title, lines in groups.items() for block in bullets(title, lines)]
+    blocks += [Paragraph("")] if blocks else []
+    return [*blocks, Paragraph(_reading(comparison)), Paragraph(comparison.summary)]
 
 
-def markdown(comparison: Comparison) -> str:
+def page(comparison: Comparison) -> Document:
     """The same as a table, and the closing line above it."""
     lines = [
         [cells[0].verdict, *cells[0].key[:4], ", ".join(cell.key.metric for cell in cells), cells[0].words]
         for cells in _grouped(comparison)
     ]
     header = ["verdict", "task", "preset", "model", "checkpoint", "metric", "what"]
-    table = [pipe_table(header, lines, left=len(header))] if lines else []
-    return "\n\n".join([f"**{escape(comparison.summary)}**", *table, _reading(comparison)])
+    tables = [table(header, lines, left=len(header))] if lines else []
+    return [Paragraph(strong(comparison.summary)), *tables, Paragraph(_reading(comparison))]
+
+
+def text(comparison: Comparison) -> str:
+    """For a terminal or a pipe."""
+    return terminal.plain(brief(comparison))
+
+
+def markdown(comparison: Comparison) -> str:
+    """For a summary page."""
+    return renderer.render(page(comparison)).removesuffix("\n")
 
 
 def junit(comparison: Comparison) -> str:
@@ -79,11 +92,6 @@ def _grouped(comparison: Comparison) -> list[list[Cell]]:
         if cell.words != SAME:
             groups.setdefault((cell.verdict, *cell.key[:4], cell.words), []).append(cell)
     return sorted(groups.values(), key=lambda cells: VERDICTS.index(cells[0].verdict))
-
-
-def _metrics(cells: list[Cell]) -> str:
-    names = ", ".join(cell.key.metric for cell in cells)
-    return f"{names}: " if names else ""
 
 
 def _reading(comparison: Comparison) -> str:

@@ -8,9 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.records.frames import COSTS
 from bench.reports.cost_figure import figures
-from bench.reports.costs import COSTS, at_cost, equal_costs, learning, markdown
+from bench.reports.costs import at_cost, equal_costs, learning, page
+from bench.reports.markdown import render
 from bench.stats import mean_interval
+
+
+def markdown(*arguments, **more):
+    """The page in parts, as Markdown."""
+    return [render([block]).removesuffix("\n") for block in page(*arguments, **more)]
+
 
 PRETRAINING = ("mle", 10, (30.0, 2e5, 100.0))
 PHASES = {  # model -> phases: name, steps, and what a step costs in seconds, tokens and updates

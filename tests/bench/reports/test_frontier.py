@@ -18,8 +18,15 @@ from bench.reports.frontier import (
     sweeps,
 )
 from bench.reports.frontier_figure import figures
-from bench.reports.frontier_tables import markdown
+from bench.reports.frontier_tables import page
+from bench.reports.markdown import render
 from bench.stats import mean_interval
+
+
+def markdown(*arguments, **more):
+    """The page in parts, as Markdown."""
+    return [render([block]).removesuffix("\n") for block in page(*arguments, **more)]
+
 
 TEMPERATURES = (0.5, 0.7, 0.85, 1.0, 1.2)
 ORACLE, TEXT = ("nll_oracle", "nll_test"), ("lm_nll", "reverse_nll")

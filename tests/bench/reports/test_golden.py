@@ -14,15 +14,24 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from rich.console import Console, Group
+from rich.console import Console
 
 from bench import accepted
 from bench.compare import compare
 from bench.records.frames import as_rows
-from bench.reports import answers, score_table, tables, throughput, throughput_change, verdict_table
+from bench.reports import (
+    answers,
+    markdown,
+    score_table,
+    summary,
+    tables,
+    terminal,
+    throughput,
+    throughput_change,
+    verdict_table,
+)
 from bench.reports.leaderboard import write_csv
 from bench.reports.results import Results
-from bench.reports.terminal import terminal
 from bench.scoring import Text, score
 from bench.store import Store
 
@@ -67,11 +76,11 @@ def golden(name, text):
     assert text == kept, "\n".join(list(changes)[:60])
 
 
-def on_terminal(shown, width):
+def on_terminal(document, width, padding=0):
     """What a terminal of so many columns gets, bold letters included."""
     stream = io.StringIO()
     console = Console(file=stream, width=width, force_terminal=True, color_system="standard", legacy_windows=False)
-    console.print(Group(*shown) if isinstance(shown, list) else shown)
+    console.print(terminal.render(document, padding))
     return stream.getvalue()
 
 
@@ -87,8 +96,8 @@ def test_old_records_keep_their_names(recorded):
 @pytest.mark.parametrize("name", ["recorded", "results"])
 def test_leaderboard(name, request, tmp_path):
     results = request.getfixturevalue(name)
-    golden(f"{name}.md", tables.markdown(results, FIGURES))
-    golden(f"{name}.terminal.txt", on_terminal(terminal(results), 80))
+    golden(f"{name}.md", markdown.render(tables.page(results, FIGURES)))
+    golden(f"{name}.terminal.txt", on_terminal(summary.page(results), 80))
     write_csv(tmp_path / "leaderboard.csv", results.board)
     golden(f"{name}.csv", (tmp_path / "leaderboard.csv").read_text(encoding="utf-8"))
     write_csv(tmp_path / "verdicts.csv", answers.table(results.answers))
@@ -115,7 +124,7 @@ def test_scores(name, protocol, with_train):
     train = text(corpus / "train.txt") if with_train else None
     chosen = PROTOCOLS[protocol] if protocol else OURS
     report = score([*samples, shorter], text(corpus / "test.txt"), train, "space", None, chosen)
-    golden(f"score-{name}.txt", on_terminal(score_table.table(report, 100), 100))
+    golden(f"score-{name}.txt", on_terminal(score_table.page(report, 100), 100, padding=1))
     golden(f"score-{name}.json", score_table.as_json(report))
     golden(f"score-{name}.csv", score_table.as_csv(report))
 
@@ -123,10 +132,11 @@ def test_scores(name, protocol, with_train):
 def test_throughput():
     report = json.loads((ROOT / "results" / "throughput.json").read_text(encoding="utf-8"))
     table = throughput.frame(report)
-    golden("throughput.md", throughput.markdown(table, report["datetime"][:10], ["a note."], "figures/throughput.png"))
-    golden("throughput.terminal.txt", on_terminal(throughput.terminal(table), 100))
+    page = throughput.page(table, report["datetime"][:10], ["a note."], "figures/throughput.png")
+    golden("throughput.md", markdown.render(page))
+    golden("throughput.terminal.txt", on_terminal(throughput.brief(table), 100))
     runs = throughput.frame({**report, "benchmarks": report["benchmarks"][:12]})
     slower = runs.assign(median_s=runs["median_s"] * 1.5)
     changed = throughput_change.changes(pd.concat([runs.assign(side="base"), slower.assign(side="head")]), runs)
-    golden("throughput-compare.md", throughput_change.markdown(changed, ["Base: one", "Head: another"]))
-    golden("throughput-compare.terminal.txt", on_terminal(throughput_change.terminal(changed), 100))
+    golden("throughput-compare.md", markdown.render(throughput_change.page(changed, ["Base: one", "Head: another"])))
+    golden("throughput-compare.terminal.txt", on_terminal(throughput_change.brief(changed), 100))

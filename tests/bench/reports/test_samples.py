@@ -5,6 +5,12 @@ from dataclasses import replace
 import pytest
 
 from bench.reports import samples, tables
+from bench.reports.markdown import render
+
+
+def parts(results):
+    """The page in parts, as Markdown."""
+    return [render([block]).removesuffix("\n") for block in samples.page(results)]
 
 
 @pytest.fixture
@@ -35,7 +41,7 @@ def listed(parts):
 
 
 def test_every_model_with_a_finished_run_is_quoted_in_the_leaderboards_order(results):
-    found = listed(samples.markdown(results))
+    found = listed(parts(results))
     assert list(found) == ["oracle, quick", "quatrains, quick"]
     assert list(found["quatrains, quick"]) == [
         "real data (`quatrains-real data-0`)",
@@ -51,12 +57,12 @@ def test_every_model_with_a_finished_run_is_quoted_in_the_leaderboards_order(res
 def test_they_are_those_of_the_first_seed_that_finished(results):
     runs = results.runs.copy()
     runs.loc[runs["run_id"] == "oracle-mle-0", "status"] = "failed"
-    found = listed(samples.markdown(replace(results, runs=runs)))
+    found = listed(parts(replace(results, runs=runs)))
     assert "mle (`oracle-mle-1`)" in found["oracle, quick"]
 
 
 def test_three_of_each_are_shown_and_ids_too(showing):
-    found = listed(samples.markdown(showing("oracle-mle-0", ["1 2", "3 4", "5 6", "7 8"])))
+    found = listed(parts(showing("oracle-mle-0", ["1 2", "3 4", "5 6", "7 8"])))
     assert found["oracle, quick"]["mle (`oracle-mle-0`)"] == ["1 2", "3 4", "5 6"]
 
 
@@ -73,15 +79,15 @@ def test_three_of_each_are_shown_and_ids_too(showing):
     ],
 )
 def test_a_sample_is_text_and_nothing_else(text, shown, showing):
-    found = listed(samples.markdown(showing("oracle-mle-0", [text])))
+    found = listed(parts(showing("oracle-mle-0", [text])))
     assert found["oracle, quick"]["mle (`oracle-mle-0`)"] == [shown]
 
 
 def test_the_leaderboard_has_them_and_says_how_to_get_more(results):
-    text = tables.markdown(results)
-    assert "\n\n".join(samples.markdown(results)) in text
+    text = render(tables.page(results))
+    assert "\n\n".join(parts(results)) in text
     assert "`bench sample` draws more" in text
 
 
 def test_without_finished_runs_there_is_nothing(results):
-    assert samples.markdown(replace(results, runs=results.runs.assign(status="failed"))) == []
+    assert parts(replace(results, runs=results.runs.assign(status="failed"))) == []

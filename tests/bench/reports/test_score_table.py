@@ -10,7 +10,8 @@ from rich.console import Console
 
 from bench.metrics.base import Estimate
 from bench.metrics.signature import Signature
-from bench.reports.score_table import as_csv, as_json, table
+from bench.reports.score_table import as_csv, as_json, page
+from bench.reports.terminal import render
 from bench.scoring import Report, Row
 
 
@@ -35,7 +36,7 @@ def scores(shift=0.0, n=1000):
 
 def shown(report, width=100):
     console = Console(width=width, file=io.StringIO(), color_system=None)
-    console.print(table(report, width))
+    console.print(render(page(report, width), padding=1))
     return console.file.getvalue()
 
 

@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.reports.markdown import render
 from bench.reports.results import Results
-from bench.reports.tables import markdown
+from bench.reports.tables import page
 
 NAN = float("nan")
 
@@ -100,6 +101,10 @@ GOLDENS = {
 }
 SELECTED = "↳ selected on validation"
 SAME = "Validation picks the last step, so that what it selects is what is final, of:\n\n- "
+
+
+def markdown(*arguments):
+    return render(page(*arguments))
 
 
 def tables(text):

@@ -9,21 +9,28 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from bench.reports import terminal
+from bench.reports.markdown import render
 from bench.reports.throughput import (
     COLUMNS,
     at_main_shape,
+    brief,
     duration,
     frame,
     growth,
-    markdown,
-    terminal,
+    page,
     times,
     to_csv,
 )
+from bench.reports.throughput_change import brief as brief_comparison
 from bench.reports.throughput_change import changes, reach
-from bench.reports.throughput_change import markdown as comparison
-from bench.reports.throughput_change import terminal as comparison_table
+from bench.reports.throughput_change import page as comparison
 from bench.reports.throughput_figure import png
+
+
+def markdown(*arguments):
+    return render(page(*arguments))
+
 
 MAIN = {"B": 64, "N": 16, "T": 20, "V": 5000}
 
@@ -237,8 +244,7 @@ def test_sentences(table, line):
 
 def test_the_terminal_has_a_table_a_device(table):
     console = Console(width=160, file=io.StringIO())
-    for shown in terminal(table):
-        console.print(shown)
+    console.print(terminal.render(brief(table)))
     text = console.file.getvalue()
     assert "cpu, 2 threads" in text
     assert "cuda, 2 threads" in text
@@ -330,11 +336,11 @@ def test_other_work_under_the_same_name_is_not_compared():
 
 
 def test_the_comparison_for_people(changed):
-    text = comparison(changed, ["Base: commit c0ffee"])
+    text = render(comparison(changed, ["Base: commit c0ffee"]))
     assert "- Base: commit c0ffee" in text.splitlines()
     (up,) = [cells(line) for line in text.splitlines() if "test_up" in line]
     assert up[1:] == ["300 ms", "102 ms", "0.51 s", "5.00", "0.024", "slower"]
     console = Console(width=200, file=io.StringIO())
-    console.print(comparison_table(changed))
+    console.print(terminal.render(brief_comparison(changed)))
     assert "test_perf_it.py::test_up[cpu-fast" in console.file.getvalue()
     json.dumps(text)

@@ -5,14 +5,15 @@ import pytest
 from rich.console import Console
 
 from bench.reports.results import Results
-from bench.reports.terminal import terminal
+from bench.reports.summary import page
+from bench.reports.terminal import render
 
 
 def shown(results, width=80, **others):
     """What a terminal of so many columns shows."""
     console = Console(width=width, **others)
     with console.capture() as captured:
-        console.print(*terminal(results))
+        console.print(render(page(results)))
     return captured.get()
 
 
@@ -171,4 +172,4 @@ def test_nothing_but_failures_and_nothing_at_all(results):
     text = shown(Results(failed, *frames[1:]))
     assert "broken: failed: ValueError: expected a|b, got <None>" in text
     assert "±" not in text.replace("mean ±", "")
-    assert terminal(Results(*frames)) == []
+    assert page(Results(*frames)) == []

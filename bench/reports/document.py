@@ -1,0 +1,188 @@
+"""Pages as data: what a page says, whatever it is rendered as.
+
+A page is a list of blocks. Words in them are data, shown as they are, or :func:`prose`, our own sentences, in which
+code and emphasis are marked. The renderers, :mod:`bench.reports.markdown` and :mod:`bench.reports.terminal`, escape
+what means something to them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+__all__ = [
+    "Block",
+    "Bullets",
+    "Document",
+    "Figure",
+    "Group",
+    "Heading",
+    "Item",
+    "Line",
+    "Paragraph",
+    "Span",
+    "Table",
+    "Words",
+    "bullets",
+    "code",
+    "joined",
+    "line",
+    "prose",
+    "strong",
+    "table",
+]
+
+Style = Literal["", "own", "code", "strong", "emphasis"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Some text in one style: "" is data, "own" a sentence of ours in which nothing needs to be escaped."""
+
+    text: str
+    style: Style = ""
+
+
+Line: TypeAlias = tuple[Span, ...]
+Words: TypeAlias = str | Line
+"""A string is data: it is shown as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading; level 1 is the title of the page."""
+
+    level: int
+    words: Words
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A paragraph."""
+
+    words: Words
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An item of a list, and those below it."""
+
+    words: Words
+    below: tuple[Words, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bullets:
+    """A list, and what stands above it; "" for nothing."""
+
+    title: Words
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Lines of a table that belong together, under a heading of their own if it is not ""."""
+
+    heading: Words
+    lines: tuple[tuple[Words, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table.
+
+    Attributes:
+        header: A name for each column.
+        groups: All lines.
+        left: How many columns, from the first, hold words; the others hold numbers.
+        caption: What it is called, where no heading says it.
+        compact: Whether it must fit a narrow terminal: then its first column is folded and no number is.
+    """
+
+    header: tuple[Words, ...]
+    groups: tuple[Group, ...]
+    left: int = 1
+    caption: Words = ""
+    compact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A picture in a file, its path relative to where the page is."""
+
+    caption: str
+    path: str
+
+
+Block: TypeAlias = Heading | Paragraph | Bullets | Table | Figure
+Document: TypeAlias = list[Block]
+
+_PARTS = re.compile(r"`(?P<code>[^`]*)`|\*(?P<emphasis>[^*]+)\*|(?P<field>\{\w*\})|(?P<plain>[^`*{]+)")
+
+
+def prose(template: str, *values: Words, **named: Words) -> Line:
+    """A sentence of ours: ```x``` is code, ``*x*`` is emphasised, ``{}`` and ``{name}`` are filled with data.
+
+    Example:
+        >>> prose("In `{}`: *{what}*", "a_b", what="c")
+        (Span(text='In ', style='own'), Span(text='a_b', style='code'), Span(text=': ', style='own'),
+         Span(text='c', style='emphasis'))
+    """
+    fields = iter(values)
+
+    def value(field: str) -> Words:
+        name = field.strip("{}")
+        return named[name] if name else next(fields)
+
+    def spans() -> Iterator[Span]:
+        for part in _PARTS.finditer(template.replace("\n", " ")):
+            if part["field"]:
+                yield from line(value(part["field"]))
+            else:
+                style: Style = "code" if part["code"] is not None else "emphasis" if part["emphasis"] else "own"
+                text = part["plain" if style == "own" else style]
+                yield Span(re.sub(r"\{\w*\}", lambda found: text_of(value(found[0])), text), style)
+
+    return tuple(spans())
+
+
+def line(words: Words) -> Line:
+    """Words as spans."""
+    return (Span(words),) if isinstance(words, str) else words
+
+
+def text_of(words: Words) -> str:
+    """Words without their styles."""
+    return words if isinstance(words, str) else "".join(span.text for span in words)
+
+
+def code(text: str) -> Line:
+    """Something to be typed or looked up."""
+    return (Span(text, "code"),)
+
+
+def strong(text: str) -> Line:
+    """Something that stands out."""
+    return (Span(text, "strong"),)
+
+
+def joined(separator: str, parts: Iterable[Words]) -> Line:
+    """Several words as one line, with something between any two."""
+    spans: list[Span] = []
+    for part in parts:
+        spans += [Span(separator)] if spans else []
+        spans += line(part)
+    return tuple(spans)
+
+
+def bullets(title: Words, items: Iterable[Words | Item]) -> list[Block]:
+    """A list with its title; nothing for an empty list."""
+    listed = tuple(item if isinstance(item, Item) else Item(item) for item in items)
+    return [Bullets(title, listed)] if listed else []
+
+
+def table(header: Sequence[Words], lines: Iterable[Sequence[Words]], left: int = 1, caption: Words = "") -> Table:
+    """A table of one group."""
+    return Table(tuple(header), (Group("", tuple(tuple(cells) for cells in lines)),), left, caption)

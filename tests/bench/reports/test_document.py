@@ -1,0 +1,118 @@
+"""Pages as data, and that no renderer lets data pass for anything else."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from bench.reports import markdown, terminal
+from bench.reports.document import (
+    Bullets,
+    Figure,
+    Group,
+    Heading,
+    Item,
+    Paragraph,
+    Span,
+    Table,
+    bullets,
+    code,
+    joined,
+    prose,
+    strong,
+    table,
+    text_of,
+)
+
+
+def test_prose_is_code_emphasis_and_what_it_is_filled_with():
+    assert prose("In `{}`, *n* < {few}: {}", "a_b", "x|y", few="5") == (
+        Span("In ", "own"), Span("a_b", "code"), Span(", ", "own"), Span("n", "emphasis"), Span(" < ", "own"),
+        Span("5"), Span(": ", "own"), Span("x|y"),
+    )  # fmt: skip
+
+
+def test_prose_may_be_wrapped_and_filled_with_lines():
+    assert prose("one\ntwo {}.", joined(", ", [code("a"), "b"])) == (
+        Span("one two ", "own"), Span("a", "code"), Span(", "), Span("b"), Span(".", "own")
+    )  # fmt: skip
+    assert text_of(prose("one\ntwo {}.", "3")) == "one two 3."
+
+
+def test_what_fills_a_sentence_is_not_read_as_one():
+    assert prose("{}", "`x` *y* {z}") == (Span("`x` *y* {z}"),)
+
+
+PAGE = [
+    Heading(1, "a_b: <x>"),
+    Paragraph(prose("`n` < 5, *not* {}.", "a|b")),
+    *bullets("Two:", ["one", Item(prose("{} (`{}`)", "*two*", "id"), ("# no heading", "1. none", ""))]),
+    *bullets("", ["bare"]),
+    *bullets("Nothing:", []),
+    Table(("model", "x ↓"), (Group("", (("a|b", strong("1 ± 2")),)), Group("controls", (("c", "n/a"),)))),
+    table(["a", "b"], [["x", "longer"]], left=2, caption="called"),
+    Figure("one [x]", "figures/one.png"),
+]
+
+
+def test_markdown():
+    assert markdown.render(PAGE) == (
+        "# a_b: \\<x>\n\n"
+        "`n` < 5, *not* a\\|b.\n\n"
+        "Two:\n\n- one\n- \\*two\\* (`id`)\n  - \\# no heading\n  - 1\\. none\n  - \n\n"
+        "- bare\n\n"
+        "| model      |       x ↓ |\n| ---------- | --------: |\n| a\\|b       | **1 ± 2** |\n"
+        "| *controls* |           |\n| c          |       n/a |\n\n"
+        "called\n\n| a   | b      |\n| --- | ------ |\n| x   | longer |\n\n"
+        "![one [x]](figures/one.png)\n"
+    )
+
+
+@pytest.mark.parametrize("text", ["*bold*", "`code`", "<b>", "a | b", "_x_", "\\"])
+def test_markdown_shows_data_as_it_is(text):
+    plain = markdown.render([Paragraph(text)])
+    assert plain != f"{text}\n"
+    assert plain.replace("\\", "") == f"{text}\n".replace("\\", "")
+
+
+def test_data_stays_in_its_line():
+    assert markdown.render([Paragraph("one\n\n# two\t three")]) == "one # two three\n"
+
+
+def shown(document, width=60, **more):
+    console = Console(file=io.StringIO(), width=width, **more)
+    console.print(terminal.render(document))
+    return console.file.getvalue()
+
+
+def test_terminal():
+    lines = [line.rstrip() for line in shown(PAGE).splitlines()]
+    assert lines == [
+        "a_b: <x>", "n < 5, not a|b.", "Two:", "  one", "  *two* (id)", "  # no heading", "  1. none", "", "  bare",
+        "model      x ↓", "──────────────", "a|b      1 ± 2", "", "controls", "c          n/a",
+        "called", "a b", "────────", "x longer",
+        "one [x]: figures/one.png",
+    ]  # fmt: skip
+
+
+def test_a_terminal_shows_markup_of_its_own_as_it_is():
+    assert shown([Paragraph("[bold]x[/bold]"), table(["a"], [["[red]y[/red]"]])]).count("[") == 4
+
+
+def test_what_stands_out_is_bold():
+    text = shown([table(["model", "x"], [["mle", strong("1.0")]])], force_terminal=True, color_system="standard")
+    assert "\x1b[1m1.0\x1b[0m" in text
+
+
+def test_a_compact_table_folds_names_and_no_numbers():
+    lines = (("a-model-with-a-rather-long-name-to-fold", "1.00\n±0.25"),)
+    text = shown([Table(("model", "jsd ↓\ntoken"), (Group("", lines),), compact=True)], width=40)
+    assert "±0.25" in text
+    assert max(map(len, text.splitlines())) < 30
+
+
+def test_plain_text_is_for_pipes():
+    assert terminal.plain([*bullets("worse:", ["one", "two"]), Paragraph(""), Paragraph(strong("red"))]) == (
+        "worse:\n  one\n  two\n\nred"
+    )
+    assert terminal.plain([Bullets("", (Item("one"),))]) == "  one"
