@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as a shell has it."""
+
 
 class UsageError(Exception):
     """A mistake in use, told in one sentence: what was expected, what came, what to do. Exit code 2."""

@@ -24,10 +24,10 @@ import torch
 from torch import Tensor
 
 from bench.api import Decoding, Generator, HasLogProb, HasTokenLogProb, Sampler, SequenceSpec, TrainingData, Unsupported
-from bench.checkpoints import CheckpointFolder, Kept
-from bench.presets import build, configuration
-from bench.runner import checked
-from bench.session import Observer, Session
+from bench.plans.fields import build, configuration
+from bench.runs.checkpoints import CheckpointFolder, Kept
+from bench.runs.judge import checked
+from bench.runs.session import Observer, Session
 from bench.tasks.toy import Toy
 
 PRESET = "smoke"

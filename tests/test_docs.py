@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.presets import configuration
+from bench.plans.fields import configuration
 
 try:
     import tomllib

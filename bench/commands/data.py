@@ -31,8 +31,8 @@ def fetch(names: tuple[str, ...], mirror: str | None) -> None:
     """
     from rich.console import Console
 
-    from bench.corpora import NAMES
     from bench.data import downloads
+    from bench.data.shipped import NAMES
     from bench.errors import UsageError, unknown
 
     known = downloads.names()
@@ -77,9 +77,9 @@ def show(name: str | None, settings: tuple[str, ...]) -> None:
         _list_corpora(console)
         return
     from bench.errors import NotFetched
-    from bench.own_tasks import own_task
-    from bench.presets import build, convert, parse_override
-    from bench.registry import find
+    from bench.plans.fields import build, convert, parse_override
+    from bench.plans.own_tasks import own_task
+    from bench.plans.registry import find
 
     plugin, fields = own_task(name) or (find("task", name), {})
     task = plugin.load()
@@ -110,10 +110,10 @@ def _list_corpora(console: Console) -> None:
     """Names, and whether they are here."""
     from rich.table import Table
 
-    from bench.corpora import NAMES
     from bench.data import downloads
+    from bench.data.shipped import NAMES
     from bench.errors import NotFetched
-    from bench.registry import available
+    from bench.plans.registry import available
 
     table = Table(box=None, pad_edge=False)
     for column in ("name", "where", "what"):

@@ -22,10 +22,10 @@ def compare(base: Path, head: Path, fail_on_regression: bool, form: str) -> None
     Every score gets a verdict. Red are: worse, missing, failed, and a comparison in which nothing could be compared.
     Exit code 0, 1 with --fail-on-regression if anything is red, 2 for a mistake in use.
     """
-    from bench import accepted
-    from bench.compare import compare as compare_results
-    from bench.reports.verdict_table import FORMATS
-    from bench.store import Store
+    from bench.analysis import accepted
+    from bench.analysis.compare import compare as compare_results
+    from bench.records.store import Store
+    from bench.reports.pages.comparison import FORMATS
 
     old = accepted.read(base)
     store = Store(head)
@@ -45,10 +45,10 @@ def accept(head: Path, target: Path) -> None:
 
     Every run must be ok or skipped. Exit code 0, however much worse the results are, or 2 for a mistake in use.
     """
-    from bench import accepted
-    from bench.compare import compare as compare_results
-    from bench.reports.verdict_table import text
-    from bench.store import Store, write_atomically
+    from bench.analysis import accepted
+    from bench.analysis.compare import compare as compare_results
+    from bench.records.store import Store, write_atomically
+    from bench.reports.pages.comparison import text
 
     store = Store(head)
     store.require()

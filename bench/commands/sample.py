@@ -13,7 +13,7 @@ from bench.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.store import Store
+    from bench.records.store import Store
 
 ENDINGS = {".txt": "lines", ".abc": "abc", ".mid": "midi", ".midi": "midi", ".jsonl": "jsonl"}
 """What is written to a file with such a name."""
@@ -55,7 +55,7 @@ def sample(
     space" reads it; a space that is a word of its own is written ▁. "jsonl": a line of "lines" as "text", its "ids".
     For tunes only: "abc", a book of them, and "midi", all in one file.
     """
-    from bench.store import Store
+    from bench.records.store import Store
 
     if run_id is None:
         _list(Store(results))
@@ -65,7 +65,7 @@ def sample(
     form = _form(form, output)
 
     from bench.api import Decoding
-    from bench.samples import find_run, restore
+    from bench.runs.restore import find_run, restore
 
     if temperature == 0:
         raise UsageError("expected a temperature above 0, got 0: --top-k 1 takes the most probable word each time.")
@@ -94,7 +94,7 @@ def sample(
         click.echo(note, err=True)
         click.echo(content, nl=False)
         return
-    from bench.store import write_atomically
+    from bench.records.store import write_atomically
 
     try:
         write_atomically(output, content)
@@ -124,7 +124,7 @@ def render(
     Raises:
         UsageError: for a tune's format where there are no tunes.
     """
-    from bench import notation
+    from bench.data import notation
 
     if form in ("abc", "midi") and kind not in notation.TUNES:
         raise UsageError(f"{form} is for tunes, and the words of this task are {kind}; use text, lines or jsonl.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from bench.scoring import Text
+    from bench.metrics.text.report import Text
 
 STANDARD_INPUT = "-"
 
@@ -46,11 +46,12 @@ def score(
 
     from bench.data.reading import JSON_LINES, TABLES
     from bench.errors import UsageError
-    from bench.protocols import OURS
-    from bench.protocols import protocol as find
-    from bench.reports import score_table, terminal
-    from bench.scoring import chosen_families
-    from bench.scoring import score as score_texts
+    from bench.metrics.protocols import OURS
+    from bench.metrics.protocols import protocol as find
+    from bench.metrics.text.scoring import chosen_families
+    from bench.metrics.text.scoring import score as score_texts
+    from bench.reports import terminal
+    from bench.reports.pages import scores as score_table
 
     chosen = find(protocol) if protocol else OURS
     if tokenizer and protocol and {tokenizer} != {chosen.samples, chosen.references}:
@@ -85,7 +86,7 @@ def score(
 
 def _file(name: str, column: str | None) -> Text:
     from bench.data.reading import JSON_LINES, TABLES, read_lines
-    from bench.scoring import Text
+    from bench.metrics.text.report import Text
 
     path = Path(name)
     has_columns = path.suffix.lower() in (*TABLES, *JSON_LINES)
@@ -94,7 +95,7 @@ def _file(name: str, column: str | None) -> Text:
 
 def _standard_input() -> Text:
     from bench.errors import UsageError
-    from bench.scoring import Text
+    from bench.metrics.text.report import Text
 
     try:
         text = sys.stdin.buffer.read().decode("utf-8-sig")

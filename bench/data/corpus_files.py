@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.notation import SPACE
 from bench.data.reading import read_lines
 from bench.data.splits import SPLITS
 from bench.errors import UsageError
-from bench.notation import SPACE
 
 __all__ = ["LEVELS", "LONGEST", "SPLITS", "Sequences", "Splits", "file_hash", "read_splits", "remove_crossing"]
 

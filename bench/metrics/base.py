@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
 
-from bench import protocols
 from bench.kernels.leave_one_out import Meetings, self_bleu_falls
 from bench.kernels.ngram_model import Bools, NgramModel
 from bench.kernels.ngrams import Floats, Ints, ReferenceCounts, self_bleu
+from bench.metrics import protocols
 from bench.metrics.sequences import Tokens
 from bench.metrics.signature import Signature
 
@@ -53,7 +53,7 @@ ADD, STRENGTHS = 0.5, (300.0, 300.0)
 class Estimate:
     """What a metric says: one column of a table, a number or why there is none.
 
-    Records keep it as :class:`bench.record.Score`, which has the same fields as plain text and knows nothing of
+    Records keep it as :class:`bench.records.record.Score`, which has the same fields as plain text and knows nothing of
     intervals over sequences: in a benchmark the unit of variation is the run.
 
     Attributes:

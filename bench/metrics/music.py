@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from bench.data.notation import PITCHES, TUNES, read_note
 from bench.kernels.ngrams import Floats, Ints, word_keys
 from bench.metrics.base import Estimate, Subject
 from bench.metrics.sequences import Tokens
 from bench.metrics.signature import Signature
-from bench.notation import PITCHES, TUNES, read_note
 
 NONE = -1
 """The pitch of a rest, of a word that is no note, and of what follows the end of a tune."""

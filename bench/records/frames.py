@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.record import RunRecord, RunSpec, Score
+    from bench.records.record import RunRecord, RunSpec, Score
 
 __all__ = [
     "CELL",

@@ -23,11 +23,13 @@ def write_reports(
         frontier: One row a run, temperature and metric.
         folder: The results folder.
     """
-    from bench.reports import markdown, summary, tables
-    from bench.reports.answers import table
-    from bench.reports.figures import write_figures
-    from bench.reports.leaderboard import write_csv
-    from bench.reports.results import Results
+    from bench.analysis.answers import table
+    from bench.analysis.leaderboard import write_csv
+    from bench.analysis.results import Results
+    from bench.reports import markdown
+    from bench.reports.figures.drawing import write_figures
+    from bench.reports.pages import leaderboard as tables
+    from bench.reports.pages import summary
 
     results = Results(runs, scores, curves, frontier)
     write_csv(folder / "leaderboard.csv", results.board)

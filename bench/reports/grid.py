@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import pandas as pd
-
-from bench.analysis.catalogue import ARROWS, entry, in_order
+from bench.analysis.catalogue import ARROWS, in_order
+from bench.analysis.verdicts import FEW
 from bench.records.frames import FINAL, PRETRAINED, SELECTED, Row
-from bench.verdicts import FEW
+from bench.reports.numbers import cell
 
-__all__ = ["LABELS", "Grid", "estimate"]
+__all__ = ["LABELS", "Grid"]
 
 
 LABELS = {SELECTED: "↳ selected on validation", PRETRAINED: "↳ its shared pre-training"}
@@ -21,7 +20,7 @@ class Grid:
     """Cells of one task.
 
     Args:
-        lines: Rows of :func:`bench.reports.leaderboard.aggregate`.
+        lines: Rows of :func:`bench.analysis.leaderboard.aggregate`.
         best: Metric to the model whose final score is separable from all other contenders'.
     """
 
@@ -65,7 +64,7 @@ class Grid:
             return ""
         most = max(row["n"] for row in rows)
         cells = [
-            estimate(row) + (f" (n={row['n']})" if row["n"] < max(most, FEW) else "")
+            cell(row) + (f" (n={row['n']})" if row["n"] < max(most, FEW) else "")
             for row in rows
             if row["metric"] == metric and row["n"]
         ]
@@ -77,15 +76,3 @@ class Grid:
         n = max(row["n"] for row in rows)
         begun = sum(int(number) for number in re.findall(r"\d+", rows[0]["status"]))
         return f"{n} of {begun}" if n < begun else str(n)
-
-
-def estimate(row: Row) -> str:
-    """Mean ± half of Student's interval."""
-    places = _places(row["mean"]) if row["kind"] == "cost" else entry(row["metric"]).decimals
-    mean = f"{round(row['mean'], places) + 0.0:,.{places}f}"  # adding zero turns -0.0 into 0.0
-    return mean if pd.isna(row["low"]) else f"{mean} ± {(row['high'] - row['low']) / 2:,.{places}f}"
-
-
-def _places(cost: float) -> int:
-    """Decimals that leave about three digits."""
-    return 0 if cost >= 100 else 1 if cost >= 10 else 2

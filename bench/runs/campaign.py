@@ -13,9 +13,9 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 
-from bench.executors.base import Event, Executor, Finished, Started
-from bench.record import RunRecord, RunSpec
-from bench.store import Store
+from bench.records.record import RunRecord, RunSpec
+from bench.records.store import Store
+from bench.runs.executors.base import Event, Executor, Finished, Started
 
 __all__ = ["Campaign", "begin", "executor"]
 
@@ -97,9 +97,9 @@ def executor(store: Store, workers: int, see: Callable[[Event], None]) -> Execut
         see: Told of the progress within runs in this process, since nothing can be yielded from there.
     """
     if workers == 0:
-        from bench.executors.serial import SerialExecutor
+        from bench.runs.executors.serial import SerialExecutor
 
         return SerialExecutor(store.checkpoints, see)
-    from bench.executors.processes import ProcessExecutor
+    from bench.runs.executors.processes import ProcessExecutor
 
     return ProcessExecutor(workers, store.checkpoints, store.logs)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import torch
 
-from bench import environment
-from bench.cost import Cost
+from bench.records import environment
+from bench.runs.cost import Cost
 
 __all__ = ["Clock"]
 

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 
 from bench.api import SequenceSpec, TrainingData
-from bench.data.corpus_files import LEVELS, LONGEST, SPLITS, Splits, file_hash, read_splits
+from bench.data.corpus_files import LEVELS, LONGEST, Splits, file_hash, read_splits
 from bench.data.midi import STEPS, folder_hash, read_tunes
 from bench.data.reading import read_lines
+from bench.data.splits import SPLITS
 from bench.errors import UsageError
 from bench.tasks.base import TaskData
 from bench.tasks.vocabulary import WordVocabulary

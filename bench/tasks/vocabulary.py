@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import notation
+from bench.data import notation
 
 UNKNOWN, END = "<unk>", "<eos>"
 

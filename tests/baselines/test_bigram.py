@@ -10,7 +10,7 @@ from scipy import stats
 from baselines.bigram import Bigram, BigramModel
 from bench.api import Decoding, SequenceSpec, TrainingData
 from bench.kernels.ngram_model import NgramModel
-from bench.session import Session
+from bench.runs.session import Session
 
 FIXED = SequenceSpec(4, 3, bos=4)
 ENDED = SequenceSpec(4, 3, bos=4, eos=1, pad=0)

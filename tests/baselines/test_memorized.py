@@ -8,7 +8,7 @@ import torch
 from baselines.bigram import BigramModel
 from baselines.memorized import MemorizedSequences, Repeat, Replay
 from bench.api import Decoding, SequenceSpec, TrainingData
-from bench.session import Session
+from bench.runs.session import Session
 
 SPEC = SequenceSpec(4, 3, bos=4)
 ENDED = SequenceSpec(4, 3, bos=4, eos=1, pad=0)

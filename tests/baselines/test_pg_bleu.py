@@ -8,7 +8,7 @@ from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
 from baselines.pg_bleu import BleuReward, PGBleu
 from bench.api import Decoding, SequenceSpec
-from bench.session import Session
+from bench.runs.session import Session
 from bench.tasks.toy import Toy
 from seqgan.mle import MLE
 

@@ -9,7 +9,7 @@ from scipy import stats
 
 from baselines.random_tokens import IndependentTokens, Uniform, Unigram
 from bench.api import Decoding, SequenceSpec, TrainingData
-from bench.session import Session
+from bench.runs.session import Session
 
 FIXED = SequenceSpec(4, 3, bos=4)
 ENDED = SequenceSpec(4, 3, bos=4, eos=1, pad=0)

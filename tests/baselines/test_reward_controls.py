@@ -8,7 +8,7 @@ import torch
 from baselines.mle_longer import MLELonger
 from baselines.reward_controls import ConstantReward, RandomReward
 from bench.api import Decoding
-from bench.session import Session
+from bench.runs.session import Session
 from bench.tasks.toy import Toy
 from seqgan.mle import MLE
 from seqgan.policy_gradient import PolicyGradient, PolicyGradientGenerator

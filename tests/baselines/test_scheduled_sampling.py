@@ -8,7 +8,7 @@ from scipy import stats
 
 from baselines.scheduled_sampling import ScheduledSampling, mixed_inputs
 from bench.api import Decoding, SequenceSpec
-from bench.session import Session
+from bench.runs.session import Session
 from bench.tasks.toy import Toy
 from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import MLE

@@ -13,9 +13,9 @@ from baselines.pg_bleu import BleuReward, PGBleu
 from baselines.scheduled_sampling import ScheduledSampling, mixed_inputs
 from bench.api import Decoding, HasTokenLogProb, SequenceSpec, TrainingData
 from bench.kernels.device_ngrams import DeviceCounts, sentence_bleu_on_device
-from bench.presets import build, configuration
-from bench.registry import available, find
-from bench.session import Session
+from bench.plans.fields import build, configuration
+from bench.plans.registry import available, find
+from bench.runs.session import Session
 from bench.tasks.toy import Toy
 from seqgan.mle import MLE
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bench.api import Execution, SequenceSpec
-from bench.session import Session
+from bench.runs.session import Session
 from seqgan.discriminator import Discriminator
 from seqgan.kernels.execution import scoring_type
 from seqgan.lm import LSTMLanguageModel
@@ -45,8 +45,8 @@ STEP = """
 import json
 import torch
 from bench.api import Execution, SequenceSpec
-from bench.environment import peak_memory, reset_peak_memory
-from bench.session import Session
+from bench.records.environment import peak_memory, reset_peak_memory
+from bench.runs.session import Session
 from seqgan.discriminator import Discriminator
 from seqgan.kernels.execution import scoring_type
 from seqgan.lm import LSTMLanguageModel

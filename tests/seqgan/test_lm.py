@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.api import Decoding, SequenceSpec
-from bench.session import Session
+from bench.runs.session import Session
 from bench.tasks.toy import Toy
 from seqgan.lm import SCORING_ROWS, LSTMLanguageModel
 from seqgan.mle import MLE, trainable

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.api import Decoding, SequenceSpec, TrainingData
-from bench.session import Session
+from bench.runs.session import Session
 from bench.tasks.toy import Toy
 from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import MLE, descend, minibatches, trainable

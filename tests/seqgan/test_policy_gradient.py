@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.api import Decoding, SequenceSpec
-from bench.session import Session
+from bench.runs.session import Session
 from seqgan.discriminator import Discriminator
 from seqgan.mle import trainable
 from seqgan.policy_gradient import PolicyGradient, advantages

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from bench.api import Decoding, Execution, Unsupported
-from bench.presets import build, configuration
-from bench.session import Session
+from bench.plans.fields import build, configuration
+from bench.runs.session import Session
 from bench.tasks.toy import Toy
 from seqgan.discriminator import Discriminator
 from seqgan.mle import MLE

@@ -11,7 +11,7 @@ from scipy import stats
 from torch import Tensor
 
 from bench.api import Decoding, SequenceSpec, TrainingData
-from bench.session import Session
+from bench.runs.session import Session
 from seqgan.discriminator import Discriminator
 from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import MLE, descend, trainable

@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from bench.cli import main
-from bench.corpora import NAMES
+from bench.data.shipped import NAMES
 
 
 @pytest.fixture

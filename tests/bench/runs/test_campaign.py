@@ -5,12 +5,12 @@ from contextlib import closing
 import pytest
 
 from bench.errors import UsageError
-from bench.executors.base import Finished, Progress, Started
-from bench.executors.processes import ProcessExecutor
-from bench.executors.serial import SerialExecutor
-from bench.record import RunRecord
+from bench.records.record import RunRecord
+from bench.records.store import Store
 from bench.runs.campaign import begin, executor
-from bench.store import Store
+from bench.runs.executors.base import Finished, Progress, Started
+from bench.runs.executors.processes import ProcessExecutor
+from bench.runs.executors.serial import SerialExecutor
 
 
 class Packed:

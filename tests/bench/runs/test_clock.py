@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from bench.cost import Cost
 from bench.runs.clock import Clock
+from bench.runs.cost import Cost
 
 
 @pytest.fixture

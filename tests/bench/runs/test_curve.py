@@ -10,7 +10,7 @@ from bench.metrics.density import Evidence, HeldOut
 from bench.metrics.divergence import Divergence
 from bench.metrics.nll import NLL
 from bench.runs.curve import CurveJudge
-from bench.session import Session
+from bench.runs.session import Session
 from bench.tasks.toy import Toy
 from seqgan.mle import MLE
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import corpora
-from bench.corpora import NAMES, SPLITS, corpus_hash, corpus_lines
+from bench.data import shipped as corpora
 from bench.data.datasheet import COLUMNS, count_facts, facts_table
+from bench.data.shipped import NAMES, SPLITS, corpus_hash, corpus_lines
 from bench.errors import UsageError
-from bench.registry import available
+from bench.plans.registry import available
 from bench.tasks.corpus import FolkTunes, Quatrains, Sotu, SotuObama
 from bench.tasks.vocabulary import END, UNKNOWN, WordVocabulary
 
@@ -83,7 +83,7 @@ def test_origin_licence_and_notice_ship_with_the_corpus(name):
     datasheet = corpora.datasheet(name)
     assert all(f"## {part}\n" in datasheet for part in ("Origin", "Licence", "Derivation", "Split", "Format"))
     assert not re.search(r"scripts/|REPORT|ships? in the repo", datasheet)
-    assert len((files("bench.corpora") / name / "NOTICE").read_text("utf-8")) > 1_000
+    assert len((files("bench") / "corpora" / name / "NOTICE").read_text("utf-8")) > 1_000
 
 
 @pytest.mark.parametrize("name", NAMES)

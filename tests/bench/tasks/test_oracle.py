@@ -10,8 +10,9 @@ import pytest
 import torch
 from scipy import stats
 
+from bench.data.oracle_weights import NAMES
 from bench.errors import UsageError
-from bench.tasks.oracle import BOS, NAMES, ROWS, LSTMOracle, OracleLSTM
+from bench.tasks.oracle import BOS, ROWS, LSTMOracle, OracleLSTM
 
 SMALL = LSTMOracle(vocab_size=50, seq_len=6, train_size=40, valid_size=20, test_size=30)
 

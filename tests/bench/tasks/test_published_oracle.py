@@ -13,9 +13,10 @@ import torch
 
 from baselines.random_tokens import Unigram
 from bench.api import Decoding
+from bench.data.oracle_weights import NAMES, PUBLISHED_SHA256, ArrayUnpickler, load_weights
 from bench.errors import NotFetched, UsageError
-from bench.session import Session
-from bench.tasks.oracle import NAMES, PUBLISHED_SHA256, ArrayUnpickler, PublishedOracle, load_weights
+from bench.runs.session import Session
+from bench.tasks.oracle import PublishedOracle
 from seqgan.mle import MLE
 
 RELEASED = Path(__file__).parents[3] / ".." / "shared" / "data" / "oracle" / "target_params_py3.pkl"

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from bench.api import MODES, Execution, SequenceSpec, Unsupported
-from bench.record import EXECUTION
+from bench.records.record import EXECUTION
 from seqgan.kernels import execution
 
 

@@ -1,0 +1,345 @@
+"""Accepted results against new ones: a verdict for every cell, and whether the whole of it is red."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from statistics import fmean
+
+import pandas as pd
+
+from bench.analysis.accepted import Key, arranged
+from bench.analysis.verdicts import BETTER, FEW, IDENTICAL, SIGNS, WORSE, Pair, Verdict, judge
+from bench.records.frames import FINAL, REAL_DATA, Row, as_rows
+
+__all__ = ["ALPHA", "RED", "SAME", "VERDICTS", "Cell", "Comparison", "compare"]
+
+NO_DIFFERENCE, NOT_COMPARABLE = "no difference", "not comparable"
+FAILED, MISSING, NEW = "failed", "missing", "new"
+RED = (FAILED, MISSING, WORSE)
+VERDICTS = (*RED, NOT_COMPARABLE, BETTER, NEW, NO_DIFFERENCE)
+"""All verdicts, those that matter most first."""
+SAME = "the same"
+"""What is said of cells that differ by rounding at most, or have no value on either side."""
+ALPHA = 0.05
+"""Probability of calling any of all cells better or worse by chance."""
+ROUNDING = 1e-6
+"""Relative difference below which a value counts as the same: another processor rounds single precision otherwise."""
+UNFIT = ("failed", "interrupted", "started")
+
+Place = tuple[str, str, str]
+"""Task, preset and model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What became of one score.
+
+    Attributes:
+        key: Task, preset, model, checkpoint and metric; the last two are empty for a run that has no scores.
+        verdict: One of :data:`VERDICTS`.
+        words: What was found, or why nothing could be.
+        seeds: Seeds with a value on both sides.
+    """
+
+    key: Key
+    verdict: str
+    words: str
+    seeds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The verdicts on all cells.
+
+    Attributes:
+        cells: In the order of the accepted file.
+        family: Cells that were tested: those that changed in two seeds or more. P is corrected for so many.
+    """
+
+    cells: tuple[Cell, ...]
+    family: int
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How often each verdict was given."""
+        counted = Counter(cell.verdict for cell in self.cells)
+        return {verdict: counted[verdict] for verdict in VERDICTS}
+
+    @property
+    def red(self) -> int:
+        """Cells whose verdict is one of :data:`RED`."""
+        return sum(cell.verdict in RED for cell in self.cells)
+
+    @property
+    def vanished(self) -> bool:
+        """Whether base had something, and no score of any model could be set beside it."""
+        kept = (BETTER, WORSE, NO_DIFFERENCE)
+        compared = (cell.seeds and cell.verdict in kept and cell.key.model != REAL_DATA for cell in self.cells)
+        return not any(compared) and any(cell.verdict != NEW for cell in self.cells)
+
+    @property
+    def passes(self) -> bool:
+        """Whether nothing is red and something was compared."""
+        return not self.red and not self.vanished
+
+    @property
+    def summary(self) -> str:
+        """The closing line: the count of every verdict, and what follows from it."""
+        counted = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items())
+        reasons = [f"{self.red} of {len(self.cells)} cells"] if self.red else []
+        reasons += ["no score of any model could be compared"] if self.vanished else []
+        verdict = "green" if self.passes else f"red, {' and '.join(reasons)}"
+        if self.passes and self.undecided:
+            verdict += f", but {self.undecided} cells changed that fewer than {FEW} seeds cannot decide: use more seeds"
+        return f"{counted}: {verdict}"
+
+    @property
+    def undecided(self) -> int:
+        """Cells that changed and were called no different on too few seeds to tell."""
+        return sum(cell.verdict == NO_DIFFERENCE and cell.words != SAME and cell.seeds < FEW for cell in self.cells)
+
+
+def compare(base: pd.DataFrame, head: pd.DataFrame) -> Comparison:
+    """Give every cell of two results its verdict.
+
+    Differences are head - base, paired by seed; where the real data's value is the goal, they are those of the distance
+    from it, then and now. All cells that changed are one family for :func:`bench.analysis.verdicts.judge`. The real
+    data's own row is part of the yardstick and never better or worse.
+
+    Args:
+        base: What :func:`bench.analysis.accepted.read` gave.
+        head: What :func:`bench.analysis.accepted.tidy` gave.
+
+    Returns:
+        A verdict a cell:
+
+        - ``failed``: a run of head failed or never ended, or a value is absent, NaN or infinite that base had;
+        - ``missing``: head lacks the score, or one of its seeds;
+        - ``not comparable``: signature, unit, direction or data changed, base's value is NaN or infinite, there is no
+          real data to measure the distance from, there is one seed only and it changed, or the real data's value did;
+        - ``better``, ``worse``, or ``no difference`` that could be shown;
+        - ``new``: only head has it.
+    """
+    then, now = _Side.of(base), _Side.of(head)
+    cells: dict[Key, Cell] = {}
+    tested: dict[Key, _Match] = {}
+    for key in arranged(then.scores.keys() | now.scores.keys()):
+        match = _Match(
+            key,
+            then.scores.get(key, {}),
+            now.scores.get(key, {}),
+            now.runs.get(key[:3], {}),
+            (then.real(key), now.real(key)),
+        )
+        obstacle = _obstacle(match)
+        if obstacle:
+            cells[key] = Cell(key, *obstacle, len(match.seeds))
+        else:
+            tested[key] = match
+    verdicts = judge([Pair("head", "base", _losses(match)) for match in tested.values()], "lower", ALPHA)
+    for (key, match), verdict in zip(tested.items(), verdicts, strict=True):
+        cells[key] = _cell(match, verdict)
+    for cell in _without_scores(then, now):
+        cells[cell.key] = cell
+    return Comparison(tuple(cells[key] for key in arranged(cells)), verdicts[0].family if verdicts else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """The rows of base or head: of each cell by seed, and one of each run by seed, which says how it ended."""
+
+    scores: dict[Key, dict[int, Row]]
+    runs: dict[Place, dict[int, Row]]
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> _Side:
+        side = cls({}, {})
+        for row in as_rows(frame):
+            key = Key(*(row[name] for name in Key._fields))
+            side.runs.setdefault(key[:3], {})[row["seed"]] = row
+            if key.metric:
+                side.scores.setdefault(key, {})[row["seed"]] = row
+        return side
+
+    def real(self, key: Key) -> dict[int, float]:
+        """The real data's values in the metric of a cell."""
+        return _values(self.scores.get(key._replace(model=REAL_DATA, checkpoint=FINAL), {}))
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """One cell of both sides, everything by seed.
+
+    Attributes:
+        key: Which.
+        base: Its rows.
+        head: Likewise.
+        runs: Head's runs of the same model, however they ended.
+        real: The real data's values in base and in head.
+    """
+
+    key: Key
+    base: Mapping[int, Row]
+    head: Mapping[int, Row]
+    runs: Mapping[int, Row]
+    real: tuple[Mapping[int, float], Mapping[int, float]]
+
+    @property
+    def direction(self) -> str:
+        return str(next(iter((self.base or self.head).values()))["direction"])
+
+    @property
+    def seeds(self) -> list[int]:
+        """Those with a value on both sides, and with the real data's where it is the goal."""
+        common = _values(self.base).keys() & _values(self.head).keys()
+        if self.direction == "real":
+            common &= self.real[0].keys() & self.real[1].keys()
+        return sorted(common)
+
+
+def _obstacle(match: _Match) -> tuple[str, str] | None:
+    """The verdict on a cell in which there is nothing to test, with its reason."""
+    base, head, runs = match.base, match.head, match.runs
+    if not base:
+        return NEW, "only in head"
+    old, new = _values(base), _values(head)
+    broken = {seed: _ending(runs[seed]) for seed in base if seed in runs and runs[seed]["status"] in UNFIT}
+    broken |= {seed: f"head has {_lack(head[seed])}" for seed in old if seed in head and seed not in new}
+    if broken:
+        return FAILED, _told(broken, base)
+    gone = {seed: _absence(runs.get(seed)) for seed in base if seed not in head}
+    if gone:
+        return MISSING, _told(gone, base)
+    changed = {seed: change for seed in base if (change := _change(base[seed], head[seed]))}
+    if changed:
+        return NOT_COMPARABLE, _told(changed, base)
+    if not old:
+        return (
+            (NEW, _told({seed: f"base has {_lack(base[seed])}" for seed in base}, base))
+            if new
+            else (NO_DIFFERENCE, SAME)
+        )
+    if match.key.model == REAL_DATA:
+        return _yardstick(match)
+    if not match.seeds:
+        return NOT_COMPARABLE, "there is no real data to measure the distance from"
+    return None
+
+
+def _yardstick(match: _Match) -> tuple[str, str]:
+    """The verdict on the real data, which no model wrote: neither better nor worse."""
+    old, new = match.real
+    moved = [seed for seed in match.seeds if not _same(old[seed], new[seed])]
+    if not moved:
+        return NO_DIFFERENCE, SAME
+    change = f"{old[moved[0]]:.6g} → {new[moved[0]]:.6g} in seed {moved[0]}"
+    return NOT_COMPARABLE, f"{change}: the judge changed, or its random numbers, and not only models"
+
+
+def _losses(match: _Match) -> dict[Hashable, float]:
+    """By how much head is worse than base, by seed; exactly zero where they are the same but for rounding."""
+    old, new = _values(match.base), _values(match.head)
+    losses: dict[Hashable, float] = {}
+    for seed in match.seeds:
+        goals = [real.get(seed, 0.0) for real in match.real] if match.direction == "real" else [0.0, 0.0]
+        if _same(old[seed], new[seed]) and _same(*goals):
+            losses[seed] = 0.0
+        elif match.direction == "real":
+            losses[seed] = abs(new[seed] - goals[1]) - abs(old[seed] - goals[0])
+        else:
+            losses[seed] = SIGNS[match.direction] * (old[seed] - new[seed])
+    return losses
+
+
+def _cell(match: _Match, verdict: Verdict) -> Cell:
+    """What :func:`bench.analysis.verdicts.judge` found, in the words of a table."""
+    n = len(match.seeds)
+    if verdict.outcome == IDENTICAL or verdict.difference is None:
+        return Cell(match.key, NO_DIFFERENCE, SAME, n)
+    unit = next(iter(match.base.values()))["unit"]
+    base, head = (fmean(_values(rows)[seed] for seed in match.seeds) for rows in (match.base, match.head))
+    moved = f"{base:.4g} → {head:.4g}{' ' + unit if unit else ''}"
+    if match.direction == "real":
+        moved += f" beside the real data's {fmean(match.real[1][seed] for seed in match.seeds):.4g}"
+    if verdict.corrected_p is None:
+        return Cell(match.key, NOT_COMPARABLE, f"{moved}: no verdict, one seed cannot be tested", n)
+    far = "distance " if match.direction == "real" else ""
+    difference = -SIGNS.get(match.direction, -1) * verdict.difference.mean
+    p = "p < 0.0001" if verdict.corrected_p < 0.0001 else f"p = {verdict.corrected_p:.2g}"
+    words = f"{moved} ({far}{difference:+.3g}, {p}, {verdict.test}, {n} seeds)"
+    if verdict.outcome in (BETTER, WORSE):
+        return Cell(match.key, verdict.outcome, words, n)
+    needed = f"about {verdict.needed} seeds would show" if verdict.needed else "no number of seeds in reach would show"
+    return Cell(match.key, NO_DIFFERENCE, f"{words}; {needed} such a difference", n)
+
+
+def _without_scores(then: _Side, now: _Side) -> list[Cell]:
+    """Runs that no score of base speaks for: those of head that failed, and skipped ones that head has not."""
+    scored = {(key[:3], seed) for key, rows in then.scores.items() for seed in rows}
+    cells = []
+    for place, runs in now.runs.items():
+        unfit = [seed for seed in runs if runs[seed]["status"] in UNFIT and (place, seed) not in scored]
+        if unfit:
+            broken = {seed: _ending(runs[seed]) for seed in unfit}
+            cells.append(Cell(Key(*place, "", ""), FAILED, _told(broken, runs)))
+    unscored = then.runs.keys() - {key[:3] for key in then.scores}
+    return cells + [Cell(Key(*place, "", ""), MISSING, _absence(None)) for place in unscored - now.runs.keys()]
+
+
+def _values(rows: Mapping[int, Row]) -> dict[int, float]:
+    """The finite values of a cell by seed."""
+    return {seed: row["value"] for seed, row in rows.items() if math.isfinite(row["value"])}
+
+
+def _same(old: float, new: float) -> bool:
+    return math.isclose(old, new, rel_tol=ROUNDING, abs_tol=1e-9)
+
+
+def _lack(row: Row) -> str:
+    """What stands where a finite value should."""
+    return f"no value: {row['absent']}" if row["absent"] else str(row["value"])
+
+
+def _ending(run: Row) -> str:
+    status = "never ended" if run["status"] == "started" else run["status"]
+    return f"{status}: {run['absent']}" if run["absent"] else status
+
+
+def _absence(run: Row | None) -> str:
+    """Why head has no row for a seed."""
+    if run is None:
+        return "not run in head"
+    return "not scored in head" if run["status"] == "ok" else _ending(run)
+
+
+def _change(old: Row, new: Row) -> str:
+    """What keeps two scores of one seed from being compared, if anything does."""
+    if not old["absent"] and not math.isfinite(old["value"]):
+        return f"base has {old['value']}"
+    if old["signature"] != new["signature"]:
+        before, after = (row["signature"].split("|") for row in (old, new))
+        left = "|".join(part for part in before if part not in after) or "nothing"
+        came = "|".join(part for part in after if part not in before) or "nothing"
+        return f"signature changed: {left} → {came}"
+    for name in ("unit", "direction"):
+        if old[name] != new[name]:
+            return f"{name} changed: {old[name] or 'none'} → {new[name] or 'none'}"
+    if old["data"] and new["data"] and old["data"] != new["data"]:
+        return f"data changed: {old['data'][:12]} → {new['data'][:12]}"
+    return ""
+
+
+def _told(reasons: Mapping[int, str], seeds: Iterable[int]) -> str:
+    """Reasons with the seeds they hold for, which go without saying where they are all."""
+    by_reason: dict[str, list[int]] = {}
+    for seed, reason in sorted(reasons.items()):
+        by_reason.setdefault(reason, []).append(seed)
+    if len(by_reason) == 1 and reasons.keys() == set(seeds):
+        return next(iter(by_reason))
+    return "; ".join(
+        f"seed{'s' if len(which) > 1 else ''} {', '.join(map(str, which))}: {reason}"
+        for reason, which in by_reason.items()
+    )

@@ -1,0 +1,111 @@
+"""The leaderboard as tidy data: one row for what one model scored in one metric, over its seeds."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis.catalogue import headline, position
+from bench.analysis.stats import bootstrap_interval, mean_interval
+from bench.records.frames import CELL, CONFIGURATION, FINAL, PRETRAINED, REAL_DATA, SELECTED, completed, usable
+
+__all__ = [
+    "COLUMNS",
+    "aggregate",
+    "write_csv",
+]
+
+COLUMNS = (
+    *("task", "preset", "role", "model", "checkpoint", "metric", "mean", "low", "high", "n"),
+    *("interquartile_mean", "bootstrap_low", "bootstrap_high", "seeds_failed", "status"),
+    *("kind", "unit", "direction", "signature"),
+)
+
+_PRESETS = {"smoke": 0, "quick": 1, "paper": 2}
+_ROLES = {"": 0, "contender": 1, "control": 2}
+_CHECKPOINTS = {FINAL: 0, SELECTED: 1, PRETRAINED: 2}
+_STATUSES = ("ok", "skipped", "failed", "interrupted", "started")
+_DESCRIPTION = ["kind", "unit", "direction", "signature"]
+
+
+def aggregate(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean and 95% t interval over seeds for each (task, preset, model, checkpoint, metric).
+
+    Tasks come in alphabetical order. Within a task the real data is first, then contenders, then controls, each by
+    their mean final score in the task's headline metric (:data:`bench.analysis.catalogue.RANKING`), and those without
+    one by name: a metric that can be gamed alone never decides the order. Scores with different signatures are never
+    averaged; should one metric have two, it gets two rows. Beside the mean with Student's interval stands the
+    interquartile mean with a bootstrap interval (Agarwal et al. 2021), which one odd seed moves less.
+
+    Args:
+        runs: One row a run.
+        scores: One row for each (run, checkpoint, metric); ``value`` is NaN where the metric is absent.
+
+    Returns:
+        A frame with :data:`COLUMNS`. A metric absent for all seeds has n = 0 and no mean. A model without a single
+        completed run has one row, with no metric, whose ``status`` says what happened.
+    """
+    rows: list[dict[str, Any]] = []
+    done = completed(runs, scores)
+    for key, cell in done.assign(usable=usable(done)).groupby(CELL):
+        present = cell[cell["usable"]]
+        present = cell.head(1).assign(value=math.nan) if present.empty else present
+        for _, alike in present.groupby("signature", dropna=False):
+            rows.append(dict(zip(CELL, key, strict=True)) | _summary(alike))
+    statuses = {key: group["status"].value_counts().to_dict() for key, group in runs.groupby(CONFIGURATION)}
+    unscored = statuses.keys() - {_configuration(row) for row in rows}
+    rows += [dict(zip(CELL, (*key, FINAL, ""), strict=True)) | {"n": 0} for key in unscored]
+    roles = {key: group["role"].iloc[0] for key, group in runs.groupby(CONFIGURATION)}
+    for row in rows:
+        counts = statuses.get(_configuration(row), {})
+        row["role"] = roles.get(_configuration(row), "contender")
+        row["status"] = ", ".join(f"{name} {counts[name]}" for name in _STATUSES if name in counts)
+        row["seeds_failed"] = counts.get("failed", 0) + counts.get("interrupted", 0)
+    board: pd.DataFrame = pd.DataFrame(_ordered(rows), columns=list(COLUMNS))
+    return board
+
+
+def write_csv(path: Path, aggregate: pd.DataFrame) -> None:
+    """Write the leaderboard with every digit: ``float`` of a cell gives the same number; what is missing is empty."""
+    aggregate.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
+
+
+def _configuration(row: dict[str, Any]) -> tuple[str, str, str]:
+    return row["task"], row["preset"], row["model"]
+
+
+def _summary(scores: pd.DataFrame) -> dict[str, Any]:
+    """The numbers of one cell; no numbers where the metric is absent."""
+    described = {column: scores[column].iloc[0] for column in _DESCRIPTION}
+    values = scores["value"].dropna()
+    if values.empty:
+        return described | {"n": 0}
+    interval, middle = mean_interval(values), bootstrap_interval(values)
+    return described | {
+        **{"mean": interval.mean, "low": interval.low, "high": interval.high, "n": interval.n},
+        **{"interquartile_mean": middle.mean, "bootstrap_low": middle.low, "bootstrap_high": middle.high},
+    }
+
+
+def _ordered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    measured: dict[tuple[str, str], set[str]] = {}
+    scores: dict[tuple[str, str, str], dict[str, float]] = {}
+    for row in rows:
+        if row["n"] and row["checkpoint"] == FINAL:
+            measured.setdefault((row["task"], row["preset"]), set()).add(row["metric"])
+            scores.setdefault(_configuration(row), {})[row["metric"]] = row["mean"]
+
+    def order(row: dict[str, Any]) -> tuple[Any, ...]:
+        metric = headline(measured.get((row["task"], row["preset"]), ()))
+        return (
+            *(row["task"], _PRESETS.get(row["preset"], len(_PRESETS)), row["preset"]),
+            *(row["model"] != REAL_DATA, _ROLES.get(row["role"], 1)),
+            *(scores.get(_configuration(row), {}).get(str(metric), math.inf), row["model"]),
+            *(_CHECKPOINTS.get(row["checkpoint"], len(_CHECKPOINTS)), row["checkpoint"]),
+            *(*position(row["metric"]), str(row.get("signature"))),
+        )
+
+    return sorted(rows, key=order)

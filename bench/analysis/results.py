@@ -1,0 +1,76 @@
+"""All results of a folder as the reports see them; what several of them need is worked out once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from bench.analysis.answers import Answer, answers
+from bench.analysis.leaderboard import aggregate
+from bench.records.frames import completed
+
+__all__ = ["Results", "Section"]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Tidy frames, as :class:`bench.records.store.Store` loads them.
+
+    Attributes:
+        runs: One row a run.
+        scores: One row for each (run, checkpoint, metric).
+        curves: One row for each (run, phase, step, name).
+        frontier: One row for each (run, temperature, metric).
+    """
+
+    runs: pd.DataFrame
+    scores: pd.DataFrame
+    curves: pd.DataFrame
+    frontier: pd.DataFrame
+
+    @cached_property
+    def board(self) -> pd.DataFrame:
+        """The leaderboard."""
+        return aggregate(self.runs, self.scores)
+
+    @cached_property
+    def completed_scores(self) -> pd.DataFrame:
+        """The scores of completed runs."""
+        return completed(self.runs, self.scores)
+
+    @cached_property
+    def answers(self) -> list[Answer]:
+        """All verdicts."""
+        return answers(self.runs, self.completed_scores)
+
+    def sections(self) -> Iterator[Section]:
+        """Everything about one task and preset after another, in the leaderboard's order."""
+        for (task, preset), board in self.board.groupby(["task", "preset"], sort=False):
+            runs, scores = (
+                frame[(frame["task"] == task) & (frame["preset"] == preset)]
+                for frame in (self.runs, self.completed_scores)
+            )
+            found = [answer for answer in self.answers if (answer.task, answer.preset) == (task, preset)]
+            yield Section(f"{task}, {preset}", board, runs, scores, found)
+
+
+@dataclass(frozen=True)
+class Section:
+    """What there is about one task and preset.
+
+    Attributes:
+        title: Both.
+        board: Their part of the leaderboard.
+        runs: One row a run.
+        scores: One row for each (run, checkpoint, metric) of completed runs.
+        answers: Their verdicts.
+    """
+
+    title: str
+    board: pd.DataFrame
+    runs: pd.DataFrame
+    scores: pd.DataFrame
+    answers: list[Answer]

@@ -1,0 +1,60 @@
+"""``bench perf``: the kernels timed."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    pass
+
+
+@click.command()
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, or auto: the CPU, and CUDA if there is.")
+@click.option("--quick", is_flag=True, help="Fewer rounds and shapes.")
+@click.option("--threads", type=int, help="Threads of a kernel; by default as many as there are processors.")
+@click.option("--output", default="results", show_default=True, type=click.Path(path_type=Path), help="Results folder.")
+@click.option(
+    "--suite", default="tests/perf", show_default=True, type=click.Path(path_type=Path), help="The benchmarks."
+)
+@click.option("-k", "keyword", metavar="EXPR", help="Only the benchmarks that match, as in pytest.")
+@click.option("--compare", "old", metavar="OLD.json", type=click.Path(path_type=Path),
+              help="Against the commit of an earlier throughput.json, both run in turns.")  # fmt: skip
+@click.option("--pairs", default=5, show_default=True, help="With --compare: how many runs of each.")
+def perf(
+    device: str,
+    quick: bool,
+    threads: int | None,
+    output: Path,
+    suite: Path,
+    keyword: str | None,
+    old: Path | None,
+    pairs: int,
+) -> None:
+    """Time the kernels, in a clone of the repository.
+
+    Leaves throughput.json, throughput.csv, throughput.md and a figure in the results folder; with --compare only
+    throughput-compare.md. Exit code 0, 1 when a benchmark failed or none ran, 2 for a mistake in use, 130 after Ctrl-C.
+    """
+    from rich.console import Console
+
+    from bench.perf.suite import compare, find_suite, measure, read_report
+    from bench.records.store import Store
+    from bench.runs.devices import choose_device
+
+    earlier = read_report(old) if old else None
+    found = find_suite(suite, device, threads, quick, keyword)
+    chosen = choose_device(device)
+    found = replace(found, devices="cpu,cuda" if (device, chosen) == ("auto", "cuda") else chosen)
+    store = Store(output)
+    store.open()
+    with store.alone():  # a benchmark run at the same time would slow the kernels down
+        if earlier is None:
+            code = measure(found, output, Console())
+        else:
+            code = compare(found, earlier, pairs, output, Console())
+    sys.exit(code)

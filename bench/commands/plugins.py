@@ -1,0 +1,52 @@
+"""``bench list`` and ``bench validate``: what can be run, and whether it keeps the contract."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    pass
+
+
+@click.command("list")
+@click.argument("kind", type=click.Choice(["models", "tasks", "metrics"]))
+def list_plugins(kind: str) -> None:
+    """List the installed models, tasks or metrics; imports none of them."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from bench.plans.registry import available
+
+    table = Table(box=None, pad_edge=False)
+    roles = ("role",) if kind == "models" else ()
+    for column in ("name", *roles, "what", "from"):
+        table.add_column(column, no_wrap=column != "what")
+    for plugin in available(kind[:-1]).values():
+        table.add_row(plugin.name, *(plugin.role for _ in roles), plugin.description, plugin.distribution)
+    Console().print(table)
+
+
+@click.command()
+@click.argument("name")
+def validate(name: str) -> None:
+    """Run the contract suite on the generator NAME (or package.module:Class)."""
+    from bench.plans.registry import PluginError, find
+    from bench.testing import run_suite
+
+    plugin = find("model", name)
+    try:
+        generator = plugin.load()
+    except PluginError as error:
+        click.echo(f"FAILED {error}")
+        sys.exit(1)
+    failures = held = 0
+    for outcome in run_suite(generator):
+        failures += outcome.status == "FAILED"
+        held += outcome.status == "ok"
+        click.echo(f"{outcome.status:7} {outcome.check}" + (f": {outcome.detail}" if outcome.detail else ""))
+    verdict = f"{failures} checks failed" if failures else "keeps the contract" if held else "nothing could be checked"
+    click.echo(f"{name}: {verdict}")
+    sys.exit(1 if failures else 0)

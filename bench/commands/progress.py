@@ -1,0 +1,187 @@
+"""What a person sees while runs go on: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from bench.records.record import RunRecord, RunSpec
+from bench.runs.executors.base import Event, Finished, Started
+
+HEARTBEAT_SECONDS = 30.0
+MOST_TASKS = 4
+"""Beside each other in the table of what is to be done."""
+SHOWN_SCALARS = ("nll_oracle", "nll_valid", "reward", "loss")
+
+
+class Display:
+    """Follows the events of an executor.
+
+    Args:
+        console: Where to write.
+        plan: The runs to be done now.
+        workers: How many run at once.
+    """
+
+    def __init__(self, console: Console, plan: Sequence[RunSpec], workers: int) -> None:
+        self.console, self.workers = console, max(1, min(workers, len(plan)))
+        self.total = len(plan)
+        self.missing = Counter((spec.task, spec.model) for spec in plan)
+        self.took: dict[tuple[str, str], list[float]] = {}
+        self.now: dict[str, tuple[RunSpec, float]] = {}
+        self.done = 0
+        self._said = time.monotonic()
+        self._bars: Progress | None = None
+        self._rows: dict[str, TaskID] = {}
+        self._free: list[TaskID] = []
+        if console.is_terminal:
+            self._bars = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=20),
+                TextColumn("{task.fields[state]}", markup=False),
+                TimeElapsedColumn(),
+                console=console,
+                transient=True,
+            )
+
+    def __enter__(self) -> Display:
+        if self._bars:
+            self._bars.start()
+            self._whole = self._bars.add_task("all runs", total=self.total, state="")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def see(self, event: Event) -> None:
+        """Show one event."""
+        if isinstance(event, Started):
+            self._started(event.spec)
+        elif isinstance(event, Finished):
+            self._finished(event.record)
+        else:
+            self._moved(event.run_id, event.phase, event.done, event.steps, event.scalars)
+
+    def remaining(self) -> float | None:
+        """Estimated seconds to the end, from how long runs of the same model and task took; None at first."""
+        if not self.took:
+            return None
+        overall = statistics.mean(seconds for times in self.took.values() for seconds in times)
+        work = sum(
+            count * statistics.mean(self.took.get(kind, [overall])) for kind, count in self.missing.items() if count
+        )
+        spent = sum(time.monotonic() - since for _, since in self.now.values())
+        return max(0.0, work - spent) / self.workers
+
+    def _started(self, spec: RunSpec) -> None:
+        self.now[spec.run_id] = (spec, time.monotonic())
+        title = _title(spec)
+        if self._bars is None:
+            self.console.print(f"started {title}", highlight=False, soft_wrap=True, markup=False)
+        elif self._free:
+            self._rows[spec.run_id] = self._free.pop()
+            self._bars.reset(self._rows[spec.run_id], description=title, total=1, state="")
+        else:
+            self._rows[spec.run_id] = self._bars.add_task(title, total=1, state="")
+
+    def _moved(self, run_id: str, phase: str, done: int, steps: int, scalars: Mapping[str, float]) -> None:
+        state = _state(phase, done, steps, scalars)
+        if self._bars is not None:
+            self._bars.update(self._rows[run_id], completed=done, total=steps, state=state)
+            self._show_whole()
+        elif time.monotonic() - self._said > HEARTBEAT_SECONDS:
+            self._said = time.monotonic()
+            self.console.print(
+                f"        {_title(self.now[run_id][0])}: {state}{self._left()}",
+                highlight=False, soft_wrap=True, markup=False,
+            )  # fmt: skip
+
+    def _finished(self, record: RunRecord) -> None:
+        spec, since = self.now.pop(record.spec.run_id)
+        if spec.run_id in self._rows:
+            self._free.append(self._rows.pop(spec.run_id))
+        seconds = time.monotonic() - since
+        self.took.setdefault((spec.task, spec.model), []).append(seconds)
+        self.missing[spec.task, spec.model] -= 1
+        self.done += 1
+        colour = {"ok": "green", "skipped": "yellow"}.get(record.status, "red")
+        line = f"[{self.done}/{self.total}] {_title(spec)}: {record.status} in {_duration(seconds)}"
+        line += f" - {record.reason}" if record.reason else _outcome(record)
+        console = self._bars.console if self._bars else self.console
+        console.print(
+            line + ("" if self._bars else self._left()),
+            style=colour if record.status != "ok" else None,
+            highlight=False, soft_wrap=True, markup=False,
+        )  # fmt: skip
+        self._show_whole()
+
+    def _show_whole(self) -> None:
+        if self._bars is not None:
+            self._bars.update(self._whole, completed=self.done, state=self._left().strip(", "))
+
+    def _left(self) -> str:
+        seconds = self.remaining()
+        return "" if seconds is None or self.done == self.total else f", about {_duration(seconds)} left"
+
+
+def plan_table(plan: Sequence[RunSpec], finished: Mapping[str, str]) -> Table:
+    """Models by tasks: how many runs there are and how many of them are still to be done.
+
+    Many tasks do not fit beside each other: then it is a row for each, all models together.
+    """
+    missing = [spec for spec in plan if spec.run_id not in finished]
+    tasks = list(dict.fromkeys(spec.task_label for spec in plan))
+    whole = Counter((spec.label, spec.task_label) for spec in plan)
+    to_do = Counter((spec.label, spec.task_label) for spec in missing)
+    title = f"{len(plan)} runs, {len(missing)} to do (preset {plan[0].preset}, {plan[0].device})"
+    table = Table(title=title, min_width=len(title) + 4)
+    if len(tasks) > MOST_TASKS:
+        for column in ("task", "models", "runs", "to do"):
+            table.add_column(column, justify="left" if column == "task" else "right")
+        for task in tasks:
+            models = {model for model, place in whole if place == task}
+            runs, left = (sum(counted[model, task] for model in models) for counted in (whole, to_do))
+            table.add_row(Text(task), f"{len(models)}", f"{runs}", f"{left}" if left else "done")
+        return table
+    table.add_column("model")
+    for task in tasks:
+        table.add_column(Text(task), justify="right")
+    for model in dict.fromkeys(spec.label for spec in plan):
+        cells = []
+        for task in tasks:
+            runs, left = whole[model, task], to_do[model, task]
+            seeds = f"{runs} seed{'s' if runs > 1 else ''}"
+            cells.append(seeds if left == runs else f"{left} of {seeds}" if left else "done")
+        table.add_row(Text(model), *cells)
+    return table
+
+
+def _title(spec: RunSpec) -> str:
+    return f"{spec.task_label} {spec.label} seed {spec.seed}"
+
+
+def _state(phase: str, done: int, steps: int, scalars: Mapping[str, float]) -> str:
+    shown = next((f" {name} {scalars[name]:.3f}" for name in SHOWN_SCALARS if name in scalars), "")
+    return f"{phase} {done}/{steps}{shown}" if steps > 1 else phase
+
+
+def _outcome(record: RunRecord) -> str:
+    values = {score.metric: score.value for score in record.scores.get("final", ()) if score.value is not None}
+    shown = [f"{name} {values[name]:.3f}" for name in ("nll_oracle", "nll_test", "bleu4") if name in values]
+    return f", {', '.join(shown)}" if shown else ""
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

@@ -1,0 +1,42 @@
+"""``bench report``: leaderboards and figures anew from the records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.records.store import Store
+
+
+@click.command()
+@click.argument("folder", default="results", type=click.Path(path_type=Path))
+def report(folder: Path) -> None:
+    """Rebuild the leaderboards and figures of a results FOLDER from its records."""
+    from rich.console import Console
+
+    from bench.records.store import Store
+
+    store = Store(folder)
+    store.require()
+    write_reports(Console(), store)
+
+
+def write_reports(console: Console, store: Store) -> None:
+    """Make leaderboard.csv, leaderboard.md and the figures anew from the records."""
+    from bench import reports
+    from bench.reports import terminal
+
+    frames = store.load()
+    if not frames.runs["status"].isin(["ok", "skipped", "failed"]).any():
+        console.print("No run is finished: there is nothing to report, and nothing was written.")
+        return
+    brief = reports.write_reports(frames.runs, frames.scores, frames.curves, frames.frontier, store.path)
+    console.print(terminal.render(brief))
+    if frames.superseded:
+        console.print(f"{frames.superseded} older runs of changed code or settings are left out.", highlight=False)
+    console.print(f"Leaderboard: {store.path / 'leaderboard.md'}", highlight=False, soft_wrap=True)

@@ -1,0 +1,171 @@
+"""``bench run``: the benchmark."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.errors import INTERRUPTED, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.runs.campaign import Campaign
+
+
+def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in value.split(",") if name.strip())
+    if not names:
+        raise click.BadParameter("expected one or more names, parted by commas")
+    return names
+
+
+def _task_names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    from bench.plans.own_tasks import split_names
+
+    names = split_names(value)
+    if not names:
+        raise click.BadParameter("expected one or more names, parted by commas")
+    return names
+
+
+@click.command()
+@click.option(
+    "--models",
+    default="all",
+    callback=_names,
+    help="Names, package.module:Class, contenders, or all: the controls too.",
+)
+@click.option("--tasks", default="oracle,quatrains", show_default=True, callback=_task_names,
+              help="Likewise; your own data as text:FILE,level=word|char,... or midi:FOLDER.")  # fmt: skip
+@click.option("--metrics", default="all", callback=_names, help="Likewise; one named here must not be absent.")
+@click.option("--seeds", default=3, show_default=True, help="How many seeds, from 0.")
+@click.option("--preset", default="quick", show_default=True, help="smoke (seconds), quick (minutes) or paper (days).")
+@click.option("--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE", help="Set a model's or task's field.")
+@click.option("--budget", metavar="AMOUNT", help="What each may use up: 60s, 5m, 2M-tokens or 20000-updates.")
+@click.option("--temperatures", metavar="RANGE", help="Of the frontier: 0.5..1.4, 0.7,1 or none; else the preset's.")
+@click.option("--oracle-weights", type=click.Path(path_type=Path), help="Released weights, for oracle-published.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--execution", default="eager", show_default=True,
+              help="On CUDA: eager, graph (recorded) or triton (graphs, and rollouts in one kernel).")  # fmt: skip
+@click.option("--bfloat16/--no-bfloat16", default=True, show_default=True,
+              help="Whether rewards may be rounded so, on processors that multiply it.")  # fmt: skip
+@click.option("--workers", default=2, show_default=True, help="Worker processes, one thread each; 0: this process.")
+@click.option("--output", default="results", show_default=True, type=click.Path(path_type=Path), help="Results folder.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+def run(
+    models: tuple[str, ...],
+    tasks: tuple[str, ...],
+    metrics: tuple[str, ...],
+    seeds: int,
+    preset: str,
+    settings: tuple[str, ...],
+    budget: str | None,
+    temperatures: str | None,
+    oracle_weights: Path | None,
+    device: str,
+    execution: str,
+    bfloat16: bool,
+    workers: int,
+    output: Path,
+    dry_run: bool,
+) -> None:
+    """Run the benchmark; what is done already is not done again.
+
+    Leaves leaderboard.csv, leaderboard.md and figures in the results folder. Exit code 0 when every run is ok or
+    skipped, 1 when one failed, 2 for a mistake in use, 130 after Ctrl-C.
+    """
+    from rich.console import Console
+
+    from bench.commands.progress import plan_table
+    from bench.plans.own_tasks import own_reports
+    from bench.plans.plan import Request, make_plan
+    from bench.plans.presets import parse_budget, parse_temperatures
+    from bench.records.store import Store
+    from bench.runs.campaign import begin
+    from bench.runs.devices import choose_device
+
+    if workers < 0:
+        raise UsageError(f"expected --workers of 0 or more, got {workers}.")
+    request = Request(
+        models,
+        tasks,
+        metrics,
+        seeds,
+        preset,
+        _with_weights(settings, tasks, oracle_weights),
+        choose_device(device),
+        {} if budget is None else parse_budget(budget),
+        None if temperatures is None else parse_temperatures(temperatures),
+        execution,
+        bfloat16,
+    )
+    plan = make_plan(request)
+    console = Console()
+    for task, notes in own_reports(plan).items():
+        console.print(f"{task}\n  " + "\n  ".join(notes), highlight=False, markup=False)
+    if tasks == ("all",):
+        _tell_left_out(console, {spec.task for spec in plan})
+    store = Store(output)
+    if dry_run:
+        finished = store.finished()
+        console.print(plan_table(plan, finished))
+        for spec in plan:
+            state = finished.get(spec.run_id, "to do")
+            click.echo(f"{spec.run_id} {spec.task_label} {spec.label} seed {spec.seed}: {state}")
+        return
+    with begin(plan, store) as campaign:
+        console.print(plan_table(plan, campaign.finished))
+        code = _execute(console, campaign, workers)
+    sys.exit(code)
+
+
+def _tell_left_out(console: Console, planned: set[str]) -> None:
+    """Which tasks are not among "all", because their data were never fetched."""
+    from bench.plans.registry import available
+
+    missing = [name for name in available("task") if name not in planned]
+    if missing:
+        console.print(
+            f"Left out, for their data are not here (bench data fetch NAME): {', '.join(missing)}.", highlight=False
+        )
+
+
+def _execute(console: Console, campaign: Campaign, workers: int) -> int:
+    """Do the missing runs before the user's eyes, write the reports, and say how it went."""
+    from contextlib import closing
+
+    from bench.commands.progress import Display
+    from bench.commands.report import write_reports
+    from bench.runs.campaign import executor
+
+    store, interrupted = campaign.store, False
+    display = Display(console, campaign.missing, workers)
+    try:
+        with display, closing(campaign.events(executor(store, workers, display.see))) as events:
+            for event in events:
+                display.see(event)
+    except KeyboardInterrupt:
+        interrupted = True
+    write_reports(console, store)
+    for record in campaign.failures:
+        console.print(
+            f"failed: {record.reason} (see {store.file(record.spec)})", style="red", soft_wrap=True, markup=False
+        )
+    if interrupted:
+        console.print(f"Interrupted, {campaign.left} runs left: the same command continues.", style="yellow")
+    counts = campaign.counts
+    click.echo(f"{counts['ok']} ok, {counts['skipped']} skipped, {counts['failed']} failed")
+    return INTERRUPTED if interrupted else 1 if counts["failed"] else 0
+
+
+def _with_weights(settings: tuple[str, ...], tasks: tuple[str, ...], weights: Path | None) -> tuple[str, ...]:
+    """--oracle-weights is a short way of setting the published task's field."""
+    if weights is None:
+        return settings
+    if "oracle-published" not in tasks and tasks != ("all",):
+        raise UsageError("--oracle-weights goes with --tasks oracle-published, or all.")
+    return (*settings, f"oracle-published.weights={str(weights.resolve())!r}")

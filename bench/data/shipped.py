@@ -1,0 +1,45 @@
+"""Small corpora that ship with the package, each with its datasheet and the notices of where it comes from."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from importlib.resources import files
+
+SPLITS = ("train", "valid", "test")
+NAMES = ("quatrains", "quatrains-tang", "tang5", "sotu", "sotu-obama", "folk-tunes", "folk-tunes-phrases")
+
+
+@lru_cache(maxsize=6)
+def corpus_bytes(name: str, split: str) -> bytes:
+    """A split of a shipped corpus: UTF-8, one example a line, words parted by single spaces."""
+    return (files("bench") / "corpora" / name / f"{split}.txt").read_bytes()
+
+
+@lru_cache
+def corpus_hash(name: str) -> str:
+    """Sha-256 of the three splits' bytes."""
+    return splits_hash([corpus_bytes(name, split) for split in SPLITS])
+
+
+def splits_hash(splits: list[bytes]) -> str:
+    """Sha-256 of the sha-256 of every split."""
+    digest = hashlib.sha256()
+    for content in splits:
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()
+
+
+def corpus_lines(name: str, split: str) -> list[list[str]]:
+    """The words of every example of a split."""
+    return sequences(corpus_bytes(name, split))
+
+
+def sequences(content: bytes) -> list[list[str]]:
+    """The words of every line of a corpus's file."""
+    return [line.split(" ") for line in content.decode("utf-8").split("\n")[:-1]]
+
+
+def datasheet(name: str) -> str:
+    """Where a shipped corpus comes from, its licence, how it was made and what it holds, in Markdown."""
+    return (files("bench") / "corpora" / name / "datasheet.md").read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Scoring of files of samples: how lines become words, intervals, notes, and the report."""

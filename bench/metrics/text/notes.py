@@ -1,0 +1,91 @@
+"""What a reader of scores has to know of the files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from bench.metrics.protocols import Protocol
+from bench.metrics.sequences import UNKNOWN, Tokens
+from bench.metrics.text.report import Row, Text, without_blanks
+
+__all__ = ["notes"]
+
+LOOSE = re.compile(r"\w [.,;:!?](?: |$)")
+"""A mark that is parted from the word before it."""
+
+
+def notes(
+    samples: Sequence[Text],
+    references: Text,
+    train: Text | None,
+    made: Sequence[Tokens],
+    test: Tokens,
+    tokenizer: str,
+    protocol: Protocol,
+    rows: Sequence[Row],
+) -> Iterator[str]:
+    """What a reader has to know, most important first."""
+    if protocol.name:
+        yield f"Protocol {protocol.name} ({protocol.source}): {protocol.note}"
+    for text in samples:
+        for other, role in ((references, "the references"), (train, "the training set")):
+            if other is not None and without_blanks(text).lines == other.lines:
+                yield f"{text.name} is {role}, line by line: it says nothing about a model."
+    held_out = set(references.lines)
+    for text in samples:
+        known = sum(line in held_out for line in text.lines)
+        if known > len(text.lines) / 100:
+            yield (
+                f"{text.name}: lines that stand in the references, word for word: {known:,}. A model that has not seen "
+                "them writes few, short ones apart."
+            )
+    if tokenizer == "word" and sum(bool(LOOSE.search(line)) for line in references.lines) > len(references.lines) / 2:
+        yield (
+            f"{references.name} looks tokenized already, with spaces around its marks: --tokenizer space keeps its "
+            "words as they are, and is how bench run reads it."
+        )
+    if train is not None and train.lines == references.lines:
+        yield "The training set is the references, line by line: every score is about text that was trained on."
+    ns = sorted({row.n for row in rows if not row.real})
+    if len(ns) > 1:
+        yield (
+            f"The files have from {ns[0]:,} to {ns[-1]:,} samples: self-BLEU, backward BLEU, MS-Jaccard, distinct-n "
+            "and vocabulary depend on how many, so compare each with the real text of its n."
+        )
+    if train is not None:
+        yield "Real text is as many lines of the training set as there are samples, so it copies everything."
+    elif protocol.name:
+        yield "Real text is the references, each against the others. With --train it is lines of the training set."
+    else:
+        yield (
+            "Real text is the references themselves: in BLEU each against the others; in MS-Jaccard, length_distance "
+            "and unseen_in_references at most half of them against the rest, which makes them look less alike than "
+            "they are. With --train it is lines of the training set."
+        )
+    for text in (references, *([train] if train else [])):
+        if text.blank:
+            yield f"{text.name}: blank lines, left out: {text.blank:,}."
+    for text, tokens in zip(samples, made, strict=True):
+        if empty := int(np.count_nonzero(tokens.lengths == 0)):
+            yield f"{text.name}: empty samples (blank lines), which count: {empty:,}."
+        written = without_blanks(text).lines
+        if repeated := len(written) - len(set(written)):
+            yield (
+                f"{text.name}: lines that repeat another: {repeated:,}. They weigh much in self-BLEU and distinct-n, "
+                "and other samples may have more of them, or none."
+            )
+        if not protocol.unknown_matches and tokens.unknown:
+            copied = "; in copy rates each stands for any word that the file never writes" if train is not None else ""
+            yield (
+                f"{text.name}: words that are <unk>: {tokens.unknown:,}. They match nothing in BLEU and MS-Jaccard, "
+                f"and are not counted as unseen{copied}."
+            )
+        if tokenizer == "nltk" and any(UNKNOWN in line for line in text.lines):
+            yield f"{text.name}: nltk takes <unk> apart into three words; the other tokenizers do not."
+    yield (
+        "Intervals are 95 %, for other samples of the same model and the same references; another training run may "
+        "differ by more."
+    )

@@ -1,0 +1,69 @@
+"""What ``bench score`` is given and what it gives: texts, and a report of their scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.metrics.base import Estimate
+from bench.metrics.text.intervals import RESAMPLES, SEED
+
+__all__ = ["REAL", "Report", "Row", "Text", "without_blanks"]
+
+REAL = "real text"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The lines of a file.
+
+    Attributes:
+        name: What it is called.
+        lines: All of them.
+        blank: How many more were blank and left out.
+    """
+
+    name: str
+    lines: tuple[str, ...]
+    blank: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The scores of one text.
+
+    Attributes:
+        name: The file, or "real text".
+        real: Whether it is real text, scored for comparison.
+        n: Its sequences.
+        scores: In the order of the metrics, each with its interval.
+    """
+
+    name: str
+    real: bool
+    n: int
+    scores: tuple[Estimate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What ``bench score`` found.
+
+    Attributes:
+        rows: The samples in the order they were given, then real text.
+        notes: What to know of the numbers, in sentences.
+        interval: How the intervals were made.
+    """
+
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    interval: str = (
+        f"95 %: mean, percentiles of {RESAMPLES} bootstrap means over sequences (seed {SEED}); leave-one-out, the same "
+        "of how far the score falls without each sequence, around the score; wilson, the score interval of a share of "
+        "sequences; all cut off at 0, and at 1 where there is no unit"
+    )
+
+
+def without_blanks(text: Text) -> Text:
+    """The text less its blank lines, which it counts."""
+    lines = tuple(filter(str.strip, text.lines))
+    return Text(text.name, lines, text.blank + len(text.lines) - len(lines))

@@ -1,0 +1,150 @@
+"""Scores of a text file of samples against real text, each with an interval; nothing is trained.
+
+The metrics and their conventions are those of :mod:`bench.metrics`, on words instead of a model's vocabulary: no word
+becomes ``<unk>``, and one that is spelled so in a sample matches nothing in BLEU. A blank line among samples is an
+empty sample, and counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from bench.errors import UsageError, unknown
+from bench.metrics.base import Estimate, RealText, Subject
+from bench.metrics.bleu import BackwardBleu, Bleu, SelfBleu
+from bench.metrics.copying import Copy
+from bench.metrics.diversity import Distinct, Unseen, Vocabulary
+from bench.metrics.length import Length, LengthDistance
+from bench.metrics.overlap import MSJaccard
+from bench.metrics.protocols import OURS, Protocol
+from bench.metrics.text import tokenizers
+from bench.metrics.text.intervals import SEED, with_intervals
+from bench.metrics.text.notes import notes
+from bench.metrics.text.report import REAL, Report, Row, Text, without_blanks
+
+__all__ = ["FAMILIES", "chosen_families", "score"]
+
+FAMILIES: dict[str, tuple[Any, ...]] = {
+    "bleu": (Bleu(),),
+    "self-bleu": (SelfBleu(),),
+    "backward-bleu": (BackwardBleu(),),
+    "ms-jaccard": (MSJaccard(),),
+    "distinct": (Distinct(),),
+    "copy": (Copy(),),
+    "length": (Length(), LengthDistance()),
+    "vocabulary": (Vocabulary(), Unseen()),
+}
+"""What ``bench score --metrics`` calls them to the metrics."""
+
+
+def chosen_families(names: Sequence[str] | None, protocol: Protocol = OURS) -> list[str]:
+    """The families of metrics to compute, in their order.
+
+    Args:
+        names: What was asked for; None, or ``all`` among them, is everything that the protocol knows.
+        protocol: What limits the choice.
+
+    Raises:
+        UsageError: for a name that is no family, or one that the protocol does not know.
+    """
+    known = protocol.metrics or tuple(FAMILIES)
+    for name in names or ():
+        if name not in (*FAMILIES, "all"):
+            raise unknown("metric", name, (*FAMILIES, "all"))
+        if name not in (*known, "all"):
+            raise UsageError(f"--protocol {protocol.name} defines {' and '.join(known)} only, not {name}.")
+    wanted = known if names is None or "all" in names else names
+    return [name for name in FAMILIES if name in wanted]
+
+
+def score(
+    samples: Sequence[Text],
+    references: Text,
+    train: Text | None = None,
+    tokenizer: str = "word",
+    families: Sequence[str] | None = None,
+    protocol: Protocol = OURS,
+) -> Report:
+    """Score texts against references, and real text beside them.
+
+    Real text is, with a training set, as many of its lines as there are samples, drawn at random with a fixed seed.
+    Without one it is made of the references: in BLEU each against all others; in what describes one text as many of
+    them as there are samples; in what compares two texts as many, but at most half, against those that are left.
+
+    Args:
+        samples: One text for each row; a blank line is an empty sample.
+        references: Held-out real text; blank lines are left out.
+        train: What the models were trained on; likewise.
+        tokenizer: See :func:`bench.metrics.text.tokenizers.tokenizer`; a protocol brings its own.
+        families: See :func:`chosen_families`.
+        protocol: How to compute BLEU and self-BLEU.
+
+    Raises:
+        UsageError: for a text without words, texts that do not fit into memory, or a wrong name.
+    """
+    chosen = chosen_families(families, protocol)
+    references, train = without_blanks(references), without_blanks(train) if train else None
+    for text in (*samples, references, *([train] if train else [])):
+        if not any(map(str.strip, text.lines)):
+            raise UsageError(f"{text.name} has no line that is not blank: expected one sample a line.")
+    ours, theirs = protocol.samples or tokenizer, protocol.references or tokenizer
+    split, split_real = tokenizers.tokenizer(ours), tokenizers.tokenizer(theirs)
+    real = [references, *([train] if train else [])]
+    encoded = tokenizers.encode(
+        [(text.name, [split(line) for line in text.lines]) for text in samples]
+        + [
+            (text.name, [split_real(line.lower() if protocol.lowercase else line) for line in text.lines])
+            for text in real
+        ]
+    )
+    made, test = encoded[: len(samples)], encoded[len(samples)][: protocol.first_references]
+    against = RealText(test, encoded[-1] if train else None)
+    subjects = [Subject.samples(text, against, tokenizers.signature(ours), protocol, intervals=True) for text in made]
+    found = [list(_estimates(subject, chosen, len(subject.text))) for subject in subjects]
+    names = [text.name for text in samples]
+    sizes: dict[int, int] = {}
+    for wanted in map(len, made):
+        size = min(wanted, len(against.train or test))
+        sizes[size] = min(wanted, sizes.get(size, wanted))
+    for size, wanted in sizes.items():
+        names.append(REAL if len(sizes) == 1 else f"{REAL}, n={size}")
+        subjects.append(_real(size, against, tokenizers.signature(theirs), protocol))
+        found.append(list(_estimates(subjects[-1], chosen, wanted)))
+    scores = iter(with_intervals([each for row in found for each in row]))
+    rows = tuple(
+        Row(name, bool(subject.real), len(subject.text), tuple(islice(scores, len(found[place]))))
+        for place, (name, subject) in enumerate(zip(names, subjects, strict=True))
+    )
+    return Report(rows, tuple(notes(samples, references, train, made, test, ours, protocol, rows)))
+
+
+def _real(size: int, against: RealText, tokenizer: str, protocol: Protocol) -> Subject:
+    """So many sequences of real text, beside real text that they have no part in."""
+    rng = np.random.default_rng(SEED)
+    train, test = against.train, against.references
+    if train is not None:
+        drawn = train[np.sort(rng.permutation(len(train))[:size])]
+        return Subject(drawn, against, drawn, test, tokenizer, "train", protocol, intervals=True)
+    order = rng.permutation(len(test))
+    half = min(size, len(test) // 2)
+    text, apart, rest = (test[np.sort(rows)] for rows in (order[:size], order[:half], order[half:]))
+    text = test if size >= len(test) else text
+    return Subject(text, against, apart, rest, tokenizer, "references", protocol, intervals=True)
+
+
+def _estimates(subject: Subject, families: Sequence[str], wanted: int) -> Iterator[Estimate]:
+    """The scores of some families; of less text than is wanted only those that do not depend on how much there is."""
+    scored = subject.protocol.self_scored if subject.protocol.self_references == "others" else None
+    too_few = len(subject.text) < min(wanted, scored or wanted)
+    reason = f"there are only {len(subject.text):,} lines of real text"
+    for metric in (metric for name in families for metric in FAMILIES[name]):
+        for found in metric.estimates(subject):
+            if too_few and getattr(metric, "sized", False):
+                yield replace(found, value=None, contributions=None, absent=reason)
+            else:
+                yield found

@@ -1,0 +1,222 @@
+"""Models x tasks x seeds to a list of runs: pure data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+from bench.errors import NotFetched, UsageError, unknown
+from bench.plans import registry
+from bench.plans.fields import build, configuration, convert, parse_override
+from bench.plans.own_tasks import own_task
+from bench.plans.presets import find_preset
+from bench.records.frames import REAL_DATA
+from bench.records.record import EXECUTION, RunSpec
+
+DEFAULT_TASKS = ("oracle", "quatrains")
+MOST_SEEDS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asked for, in the words of the command line.
+
+    Attributes:
+        models: Names, ``package.module:Class``, "contenders", or "all": the controls too.
+        tasks: Names, ``package.module:Class``, the user's own, as in ``text:train.txt,level=char``, or "all": those
+            whose data are there.
+        metrics: Names, ``package.module:Class``, or "all".
+        seeds: How many, counted from 0.
+        preset: smoke, quick or paper.
+        settings: ``NAME.field=value`` each.
+        device: "cpu" or "cuda".
+        budget: Limits of training; empty for none.
+        temperatures: Of the frontier; None for the preset's.
+        execution: How work is done on CUDA: eager, graph or triton.
+        bfloat16: Whether rewards may be made of operands rounded to bfloat16.
+    """
+
+    models: Sequence[str] = ("all",)
+    tasks: Sequence[str] = DEFAULT_TASKS
+    metrics: Sequence[str] = ("all",)
+    seeds: int = 3
+    preset: str = "quick"
+    settings: Sequence[str] = ()
+    device: str = "cpu"
+    budget: Mapping[str, float] = field(default_factory=dict)
+    temperatures: Sequence[float] | None = None
+    execution: str = "eager"
+    bfloat16: bool = True
+
+
+def make_plan(request: Request) -> list[RunSpec]:
+    """All runs of a request, ordered so that those that can share a pre-training do not begin together.
+
+    A model that cannot be loaded stays in the plan, and becomes a failed row.
+
+    Raises:
+        UsageError: for an unknown model, task, metric, preset or field, a value of the wrong type, or a task whose data
+            is not there.
+    """
+    preset = find_preset(request.preset)
+    if not 1 <= request.seeds <= MOST_SEEDS:
+        raise UsageError(f"expected 1 to {MOST_SEEDS} seeds, got {request.seeds}.")
+    execution = _execution(request)
+    models = _select("model", request.models)
+    tasks = _select("task", request.tasks)
+    own = _own_fields(request.tasks)
+    metrics = _select("metric", request.metrics)
+    overrides = _overrides(request.settings, {plugin.name for plugin in (*models, *tasks)})
+    if list(request.tasks) == ["all"]:
+        tasks = [plugin for plugin in tasks if _is_there(plugin, preset.name, overrides.get(plugin.name, {}))]
+    explicit = list(request.metrics) != ["all"]
+    versions = {plugin.name: _load("metric", plugin).version for plugin in metrics}
+    prepared = [
+        [
+            _prepare_task(plugin, preset.name, overrides.get(plugin.name, {}), seed, own.get(plugin.name, {}))
+            for plugin in tasks
+        ]
+        for seed in range(request.seeds)
+    ]
+    temperatures = preset.temperatures if request.temperatures is None else tuple(request.temperatures)
+    rows = [_prepare_model(plugin, preset.name, overrides.get(plugin.name, {}), execution) for plugin in models]
+    reference = _blank(REAL_DATA, "", "")
+    return [
+        RunSpec(
+            **row,
+            **task,
+            seed=seed,
+            preset=preset.name,
+            metrics=versions,
+            explicit_metrics=explicit,
+            samples=preset.samples,
+            device=request.device,
+            torch=version("torch"),
+            budget=request.budget,
+            temperatures=temperatures,
+        )
+        for row in (reference, *rows)
+        for seed in range(request.seeds)
+        for task in prepared[seed]
+    ]
+
+
+def _select(kind: str, names: Sequence[str]) -> list[registry.Plugin]:
+    if list(names) == ["all"]:
+        return list(registry.available(kind).values())
+    if kind == "model" and list(names) == ["contenders"]:
+        return [plugin for plugin in registry.available(kind).values() if plugin.role == "contender"]
+    if not names:
+        raise UsageError(f"expected at least one {kind}.")
+    whole = [name for name in ("all", "contenders") if name in names and (name == "all" or kind == "model")]
+    if whole:
+        raise UsageError(f"expected '{whole[0]}' or a list of {kind}s, got both: {','.join(names)}.")
+    own = {name: found for name in names if kind == "task" and (found := own_task(name))}
+    return [own[name][0] if name in own else registry.find(kind, name) for name in dict.fromkeys(names)]
+
+
+def _own_fields(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What the names of a user's own tasks set."""
+    found: dict[str, dict[str, Any]] = {}
+    for plugin, fields in filter(None, map(own_task, dict.fromkeys(names))):
+        if plugin.name in found:
+            kind, _, shown = plugin.name.partition(":")
+            raise UsageError(
+                f"two tasks are called '{plugin.name}': give one another name, as in {kind}:...,name=other-{shown}."
+            )
+        found[plugin.name] = fields
+    return found
+
+
+def _overrides(settings: Sequence[str], selected: set[str]) -> dict[str, dict[str, str]]:
+    overrides: dict[str, dict[str, str]] = {}
+    for setting in settings:
+        owner, field, value = parse_override(setting)
+        if owner not in selected:
+            raise UsageError(
+                f"--set {setting}: '{owner}' is not among the chosen models and tasks ({', '.join(sorted(selected))})."
+            )
+        overrides.setdefault(owner, {})[field] = value
+    return overrides
+
+
+def _load(kind: str, plugin: registry.Plugin) -> Any:
+    try:
+        return plugin.load()
+    except registry.PluginError as error:
+        raise UsageError(f"{error}.") from error
+
+
+def _is_there(plugin: registry.Plugin, preset: str, settings: Mapping[str, str]) -> bool:
+    try:
+        _prepare_task(plugin, preset, settings, 0)
+    except NotFetched:
+        return False
+    return True
+
+
+def _prepare_task(
+    plugin: registry.Plugin, preset: str, settings: Mapping[str, str], seed: int, own: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The task of one seed: a synthetic one whose ``draw`` is left open is drawn anew for each."""
+    task = _load("task", plugin)
+    overrides = {**(own or {}), **{field: convert(plugin.name, task, field, text) for field, text in settings.items()}}
+    config = configuration(task, preset, overrides)
+    family = ""
+    if config.get("draw", 0) is None:
+        family = build(task, {**config, "draw": 0}).fingerprint()
+        config["draw"] = seed
+    return {
+        "task": plugin.name,
+        "task_target": plugin.target,
+        "task_stream": getattr(task, "stream_name", ""),
+        "task_version": task.version,
+        "task_config": config,
+        # Not where a file lies, only what it is: that stands in the fingerprint.
+        "task_overrides": {field: value for field, value in overrides.items() if field not in _places(task)},
+        "data": build(task, config).fingerprint(),
+        "family": family,
+    }
+
+
+def _places(task: type) -> set[str]:
+    """Fields that say where something lies."""
+    return {field.name for field in dataclasses.fields(task) if field.metadata.get("place")}
+
+
+def _prepare_model(
+    plugin: registry.Plugin, preset: str, settings: Mapping[str, str], execution: Mapping[str, Any]
+) -> dict[str, Any]:
+    row = _blank(plugin.name, plugin.target, plugin.role)
+    try:
+        generator = plugin.load()
+        row["source"] = registry.source_hash(plugin)
+    except registry.PluginError:
+        return row  # the run itself will fail, and say why
+    row["overrides"] = {field: convert(plugin.name, generator, field, text) for field, text in settings.items()}
+    row["config"] = configuration(generator, preset, row["overrides"])
+    row["execution"] = {name: execution[name] for name in getattr(generator, "execution", ())}
+    return row
+
+
+def _blank(model: str, target: str, role: str) -> dict[str, Any]:
+    """The part of a specification that is about a model without fields."""
+    return {
+        "model": model, "target": target, "role": role,
+        "source": "", "config": {}, "overrides": {}, "execution": {},
+    }  # fmt: skip
+
+
+def _execution(request: Request) -> dict[str, Any]:
+    """How the user wants the runs to be executed, by the names of :class:`bench.api.Execution`."""
+    if request.execution not in EXECUTION["mode"]:
+        raise unknown("execution", request.execution, EXECUTION["mode"])
+    if request.execution != "eager" and request.device != "cuda":
+        raise UsageError(
+            f"--execution {request.execution} needs a CUDA device, and the runs are for the {request.device}; "
+            "leave it out, or see --device."
+        )
+    return {"mode": request.execution, "bfloat16": request.bfloat16}

@@ -1,0 +1,112 @@
+"""How much of everything: the harness's part of smoke, quick and paper, and how fields get their values.
+
+What a preset means for a generator or a task stands beside its fields, in its ``presets``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from decimal import Decimal
+
+from bench.errors import UsageError, unknown
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Preset:
+    """The judge's effort.
+
+    Attributes:
+        name: smoke, quick or paper.
+        samples: Sequences drawn from each checkpoint for scoring.
+        curve_points: Scored steps in each phase of training, at most.
+        curve_samples: Sequences drawn and held-out sequences read at each of them.
+        temperatures: Of the frontier: at each, a trained model is decoded anew.
+        frontier_samples: Sequences drawn and held-out sequences read at each of them.
+    """
+
+    name: str
+    samples: int
+    curve_points: int
+    curve_samples: int
+    temperatures: tuple[float, ...]
+    frontier_samples: int
+
+
+TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4)
+MOST_TEMPERATURES = 100
+
+_UNITS = {"s": ("seconds", 1.0), "m": ("seconds", 60.0), "h": ("seconds", 3600.0)}
+_SCALES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset("smoke", 200, curve_points=2, curve_samples=50, temperatures=(0.7, 1.0, 1.3), frontier_samples=100),
+        Preset("quick", 2_000, curve_points=5, curve_samples=500, temperatures=TEMPERATURES, frontier_samples=1_000),
+        Preset(
+            "paper", 10_000, curve_points=40, curve_samples=2_000, temperatures=TEMPERATURES, frontier_samples=5_000
+        ),
+    )
+}
+
+
+def find_preset(name: str) -> Preset:
+    """The preset of this name."""
+    if name not in PRESETS:
+        raise unknown("preset", name, PRESETS)
+    return PRESETS[name]
+
+
+def parse_temperatures(text: str) -> tuple[float, ...]:
+    """``0.5..1.4`` in steps of 0.1, ``0.5..1.4:0.05`` in others, a list like ``0.7,1``, or ``none``.
+
+    Raises:
+        UsageError: for anything else, and for temperatures that are not above 0.
+
+    Example:
+        >>> parse_temperatures("0.9..1.1")
+        (0.9, 1.0, 1.1)
+    """
+    try:
+        if text.strip() == "none":
+            return ()
+        found = re.fullmatch(r"([^.:,]*(?:\.\d+)?)\.\.([^:,]+?)(?::([^:,]+))?", text.strip())
+        if found:
+            low, high, step = Decimal(found[1]), Decimal(found[2]), Decimal(found[3] or "0.1")
+            if not 0 < low <= high or not step > 0 or (high - low) / step > MOST_TEMPERATURES:
+                raise ValueError
+            return tuple(float(low + step * place) for place in range(int((high - low) / step) + 1))
+        values = sorted({float(part) for part in text.split(",")})
+        if not all(0 < value < math.inf for value in values) or len(values) > MOST_TEMPERATURES:
+            raise ValueError
+        return tuple(values)
+    except (ValueError, ArithmeticError) as error:
+        raise UsageError(
+            f"expected --temperatures like 0.5..1.4, 0.5..1.4:0.05, 0.7,1,1.3 or none, at most {MOST_TEMPERATURES} and "
+            f"all above 0, got '{text}'."
+        ) from error
+
+
+def parse_budget(text: str) -> dict[str, float]:
+    """``60s``, ``5m``, ``2M-tokens`` or ``20000-updates`` as a limit.
+
+    Raises:
+        UsageError: for anything else.
+
+    Example:
+        >>> parse_budget("2M-tokens")
+        {'tokens': 2000000.0}
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(?:(s|m|h)|([kMG]?)-(tokens|updates))", text.strip())
+    amount = float(found[1]) if found else 0.0
+    if not found or not amount:
+        raise UsageError(f"expected a budget like 60s, 5m, 2M-tokens or 20000-updates, got '{text}'.")
+    if found[2]:
+        name, scale = _UNITS[found[2]]
+    else:
+        name, scale = found[4], _SCALES[found[3]]
+        if not (amount * scale).is_integer():
+            raise UsageError(f"expected a whole number of {name}, got '{text}'.")
+    return {name: amount * scale}

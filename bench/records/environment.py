@@ -1,0 +1,115 @@
+"""Where a run took place: commit, versions, processor, memory."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import os
+import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Iterable
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("seqgan-bench", "torch", "numba", "numpy", "pandas", "scipy")
+CODE = ("bench", "seqgan", "baselines")
+
+KERNEL_ENVIRONMENT = {
+    "MALLOC_TRIM_THRESHOLD_": "1000000000",
+    "MALLOC_MMAP_THRESHOLD_": "1000000000",
+    "OMP_WAIT_POLICY": "passive",
+}
+"""What a process that trains or is timed starts with.
+
+glibc would give every large tensor back to the system and fault its pages in anew: a fifth of a training step. Threads
+that spin while they wait for work take the processor from those that have some.
+"""
+
+
+@lru_cache
+def describe() -> dict[str, Any]:
+    """Versions, commit and machine, as kept in every record. Does not import torch."""
+    commit, dirty = _commit()
+    return {
+        "commit": commit,
+        "dirty": dirty,
+        "machine": f"{_processor()}, {os.cpu_count()} cores",
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def commit_of(root: Path, paths: Iterable[str] = CODE) -> tuple[str | None, bool | None]:
+    """Commit of a checkout and whether any of the paths was changed since; None where git does not say."""
+    try:
+        return _git(root, "rev-parse", "HEAD"), bool(_git(root, "status", "--porcelain", "--", *paths))
+    except (OSError, subprocess.SubprocessError):
+        return None, None
+
+
+def reset_peak_memory() -> None:
+    """Forget the peak so far, so that :func:`peak_memory` tells that of what follows."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)  # glibc: give back what earlier work freed
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak becomes the present size
+
+
+def peak_memory() -> int:
+    """Largest resident memory of this process in bytes, since :func:`reset_peak_memory` where the system can tell."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> tuple[str | None, bool | None]:
+    """Commit of the code that runs and whether it was changed since; None where it runs from no checkout of ours.
+
+    An installed package runs from site-packages: then the working directory counts if it is a checkout whose code is
+    the installed code, file by file.
+    """
+    package = Path(__file__).parents[1]
+    for root in (package.parent, Path.cwd()):
+        if (root / ".git").exists() and _same_code(package, root / "bench"):
+            return commit_of(root)
+    return None, None
+
+
+def _same_code(installed: Path, checkout: Path) -> bool:
+    if installed == checkout:
+        return True
+    files = sorted(path.relative_to(installed) for path in installed.rglob("*.py"))
+    return all(
+        (checkout / file).is_file() and (checkout / file).read_bytes() == (installed / file).read_bytes()
+        for file in files
+    )
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

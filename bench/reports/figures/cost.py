@@ -1,0 +1,139 @@
+"""A figure of quality against cost: how far each model had come for seconds, tokens and updates."""
+
+from __future__ import annotations
+
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.cbook import boxplot_stats
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import EngFormatter
+
+from bench.analysis.frontier import REFERENCE
+from bench.analysis.learning import Learning, at_cost, equal_costs, learning
+from bench.records.frames import COSTS
+from bench.reports.figures.style import GREY, INK, LABEL_WIDTH, Styles, finish
+
+__all__ = ["figures"]
+
+LABELS = {
+    "seconds": "seconds, on one machine",
+    "tokens": "tokens through gradient updates",
+    "updates": "optimiser updates, all networks",
+}
+ROWS = 2
+"""Metrics in a figure."""
+
+
+def figures(
+    runs: pd.DataFrame, curves: pd.DataFrame, styles: Styles, reference: str = REFERENCE
+) -> list[tuple[str, Figure, str]]:
+    """Draw the learning of each task and preset against each cost that is counted.
+
+    Args:
+        runs: One row a run.
+        curves: One row for each (run, phase, step, name), in the order of training.
+        styles: Model to colour and line.
+        reference: The model whose final level the others are held against.
+
+    Returns:
+        Caption, figure and stem of a file name of each.
+    """
+    drawn = []
+    for section in learning(runs, curves):
+        costs = [cost for cost in COSTS if section.counting(cost)]
+        if costs:
+            caption = f"{section.task}, {section.preset}: quality against cost"
+            figure = _figure(section, costs, styles, reference)
+            figure.suptitle(caption, fontsize=11)
+            drawn.append((caption, figure, f"{section.task}-{section.preset}-cost"))
+    return drawn
+
+
+def _figure(section: Learning, costs: list[str], styles: Styles, reference: str) -> Figure:
+    metrics = section.metrics[:ROWS]
+    figure = Figure(figsize=(2.4 + 3.2 * len(costs), 1.1 + 2.7 * len(metrics)), layout="constrained")
+    panels = figure.subplots(len(metrics), len(costs), squeeze=False, sharex="col", sharey="row")
+    for row, metric in zip(panels, metrics, strict=True):
+        lines = section.lines[section.lines["name"] == metric]
+        for axes, cost in zip(row, costs, strict=True):
+            _panel(axes, lines.dropna(subset=[cost]), cost, metric, styles, reference)
+            for amount in equal_costs(section, cost, metric):
+                axes.axvline(amount, color=GREY, linestyle=":", linewidth=0.8, zorder=0)
+        row[0].set_ylim(*_limits(lines))
+        row[0].set_ylabel(f"{metric}\nlower is better", fontsize=9)
+    for axes, cost in zip(panels[-1], costs, strict=True):
+        axes.set_xlabel(LABELS[cost], fontsize=9)
+    marks = _marks(section, styles, reference)
+    figure.legend(handles=marks, loc="outside right center", frameon=False, fontsize=8)
+    return figure
+
+
+def _panel(axes: Axes, lines: pd.DataFrame, cost: str, metric: str, styles: Styles, reference: str) -> None:
+    """Mean and range over seeds of each model, the ends of its phases, and the level on which the reference ended."""
+    ends = lines.groupby("model")[cost].max().sort_values(ascending=False)
+    for model in ends.index:  # the longest first, so that what it shares with a shorter one stays visible
+        own = lines[lines["model"] == model]
+        colour, dashes = styles[model]
+        seeds = _over_seeds(own, cost, metric)
+        if seeds.empty:
+            continue
+        axes.fill_between(seeds.index, seeds["min"], seeds["max"], color=colour, alpha=0.15, linewidth=0)
+        axes.plot(seeds.index, seeds["mean"], dashes, color=colour, linewidth=1.8)
+        last = own.sort_values(cost).drop_duplicates("run_id", keep="last")  # each run's own end, fast or slow
+        axes.plot(last[cost].mean(), last["value"].mean(), "o", color=colour, markersize=5, zorder=4)
+        phases = own.groupby(["run_id", "phase"], sort=False)[cost].max().groupby("phase", sort=False).mean().iloc[:-1]
+        heights = np.interp(phases, seeds.index, seeds["mean"])
+        axes.plot(phases, heights, "o", color=colour, markerfacecolor="white", markersize=5, zorder=3)
+        if model == reference:
+            axes.axhline(last["value"].mean(), color=colour, linestyle="--", linewidth=0.8, zorder=1)
+    if ends.max() > 20 * ends.min() > 0:
+        axes.set_xscale("log")
+        axes.set_xlim(left=lines.loc[lines[cost] > 0, cost].min())
+    else:
+        axes.set_xlim(left=0)
+        axes.locator_params(axis="x", nbins=5)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    finish(axes)
+
+
+def _over_seeds(own: pd.DataFrame, cost: str, metric: str) -> pd.DataFrame:
+    """Mean, least and greatest over one model's runs at the costs that all of them passed through."""
+    ends = own.groupby("run_id")[cost].agg(["min", "max"])
+    points = own[cost].sort_values().drop_duplicates()
+    grid = points[points.between(ends["min"].max(), ends["max"].min())]
+    return at_cost(own, cost, metric, grid).groupby("amount")["value"].agg(["mean", "min", "max"])
+
+
+def _limits(lines: pd.DataFrame) -> tuple[float, float]:
+    """Ends of the y axis, set by what the runs do once they have left their random start."""
+    runs = lines.groupby("run_id")["value"]
+    usual = boxplot_stats([*runs.min(), *runs.quantile(0.9)])[0]
+    low, high = float(usual["whislo"]), float(usual["whishi"])
+    margin = 0.08 * max(high - low, 0.02 * abs(high), 1e-6)
+    return low - margin, high + margin
+
+
+def _marks(section: Learning, styles: Styles, reference: str) -> list[Artist]:
+    """The legend: contenders and controls, then what the marks mean."""
+    marks: list[Artist] = []
+    models = dict.fromkeys(model for cost in COSTS for model in section.counting(cost))
+    for model in models:
+        label = fill(model + (" (control)" if model in section.controls else ""), LABEL_WIDTH)
+        marks.append(Line2D([], [], color=styles[model][0], linestyle=styles[model][1], linewidth=1.8, label=label))
+    mark: dict[str, Any] = {"color": INK, "marker": "o", "markersize": 5, "linestyle": ""}
+    marks.append(Patch(color=INK, alpha=0.15, linewidth=0, label="lowest to highest seed"))
+    marks.append(Line2D([], [], label="end of training", **mark))
+    if (section.lines.groupby("run_id")["phase"].nunique() > 1).any():
+        marks.append(Line2D([], [], label="end of a phase", markerfacecolor="white", **mark))
+    if reference in models:
+        level: dict[str, Any] = {"color": styles[reference][0], "linestyle": "--", "linewidth": 0.8}
+        marks.append(Line2D([], [], label=f"where {reference} ended", **level))
+    marks.append(Line2D([], [], color=GREY, linestyle=":", linewidth=0.8, label="equal costs of the tables"))
+    return marks

@@ -1,0 +1,41 @@
+"""All figures of a results folder."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+
+from bench.analysis.results import Results
+from bench.reports.figures import cost, frontier, scores
+from bench.reports.figures.style import styles_of
+
+__all__ = ["write_figures"]
+
+
+def write_figures(results: Results, folder: Path) -> list[tuple[str, str]]:
+    """Draw the scores, the frontier and quality against cost of each task and preset.
+
+    Args:
+        results: All frames.
+        folder: Where the PNG files go; made when it does not exist.
+
+    Returns:
+        Caption and file name of each figure; the same results give the same bytes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    runs = results.runs
+    styles = styles_of(runs["model"])
+    drawn = [
+        *scores.figures(runs, results.scores, results.board, styles),
+        *frontier.figures(runs, results.frontier, styles),
+        *cost.figures(runs, results.curves, styles),
+    ]
+    written = []
+    for caption, figure, stem in drawn:
+        name = re.sub(r"(?:[^\w.]|_)+", "-", stem).strip("-") + ".png"
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in another script shows boxes
+            figure.savefig(folder / name, dpi=150, metadata={"Software": None})
+        written.append((caption, name))
+    return written

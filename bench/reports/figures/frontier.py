@@ -1,0 +1,171 @@
+"""A figure of quality against diversity: one curve a model, from its coldest temperature to its hottest."""
+
+from __future__ import annotations
+
+from textwrap import fill
+from typing import Any
+
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+
+from bench.analysis.frontier import REFERENCE, Sweep, indicators, nondominated, sweeps
+from bench.records.frames import as_rows
+from bench.reports.figures.style import GREY, INK, LABEL_WIDTH, Styles, finish
+
+__all__ = ["figures"]
+
+MEANINGS = {
+    "nll_oracle": "samples under the oracle",
+    "nll_test": "test sequences under the model",
+    "lm_nll": "samples under a model of the text",
+    "reverse_nll": "test text under a model of the samples",
+}
+SHADE = "#f0f0f0"
+PLAIN: dict[str, Any] = {"marker": "o", "markersize": 9, "markeredgecolor": "white", "linestyle": ""}
+"""The mark of temperature 1."""
+ROOM = 0.5
+"""How far beyond the box a point at temperature 1 still draws the axes, in sides of the box."""
+
+
+def figures(
+    runs: pd.DataFrame, frontier: pd.DataFrame, styles: Styles, reference: str = REFERENCE
+) -> list[tuple[str, Figure, str]]:
+    """Draw the sweep of each task and preset on which the reference has a frontier.
+
+    Args:
+        runs: One row a run.
+        frontier: One row for each (run, temperature, metric).
+        styles: Model to colour and line; the reference's is not used.
+        reference: The model that the others are measured against.
+
+    Returns:
+        Caption, figure and stem of a file name of each.
+    """
+    drawn = []
+    for sweep in sweeps(runs, frontier, reference):
+        if sweep.corner is not None:
+            caption = f"{sweep.task}, {sweep.preset}: quality and diversity over temperatures"
+            figure = _figure(sweep, sweep.corner, styles)
+            figure.suptitle(caption, fontsize=11)
+            drawn.append((caption, figure, f"{sweep.task}-{sweep.preset}-frontier"))
+    return drawn
+
+
+def _figure(sweep: Sweep, corner: tuple[float, float], styles: Styles) -> Figure:
+    means = sweep.points.groupby(["model", "temperature"])[["quality", "coverage"]].mean().reset_index()
+    area = indicators(sweep).groupby("model")["area"].mean()
+    order = sorted(area.index, key=lambda model: (model in sweep.controls, -area[model], model))
+    figure = Figure(figsize=(8.6, 5.2), layout="constrained")
+    axes = figure.subplots()
+    (left, right), (bottom, top) = _limits(sweep, corner)
+    axes.set(xlim=(left, right), ylim=(bottom, top))
+    axes.plot([left, corner[0], corner[0]], [corner[1], corner[1], bottom], ":", color=GREY, linewidth=1, zorder=1)
+    _reference(axes, means[means["model"] == sweep.reference])
+    for model in order[::-1]:
+        _curve(axes, sweep.of(model), means[means["model"] == model], _style(model, sweep, styles))
+    for axis, metric in ((axes.xaxis, sweep.quality), (axes.yaxis, sweep.coverage)):
+        axis.set_label_text(f"{metric} ({sweep.unit}), lower is better:\n{MEANINGS[metric]}", fontsize=9)
+    finish(axes)
+    plain = means[means["temperature"] == 1.0]
+    beyond = plain[(plain["quality"] > right) | (plain["coverage"] > top)]
+    marks = _marks(order, sweep, styles, as_rows(beyond))
+    figure.legend(handles=marks, loc="outside right center", frameon=False, fontsize=8)
+    return figure
+
+
+def _limits(sweep: Sweep, corner: tuple[float, float]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Ends of both axes, which leave the box readable.
+
+    Next to greedy sampling coverage explodes, and a model that knows nothing lies far off: axes that hold all points
+    would show little of the others. What lies in the box is shown, and temperature 1 of a model that is near it.
+    """
+    points = sweep.points
+    inside = points[(points["quality"] <= corner[0]) & (points["coverage"] <= corner[1])]
+    plain = points[points["temperature"] == 1.0].groupby("model")[["quality", "coverage"]].mean()
+    ends = []
+    for axis, worst in zip(("quality", "coverage"), corner, strict=True):
+        side = worst - inside.loc[inside["model"] == sweep.reference, axis].min()
+        low, high = inside[axis].min(), max([worst, *plain.loc[plain[axis] <= worst + ROOM * side, axis]])
+        ends.append((low - 0.1 * (high - low), high + 0.05 * (high - low)))
+    return ends[0], ends[1]
+
+
+def _reference(axes: Axes, mean: pd.DataFrame) -> None:
+    """Shade what the reference beats at some temperature, and say which temperature is where."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    front = nondominated(mean[["quality", "coverage"]].to_numpy(float))
+    x, y = [front[0, 0], *front[:, 0], right], [top, *front[:, 1], front[-1, 1]]
+    axes.fill_between(x, y, top, color=SHADE, linewidth=0, zorder=0)
+    axes.annotate(
+        *("better", (0.012, 0.015), (0.08, 0.1)),
+        xycoords="axes fraction",
+        color=GREY,
+        fontsize=9,
+        arrowprops={"arrowstyle": "->", "color": GREY},
+    )
+    for row in as_rows(mean[mean["quality"].isin(front[:, 0])]):
+        if left < row["quality"] < right and bottom < row["coverage"] < top:
+            axes.annotate(
+                f"T = {row['temperature']:g}",
+                (row["quality"], row["coverage"]),
+                (-6, -4),
+                textcoords="offset points",
+                ha="right",
+                va="top",
+                fontsize=7,
+                color=INK,
+                zorder=8,
+                path_effects=[withStroke(linewidth=2, foreground="white")],
+            )
+
+
+def _curve(axes: Axes, points: pd.DataFrame, mean: pd.DataFrame, style: dict[str, Any]) -> None:
+    """A thin line a seed, a thick one for their mean, from cold to hot; temperature 1 is marked."""
+    colour, above = style["color"], style["zorder"]
+    for _, seed in points.groupby("seed"):
+        axes.plot(seed["quality"], seed["coverage"], color=colour, alpha=0.25, linewidth=0.6, zorder=2)
+    axes.plot(mean["quality"], mean["coverage"], **style)
+    axes.plot(mean["quality"], mean["coverage"], ".", color=colour, markersize=5, zorder=above)
+    plain = mean[mean["temperature"] == 1.0]
+    axes.plot(plain["quality"], plain["coverage"], color=colour, zorder=above + 2, **PLAIN)
+
+
+def _style(model: str, sweep: Sweep, styles: Styles) -> dict[str, Any]:
+    """How a model's curve looks; the reference, which all others are held against, is thick and in ink."""
+    if model == sweep.reference:
+        return {"color": INK, "linestyle": "-", "linewidth": 3.2, "zorder": 5}
+    colour, dashes = styles[model]
+    return {"color": colour, "linestyle": dashes, "linewidth": 1.6, "zorder": 4}
+
+
+def _marks(order: list[str], sweep: Sweep, styles: Styles, beyond: list[dict[str, Any]]) -> list[Artist]:
+    """The legend: models in their order, and where those are that the axes do not reach; then what the marks mean."""
+    role = dict.fromkeys(sweep.controls, " (control)") | {sweep.reference: " (reference)"}
+    where = {row["model"]: f"\noff at ({row['quality']:.2f}, {row['coverage']:.2f})" for row in beyond}
+    models = [
+        Line2D(
+            [],
+            [],
+            label=fill(model + role.get(model, ""), LABEL_WIDTH) + where.get(model, ""),
+            **_style(model, sweep, styles),
+        )
+        for model in order
+    ]
+    return [
+        *models,
+        Line2D([], [], color=INK, label="temperature 1", **PLAIN),
+        Line2D([], [], color=INK, marker=".", markersize=6, linestyle="", label="other temperatures"),
+        Line2D([], [], color=INK, linewidth=0.6, alpha=0.5, label=f"one seed (n = {_seeds(sweep.points)})"),
+        Patch(color=SHADE, label=fill(f"{sweep.reference} is better on both at some temperature", LABEL_WIDTH)),
+        Line2D([], [], color=GREY, linestyle=":", linewidth=1, label="box of the dominated area"),
+    ]
+
+
+def _seeds(points: pd.DataFrame) -> str:
+    counts = points.groupby("model")["seed"].nunique()
+    return "–".join(str(number) for number in sorted({counts.min(), counts.max()}))

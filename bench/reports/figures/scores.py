@@ -1,0 +1,159 @@
+"""A figure of what each seed scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from textwrap import fill
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.analysis.catalogue import MEANINGS, Shown, headlines, kind_of_task
+from bench.records.frames import FINAL, PRETRAINED, REAL_DATA, as_rows, completed
+from bench.reports.figures.style import GREY, INK, LABEL_WIDTH, Styles, finish
+
+__all__ = ["figures"]
+
+
+def figures(
+    runs: pd.DataFrame, scores: pd.DataFrame, board: pd.DataFrame, styles: Styles
+) -> list[tuple[str, Figure, str]]:
+    """Draw what each seed scored on each task and preset.
+
+    Args:
+        runs: One row a run.
+        scores: One row for each (run, checkpoint, metric).
+        board: What :func:`bench.analysis.leaderboard.aggregate` makes of them.
+        styles: Model to colour and line.
+
+    Returns:
+        Caption, figure and stem of a file name of each.
+    """
+    board = board[(board["n"] > 0) & board["checkpoint"].isin([FINAL, PRETRAINED])]
+    scores = completed(runs, scores)
+    drawn = []
+    for (task, preset), section in board.groupby(["task", "preset"], sort=False):
+        seeds = scores[(scores["task"] == task) & (scores["preset"] == preset)]
+        figure = _score_figure(section, seeds, styles)
+        if figure is not None:
+            caption = f"{task}, {preset}: each seed and the mean"
+            figure.suptitle(caption, fontsize=11)
+            drawn.append((caption, figure, f"{task}-{preset}-scores"))
+    return drawn
+
+
+def _score_figure(board: pd.DataFrame, scores: pd.DataFrame, styles: Styles) -> Figure | None:
+    """Models from top to bottom in the leaderboard's order, a panel a metric, a dot a seed."""
+    measured = set(board.loc[board["model"] != REAL_DATA, "metric"])
+    metrics = [metric for metric in headlines(kind_of_task(measured), Shown.FIGURE) if metric in measured]
+    if not metrics:
+        return None
+    board = board[board["metric"].isin(metrics)]
+    models = [model for model in dict.fromkeys(board["model"]) if model != REAL_DATA]
+    controls = set(board.loc[board["role"] == "control", "model"])
+    labels = [fill(model + " (control)" * (model in controls), LABEL_WIDTH) for model in models]
+    figure = Figure(figsize=(1.5 + 3.3 * len(metrics), 1.8 + 0.55 * len(models)), layout="constrained")
+    panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    for axes, metric in zip(panels, metrics, strict=True):
+        axes.set_yticks(range(len(models)), labels)
+        axes.set_ylim(len(models) - 0.35, -0.5)
+        _score_panel(axes, board[board["metric"] == metric], scores[scores["metric"] == metric], models, styles)
+    marks = [
+        Line2D([], [], color=INK, marker="o", markersize=4, alpha=0.5, linestyle="", label="one seed"),
+        Line2D([], [], color=INK, marker="o", markersize=6, label="mean, 95% interval"),
+    ]
+    if (board["checkpoint"] == PRETRAINED).any():
+        hollow: dict[str, Any] = {"marker": "o", "markersize": 6, "markerfacecolor": "white", "linestyle": ""}
+        marks.append(Line2D([], [], color=INK, label="its shared pre-training", **hollow))
+    if (board["model"] == REAL_DATA).any():
+        marks.append(Line2D([], [], color=GREY, linestyle="--", label=REAL_DATA))
+    figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), frameon=False, fontsize=8)
+    return figure
+
+
+def _score_panel(axes: Axes, board: pd.DataFrame, scores: pd.DataFrame, models: list[str], styles: Styles) -> None:
+    real, board = board[board["model"] == REAL_DATA], board[board["model"] != REAL_DATA]
+    references = real["mean"].tolist()
+    metric, unit, direction = (board[column].iloc[0] for column in ("metric", "unit", "direction"))
+    near = _near(board["mean"]) | (unit == "")  # a proportion has its bounds: nothing is far off
+    marks = scores.merge(board.loc[near, ["model", "checkpoint"]])["value"].dropna()
+    intervals = board[near].dropna(subset=["low"])
+    low, high = _limits(marks, [*intervals["low"], *intervals["high"]], references)
+    for row in as_rows(board):
+        colour, final = styles[row["model"]][0], row["checkpoint"] == FINAL
+        place = models.index(row["model"]) + (0 if final else 0.36)
+        if not low <= row["mean"] <= high:
+            _beyond(axes, row["mean"], place, row["mean"] > high, colour)
+            continue
+        seeds = scores.loc[(scores["model"] == row["model"]) & (scores["checkpoint"] == row["checkpoint"]), "value"]
+        axes.plot(seeds, [place - 0.16] * len(seeds), "o", markersize=4, color=colour, alpha=0.5, markeredgewidth=0)
+        axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=1.6 if final else 0.9)
+        axes.plot(row["mean"], place, "o", markersize=6, color=colour, markerfacecolor=colour if final else "white")
+    axes.set_xlim(low, high)
+    for value in references:
+        _reference(axes, value)
+    axes.set_xlabel("\n".join((_titled(metric, unit), MEANINGS.get(direction, ""))), fontsize=9)
+    axes.tick_params(axis="y", length=0)
+    axes.locator_params(axis="x", nbins=6)
+    finish(axes)
+
+
+def _near(values: pd.Series) -> pd.Series:
+    """True for values that share an axis: within a fifth of their median, or three median absolute deviations."""
+    middle = values.median()
+    distance = (values - middle).abs()
+    near: pd.Series = distance <= max(3 * distance.median(), 0.2 * abs(middle))
+    return near
+
+
+def _limits(marks: Iterable[float], intervals: Iterable[float], references: Iterable[float]) -> tuple[float, float]:
+    """Axis limits that leave the marks readable.
+
+    Args:
+        marks: Values that must be visible.
+        intervals: Ends of intervals; those wider than three times the span of the marks leave the axis.
+        references: Values shown as well, unless the marks and intervals would be left with less than half the axis.
+    """
+    values = list(marks)
+    low, high = min(values), max(values)
+    span = max(high - low, 0.02 * abs(high), 1e-6)
+    ends = [min(max(end, low - span), high + span) for end in intervals]
+    low, high = min([low, *ends]), max([high, *ends])
+    for value in references:
+        if max(high, value) - min(low, value) <= 2 * max(high - low, span):
+            low, high = min(low, value), max(high, value)
+    margin = 0.08 * max(high - low, span)
+    return low - margin, high + margin
+
+
+def _beyond(axes: Axes, value: float, place: float, right: bool, colour: str) -> None:
+    """Say in figures what lies outside the axis, on the side where it lies."""
+    axes.text(
+        0.985 if right else 0.015,
+        place,
+        f"{value:.3g} ▸" if right else f"◂ {value:.3g}",
+        transform=axes.get_yaxis_transform(),
+        ha="right" if right else "left",
+        va="center",
+        fontsize=8,
+        color=colour,
+    )
+
+
+def _reference(axes: Axes, value: float) -> None:
+    """A dashed line for the real data, or its value above the panel where the axis does not reach so far."""
+    low, high = axes.get_xlim()
+    if low <= value <= high:
+        axes.axvline(value, color=GREY, linestyle="--", linewidth=1, zorder=0)
+    else:
+        beyond = "◂" if value < low else "▸"
+        axes.set_title(
+            f"{beyond} {REAL_DATA} {value:.3g}", fontsize=8, color=GREY, loc="left" if value < low else "right"
+        )
+
+
+def _titled(metric: str, unit: str) -> str:
+    return f"{metric} ({unit})" if unit else metric

@@ -1,0 +1,1 @@
+"""Pages: functions of the analysis that return documents."""

@@ -1,0 +1,77 @@
+"""Quality against cost: what each model had reached by the time it had cost as much as the others."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bench.analysis.catalogue import entry
+from bench.analysis.learning import Learning, at_cost, equal_costs, learning
+from bench.records.frames import COSTS
+from bench.reports.document import Document, Heading, Paragraph, prose, table
+from bench.reports.numbers import FEW_SEEDS, estimate, few, seed_count
+
+__all__ = ["page"]
+
+READING = """\
+What each model had reached by the time it had cost as much as the others: read between the points of its curve, never
+beyond them. *Tokens* are those that went through gradient updates of any network, *updates* are optimiser steps of any
+network; all costs include the shared pre-training. Seconds compare only between runs of one machine. The costs are a
+quarter, a half and the whole of the largest one that every trained model reached, and then the largest one that every
+model with more than one phase of training reached: only there have those models left their pre-training behind."""
+
+
+def page(runs: pd.DataFrame, curves: pd.DataFrame) -> Document:
+    """The section on quality against cost; empty when no model has a curve of quality.
+
+    Args:
+        runs: One row a run.
+        curves: One row for each (run, phase, step, name), in the order of training.
+    """
+    blocks: Document = []
+    for section in learning(runs, curves):
+        tables = [block for cost in COSTS for block in _table(section, cost, section.metrics[0])]
+        if tables:
+            blocks += [Heading(3, f"{section.task}, {section.preset}"), *tables]
+            if section.lines.groupby("model")["seed"].nunique().map(few).any():
+                blocks.append(Paragraph(prose(FEW_SEEDS)))
+    return [Heading(2, "Quality against cost"), Paragraph(prose(READING)), *blocks] if blocks else []
+
+
+def _table(section: Learning, cost: str, metric: str) -> Document:
+    """One metric at equal costs, and who does not count the cost."""
+    lines = section.lines[section.lines["name"] == metric]
+    counting = section.counting(cost)
+    silent = sorted(set(lines["model"]) - set(counting))
+    amounts = equal_costs(section, cost, metric)
+    reached = at_cost(lines, cost, metric, amounts)
+    amounts = [amount for amount in amounts if reached.loc[reached["amount"] == amount, "value"].notna().any()]
+    blocks: Document = []
+    if amounts:
+        rows = []
+        for model in counting:
+            own = reached[reached["model"] == model]
+            spent = lines.loc[lines["model"] == model, cost]
+            n = own["run_id"].nunique()
+            cells = [_cell(own[own["amount"] == amount], spent.min(), n, metric) for amount in amounts]
+            rows.append([model, *cells, seed_count(n)])
+        header = ["model", *(_amount(amount, cost) for amount in amounts), "n"]
+        blocks += [Paragraph(prose("`{}` ↓ at equal {}:", metric, cost)), table(header, rows)]
+    if silent:
+        blocks.append(Paragraph(f"No {cost} counted by {', '.join(silent)}."))
+    return blocks
+
+
+def _cell(reached: pd.DataFrame, first: float, n: int, metric: str) -> str:
+    """Mean ± half the interval at one cost, or why there is none."""
+    values = reached["value"].dropna()
+    if values.empty:
+        return "not begun" if reached["amount"].iloc[0] < first else "ended"
+    return estimate(values, n, entry(metric).decimals)
+
+
+def _amount(amount: float, cost: str) -> str:
+    """A cost to three digits: 617 seconds, 12.3M tokens."""
+    for scale, suffix in ((1e9, "G"), (1e6, "M")):
+        if amount >= scale:
+            return f"{amount / scale:.3g}{suffix} {cost}"
+    return f"{amount:,.0f} {cost}" if amount >= 100 else f"{amount:.3g} {cost}"

@@ -1,0 +1,178 @@
+"""Quality and diversity for people: what each temperature gave, and who beats the reference over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import pandas as pd
+
+from bench.analysis.frontier import REFERENCE, Sweep, indicators, sweeps
+from bench.analysis.verdicts import Pair, judge
+from bench.reports.document import Document, Heading, Paragraph, Table, Words, bullets, code, prose, table
+from bench.reports.numbers import FEW_SEEDS, estimate, few, seed_count
+
+__all__ = ["page"]
+
+Differences = dict[str, dict[Hashable, float]]
+"""Model to seed to value."""
+
+READING = """\
+A model sampled colder writes better sequences and fewer different ones, so one temperature says little: a model that
+only became sharper scores better on quality alone, and maximum likelihood sampled colder does the same for nothing
+(Caccia et al. 2018, arXiv 1811.02549). Every model was therefore scored at several temperatures, on quality and on
+coverage, lower being better on both. With an oracle, quality is `nll_oracle`, the samples under the oracle, and
+coverage is `nll_test`, the test sequences under the model. Elsewhere quality is `lm_nll`, the samples under an n-gram
+model of the training text, and coverage is `reverse_nll`, the test text under the same n-gram model of the samples."""
+
+INDICATORS = """\
+The *dominated area* is that part of a box for which some temperature of the model is at least as good on both axes
+(Zitzler and Thiele 1999): more is better, and a point outside the box counts for nothing. The box ends at {quality}
+{x} and {coverage} {y}, a little beyond the worst of the trade-offs that {reference} itself offers, as far as
+cooling it gains more than it loses; no other model moves it. *Excess* {coverage} is that of the model at temperature 1
+less that of {reference} at the temperature where it writes equally well: positive if the model forgets more than
+{reference} would at that quality. It is read between measured points, never beyond them."""
+
+
+def page(runs: pd.DataFrame, frontier: pd.DataFrame, reference: str = REFERENCE) -> Document:
+    """The section on quality and diversity; empty when no model was scored at any temperature.
+
+    Args:
+        runs: One row a run; where it has a ``role``, models of role ``control`` are judged apart from the others.
+        frontier: One row for each (run, temperature, metric).
+        reference: The model that the others are measured against.
+    """
+    blocks = [block for sweep in sweeps(runs, frontier, reference) for block in _section(sweep)]
+    return [Heading(2, "Quality and diversity"), Paragraph(prose(READING)), *blocks] if blocks else []
+
+
+def _section(sweep: Sweep) -> Document:
+    found = indicators(sweep)
+    order = _order(sweep, found)
+    reference = sweep.reference
+    seeds = found.groupby("model")["seed"].nunique()
+    blocks: Document = [Heading(3, f"{sweep.task}, {sweep.preset}"), _temperatures(sweep, order)]
+    blocks += [Paragraph(prose(FEW_SEEDS))] if seeds.map(few).any() else []
+    blocks += bullets("Left out:", (f"{model}: {why}" for model, why in sweep.left_out.items()))
+    if sweep.corner is None:
+        lack = (
+            "no point here" if sweep.reference not in order else "no two temperatures here that trade one for the other"
+        )
+        return [
+            *blocks, Paragraph(f"No areas and no excess: {reference}, which they are measured against, has {lack}.")
+        ]  # fmt: skip
+    x, y = (f"{end:.3f}" for end in sweep.corner)
+    axes = {"quality": code(sweep.quality), "coverage": code(sweep.coverage)}
+    blocks += [Paragraph(prose(INDICATORS, x=x, y=y, reference=reference, **axes)), _areas(sweep, found, order)]
+    blocks += _notes(sweep, order)
+    areas, excess = _differences(found, "area", sweep.reference), _by_seed(found, "excess")
+    blocks += bullets(
+        f"Dominated area against {reference}, paired by seed:",
+        _verdicts(sweep, order, areas, "higher", "dominated area", f"({sweep.unit})²"),
+    )
+    at_equal_quality = f"{sweep.coverage} at equal {sweep.quality}"
+    blocks += bullets(
+        f"At temperature 1, against {reference} at the same quality, paired by seed:",
+        _verdicts(sweep, order, excess, "lower", at_equal_quality, sweep.unit) + _incomparable(sweep, found, order),
+    )
+    return blocks
+
+
+def _notes(sweep: Sweep, order: list[str]) -> Document:
+    """What must be known before areas are compared."""
+    grids = {model: set(sweep.of(model)["temperature"]) for model in order}
+    others = [model for model in order if grids[model] != grids[sweep.reference]]
+    controls = [model for model in order if model in sweep.controls]
+    blocks: Document = []
+    if controls:
+        blocks.append(Paragraph(f"Controls, which are tested as a family of their own: {', '.join(controls)}."))
+    if others:
+        blocks.append(
+            Paragraph(
+                f"Not all at the temperatures of {sweep.reference}, and every temperature more can only add area: "
+                f"{', '.join(others)}."
+            )
+        )
+    return blocks
+
+
+def _order(sweep: Sweep, found: pd.DataFrame) -> list[str]:
+    """Contenders first, then by area, the largest first, then by name."""
+    area = found.groupby("model")["area"].mean().fillna(0.0)
+    return sorted(area.index, key=lambda model: (model in sweep.controls, -area[model], model))
+
+
+def _temperatures(sweep: Sweep, order: list[str]) -> Table:
+    """Both axes of each model at each temperature."""
+    temperatures = sorted(sweep.points["temperature"].unique())
+    lines = []
+    for model in order:
+        rows = sweep.of(model)
+        n = int(rows["seed"].nunique())
+        for label, name, axis in ((model, sweep.quality, "quality"), ("", sweep.coverage, "coverage")):
+            cells = [estimate(rows.loc[rows["temperature"] == temperature, axis], n) for temperature in temperatures]
+            lines.append([label, name, *cells, seed_count(n)])
+    header = ["model", f"{sweep.unit} ↓", *(f"T = {temperature:g}" for temperature in temperatures), "n"]
+    return table(header, lines, left=2)
+
+
+def _areas(sweep: Sweep, found: pd.DataFrame, order: list[str]) -> Table:
+    """Area, what it is beside the reference's, and the excess at the reference's quality."""
+    differences = _differences(found, "area", sweep.reference)
+    lines = []
+    for model in order:
+        rows = found[found["model"] == model]
+        cells = [estimate(rows["area"], len(rows)), "", ""]
+        if model != sweep.reference:
+            beside = pd.Series(differences.get(model, {}), dtype=float)
+            cells[1:] = (estimate(values, len(rows), sign="+") for values in (beside, rows["excess"].dropna()))
+        lines.append([model, *cells, seed_count(len(rows))])
+    header = ["model", f"dominated area ↑ ({sweep.unit})²", f"less that of {sweep.reference}"]
+    return table([*header, f"excess {sweep.coverage} ↓ {sweep.unit}", "n"], lines)
+
+
+def _verdicts(
+    sweep: Sweep, order: list[str], values: Differences, direction: str, metric: str, unit: str
+) -> list[Words]:
+    """A sentence for each model but the reference; contenders are one family of tests, controls another."""
+    models = [model for model in order if model != sweep.reference and model in values]
+    lines: list[Words] = []
+    for controls in (False, True):
+        family = [model for model in models if (model in sweep.controls) == controls]
+        verdicts = judge([Pair(model, sweep.reference, values[model]) for model in family], direction)
+        lines += [verdict.words(metric, unit) for verdict in verdicts]
+    return lines
+
+
+def _incomparable(sweep: Sweep, found: pd.DataFrame, order: list[str]) -> list[Words]:
+    """Which models have seeds whose quality the reference did not have at any temperature."""
+    return [
+        prose(
+            "{}: not available in {} of {} seeds, where its `{}` is {} than any that {} reached.",
+            model,
+            str(len(seeds)),
+            str((found["model"] == model).sum()),
+            sweep.quality,
+            str(side),
+            sweep.reference,
+        )
+        for model in order
+        for side, seeds in found[(found["model"] == model) & (found["outside"] != "")].groupby("outside")
+    ]
+
+
+def _differences(found: pd.DataFrame, column: str, reference: str) -> Differences:
+    """Model to seed to its value less the reference's."""
+    values = _by_seed(found, column)
+    arm = values.get(reference, {})
+    return {
+        model: {seed: value - arm[seed] for seed, value in own.items() if seed in arm}
+        for model, own in values.items()
+        if model != reference
+    }
+
+
+def _by_seed(found: pd.DataFrame, column: str) -> Differences:
+    return {
+        str(model): dict(zip(rows["seed"].tolist(), rows[column].tolist(), strict=True))
+        for model, rows in found.dropna(subset=[column]).groupby("model")
+    }

@@ -1,0 +1,315 @@
+"""The leaderboard for people, whole: what ``leaderboard.md`` says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from textwrap import shorten
+
+import pandas as pd
+
+from bench.analysis import catalogue
+from bench.analysis.answers import (
+    BOTH,
+    CONSTANT,
+    OWN,
+    REFERENCE,
+    Answer,
+    best,
+    in_headline,
+    listed,
+    rows_of,
+    seed_counts,
+    summary,
+)
+from bench.analysis.catalogue import MEANINGS, Shown, headline, headlines, judged, kind_of_task
+from bench.analysis.results import Results, Section
+from bench.analysis.verdicts import FEW, Verdict
+from bench.records.frames import FINAL, REAL_DATA, SELECTED, as_rows, completed
+from bench.reports.document import (
+    Document,
+    Figure,
+    Group,
+    Heading,
+    Paragraph,
+    Table,
+    Words,
+    bullets,
+    code,
+    joined,
+    prose,
+    strong,
+    table,
+    text_of,
+)
+from bench.reports.grid import Grid
+from bench.reports.numbers import cell
+from bench.reports.pages import costs, samples
+from bench.reports.pages import frontier as frontier_page
+from bench.reports.pages.provenance import provenance, reasons, settings, unfinished
+
+__all__ = ["page"]
+
+READING = """\
+Each cell is the mean over runs, ± half the width of Student's 95% t interval over them, never over sentences; *n*
+counts the seeds, one seed alone has no interval, and below n = 5 every interval says its n. On synthetic tasks each
+seed has an oracle and data of its own, so that intervals cover the luck of the draw; verdicts compare seed by seed,
+where that cancels, so two models may be separable although their intervals overlap. The real-data row is made of random
+parts of the training set (so it copies everything). An arrow gives the good direction: ↓ lower, ↑ higher, → nearer to
+the real-data row. A value is bold only where that contender is better than every other one that has a value, after
+Holm's correction. Rows are sorted by `jsd_token` where there is an oracle and by `nll_test` elsewhere; neither
+`nll_oracle` nor BLEU ranks, because a model that writes a few safe sentences again and again improves both: look at the
+control `repeat`. *Controls* are there to be beaten: policy gradient without a judge, more maximum likelihood, word
+pairs, the training set by heart. The last step is what counts; where validation data would have stopped earlier, the
+row below shows what that gives."""
+
+SIGNAL = """\
+What policy gradient was told, over the first and the last tenth of a phase. Every model has a reward of its own, so
+only the columns of one row compare. A reward that rises while held-out scores get worse is paid for something other
+than resembling the data; one that does not rise gave nothing to climb, or its judge improved with the model. Entropy
+is the policy's own, in nats a token: where it falls the model writes less and less. `d_accuracy` is the
+discriminator's on batches it has not been trained on before, in the last tenth; 0.5 is a coin."""
+
+
+def page(results: Results, figures: Sequence[tuple[str, str]] = ()) -> Document:
+    """The whole page; the same results give the same page.
+
+    Args:
+        results: All frames.
+        figures: Pairs of caption and path, relative to where the page will be.
+    """
+    runs, curves = results.runs, completed(results.runs, results.curves)
+    blocks: Document = [Heading(1, "Leaderboard"), Paragraph(prose(READING)), *provenance(runs)]
+    for section in results.sections():
+        blocks += _task(section)
+    blocks += frontier_page.page(runs, completed(runs, results.frontier))
+    blocks += costs.page(runs, curves)
+    blocks += _training_signal(curves)
+    blocks += _throughput(results.board, results.completed_scores)
+    blocks += samples.page(results)
+    blocks += settings(runs)
+    blocks += unfinished(runs)
+    if figures:
+        blocks += [Heading(2, "Figures"), *(Figure(caption, path) for caption, path in figures)]
+    return blocks
+
+
+def _task(section: Section) -> Document:
+    """The quality tables of one task and what must be read with them."""
+    scores, found = section.scores, section.answers
+    same = _selected_last(scores)
+    lines = [row for row in as_rows(section.board) if row["kind"] != "cost"]
+    grid = Grid([row for row in lines if (row["model"], row["checkpoint"]) not in same], best(section.runs, scores))
+    kind = kind_of_task(filter(grid.measured, grid.metrics))
+    themes = {"Headline": headlines(kind, Shown.PAGE), **catalogue.themes(grid.metrics)}
+    blocks: Document = [Heading(2, section.title), *_in_words(found)]
+    why = reasons(section.runs)
+    for title, metrics in themes.items():
+        columns = [metric for metric in metrics if grid.measured(metric)]
+        if columns:
+            blocks += [Heading(3, title), _table(grid, columns, why)]
+            why = {model: reason.partition(":")[0] for model, reason in why.items()}  # once in full is enough
+        if title == "Headline":
+            blocks += _headline_statistics(grid, found)
+    if not any(grid.measured(metric) for metric in grid.metrics):
+        blocks += bullets("", (f"{model}: {reason}" for model, reason in why.items()))
+    blocks += _verdicts(found)
+    blocks += bullets("Validation picks the last step, so that what it selects is what is final, of:", _same(same))
+    blocks += bullets("Not available (n/a):", _absences(grid, scores[scores["kind"] != "cost"]))
+    blocks += bullets("How each metric was computed:", _signatures(grid))
+    return blocks
+
+
+def _in_words(found: list[Answer]) -> Document:
+    """How each contender stands in the headline metric, and against what."""
+    asked = in_headline(found)
+    if not asked:
+        return []
+    asked_about = {answer.verdict.reference for answer in asked}
+    arm = BOTH if BOTH in asked_about else REFERENCE  # with a word on pre-training, if only some have one
+    references = [arm] if {REFERENCE, BOTH} & asked_about else []
+    references += [name for name in (OWN, CONSTANT) if name in asked_about]
+    counts, family = seed_counts(asked), asked[0].verdict.family
+    tested = {0: "nothing that could be tested", 1: "one comparison, at 5 %"}.get(
+        family, f"{family} comparisons as one family, at 5 % for all of them together"
+    )
+    few = f". n < {FEW}: intervals and tests from fewer than five seeds are weak." if counts[0] < FEW else ":"
+    against = listed(references) + ", as far as they apply" * (len(references) > 1)
+    text = prose(
+        "By `{}`, each contender against {}, paired by seed, n = {}; {}" + few,
+        *(asked[0].metric, against, " to ".join(map(str, counts)), tested),
+    )
+    return [Heading(3, "In words"), *bullets(text, (f"{line}." for line in summary(asked)))]
+
+
+def _headline_statistics(grid: Grid, found: list[Answer]) -> Document:
+    """The headline metric once more, with statistics that one odd seed moves less."""
+    metric = headline(metric for metric in grid.metrics if grid.measured(metric))
+    chances = {
+        answer.verdict.model: answer.verdict.probability
+        for answer in found
+        if answer.metric == metric and answer.verdict.reference in (REFERENCE, BOTH)
+    }
+    lines = []
+    for model, checkpoint in grid.rows:
+        cells = [row for row in grid.of(model, checkpoint) if row["metric"] == metric and row["n"]]
+        if checkpoint == FINAL and cells:
+            row, chance = cells[0], chances.get(model)
+            low, high = row["bootstrap_low"], row["bootstrap_high"]
+            interval: str = f" [{low:.4f}, {high:.4f}]" if row["n"] > 1 else ""
+            few = f" (n={row['n']})" if row["n"] < FEW else ""
+            middle = f"{row['interquartile_mean']:.4f}{interval}{few}"
+            share = "" if chance is None else f"{100 * chance:.0f} %"
+            lines.append((grid.roles[model], [model, f"{cell(row)}{few}", middle, share, str(row["n"])]))
+    header = ["model", f"{metric}: mean ± t", "interquartile mean [95% bootstrap]", f"seeds better than {REFERENCE}"]
+    return [_by_role([*header, "n"], lines)] if lines else []
+
+
+def _verdicts(found: list[Answer]) -> Document:
+    """The headline's verdicts in full sentences, the other metrics' in a table."""
+    metric = headline(answer.metric for answer in found)
+    blocks: Document = []
+    if metric is not None:
+        sentences = (answer.verdict.words(answer.metric, answer.unit) for answer in in_headline(found))
+        blocks += bullets(prose("In `{}`:", metric), sentences)
+    for role, text in (
+        ("contender", "Contender minus reference, and the verdict after Holm's correction within each column:"),
+        ("control", "Control minus reference, likewise, as a family of their own:"),
+    ):
+        asked = [answer for answer in found if answer.role == role]
+        columns = judged({answer.metric for answer in asked})
+        lines = [
+            [row["model"], row["reference"], *(_verdict_cell(row.get(name), name) for name in columns)]
+            for row in rows_of(asked, columns)
+        ]
+        if lines:
+            blocks += [Paragraph(text), table(["model", "against", *columns], lines, left=2)]
+    return [Heading(3, "Verdicts"), *blocks] if blocks else []
+
+
+def _verdict_cell(verdict: Verdict | None, metric: str) -> str:
+    if verdict is None or verdict.difference is None:
+        return "n/a"
+    places, n = catalogue.entry(metric).decimals, verdict.difference.n
+    few = f" (n={n})" if n < FEW else ""
+    return f"{round(verdict.difference.mean, places) + 0.0:+.{places}f} {verdict.outcome}{few}"
+
+
+def _selected_last(scores: pd.DataFrame) -> set[tuple[str, str]]:
+    """Models whose selected checkpoint is the last step in every seed: its row would say the same again."""
+    same = set()
+    for model, rows in scores[scores["kind"] == "quality"].groupby("model"):
+        final, selected = (
+            rows[rows["checkpoint"] == checkpoint].set_index(["seed", "metric"])["value"].sort_index()
+            for checkpoint in (FINAL, SELECTED)
+        )
+        if selected.equals(final):
+            same.add((str(model), SELECTED))
+    return same
+
+
+def _same(same: set[tuple[str, str]]) -> list[Words]:
+    return [", ".join(sorted(model for model, _ in same))] if same else []
+
+
+def _table(grid: Grid, metrics: list[str], why: dict[str, str]) -> Table:
+    header = ["model", *(f"{metric} {grid.arrow(metric)} {grid.unit(metric)}".strip() for metric in metrics), "n"]
+    lines: list[tuple[str, list[Words]]] = []
+    for model, checkpoint in grid.rows:
+        cells: list[Words] = [grid.cell(model, checkpoint, metric) for metric in metrics]
+        if not any(cells):
+            cells[0] = shorten(why.get(model, "no result"), 100, placeholder=" ...")
+        for place, metric in enumerate(metrics):
+            if grid.is_best(model, checkpoint, metric):
+                cells[place] = strong(text_of(cells[place]))
+        line = [grid.label(model, checkpoint), *cells, grid.seeds(model, checkpoint)]
+        lines.append((grid.roles[model], line))
+    return _by_role(header, lines)
+
+
+def _by_role(header: Sequence[str], lines: Iterable[tuple[str, list[Words]]]) -> Table:
+    """A table of lines, each with its model's role: the controls are a group of their own."""
+    groups: dict[str, list[tuple[Words, ...]]] = {"": [], "Controls": []}
+    for role, cells in lines:
+        groups["Controls" if role == "control" else ""].append(tuple(cells))
+    return Table(tuple(header), tuple(Group(heading, tuple(kept)) for heading, kept in groups.items() if kept))
+
+
+def _absences(grid: Grid, scores: pd.DataFrame) -> list[Words]:
+    """Why cells are empty: one line for each reason and the models and metrics it holds for."""
+    told: dict[tuple[str, str, str], set[str]] = {}
+    for row in as_rows(scores[["model", "checkpoint", "metric", "value", "absent"]]):
+        reasons = told.setdefault((row["model"], row["checkpoint"], row["metric"]), set())
+        if pd.isna(row["value"]):
+            reasons.add(str(row["absent"]))
+    models: dict[tuple[str, str], list[str]] = {}
+    for model, checkpoint in grid.rows:
+        name = model if checkpoint == FINAL else f"{model} ({grid.label(model, checkpoint).removeprefix('↳ ')})"
+        for metric in grid.metrics if grid.of(model, checkpoint)[0]["metric"] else ():
+            for reason in sorted(told.get((model, checkpoint, metric), {"no score was recorded"})):
+                models.setdefault((metric, reason), []).append(name)
+    metrics: dict[tuple[str, str], list[str]] = {}
+    for (metric, reason), names in models.items():
+        metrics.setdefault((", ".join(names), reason), []).append(metric)
+    return [prose("{} of {}: {}", joined(", ", map(code, which)), who, why) for (who, why), which in metrics.items()]
+
+
+def _signatures(grid: Grid) -> list[Words]:
+    """One line a metric; two signatures of one metric are named with the models they belong to."""
+    lines: list[Words] = []
+    for metric in grid.metrics:
+        models: dict[str, list[str]] = {}
+        for row in grid.lines:
+            if row["metric"] == metric and row["n"]:
+                models.setdefault(str(row["signature"]), []).append(row["model"])
+        direction = next((row["direction"] for row in grid.lines if row["metric"] == metric), "")
+        about = ", ".join(filter(None, (grid.unit(metric), MEANINGS.get(direction))))
+        for signature, who in models.items():
+            only = f"; {', '.join(dict.fromkeys(who))} only, so not comparable with the others"
+            lines.append(prose("`{}` ({}): `{}`{}", metric, about, signature, only if len(models) > 1 else ""))
+    return lines
+
+
+def _training_signal(curves: pd.DataFrame) -> Document:
+    """Whether the reward rose while a model trained on it, and what became of its entropy and its judge."""
+    logged = curves[curves["name"].isin(["reward", "entropy", "d_accuracy"])].sort_values("step")
+    phases = set(logged.loc[logged["name"] == "reward", "phase"])
+    lines = []
+    for key, rows in logged[logged["phase"].isin(phases)].groupby(["task", "preset", "model", "phase"]):
+        ends: dict[str, list[tuple[float, float]]] = {"reward": [], "entropy": [], "d_accuracy": []}
+        for (name, _), values in rows.groupby(["name", "seed"])["value"]:
+            tenth = max(1, len(values) // 10)
+            ends[str(name)].append((values.iloc[:tenth].mean(), values.iloc[-tenth:].mean()))
+        if not ends["reward"]:
+            continue
+        first, last = (sum(side) / len(ends["reward"]) for side in zip(*ends["reward"], strict=True))
+        rose = sum(late > early for early, late in ends["reward"])
+        spread = [sum(side) / len(side) for side in zip(*ends["entropy"], strict=True)] or [None, None]
+        accuracy = [late for _, late in ends["d_accuracy"]]
+        lines.append(
+            [
+                *(*map(str, key), f"{first:.4f}", f"{last:.4f}", f"{rose} of {len(ends['reward'])}"),
+                *("n/a" if mean is None else f"{mean:.3f}" for mean in spread),
+                f"{sum(accuracy) / len(accuracy):.3f}" if accuracy else "n/a",
+            ]
+        )
+    header = ["task", "preset", "model", "phase", "reward, first 10%", "last 10%", "seeds in which it rose"]
+    header += ["entropy, first 10%", "last 10%", "d_accuracy"]
+    if not lines:
+        return []
+    return [Heading(2, "Training signal"), Paragraph(prose(SIGNAL)), table(header, lines, left=4)]
+
+
+def _throughput(board: pd.DataFrame, scores: pd.DataFrame) -> Document:
+    """What each model cost, a table a task."""
+    blocks: Document = []
+    costs = board[(board["kind"] == "cost") & (board["checkpoint"] == FINAL) & (board["model"] != REAL_DATA)]
+    for (task, preset), section in costs.groupby(["task", "preset"], sort=False):
+        grid = Grid(as_rows(section))
+        metrics = [metric for metric in grid.metrics if grid.measured(metric)]
+        if metrics:
+            here = scores[(scores["task"] == task) & (scores["preset"] == preset) & (scores["kind"] == "cost")]
+            blocks += [Heading(3, f"{task}, {preset}"), _table(grid, metrics, {})]
+            blocks += bullets("Not available (n/a):", _absences(grid, here))
+    if not blocks:
+        return []
+    return [Heading(2, "Throughput"), Paragraph(prose("`seconds` includes the shared pre-training.")), *blocks]

@@ -1,0 +1,74 @@
+"""How the numbers were made: machines, versions, settings, and the runs that gave none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from bench.records.frames import REAL_DATA, as_rows
+from bench.reports.document import Document, Heading, Paragraph, bullets, prose
+
+__all__ = ["provenance", "reasons", "settings", "unfinished"]
+
+
+def provenance(runs: pd.DataFrame) -> Document:
+    """How the numbers were made, from what the runs themselves say."""
+
+    def each(column: str) -> str:
+        return ", ".join(str(value) for value in sorted(runs[column].dropna().unique()))
+
+    commits = {
+        str(row["commit"]) + (" with uncommitted changes" if row["dirty"] is True else "")
+        for row in as_rows(runs[["commit", "dirty"]])
+        if not pd.isna(row["commit"])
+    }
+    finished = runs["finished"].dropna()
+    facts = {
+        "Presets": each("preset"),
+        "Seeds": each("seed"),
+        "Machine": each("machine"),
+        "Device": each("device"),
+        "Threads": each("threads"),
+        "Versions": f"seqgan-bench {each('version')}, Python {each('python')}, torch {each('torch')}",
+        "Commit": ", ".join(sorted(commits)),
+        "Newest run": str(finished.max())[:10] if len(finished) else "",
+    }
+    blocks = bullets("How it was made:", [f"{name}: {fact}" for name, fact in facts.items() if fact])
+    if len(runs[["machine", "device", "threads"]].drop_duplicates()) > 1:
+        text = "The runs were not all made on the same machine and threads: their speeds do not compare."
+        blocks.append(Paragraph(text))
+    return blocks
+
+
+def settings(runs: pd.DataFrame) -> Document:
+    """Every field of every model, so that nobody has to ask."""
+    lines = [
+        f"{model} ({preset}): {settings or 'no fields'}"
+        for (preset, model, settings), _ in runs[runs["model"] != REAL_DATA].groupby(["preset", "model", "settings"])
+    ]
+    return [Heading(2, "Settings"), *bullets("All fields of each model:", lines)] if lines else []
+
+
+def unfinished(runs: pd.DataFrame) -> Document:
+    """Every run that failed or was skipped, and why."""
+    rows = as_rows(runs[runs["status"] != "ok"].sort_values(["task", "preset", "model", "seed", "run_id"]))
+    lines = [
+        prose(
+            "`{}`, {model} on {task}, {preset}, seed {seed}: {outcome}", row["run_id"],
+            model=row["model"], task=row["task"], preset=row["preset"], seed=str(row["seed"]), outcome=_outcome(row),
+        )
+        for row in rows
+    ]  # fmt: skip
+    return [Heading(2, "Failed and skipped runs"), *bullets("", lines)] if lines else []
+
+
+def reasons(runs: pd.DataFrame) -> dict[str, str]:
+    """The first thing that kept a run of each model from a result, by model; the runs of one task and preset."""
+    here = runs[runs["status"] != "ok"]
+    first = here.sort_values(["model", "seed", "run_id"]).drop_duplicates("model")
+    return {row["model"]: _outcome(row) for row in as_rows(first)}
+
+
+def _outcome(row: dict[str, Any]) -> str:
+    return row["status"] if pd.isna(row["reason"]) else f"{row['status']}: {row['reason']}"

@@ -1,0 +1,34 @@
+"""What the models wrote: a few sequences of each, for people to read beside the numbers."""
+
+from __future__ import annotations
+
+from bench.analysis.results import Results
+from bench.records.frames import as_rows
+from bench.reports.document import Document, Heading, Item, bullets, prose
+
+__all__ = ["page"]
+
+SHOWN = 3
+"""Sequences of each model."""
+
+
+def page(results: Results) -> Document:
+    """The first few samples of every model's first finished seed, in the leaderboard's order, with the run's id."""
+    blocks: Document = []
+    for section in results.sections():
+        done = section.runs[section.runs["status"] == "ok"].sort_values("seed").drop_duplicates("model")
+        rows = {row["model"]: row for row in as_rows(done) if row["samples"]}
+        items = [
+            Item(
+                prose("{} (`{}`)", model, rows[model]["run_id"]),
+                tuple(sample.strip() or "(nothing)" for sample in rows[model]["samples"][:SHOWN]),
+            )
+            for model in dict.fromkeys(section.board["model"])
+            if model in rows
+        ]
+        if items:
+            title = prose(
+                "Of the first seed, not chosen; `bench sample` draws more from a run, by the id behind its model:"
+            )
+            blocks += [Heading(3, section.title), *bullets(title, items)]
+    return [Heading(2, "Samples"), *blocks] if blocks else []

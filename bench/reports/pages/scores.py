@@ -1,0 +1,131 @@
+"""What ``bench score`` found, for people and for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from bench.analysis.catalogue import ARROWS, UNIT_DECIMALS
+from bench.reports.document import Document, Group, Paragraph, Table, bullets
+
+if TYPE_CHECKING:
+    from bench.metrics.base import Estimate
+    from bench.metrics.text.report import Report, Row
+
+__all__ = ["as_csv", "as_json", "page"]
+
+SCHEMA = 1
+SKEW = 0.2
+"""By how much of the longer arm of an interval the shorter may fall behind and still be shown as ±."""
+LEFT, CELL = 27, 17
+"""Places of the names of metrics, and of a cell with what is around it."""
+COLUMNS = ("metric", "value", "low", "high", "interval", "n", "unit", "direction", "signature", "absent")
+
+
+def page(report: Report, width: int = 100) -> Document:
+    """A line for each metric and a column for each file, real text last; below it what to know of the numbers.
+
+    Args:
+        report: What to show.
+        width: Columns of the terminal; files that do not fit beside each other make another table.
+    """
+    real = [row for row in report.rows if row.real]
+    samples = [row for row in report.rows if not row.real]
+    fit = max(1, (width - LEFT) // CELL - len(real))
+    legend = (
+        "↓ lower is better, ↑ higher is better, → nearer to the real text is better; ± half of the 95 % interval, or "
+        "[both ends] of one that is lopsided; none where all sequences contribute alike."
+    )
+    names = _names(report.rows)
+    return [
+        *(_columns([*samples[start : start + fit], *real], names) for start in range(0, len(samples), fit)),
+        *map(Paragraph, (legend, *report.notes, *_absences(report.rows))),
+        *bullets("Signatures:", _signatures(samples[0])),
+    ]
+
+
+def as_json(report: Report) -> str:
+    """All there is, unrounded, as one object of strict JSON."""
+    rows = [
+        {"name": row.name, "real": row.real, "n": row.n, "scores": [_plain(score) for score in row.scores]}
+        for row in report.rows
+    ]
+    content = {"schema": SCHEMA, "rows": rows, "notes": report.notes, "interval": report.interval}
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
+
+
+def as_csv(report: Report) -> str:
+    """One line for each text and metric, unrounded; empty where there is no value."""
+    written = io.StringIO()
+    lines = csv.writer(written, lineterminator="\n")
+    lines.writerow(["name", "real", *COLUMNS])
+    for row in report.rows:
+        for score in row.scores:
+            lines.writerow([row.name, row.real, *_plain(score).values()])
+    return written.getvalue()
+
+
+def _plain(score: Estimate) -> dict[str, Any]:
+    """A score with :data:`COLUMNS`, its signature as text."""
+    return {name: getattr(score, name) for name in COLUMNS} | {"signature": str(score.signature)}
+
+
+def _columns(rows: Sequence[Row], names: dict[str, str]) -> Table:
+    metrics = list(dict.fromkeys(score.metric for row in rows for score in row.scores))
+    families: dict[str, list[tuple[str, ...]]] = {"sequences": [("sequences", *(f"{row.n:,}" for row in rows))]}
+    for metric in metrics:
+        scores = [next((score for score in row.scores if score.metric == metric), None) for row in rows]
+        known = next(score for score in scores if score)
+        heading = " ".join(filter(None, (metric, ARROWS[known.direction], known.unit)))
+        families.setdefault(_family(metric), []).append((heading, *map(_cell, scores)))
+    groups = tuple(Group("", tuple(lines)) for lines in families.values())
+    return Table(("", *(names[row.name] for row in rows)), groups)
+
+
+def _cell(score: Estimate | None) -> str:
+    if score is None or score.value is None:
+        return "n/a"
+    places = UNIT_DECIMALS[score.unit]
+    value = f"{score.value:,.{places}f}"
+    if score.low is None or score.high is None:
+        return value
+    arms = score.value - score.low, score.high - score.value
+    cut_off = score.low <= 0 or (not score.unit and score.high >= 1)
+    if cut_off or max(arms) - min(arms) > SKEW * max(arms):
+        return f"{value}\n[{score.low:.{places}f}, {score.high:.{places}f}]"
+    return f"{value} ± {sum(arms) / 2:,.{places}f}"
+
+
+def _names(rows: Sequence[Row]) -> dict[str, str]:
+    """The files without their folders, where that keeps them apart."""
+    short = {row.name: row.name if row.real else PurePath(row.name).name for row in rows}
+    alone = {name for name in short.values() if list(short.values()).count(name) == 1}
+    return {name: shortened if shortened in alone else name for name, shortened in short.items()}
+
+
+def _family(metric: str) -> str:
+    return re.sub(r"\d+$", "", metric).partition("_")[0] if not metric.startswith(("self", "back")) else metric[:4]
+
+
+def _absences(rows: Sequence[Row]) -> list[str]:
+    """Why there is no value, once for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        for score in row.scores:
+            if score.absent and score.metric not in reasons.setdefault(score.absent, []):
+                reasons[score.absent].append(score.metric)
+    return [f"No {', '.join(metrics)}: {reason}." for reason, metrics in reasons.items()]
+
+
+def _signatures(row: Row) -> list[str]:
+    """How the first file was scored: a line for each signature."""
+    metrics: dict[str, list[str]] = {}
+    for score in row.scores:
+        if score.value is not None:
+            metrics.setdefault(str(score.signature), []).append(score.metric)
+    return [f"{', '.join(names)}: {signature}" for signature, names in metrics.items()]

@@ -1,0 +1,70 @@
+"""The leaderboard in brief, for a terminal: one compact table a task, and what it says in words."""
+
+from __future__ import annotations
+
+from textwrap import shorten
+
+from bench.analysis.answers import Answer, best, in_headline, summary
+from bench.analysis.catalogue import Shown, headlines, kind_of_task
+from bench.analysis.results import Results, Section
+from bench.analysis.verdicts import FEW
+from bench.records.frames import FINAL, as_rows
+from bench.reports.document import Document, Group, Paragraph, Table, Words, bullets, strong
+from bench.reports.grid import Grid
+from bench.reports.pages.provenance import reasons
+
+__all__ = ["page"]
+
+
+def page(results: Results) -> Document:
+    """One compact table a task with the main metrics, narrow enough for 80 columns, and its verdicts below."""
+    return [block for section in results.sections() for block in _section(section)]
+
+
+def _section(section: Section) -> Document:
+    grid = Grid(as_rows(section.board), best(section.runs, section.scores))
+    kind = kind_of_task(filter(grid.measured, grid.metrics))
+    metrics = [metric for metric in headlines(kind, Shown.TERMINAL) if grid.measured(metric)]
+    header = ["model", *(_heading(grid, metric) for metric in metrics), "n"]
+    groups: dict[str, list[tuple[Words, ...]]] = {"": [], "controls": []}
+    for model, checkpoint in grid.rows:
+        if checkpoint == FINAL:
+            seeds = grid.seeds(model, checkpoint)
+            cells = [_cell(grid, model, metric, seeds) for metric in metrics]
+            groups["controls" if grid.roles[model] == "control" else ""].append(
+                (model, *cells, seeds.replace(" of ", "/"))
+            )
+    kept = tuple(Group(heading, tuple(lines)) for heading, lines in groups.items() if lines)
+    note = "mean ± 95% t interval over n seeds"
+    if any(0 < row["n"] < FEW for row in grid.lines):
+        note += f"; n < {FEW}: intervals and verdicts are weak"
+    return [
+        Table(tuple(header), kept, caption=section.title, compact=True),
+        Paragraph(note),
+        *_verdicts(in_headline(section.answers)),
+        *(Paragraph(f"{model}: {shorten(reason, 160)}") for model, reason in reasons(section.runs).items()),
+        Paragraph(""),
+    ]
+
+
+def _heading(grid: Grid, metric: str) -> str:
+    """A metric's name on two lines."""
+    name, _, rest = metric.rpartition("_")
+    return f"{name} {grid.arrow(metric)}\n{rest}" if name else f"{rest}\n{grid.arrow(metric)}"
+
+
+def _cell(grid: Grid, model: str, metric: str, seeds: str) -> Words:
+    """The cell on several lines, without a number of seeds that the last column says."""
+    cell = grid.cell(model, FINAL, metric)
+    cell = cell.replace(f" (n={seeds.partition(' ')[0]})", "").replace(" / ", "\n")
+    cell = cell.replace(" ± ", "\n±").replace(" (n=", "\n(n=")
+    return strong(cell) if grid.is_best(model, FINAL, metric) else cell
+
+
+def _verdicts(asked: list[Answer]) -> Document:
+    """How the contenders stand in the headline metric."""
+    if not asked:
+        return []
+    family = asked[0].verdict.family
+    corrected = f", Holm-corrected for {family} comparisons" if family > 1 else ""
+    return bullets(f"By {asked[0].metric}, paired by seed{corrected}:", summary(asked))

@@ -1,0 +1,59 @@
+"""What a training costs, and how much of it a budget allows: seconds, tokens and updates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+BUDGETS = ("seconds", "tokens", "updates")
+"""What a budget may be in."""
+
+
+@dataclass
+class Cost:
+    """What training took.
+
+    Attributes:
+        seconds: Wall time, without evaluation and without writing checkpoints.
+        pretraining_seconds: The part of it that was shared.
+        steps: Steps of all phases.
+        amounts: What was counted, such as {"train_tokens": 200000, "updates": 157}.
+        durations: The seconds in which each of those was done.
+        peak_memory: Bytes: resident memory of the process, or allocated memory of the CUDA device.
+    """
+
+    seconds: float = 0.0
+    pretraining_seconds: float = 0.0
+    steps: int = 0
+    amounts: dict[str, int] = field(default_factory=dict)
+    durations: dict[str, float] = field(default_factory=dict)
+    peak_memory: int = 0
+
+    def add_shared(self, shared: Cost) -> None:
+        """Charge a shared pre-training to this run."""
+        self.seconds += shared.seconds
+        self.pretraining_seconds += shared.seconds
+        self.steps += shared.steps
+        for name, amount in shared.amounts.items():
+            self.amounts[name] = self.amounts.get(name, 0) + amount
+            self.durations[name] = self.durations.get(name, 0.0) + shared.durations[name]
+        self.peak_memory = max(self.peak_memory, shared.peak_memory)
+
+    @property
+    def tokens(self) -> int | None:
+        """Tokens that went through an update of any network: all amounts named ``*_tokens``; None if none was counted.
+
+        A token that the discriminator learns from counts like one that the generator learns from.
+        """
+        counted = [amount for name, amount in self.amounts.items() if name.endswith("_tokens")]
+        return sum(counted) if counted else None
+
+    @property
+    def updates(self) -> int | None:
+        """Steps of any optimizer; None if none was counted."""
+        return self.amounts.get("updates")
+
+    def used(self, limit: str) -> float:
+        """How much of a limit ("seconds", "tokens", "updates" or "steps") is used up."""
+        if limit in ("seconds", "steps"):
+            return float(getattr(self, limit))
+        return float((self.tokens if limit == "tokens" else self.updates) or 0)

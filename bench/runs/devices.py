@@ -1,0 +1,74 @@
+"""Where runs compute: which device the user means, and what a process does before the first run on it."""
+
+from __future__ import annotations
+
+import os
+import random
+from functools import lru_cache
+from typing import Any
+
+from bench.errors import UsageError, unknown
+from bench.records import environment
+from bench.records.record import RunSpec
+
+__all__ = ["choose_device", "describe", "prepare", "seed_global_streams"]
+
+
+def choose_device(device: str) -> str:
+    """``cpu`` or ``cuda`` for what a user asked for; ``auto`` is CUDA where there is a device.
+
+    Raises:
+        UsageError: for another name, and for CUDA where there is none.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise unknown("device", device, ("auto", "cpu", "cuda"))
+    if device == "cpu":
+        return device
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "cuda":
+        raise UsageError("expected a CUDA device for --device cuda, but torch finds none; use --device cpu.")
+    return "cpu"
+
+
+def describe(spec: RunSpec) -> dict[str, Any]:
+    """The environment of a run."""
+    import torch
+
+    facts = {**environment.describe(), "threads": torch.get_num_threads(), "device": spec.device}
+    if spec.device == "cuda":
+        facts["device_name"] = torch.cuda.get_device_name()
+    return facts
+
+
+@lru_cache
+def prepare(device: str) -> None:
+    """Once a process: make CUDA repeatable, and take the first optimizer step, which imports seconds' worth of modules.
+
+    Otherwise the first run would pay for it.
+    """
+    import torch
+
+    if device == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+    parameter = torch.nn.Parameter(torch.zeros(1, device=device))
+    optimizer = torch.optim.Adam([parameter])
+    parameter.sum().backward()
+    optimizer.step()
+
+
+def seed_global_streams(spec: RunSpec) -> None:
+    """Our code uses named streams only; a plugin that does not is at least repeatable."""
+    import numpy as np
+    import torch
+
+    from bench.runs.streams import named_stream
+
+    seed = named_stream(spec.stream, "global").initial_seed()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - for plugins that use it
+    torch.manual_seed(seed)

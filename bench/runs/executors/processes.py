@@ -1,0 +1,160 @@
+"""Runs in worker processes, one torch thread each; a worker that dies costs one run."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+from bench.records import environment
+from bench.records.record import RunRecord, RunSpec
+from bench.runs.executors.base import Event, Finished, Progress, Started
+
+
+@dataclass
+class Worker:
+    """A process, the pipe to it, and the run it has in hand."""
+
+    number: int
+    process: SpawnProcess
+    pipe: Connection[Any, Any]
+    spec: RunSpec | None = None
+    since: str | None = None
+
+
+@dataclass
+class ProcessExecutor:
+    """Worker processes that live as long as there is work, so that torch and the data are loaded once each.
+
+    Attributes:
+        workers: How many.
+        checkpoints: Folder of saved states, shared.
+        logs: Folder for what plugins print, so that it does not run through the progress bars; None to let it.
+    """
+
+    workers: int = 2
+    checkpoints: Path | None = None
+    logs: Path | None = None
+    _alive: list[Worker] = field(default_factory=list)
+
+    def execute(self, specs: Sequence[RunSpec]) -> Generator[Event, None, None]:
+        """Do the runs; closing the iterator, as an interrupt does, ends the workers."""
+        waiting = list(reversed(specs))
+        try:
+            for number in range(min(self.workers, len(specs))):
+                self._alive.append(self._start(number))
+            for worker in self._alive:
+                yield from self._hand_out(worker, waiting)
+            while any(worker.spec for worker in self._alive):
+                ready = wait([worker.pipe for worker in self._alive if worker.spec])
+                for worker in [worker for worker in self._alive if worker.pipe in ready]:
+                    yield from self._hear(worker, waiting)
+        finally:
+            self._end()
+
+    def _start(self, number: int) -> Worker:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        log = self.logs / f"worker-{number}.log" if self.logs else None
+        process = context.Process(target=_work, args=(theirs, self.checkpoints, log))
+        kept = {name: os.environ.get(name) for name in environment.KERNEL_ENVIRONMENT}
+        os.environ.update(environment.KERNEL_ENVIRONMENT)
+        try:
+            process.start()
+        finally:
+            for name, value in kept.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+        theirs.close()
+        return Worker(number, process, ours)
+
+    def _hand_out(self, worker: Worker, waiting: list[RunSpec]) -> Iterator[Event]:
+        worker.spec, worker.since = (waiting.pop(), _now()) if waiting else (None, None)
+        if worker.spec is not None:
+            try:
+                worker.pipe.send(worker.spec)
+            except OSError:  # it died with its last run, or since
+                replacement = self._start(worker.number)
+                worker.process, worker.pipe = replacement.process, replacement.pipe
+                worker.pipe.send(worker.spec)
+            yield Started(worker.number, worker.spec)
+
+    def _hear(self, worker: Worker, waiting: list[RunSpec]) -> Iterator[Event]:
+        try:
+            message = worker.pipe.recv()
+        except (EOFError, OSError):
+            message = None
+        assert worker.spec is not None
+        if isinstance(message, tuple):
+            yield Progress(worker.number, worker.spec.run_id, *message)
+            return
+        if message is None:
+            worker.process.join()
+            message = _died(worker)
+        yield Finished(worker.number, message)
+        yield from self._hand_out(worker, waiting)
+
+    def _end(self) -> None:
+        for worker in self._alive:
+            if worker.spec is None:
+                worker.pipe.close()  # it reads the end of its work, and leaves
+            else:
+                worker.process.terminate()
+        for worker in self._alive:
+            worker.process.join(timeout=10)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+        self._alive.clear()
+
+
+def _died(worker: Worker) -> RunRecord:
+    code = worker.process.exitcode
+    cause = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+    hint = "; the system may have run out of memory" if code == -signal.SIGKILL else ""
+    assert worker.spec is not None
+    return RunRecord(
+        worker.spec,
+        "failed",
+        reason=f"the worker process ended with {cause}{hint}",
+        environment={**environment.describe(), "device": worker.spec.device, "threads": 1},
+        started=worker.since,
+        finished=_now(),
+    )
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _work(pipe: Connection[Any, Any], checkpoints: Path | None, log: Path | None) -> None:
+    """What a worker does: take a specification, send signs of life and then the record, until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the workers
+    if log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+    import torch
+
+    from bench.runs.checkpoints import CheckpointFolder
+    from bench.runs.runner import run
+
+    torch.set_num_threads(1)
+    folder = CheckpointFolder(checkpoints) if checkpoints else None
+    while True:
+        try:
+            spec = pipe.recv()
+        except EOFError:
+            return
+        record = run(spec, folder, lambda *progress: pipe.send(progress))
+        pipe.send(record)

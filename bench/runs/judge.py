@@ -1,0 +1,220 @@
+"""The judge: a task as it sees it, and what it says of a sampler, finished or not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.api import Decoding, Sampler, SequenceSpec
+from bench.errors import UsageError
+from bench.metrics.base import Estimate, Metric
+from bench.metrics.density import Evidence, HeldOut
+from bench.metrics.signature import Signature
+from bench.plans import registry
+from bench.plans.fields import build
+from bench.records import environment
+from bench.records.frames import REAL_DATA
+from bench.records.record import RunSpec, Score
+from bench.runs.cost import Cost
+from bench.runs.curve import CurveJudge
+from bench.runs.streams import named_stream
+from bench.tasks.base import TaskData
+
+__all__ = [
+    "SELECTED_BY",
+    "Judged",
+    "LoadedTask",
+    "RealData",
+    "checked",
+    "cost_scores",
+    "curve_judge",
+    "frontier_scores",
+    "load_task",
+    "score",
+]
+
+SHOWN_SAMPLES = 5
+SELECTED_BY = "nll_valid"
+"""What picks the selected checkpoint: held-out NLL on the validation split, which no leaderboard shows."""
+FRONTIER = ("nll", "language-model")
+"""Metrics of the frontier: quality and coverage, by densities and by samples alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTask:
+    """A task's data and the judge's view of its test set."""
+
+    data: TaskData
+    held_out: HeldOut
+
+
+class RealData:
+    """Training sequences as if a model had written them: what the scores look like for the real thing.
+
+    Args:
+        data: The task.
+    """
+
+    def __init__(self, data: TaskData) -> None:
+        self._train = data.training.train
+        if data.oracle is not None:
+            self.log_prob, self.token_log_prob = data.oracle.log_prob, data.oracle.token_log_prob
+
+    def sample(self, n: int, decoding: Decoding, rng: torch.Generator) -> Tensor:
+        """N different training sequences, or all where there are fewer; they are as new to the test set as any."""
+        return self._train[torch.randperm(len(self._train), generator=rng)[:n]]
+
+
+@lru_cache(maxsize=16)  # a few megabytes each, and seconds to draw: as many as there may be seeds and tasks
+def _load_task(name: str, target: str, config: tuple[tuple[str, Any], ...], fingerprint: str) -> LoadedTask:
+    task = build(registry.Plugin("task", name, target).load(), dict(config))
+    if task.fingerprint() != fingerprint:
+        raise UsageError(f"the data of '{name}' changed after the runs were planned: give the same command again.")
+    data: TaskData = task.load()
+    unk, words = (data.vocabulary.unk, data.vocabulary.words) if data.vocabulary else (None, None)
+    held_out = HeldOut(data.training.spec, data.test, data.oracle, unk, data.tokenizer, data.training.train, words)
+    return LoadedTask(data, held_out)
+
+
+def load_task(spec: RunSpec) -> LoadedTask:
+    """The data of a run's task, kept for the next run of the same task.
+
+    Raises:
+        UsageError: when they are others than those that the run was planned with.
+    """
+    config = {name: tuple(value) if isinstance(value, list) else value for name, value in spec.task_config.items()}
+    return _load_task(spec.task, spec.task_target, tuple(config.items()), spec.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A checkpoint's scores, a few samples as people read them, and how fast they were drawn."""
+
+    scores: tuple[Score, ...]
+    shown: tuple[str, ...]
+    tokens_per_second: float
+
+
+def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spec: RunSpec) -> Judged:
+    """Draw samples from the evaluation stream, which is the same for all models of a seed, and score them.
+
+    Raises:
+        ValueError: for samples that are no sequences of the task, or a metric that was asked for by name and is absent.
+    """
+    rng = named_stream(spec.stream, "evaluation", "cpu" if spec.model == REAL_DATA else spec.device)
+    start = time.perf_counter()
+    samples = checked(sampler.sample(spec.samples, Decoding(), rng), task.held_out.spec)
+    seconds = time.perf_counter() - start
+    if spec.model != REAL_DATA and len(samples) != spec.samples:
+        raise ValueError(f"expected {spec.samples} samples, got {len(samples)}")
+    evidence = Evidence(sampler, samples, task.held_out)
+    scores = []
+    for name, metric in metrics.items():
+        results = evidence.ask(metric)
+        missing = "; ".join(result.absent for result in results if result.absent)
+        if spec.explicit_metrics and spec.model != REAL_DATA and (missing or not results):
+            raise ValueError(f"metric '{name}' was asked for and is absent: {missing or 'this task rules it out'}")
+        scores += [_as_score(result) for result in results]
+    vocabulary = task.data.vocabulary
+    rows = samples[:SHOWN_SAMPLES]
+    shown = vocabulary.decode(rows) if vocabulary else [" ".join(map(str, row)) for row in rows.tolist()]
+    return Judged(tuple(scores), tuple(shown), samples.numel() / seconds)
+
+
+def checked(samples: object, spec: SequenceSpec) -> Tensor:
+    """The samples on the CPU, if they are sequences of this task.
+
+    Raises:
+        ValueError: saying what is wrong with them.
+    """
+    if not isinstance(samples, Tensor):
+        raise ValueError(f"expected sample() to give a tensor, got {type(samples).__name__}")
+    if samples.dtype != torch.int64 or samples.ndim != 2 or samples.shape[1] != spec.seq_len:
+        raise ValueError(
+            f"expected samples of dtype int64 and shape (n, {spec.seq_len}), got {samples.dtype} {tuple(samples.shape)}"
+        )
+    samples = samples.detach().cpu().contiguous()
+    if len(samples) and not (int(samples.min()) >= 0 and int(samples.max()) < spec.vocab_size):
+        raise ValueError(f"expected tokens in [0, {spec.vocab_size}), got {int(samples.min())} to {int(samples.max())}")
+    return samples
+
+
+def curve_judge(task: LoadedTask, n: int, spec: RunSpec) -> Callable[[Sampler], dict[str, float]]:
+    """Scores a sampler for the training curve: n samples, and as much of the *validation* split."""
+    judge = CurveJudge(task.data.training.spec, task.data.training.valid[:n], task.data.oracle)
+
+    def scores(sampler: Sampler) -> dict[str, float]:
+        rng = named_stream(spec.stream, "curve", spec.device)
+        return judge.scores(sampler, checked(sampler.sample(n, Decoding(), rng), judge.spec))
+
+    return scores
+
+
+def frontier_scores(sampler: Sampler, task: LoadedTask, temperature: float, n: int, spec: RunSpec) -> tuple[Score, ...]:
+    """Quality and coverage at a temperature, from the same random numbers at all of them; a reason where it cannot."""
+    whole = task.held_out
+    try:
+        samples = checked(
+            sampler.sample(n, Decoding(temperature), named_stream(spec.stream, "frontier", spec.device)), whole.spec
+        )
+        evidence = Evidence(sampler, samples, whole.first(n), temperature)
+        results = [result for name in FRONTIER for result in evidence.ask(registry.find("metric", name).load()())]
+    except Exception as error:  # a finished training is not lost over how it is decoded afterwards
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        columns = ("nll_oracle", "nll_test", "lm_nll", "reverse_nll")[whole.oracle is None :]
+        results = [Estimate(column, None, "nats/token", "lower", Signature.of(), reason) for column in columns]
+    return tuple(_as_score(result) for result in results)
+
+
+def cost_scores(cost: Cost, judged: Judged, device: str) -> tuple[Score, ...]:
+    """What training took, evaluation left out.
+
+    Training tokens are those of the generator's own updates, real or sampled, over all seconds of training, whatever
+    else they went to; rollouts and the discriminator's sequences are counted over the seconds in which they were worked
+    off.
+    """
+    columns = {
+        "seconds": (cost.seconds, "s", "lower"),
+        "pretraining_seconds": (cost.pretraining_seconds, "s", "lower"),
+        "tokens": (cost.tokens, "tokens", "lower"),
+        "updates": (cost.updates, "updates", "lower"),
+        "train_tokens_per_second": (_overall(cost, "train_tokens"), "tokens/s", "higher"),
+        "sampled_tokens_per_second": (judged.tokens_per_second, "tokens/s", "higher"),
+        "rollouts_per_second": (_rate(cost, "rollouts"), "rollouts/s", "higher"),
+        "discriminator_sequences_per_second": (_rate(cost, "discriminator_sequences"), "sequences/s", "higher"),
+        "peak_memory_mib": (cost.peak_memory / 2**20, "MiB", "lower"),
+    }
+    memory = "allocated on the device" if device == "cuda" else "resident memory of the process"
+    notes = {
+        "peak_memory_mib": f"{memory}, while training|",
+        "tokens": "learnt from by any network|",
+        "updates": "of any network|",
+        "train_tokens_per_second": "generator updates over all training seconds|",
+        "rollouts_per_second": "completed and scored|",
+    }
+    where = f"device={device}|machine={environment.describe()['machine']}|threads={torch.get_num_threads()}|v=1"
+    return tuple(
+        Score(name, value, unit, direction, f"{notes.get(name, '')}{where}", "cost")
+        for name, (value, unit, direction) in columns.items()
+        if value is not None
+    )
+
+
+def _overall(cost: Cost, name: str) -> float | None:
+    return cost.amounts[name] / cost.seconds if cost.amounts.get(name) and cost.seconds > 0 else None
+
+
+def _rate(cost: Cost, name: str) -> float | None:
+    seconds = cost.durations.get(name, 0.0)
+    return cost.amounts[name] / seconds if seconds > 0 else None
+
+
+def _as_score(found: Estimate) -> Score:
+    about = (found.unit, found.direction, str(found.signature))
+    return Score(found.metric, found.value, *about, "quality", found.absent)

@@ -1,0 +1,390 @@
+"""What a run lends to ``fit``: named random streams, phases, checkpoints, clock and budget.
+
+Resuming needs no code in a generator. ``fit`` runs again from its first line; the phases that were gone through yield
+nothing, and the phase that was saved last begins by restoring all that is tracked and every random stream. A finished
+training is the same with nothing left to do: this is how one pre-training serves several generators, and how a finished
+run is sampled from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from filelock import Timeout
+
+from bench.api import Execution, Generator, HasWarmUp, Sampler, Stateful, TrainingData, Unsupported
+from bench.runs.checkpoints import Kept
+from bench.runs.clock import Clock
+from bench.runs.cost import Cost
+from bench.runs.selection import Selected, Selection, made_of
+from bench.runs.streams import named_stream
+
+PROGRESS_SECONDS = 0.2
+"""Time between two signs of life."""
+
+Evaluate = Callable[[Sampler], Mapping[str, float]]
+
+
+class Untrained(Exception):  # noqa: N818 - it is an answer
+    """A training that was to be restored left no state, so that it would have to be done again.
+
+    Attributes:
+        fit_id: Names it.
+    """
+
+    def __init__(self, fit_id: str) -> None:
+        super().__init__(f"the training {fit_id} left no state")
+        self.fit_id = fit_id
+
+
+@dataclass
+class Observer:
+    """What the harness does while a generator trains; every part of it is optional.
+
+    Attributes:
+        progress: Told (phase, steps done, steps in all, scalars).
+        evaluate: Scores the tracked sampler for the curve.
+        curve_points: Times a phase that it does, at most.
+        select: Which of those scores, the lower the better, picks the step that :meth:`Session.select` goes back to.
+        pretrained: Given the sampler of a shared pre-training, before it is trained on.
+    """
+
+    progress: Callable[[str, int, int, Mapping[str, float]], None] | None = None
+    evaluate: Evaluate | None = None
+    curve_points: int = 0
+    select: str = ""
+    pretrained: Callable[[Sampler], object] | None = None
+
+
+class Session:
+    """One training: the :class:`bench.api.Run` that ``fit`` gets.
+
+    Attributes:
+        clock: What was spent of which budget.
+        curve: A line for each step.
+        selection: The step that scored best on the validation split.
+
+    Args:
+        stream: The stem of every random stream's name.
+        device: Where to compute.
+        kept: Where states are saved and looked for; None to keep nothing.
+        observer: What to do between steps.
+        budget: Limits: "steps" of all phases together, "seconds" of training, "tokens", "updates".
+        execution: How to compute.
+        now: Tells seconds.
+        shared: Whether this is a pre-training, which ends where it ends, however much of the budget is left.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        device: torch.device | str = "cpu",
+        kept: Kept | None = None,
+        observer: Observer | None = None,
+        budget: Mapping[str, float] | None = None,
+        execution: Execution = Execution(),  # noqa: B008 - it is frozen
+        now: Callable[[], float] = time.perf_counter,
+        shared: bool = False,
+    ) -> None:
+        self._stream, self._device, self._execution = stream, torch.device(device), execution
+        self._kept, self._observer, self._shared, self._now = kept, observer or Observer(), shared, now
+        self.clock = Clock(self._device, budget, now)
+        self.curve: list[dict[str, Any]] = []
+        self.selection = Selection()
+        self._streams: dict[str, torch.Generator] = {}
+        self._sampler: Sampler | None = None
+        self._tracked: dict[str, Stateful] = {}
+        self._phases: dict[str, dict[str, Any]] = {}
+        self._scalars: dict[str, float] = {}
+        self._saved: dict[str, Any] | None = None
+        self._restoring = False
+        self._saved_at, self._shown_at = 0.0, -math.inf
+
+    # What fit() sees
+
+    @property
+    def device(self) -> torch.device:
+        """Where to compute."""
+        return self._device
+
+    @property
+    def execution(self) -> Execution:
+        """How to compute."""
+        return self._execution
+
+    def rng(self, name: str) -> torch.Generator:
+        """The random stream of this name, seeded from (task and data, seed, name)."""
+        if name not in self._streams:
+            self._streams[name] = named_stream(self._stream, name, self._device)
+        return self._streams[name]
+
+    def track(self, sampler: Sampler, **state: Stateful) -> None:
+        """Say what to evaluate, and what to save and restore."""
+        self._sampler = sampler
+        self._tracked |= state
+
+    def log(self, **scalars: float) -> None:
+        """Add to the current step's line of the curve."""
+        self._scalars |= {name: float(value) for name, value in scalars.items()}
+
+    def measure(self, **amounts: int) -> contextlib.AbstractContextManager[Callable[..., None]]:
+        """Count amounts, and the seconds that the block takes."""
+        return self.clock.measure(**amounts)
+
+    def spent(self) -> bool:
+        """Whether the budget is used up."""
+        return self.clock.spent()
+
+    def phase(self, name: str, steps: int, open_ended: bool = False) -> Iterator[int]:
+        """Loop over the steps that are still missing; between two of them the harness takes its turn."""
+        if self._saved is not None:
+            if name != self._saved["phase"]:
+                return  # an earlier training went through this phase, and its end is in what is restored later
+            self._restore()
+        elif name in self._phases:
+            raise ValueError(f"expected every phase of a run to have its own name, got '{name}' twice")
+        phase = self._phases.setdefault(name, {"done": 0, "ended": False})
+        every = math.ceil(steps / self._observer.curve_points) if self._observer.curve_points else 0
+        endless = open_ended and bool(self.clock.budget) and not self._shared
+        spent = self.clock.spent()
+        try:
+            while (endless or phase["done"] < steps) and not phase["ended"] and not spent:
+                if self._restoring and self._tracked:
+                    raise Untrained(self._kept.fit_id if self._kept else "")
+                self._scalars = {}
+                yield phase["done"]
+                self.clock.stop()
+                phase["done"] += 1
+                self.clock.cost.steps += 1
+                self._check_counted(endless)
+                spent = self.clock.ran_out()
+                last = spent or (phase["done"] == steps and not endless)
+                if every and (phase["done"] % every == 0 or last):
+                    self._evaluate(name, phase["done"])
+                self._record(name, phase["done"])
+                self._show(
+                    name, phase["done"], phase["done"] if last else self._expected(phase["done"], steps, endless)
+                )
+                if self._kept and self.clock.cost.seconds - self._saved_at > self._kept.every:
+                    self._save(name)
+                self.clock.start()
+        finally:
+            # Also after a ``break`` in the generator's loop: early stopping ends a phase for good.
+            phase["ended"] = True
+
+    def pretrained(self, generator: Generator, data: TrainingData) -> Sampler:
+        """What ``generator`` learns from this task and seed, trained once and shared."""
+        self.clock.stop()
+        # Under a budget a model on its own goes on until it is spent, and its pre-training does not: not the same.
+        named = {**self.clock.budget, "shared": 1.0} if self.clock.budget else {}
+        watched = self._observer
+        shared = Session(
+            self._stream,
+            self._device,
+            self._kept.shared(generator, named) if self._kept else None,
+            Observer(watched.progress, watched.evaluate, watched.curve_points, watched.select),
+            self.clock.left(),
+            obeyed(generator, self._execution),
+            self._now,
+            shared=True,
+        )
+        sampler = shared.restore(generator, data) if self._restoring else shared.train(generator, data)
+        # To have stopped before the first step of one's own is a choice for all.
+        self.selection.take(shared.selection.best)
+        self.clock.cost.add_shared(shared.clock.cost)
+        self.curve = [*shared.curve, *self.curve]
+        self._saved_at = self.clock.cost.seconds
+        if self._observer.pretrained:
+            self._observer.pretrained(sampler)
+        self.clock.forget_peak()
+        self.clock.start()
+        return sampler
+
+    # What the harness sees
+
+    def train(self, generator: Generator, data: TrainingData) -> Sampler:
+        """Run ``fit`` from where an earlier training of the same content stopped, or from the start."""
+        if self._kept is None:
+            return self._train(generator, data)
+        lock = self._kept.lock()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if self._observer.progress:
+                self._observer.progress("waiting for the same training elsewhere", 0, 1, {})
+            lock.acquire()
+        try:
+            self._saved = self._kept.load()
+            complete = self._saved is not None and self._saved["complete"]
+            sampler = self._train(generator, data)
+            if not complete:
+                self._save(None, keep=sampler)
+            return sampler
+        finally:
+            lock.release()
+
+    def restore(self, generator: Generator, data: TrainingData) -> Sampler:
+        """What a finished training left, on any device; nothing is written, and a half-finished one counts for nothing.
+
+        What tracks no state is fitted again, with the same random streams.
+
+        Raises:
+            Untrained: before the first step of what should have been restored.
+        """
+        self._restoring = True
+        state = self._kept.load() if self._kept else None
+        if state is not None and state["complete"]:
+            # Random streams of another device have states that fit no stream here, and after training no use.
+            shape = torch.Generator(self._device).get_state().shape
+            state["streams"] = {name: stream for name, stream in state["streams"].items() if stream.shape == shape}
+            self._saved = state
+        return self._train(generator, data)
+
+    def select(self, sampler: Sampler) -> None:
+        """Put the sampler back to the step that scored best.
+
+        Raises:
+            ValueError: when none was scored.
+        """
+        self.selection.put_back(made_of(sampler, self._tracked))
+
+    @property
+    def selected(self) -> Selected | None:
+        """The step that scored best; None where none was scored."""
+        return self.selection.best
+
+    @property
+    def ended_selected(self) -> bool:
+        """Whether the step that scored best was the last one."""
+        best = self.selection.best
+        if best is None or not self.curve:
+            return False
+        return (best.phase, best.step) == (self.curve[-1]["phase"], self.curve[-1]["step"])
+
+    @property
+    def trained(self) -> bool:
+        """Whether there is anything that learns: what is not tracked does not."""
+        return bool(self._tracked)
+
+    @property
+    def drew(self) -> bool:
+        """Whether ``fit`` asked for random numbers."""
+        return bool(self._streams)
+
+    @property
+    def cost(self) -> Cost:
+        """What the training took."""
+        return self.clock.cost
+
+    @property
+    def steps(self) -> int:
+        """Steps of all phases, those of a shared pre-training among them."""
+        return self.clock.cost.steps
+
+    def _train(self, generator: Generator, data: TrainingData) -> Sampler:
+        if isinstance(generator, HasWarmUp):
+            generator.warm_up(self._device)
+        self.clock.forget_peak()
+        before = self._saved
+        self.clock.start()
+        sampler = generator.fit(data, self)
+        self.clock.stop()
+        if self._saved is not None and self._saved["phase"] is not None:
+            raise ValueError(
+                f"the checkpoint was made in phase '{self._saved['phase']}', which fit() did not come to again: "
+                "which phases there are must not depend on what was learnt"
+            )
+        if before is not None and before["complete"]:
+            # Nothing was trained: the cost is what it was when it was.
+            self._take_back(before)
+        return sampler
+
+    def _check_counted(self, endless: bool) -> None:
+        for name in self.clock.budget.keys() & {"tokens", "updates"}:
+            if endless and not self.clock.cost.used(name):
+                raise Unsupported(f"it does not count its {name} (run.measure), so no budget of {name} can stop it")
+
+    def _expected(self, done: int, steps: int, endless: bool) -> int:
+        """How many steps there will be, going by how much of the budget those so far took."""
+        if not endless:
+            return steps
+        share = self.clock.share()
+        return max(done + 1, round(done / share)) if share else done + 1
+
+    # The harness's turn
+
+    def _evaluate(self, phase: str, step: int) -> None:
+        if self._observer.evaluate and self._sampler is not None:
+            self.log(**self._observer.evaluate(self._sampler))
+            self.clock.forget_peak()
+            score = self._scalars.get(self._observer.select, math.nan)
+            self.selection.offer(score, phase, step, made_of(self._sampler, self._tracked))
+
+    def _record(self, phase: str, step: int) -> None:
+        scalars = {name: value for name, value in self._scalars.items() if math.isfinite(value)}
+        cost = self.clock.cost
+        spent = {"seconds": cost.seconds, "tokens": cost.tokens, "updates": cost.updates}
+        self.curve.append({"phase": phase, "step": step, **spent, "scalars": scalars})
+
+    def _show(self, phase: str, done: int, steps: int) -> None:
+        now = self._now()
+        if self._observer.progress and (now - self._shown_at > PROGRESS_SECONDS or done == steps):
+            self._shown_at = now
+            self._observer.progress(phase, done, steps, dict(self._scalars))
+
+    # Checkpoints
+
+    def _save(self, phase: str | None, keep: Sampler | None = None) -> None:
+        """Save the state in the middle of ``phase``; or, with ``keep``, the end of training: what made the sampler."""
+        self._saved_at = self.clock.cost.seconds
+        if self._kept is None or not self._tracked:
+            return  # what is not tracked cannot be restored: it is trained anew
+        complete, selected = keep is not None, self.selection.best
+        # At the end optimizers are of no more use.
+        tracked = self._tracked if keep is None else made_of(keep, self._tracked)
+        self._kept.save(
+            {
+                "complete": complete,
+                "phase": phase or (list(self._phases)[-1] if self._phases else None),
+                "phases": {name: dict(value, ended=complete or name != phase) for name, value in self._phases.items()},
+                "selected": asdict(selected) if selected else None,
+                "tracked": {name: part.state_dict() for name, part in tracked.items()},
+                "streams": {name: stream.get_state() for name, stream in self._streams.items()},
+                "cost": dict(vars(self.clock.cost)),
+                "curve": self.curve,
+            }
+        )
+
+    def _restore(self) -> None:
+        """Take back the saved state: fit() has built what it tracks by now, and comes to the phase that was saved."""
+        saved, self._saved = self._saved, None
+        if saved is None:
+            return
+        missing = set(self._tracked) - set(saved["tracked"])
+        if missing and not saved["complete"]:
+            raise ValueError(f"the checkpoint lacks {', '.join(sorted(missing))}; remove it to train anew")
+        for name, state in saved["tracked"].items():
+            self._tracked[name].load_state_dict(state)
+        for name, state in saved["streams"].items():
+            self.rng(name).set_state(state)
+        self._take_back(saved)
+
+    def _take_back(self, saved: dict[str, Any]) -> None:
+        cost = Cost(**{**saved["cost"], "amounts": dict(saved["cost"]["amounts"])})
+        cost.durations = dict(cost.durations)
+        self.clock.set(cost)
+        self._phases = {name: dict(phase) for name, phase in saved["phases"].items()}
+        self.selection.take(Selected(**saved["selected"]) if saved["selected"] else None)
+        self.curve = list(saved["curve"])
+        self._saved_at = cost.seconds
+
+
+def obeyed(generator: Generator, execution: Execution) -> Execution:
+    """What a generator is told of an execution: the fields that it obeys, and the usual values of the others."""
+    return Execution(**{name: getattr(execution, name) for name in getattr(generator, "execution", ())})

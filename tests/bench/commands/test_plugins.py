@@ -1,0 +1,246 @@
+"""Plugins on the command line: listed, validated, failing, skipping, interrupted."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.records.frames import REAL_DATA
+from bench.records.store import Store
+
+pytestmark = pytest.mark.usefixtures("memory_not_measured")
+
+MODELS = (
+    *("mle", "pg-bleu", "random", "scheduled-sampling", "seqgan", "seqgan-baselined"),
+    *("bigram", "constant-reward", "mle-longer", "random-reward", "repeat", "replay", "uniform"),
+)
+TOY = ("--tasks", "toy", "--preset", "smoke", "--workers", 0)
+SMALL = ("--set", "toy.train_size=64", "--set", "toy.valid_size=20", "--set", "toy.test_size=30")
+PLUGINS = """
+import os
+import time
+from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from bench.api import Unsupported
+
+
+class Constant:
+    def __init__(self, spec):
+        self.spec = spec
+
+    def sample(self, n, decoding, rng):
+        return torch.randint(self.spec.vocab_size, (n, self.spec.seq_len), generator=rng)
+
+
+@dataclass(frozen=True)
+class Failing:
+    lr: float = 0.1
+
+    def fit(self, data, run):
+        raise RuntimeError("out of [bold]luck[/bold]")
+
+
+@dataclass(frozen=True)
+class Skipping:
+    def fit(self, data, run):
+        raise Unsupported("needs words")
+
+
+@dataclass(frozen=True)
+class Slow:
+    '''Takes its time unless there is a file named go.'''
+
+    def fit(self, data, run):
+        for step in run.phase("slow", 1_000):
+            if not Path("go").exists():
+                Path("busy").write_text(str(os.getpid()))
+                time.sleep(0.3)
+        return Constant(data.spec)
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    '''As if its user pressed Ctrl-C unless there is a file named go.'''
+
+    def fit(self, data, run):
+        if not Path("go").exists():
+            raise KeyboardInterrupt
+        for _ in run.phase("nothing", 1):
+            pass
+        return Constant(data.spec)
+
+
+@dataclass(frozen=True)
+class WrongType:
+    def fit(self, data, run):
+        for _ in run.phase("nothing", 1):
+            pass
+        constant = Constant(data.spec)
+        sampler = Constant(data.spec)
+        sampler.sample = lambda n, decoding, rng: constant.sample(n, decoding, rng).int()
+        return sampler
+"""
+
+
+def statuses(folder):
+    return {(record.spec.model, record.spec.seed): record.status for record in Store(folder).records()}
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_a_plugin_that_fails_costs_its_row_only(bench, write_plugin, tmp_path):
+    write_plugin("own_cli", PLUGINS)
+    folder = tmp_path / "results"
+    command = ("run", "--models", "own_cli:Failing,own_cli:Nobody,random", *TOY, *SMALL, "--seeds", 1)
+    answer = bench(*command, "--output", folder)
+    assert answer.code == 1
+    assert answer.out.splitlines()[-1] == "2 ok, 0 skipped, 2 failed"
+    assert statuses(folder) == {
+        (REAL_DATA, 0): "ok", ("own_cli:Failing", 0): "failed", ("own_cli:Nobody", 0): "failed", ("random", 0): "ok",
+    }  # fmt: skip
+    (line,) = [line for line in answer.out.splitlines() if line.startswith("failed: RuntimeError")]
+    assert line.startswith("failed: RuntimeError: out of [bold]luck[/bold] (see ")
+    assert Path(line.rpartition("(see ")[2].rstrip(")")).exists()
+    markdown = (folder / "leaderboard.md").read_text()
+    (row,) = [line for line in markdown.splitlines() if line.startswith("|") and "own_cli:Failing" in line][:1]
+    assert "fail" in row
+    assert "| random" in markdown
+    again = bench(*command, "--output", folder)  # what failed is tried again, and nothing else
+    assert again.code == 1
+    assert [line for line in again.out.splitlines() if line.startswith("started")] == [
+        line for line in answer.out.splitlines() if line.startswith("started") and "own_cli" in line
+    ]
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_a_plugin_that_cannot_do_the_task_is_no_failure(bench, write_plugin, tmp_path):
+    write_plugin("own_cli", PLUGINS)
+    command = (
+        "run",
+        "--models",
+        "own_cli:Skipping,random",
+        *TOY,
+        *SMALL,
+        "--seeds",
+        1,
+        "--output",
+        tmp_path / "results",
+    )
+    answer = bench(*command)
+    assert answer.code == 0
+    assert answer.out.splitlines()[-1] == "2 ok, 1 skipped, 0 failed"
+    assert "needs words" in (tmp_path / "results" / "leaderboard.md").read_text()
+    assert "started" not in bench(*command).out
+
+
+# Ctrl-C
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_ctrl_c_in_this_process(bench, write_plugin, tmp_path):
+    folder = write_plugin("own_cli", PLUGINS).parent
+    command = (
+        "run", "--models", "random,own_cli:Interrupted,uniform", *TOY, *SMALL, "--seeds", 1,
+        "--output", tmp_path / "results",
+    )  # fmt: skip
+    answer = bench(*command)
+    assert answer.code == 130
+    assert "Interrupted, 2 runs left: the same command continues." in answer.out
+    assert answer.out.splitlines()[-1] == "2 ok, 0 skipped, 0 failed"
+    assert set(statuses(tmp_path / "results").values()) == {"ok", "interrupted"}
+    (folder / "go").touch()
+    again = bench(*command)
+    assert again.code == 0
+    assert again.out.splitlines()[-1] == "4 ok, 0 skipped, 0 failed"
+    assert set(statuses(tmp_path / "results").values()) == {"ok"}
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_ctrl_c_in_the_terminal(bench, write_plugin, tmp_path):
+    """The whole process group gets the signal, as in a shell; finished runs stay and the same command continues."""
+    folder, results = write_plugin("own_cli", PLUGINS).parent, tmp_path / "results"
+    command = [
+        "run", "--models", "random,own_cli:Slow,uniform", "--tasks", "toy", "--preset", "smoke", *SMALL, "--seeds", 1,
+        "--output", results,
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from bench.cli import main; main()", *map(str, command), "--workers", "1"],
+        cwd=folder, start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while not (folder / "busy").exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    assert (process.returncode, err) == (130, "")
+    assert "Interrupted, 2 runs left" in out
+    assert out.splitlines()[-1] == "2 ok, 0 skipped, 0 failed"
+    assert statuses(results) == {
+        (REAL_DATA, 0): "ok", ("random", 0): "ok", ("own_cli:Slow", 0): "interrupted", ("uniform", 0): "interrupted",
+    }  # fmt: skip
+    assert (results / "leaderboard.md").exists()
+    worker = int((folder / "busy").read_text())
+    assert worker != process.pid
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+    (folder / "go").touch()
+    answer = bench(*command, "--workers", 0)
+    assert answer.code == 0
+    assert [line for line in answer.out.splitlines() if line.startswith("started")] == [
+        f"started toy[test_size=30, train_size=64, valid_size=20] {model} seed 0"
+        for model in ("own_cli:Slow", "uniform")
+    ]
+    assert set(statuses(results).values()) == {"ok"}
+
+
+# Other commands
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [("models", MODELS), ("tasks", ("oracle", "quatrains", "toy")), ("metrics", ("nll", "bleu", "self-bleu"))],
+)
+def test_plugins_are_listed_with_what_they_are_and_whose(bench, kind, names):
+    answer = bench("list", kind)
+    assert (answer.code, answer.err) == (0, "")
+    for name in names:
+        (line,) = [line for line in answer.out.splitlines() if line.split()[:1] == [name]]
+        assert line.rstrip().endswith("seqgan-bench")
+
+
+def test_validate_says_what_holds(bench):
+    answer = bench("validate", "random")
+    assert (answer.code, answer.err) == (0, "")
+    *checks, summary = answer.out.splitlines()
+    assert summary == "random: keeps the contract"
+    assert len(checks) == 11
+    assert all(line.startswith("ok      ") for line in checks)
+
+
+def test_validate_says_what_is_broken(bench, write_plugin):
+    write_plugin("own_cli", PLUGINS)
+    answer = bench("validate", "own_cli:WrongType")
+    assert (answer.code, answer.err) == (1, "")
+    broken = [line for line in answer.out.splitlines() if line.startswith("FAILED  ")]
+    assert broken[0].startswith("FAILED  Samples are int64, of the asked shape, inside the vocabulary: ValueError: ")
+    assert answer.out.splitlines()[-1] == f"own_cli:WrongType: {len(broken)} checks failed"
+
+
+def test_validate_tells_what_cannot_be_loaded(bench, write_plugin):
+    write_plugin("own_cli", PLUGINS)
+    answer = bench("validate", "own_cli:Nobody")
+    assert answer.code == 1
+    assert answer.out.startswith("FAILED cannot load model 'own_cli:Nobody'")
+    assert len(answer.out.splitlines()) == 1

@@ -1,0 +1,305 @@
+"""The command line as its user meets it: files, sentences and exit codes."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.records.frames import REAL_DATA
+from bench.records.store import Store
+
+pytestmark = pytest.mark.usefixtures("memory_not_measured")
+
+MODELS = (
+    *("mle", "pg-bleu", "random", "scheduled-sampling", "seqgan", "seqgan-baselined"),
+    *("bigram", "constant-reward", "mle-longer", "random-reward", "repeat", "replay", "uniform"),
+)
+TOY = ("--tasks", "toy", "--preset", "smoke", "--workers", 0)
+SMALL = ("--set", "toy.train_size=64", "--set", "toy.valid_size=20", "--set", "toy.test_size=30")
+
+
+def statuses(folder):
+    return {(record.spec.model, record.spec.seed): record.status for record in Store(folder).records()}
+
+
+def reports(folder):
+    files = [folder / "leaderboard.csv", folder / "leaderboard.md", *sorted((folder / "figures").iterdir())]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def benchmark_of_all(bench, memory_not_measured, tmp_path_factory):
+    """The results of all models on the toy, and what the command said."""
+    folder = tmp_path_factory.mktemp("all") / "results"
+    answer = bench("run", "--models", "all", *TOY, "--seeds", 2, "--output", folder)
+    return folder, answer
+
+
+@pytest.fixture
+def results(benchmark_of_all, tmp_path):
+    """A copy of them."""
+    return shutil.copytree(benchmark_of_all[0], tmp_path / "results")
+
+
+def test_one_command_benchmarks_all_models(benchmark_of_all):
+    folder, answer = benchmark_of_all
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.splitlines()[-1] == "28 ok, 0 skipped, 0 failed"
+    assert "28 runs, 28 to do" in answer.out
+    assert statuses(folder) == {(model, seed): "ok" for model in (REAL_DATA, *MODELS) for seed in (0, 1)}
+    assert len(list((folder / "runs").glob("*.json"))) == 28
+
+
+def test_it_leaves_leaderboards_and_figures(benchmark_of_all):
+    files = reports(benchmark_of_all[0])
+    csv, markdown = files["leaderboard.csv"].decode(), files["leaderboard.md"].decode()
+    for model in (REAL_DATA, *MODELS):
+        assert f",{model}," in csv
+        assert model in markdown
+    figures = [name for name in files if name.endswith(".png")]
+    assert figures
+    for name in figures:
+        assert files[name].startswith(b"\x89PNG")
+        assert name in markdown
+    assert "nan" not in csv.lower()
+
+
+def test_running_again_does_nothing(bench, results):
+    before = reports(results)
+    records = {path: path.stat().st_mtime_ns for path in (results / "runs").glob("*.json")}
+    answer = bench("run", "--models", "all", *TOY, "--seeds", 2, "--output", results)
+    assert answer.code == 0
+    assert "28 runs, 0 to do" in answer.out
+    assert "started" not in answer.out
+    assert answer.out.splitlines()[-1] == "28 ok, 0 skipped, 0 failed"
+    assert reports(results) == before
+    assert {path: path.stat().st_mtime_ns for path in (results / "runs").glob("*.json")} == records
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_only_what_is_missing_is_done(bench, results):
+    (lost,) = (results / "runs").glob("toy.seqgan.smoke.s1.*.json")
+    old = json.loads(lost.read_text())
+    lost.unlink()
+    answer = bench("run", "--models", "all", *TOY, "--seeds", 2, "--output", results)
+    assert answer.code == 0
+    assert [line for line in answer.out.splitlines() if "started" in line] == ["started toy seqgan seed 1"]
+    new = json.loads(lost.read_text())
+    for checkpoint in ("pretrained", "final"):
+        old_scores, new_scores = (
+            [score for score in record["scores"][checkpoint] if score["kind"] == "quality"] for record in (old, new)
+        )
+        assert old_scores == new_scores
+    assert new["samples"] == old["samples"]
+
+
+def test_reports_are_rebuilt_to_the_byte(bench, results):
+    before = reports(results)
+    assert len(before) > 2
+    shutil.rmtree(results / "figures")
+    for name in ("leaderboard.csv", "leaderboard.md"):
+        (results / name).unlink()
+    shutil.rmtree(results / "runs" / "checkpoints")
+    answer = bench("report", results)
+    assert (answer.code, answer.err) == (0, "")
+    assert reports(results) == before
+
+
+def test_a_dry_run_writes_nothing(bench, tmp_path):
+    answer = bench("run", "--models", "mle", *TOY, "--seeds", 2, "--output", tmp_path / "results", "--dry-run")
+    assert answer.code == 0
+    lines = [line.split(maxsplit=1)[1] for line in answer.out.splitlines() if ": to do" in line]
+    assert lines == [f"toy {model} seed {seed}: to do" for model in (REAL_DATA, "mle") for seed in (0, 1)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_tasks_are_those_whose_data_are_here_and_the_others_are_named(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEQGAN_BENCH_DATA", str(tmp_path))
+    answer = bench("run", "--models", "mle", "--tasks", "all", "--seeds", 1, "--dry-run", "--output", tmp_path / "r")
+    planned = {line.split()[1] for line in answer.out.splitlines() if ": to do" in line}
+    told = " ".join(answer.out.split()).partition("Left out")[2].partition(".")[0]
+    assert {"quatrains", "sotu", "folk-tunes", "folk-tunes-phrases", "tang5", "sotu-obama", "oracle"} <= planned
+    assert "bench data fetch NAME" in told
+    assert all(f"{name}" in told for name in ("coco-captions", "emnlp-news", "oracle-published"))
+    assert not planned & {"coco-captions", "ptb", "oracle-published"}
+
+
+def test_a_dry_run_knows_what_is_done(bench, results):
+    before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
+    answer = bench("run", "--models", "mle", *TOY, "--seeds", 3, "--output", results, "--dry-run")
+    assert [line.rpartition(": ")[2] for line in answer.out.splitlines() if " seed " in line] == [
+        "ok", "ok", "to do", "ok", "ok", "to do",
+    ]  # fmt: skip
+    assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == before
+
+
+def test_a_dry_run_shows_what_was_set(bench, tmp_path):
+    settings = ("--set", "mle.lr=0.5", "--set", "mle.hidden_dim=64", "--set", "mle.batch_size=32", *SMALL)
+    answer = bench("run", "--models", "mle", *TOY, *settings, "--dry-run", "--output", tmp_path)
+    assert (
+        "toy[test_size=30, train_size=64, valid_size=20] mle[batch_size=32, hidden_dim=64, lr=0.5] seed 0: to do"
+        in (answer.out)
+    )
+
+
+# Mistakes in use
+
+
+def with_a_stranger(folder):
+    (folder / "thesis.tex").write_text("all my work")
+    return folder
+
+
+def with_a_file(folder):
+    (folder / "file").write_text("x")
+    return folder / "file"
+
+
+def with_weights(folder):
+    (folder / "weights.pkl").write_bytes(b"not the released file")
+    return ("--tasks", "oracle-published", "--oracle-weights", folder / "weights.pkl")
+
+
+MISTAKES = {
+    "unknown model": (["--models", "mle,seqgna"], r"unknown model 'seqgna'. Did you mean 'seqgan'\?"),
+    "unknown task": (["--tasks", "toi"], r"unknown task 'toi'. Did you mean 'toy'\?"),
+    "unknown metric": (["--metrics", "bleuu"], r"unknown metric 'bleuu'. Did you mean 'bleu'\?"),
+    "unknown preset": (["--preset", "smok"], r"unknown preset 'smok'. Did you mean 'smoke'\?"),
+    "unknown field": (["--set", "mle.lrr=1"], r"unknown field of 'mle' 'lrr'. Did you mean 'lr'\?"),
+    "unknown device": (["--device", "gpu"], r"unknown device 'gpu'. .*Known: auto, cpu, cuda"),
+    "malformed set": (["--set", "mle"], "expected --set NAME.field=value"),
+    "model not chosen": (["--set", "seqgan.lr=1"], "'seqgan' is not among the chosen models and tasks"),
+    "bad type": (["--set", "mle.epochs=many"], "expected mle.epochs to be int, got 'many'"),
+    "bad value": (["--set", "toy.train_size=0"], "expected a larger toy.train_size, got 0"),
+    "no seeds": (["--seeds", "0"], "expected 1 to 1000 seeds, got 0"),
+    "negative workers": (["--workers", "-1"], "expected --workers of 0 or more, got -1"),
+    "all and one": (["--models", "all,mle"], "expected 'all' or a list of models"),
+    "no such module": (["--tasks", "no_such:Task"], "No module named 'no_such'"),
+    "published without weights": (
+        ["--tasks", "oracle-published"],
+        "needs its weights: `bench data fetch oracle-published` gets them, or pass --oracle-weights FILE",
+    ),
+    "published with missing weights": (
+        ["--tasks", "oracle-published", "--oracle-weights", "nowhere.pkl"],
+        "cannot read the oracle's weights '.*nowhere.pkl': No such file",
+    ),
+    "published with other weights": (with_weights, "is not the expected file: sha256 .* wanted, .* found"),
+    "weights for nobody": (["--oracle-weights", "w.pkl"], "--oracle-weights goes with --tasks oracle-published"),
+    "no cuda": (["--device", "cuda"], "expected a CUDA device for --device cuda, but torch finds none"),
+    "somebody else's folder": (with_a_stranger, "is not empty and no results folder"),
+    "a file as output": (with_a_file, "expected --output to be a folder, but '.*' is a file"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_is_told_in_one_sentence(bench, tmp_path, monkeypatch, case):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.chdir(tmp_path)
+    given, message = MISTAKES[case]
+    given = given(tmp_path) if callable(given) else given
+    given = ("--output", given) if isinstance(given, Path) else given
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    answer = bench("run", "--models", "mle", *TOY, "--output", tmp_path / "results", *given)
+    assert answer.code == 2
+    assert answer.out == ""
+    (line,) = answer.err.splitlines()
+    assert line.startswith("bench: ")
+    assert line.endswith(".")
+    assert re.search(message, line), line
+    assert "Traceback" not in answer.err
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["report", "nowhere"], "expected a results folder"),
+        (["report", "."], "expected a results folder"),
+        (["validate", "mel"], "Did you mean 'mle'?"),
+        (["validate", "a:b:c"], "expected a model as NAME or package.module:Class"),
+    ],
+)
+def test_other_commands_tell_mistakes_likewise(bench, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    answer = bench(*arguments)
+    assert (answer.code, answer.out) == (2, "")
+    assert message in answer.err
+    assert len(answer.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["run", "--seeds", "three"], ["run", "--models", ","], ["run", "--nonsense"], ["list", "nothing"], ["fly"]],
+)
+def test_what_click_refuses_has_exit_code_2_too(bench, arguments):
+    answer = bench(*arguments)
+    assert (answer.code, answer.out) == (2, "")
+    assert "Error: " in answer.err
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_a_corrupted_record_is_named(bench, results):
+    (record,) = (results / "runs").glob("toy.mle.smoke.s0.*.json")
+    record.write_text(record.read_text()[:100])
+    for answer in (bench("report", results), bench("run", "--models", "mle", *TOY, "--output", results)):
+        assert answer.code == 2
+        assert f"cannot read '{record}'" in answer.err
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_two_do_not_work_in_one_folder(bench, results):
+    with Store(results).alone():
+        answer = bench("run", "--models", "mle", *TOY, "--seeds", 2, "--output", results)
+    assert answer.code == 2
+    assert "another 'bench run' is working in" in answer.err
+    assert bench("run", "--models", "mle", *TOY, "--seeds", 2, "--output", results).code == 0
+
+
+# Broken and unfit plugins
+
+
+def test_a_budget_and_temperatures_are_those_of_every_run(bench, tmp_path):
+    folder = tmp_path / "results"
+    answer = bench(
+        "run", "--models", "mle,constant-reward,random", *TOY, "--seeds", 1, "--output", folder,
+        "--budget", "30-updates", "--temperatures", "0.8..1.2:0.2",
+    )  # fmt: skip
+    assert answer.code == 0, answer.out + answer.err
+    frames = Store(folder).load()
+    assert set(frames.runs["preset"]) == {"smoke, 30 updates each"}
+    updates = frames.scores[frames.scores["metric"] == "updates"].set_index("model")["value"]
+    assert updates.to_dict() == {"mle": 30, "constant-reward": 30}
+    assert sorted(set(frames.frontier["temperature"])) == [0.8, 1.0, 1.2]
+    assert set(frames.frontier["model"]) == {"mle", "constant-reward"}  # what is not trained has no frontier
+    assert set(frames.frontier["metric"]) == {"nll_oracle", "nll_test", "lm_nll", "reverse_nll"}
+    assert set(frames.scores.loc[frames.scores["model"] == "mle", "checkpoint"]) == {"final", "selected"}
+    assert dict(zip(frames.runs["model"], frames.runs["role"], strict=True)) == {
+        "real data": "", "mle": "contender", "constant-reward": "control", "random": "contender",
+    }  # fmt: skip
+    assert "quality against cost" in (folder / "leaderboard.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--budget", "", "expected a budget like 60s"),
+        ("--temperatures", "", "expected --temperatures like"),
+        ("--budget", "60", "expected a budget like 60s, 5m, 2M-tokens or 20000-updates, got '60'"),
+        ("--temperatures", "0..1", "expected --temperatures like 0.5..1.4"),
+        ("--models", "contenders,mle", "expected 'contenders' or a list of models"),
+    ],
+)
+def test_a_budget_or_temperatures_that_make_no_sense(bench, tmp_path, option, value, message):
+    answer = bench("run", *TOY, option, value, "--output", tmp_path / "results")
+    assert answer.code == 2
+    assert message in answer.err
+
+
+def test_contenders_are_all_but_the_controls(bench, tmp_path):
+    answer = bench("run", "--models", "contenders", *TOY, "--seeds", 1, "--dry-run", "--output", tmp_path / "r")
+    assert answer.code == 0
+    assert "seqgan-baselined" in answer.out
+    assert "repeat" not in answer.out

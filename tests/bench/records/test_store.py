@@ -1,0 +1,305 @@
+"""Results on disk: whose folder, whole files, tidy frames."""
+
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.errors import UsageError
+from bench.records.frames import CURVE_COLUMNS, KEYS, REAL_DATA, RUN_COLUMNS, SCORE_COLUMNS
+from bench.records.record import RunRecord, Score
+from bench.records.store import MARKED, MARKER, Store
+
+SCORES = {
+    "final": (
+        Score("nll_oracle", 1 / 3, "nats/token", "lower", "n=5|v=1"),
+        Score("nll_test", None, "nats/token", "lower", "n=5|v=1", absent="the model has no log_prob"),
+    )
+}
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path / "deep" / "results")
+    store.open()
+    return store
+
+
+def finished(spec, when, **more):
+    return RunRecord(spec, "ok", scores=SCORES, finished=f"2026-01-{when:02}T00:00:00+00:00", **more)
+
+
+def test_a_new_folder_is_made_and_marked(store):
+    assert json.loads((store.path / MARKER).read_text()) == MARKED
+    assert store.runs.is_dir()
+    store.require()
+    store.open()  # and accepted again
+    assert {path.name for path in store.path.iterdir()} == {MARKER, "runs"}
+    assert list(store.runs.iterdir()) == []
+
+
+def test_an_empty_folder_is_accepted(tmp_path):
+    Store(tmp_path).open()
+    Store(tmp_path).require()
+
+
+def strange_folder(path):
+    (path / "thesis.tex").write_text("all my work")
+
+
+def strange_marker(path):
+    (path / MARKER).write_text('{"format": "something else"}')
+
+
+def broken_marker(path):
+    (path / MARKER).write_text("{")
+
+
+def newer_marker(path):
+    (path / MARKER).write_text(json.dumps({**MARKED, "version": 2}))
+
+
+@pytest.mark.parametrize("make", [strange_folder, strange_marker, broken_marker, newer_marker])
+def test_somebody_elses_folder_is_refused_and_left_alone(tmp_path, make):
+    make(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(UsageError, match=r"is not empty and no results folder .* choose an empty or new folder"):
+        Store(tmp_path).open()
+    with pytest.raises(UsageError, match=r"expected a results folder \(with a store.json\), got"):
+        Store(tmp_path).require()
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UsageError, match=r"expected --output to be a folder, but '.*file' is a file"):
+        Store(tmp_path / "file").open()
+    with pytest.raises(UsageError, match=r"cannot write to .*: Not a directory"):
+        Store(tmp_path / "file" / "below").open()
+    with pytest.raises(UsageError, match="expected a results folder"):
+        Store(tmp_path / "missing").require()
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_any_work(store, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "TemporaryFile", refuse)
+        with pytest.raises(UsageError, match=r"cannot write to '.*': Permission denied; choose another --output"):
+            store.open()
+    store.runs.rmdir()
+    store.runs.write_text("in the way")
+    with pytest.raises(UsageError, match=r"cannot write to '.*': File exists"):
+        store.open()
+
+
+def test_one_at_a_time(store):
+    refused = pytest.raises(UsageError, match=r"another 'bench run' is working in '.*results'; wait for it")
+    with store.alone(), refused, store.alone():
+        pass
+    with store.alone():
+        assert list(store.records()) == []
+
+
+def test_a_record_is_found_by_its_specification(store, make_spec):
+    spec = make_spec(model="own.models:Mine", overrides={"lr": 0.5})
+    assert store.read(spec) is None
+    store.begin(spec)
+    assert store.read(spec) == RunRecord(store.read(spec).spec, "started")
+    store.write(finished(spec, 1))
+    assert store.read(spec).status == "ok"
+    assert [path.name for path in store.runs.iterdir()] == [f"toy.own-models-Mine.smoke.s0.{spec.run_id}.json"]
+
+
+@pytest.mark.parametrize("moment", ["write", "replace"])
+def test_a_crash_while_writing_leaves_the_old_record(store, make_spec, monkeypatch, moment):
+    spec = make_spec()
+    store.write(finished(spec, 1))
+    old = store.file(spec).read_bytes()
+
+    def crash(*_):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        if moment == "replace":
+            patch.setattr(Path, "replace", crash)
+        else:
+            patch.setattr("bench.records.store.os.fsync", crash)
+        with pytest.raises(OSError, match="disk full"):
+            store.write(finished(spec, 2))
+    assert store.file(spec).read_bytes() == old
+    assert [record.finished[:10] for record in store.records()] == ["2026-01-01"]  # the half-written one is no record
+    store.write(finished(spec, 3))
+    assert [record.finished[:10] for record in store.records()] == ["2026-01-03"]
+
+
+def test_a_record_that_cannot_be_written_as_json_leaves_the_old_one(store, make_spec):
+    store.write(finished(make_spec(), 1))
+    with pytest.raises(ValueError, match="JSON"):
+        store.write(finished(make_spec(), 2, environment={"load": float("nan")}))
+    assert store.read(make_spec()).finished[:10] == "2026-01-01"
+
+
+def test_finished_are_those_that_need_not_be_done_again(store, make_spec):
+    for seed, status in enumerate(("started", "ok", "skipped", "failed", "interrupted")):
+        store.write(RunRecord(make_spec(seed=seed), status))
+    assert store.finished() == {make_spec(seed=1).run_id: "ok", make_spec(seed=2).run_id: "skipped"}
+
+
+def test_reports_show_what_was_last_asked_for(store, make_spec):
+    old, new = make_spec(source="1" * 64), make_spec(source="2" * 64)
+    store.write(finished(old, 1))
+    store.write(finished(new, 2))
+    assert store.load().runs["run_id"].tolist() == [new.run_id]
+    store.choose([old])
+    assert store.load().runs["run_id"].tolist() == [old.run_id]
+    store.choose([new])
+    assert store.load().runs["run_id"].tolist() == [new.run_id]
+
+
+def test_an_interrupt_marks_what_it_kept_from_finishing(store, make_spec):
+    specs = [make_spec(seed=seed) for seed in range(5)]
+    store.write(finished(specs[0], 1))
+    store.write(RunRecord(specs[1], "skipped", reason="cannot"))
+    store.write(RunRecord(specs[2], "failed", reason="broken"))
+    store.begin(specs[3])
+    store.interrupt(specs)
+    assert [store.read(spec).status for spec in specs] == ["ok", "skipped", "failed", "interrupted", "interrupted"]
+    assert store.read(specs[4]).reason.endswith("run the same command again to continue")
+    assert store.read(specs[1]).reason == "cannot"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 99}', "\x00"])
+def test_a_corrupted_record_is_named(store, make_spec, text):
+    store.write(finished(make_spec(), 1))
+    bad = store.runs / "toy.bad.json"
+    bad.write_text(text)
+    for read in (store.finished, store.load):
+        with pytest.raises(UsageError, match=r"cannot read '.*toy\.bad\.json': .*; remove it and run again\."):
+            read()
+
+
+def test_a_record_that_is_no_text_is_named(store):
+    (store.runs / "toy.bad.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match=r"cannot read '.*toy\.bad\.json'"):
+        store.finished()
+
+
+def test_a_record_without_its_id_is_named(store):
+    (store.runs / "toy.bad.json").write_text('{"schema": 1}')
+    with pytest.raises(UsageError, match=r"cannot read '.*toy\.bad\.json'"):
+        store.finished()
+
+
+# Frames
+
+
+def test_frames_of_nothing_have_their_columns(store):
+    frames = store.load()
+    assert [list(frame.columns) for frame in (frames.runs, frames.scores, frames.curves)] == [
+        RUN_COLUMNS, SCORE_COLUMNS, CURVE_COLUMNS,
+    ]  # fmt: skip
+    assert [len(frame) for frame in (frames.runs, frames.scores, frames.curves)] == [0, 0, 0]
+    assert frames.superseded == 0
+
+
+def test_frames_hold_what_the_records_hold(store, make_spec):
+    spec = make_spec(overrides={"lr": 0.5}, task_overrides={"draw": 1}, seed=3)
+    environment = {
+        "commit": "c0ffee", "dirty": True, "machine": "M", "python": "3.11", "threads": 1,
+        "packages": {"torch": "2", "seqgan-bench": "0.1"},
+    }  # fmt: skip
+    curve = (
+        {
+            "phase": "mle",
+            "step": 1,
+            "seconds": 0.5,
+            "tokens": 9,
+            "updates": None,
+            "scalars": {"loss": 1 / 3, "nll": 2.0},
+        },
+        {"phase": "mle", "step": 2, "seconds": 1.0, "tokens": 18, "updates": None, "scalars": {}},
+    )
+    first = finished(spec, 1, environment=environment, curve=curve, samples=("a b",), data_sha256="d" * 64)
+    tempered = {"0.5": first.scores["final"]}
+    store.write(replace(first, frontier=tempered, selected={"score": 2.0, "phase": "mle", "step": 2}))
+    frames = store.load()
+    keys = dict(zip(KEYS, (spec.run_id, spec.group_id, "toy[draw=1]", "mle[lr=0.5]", "smoke", 3), strict=True))
+    assert frames.runs.to_dict("records") == [
+        {
+            **keys, "role": "contender",
+            "status": "ok", "reason": None, "finished": "2026-01-01T00:00:00+00:00", "version": "0.1",
+            "commit": "c0ffee", "dirty": True, "device": "cpu", "machine": "M", "python": "3.11", "torch": "2",
+            "threads": 1, "settings": "lr=0.01, sizes=[1, 2]", "samples": ["a b"],
+            "data": "d" * 64, "selected": "mle 2",
+        }
+    ]  # fmt: skip
+    first, second = frames.scores.to_dict("records")
+    assert first["value"] == 1 / 3
+    assert {name: first[name] for name in keys} == keys
+    assert [first[name] for name in ("checkpoint", "kind", "metric", "unit", "direction", "signature")] == [
+        "final", "quality", "nll_oracle", "nats/token", "lower", "n=5|v=1",
+    ]  # fmt: skip
+    assert second["value"] != second["value"]
+    assert second["absent"] == "the model has no log_prob"
+    curves = frames.curves.drop(columns=KEYS)
+    assert curves.pop("updates").isna().all()
+    assert curves.to_dict("records") == [
+        {"phase": "mle", "step": 1, "seconds": 0.5, "tokens": 9.0, "name": "loss", "value": 1 / 3},
+        {"phase": "mle", "step": 1, "seconds": 0.5, "tokens": 9.0, "name": "nll", "value": 2.0},
+    ]
+    assert frames.frontier[["temperature", "metric"]].to_numpy().tolist() == [
+        [0.5, first["metric"]], [0.5, second["metric"]],
+    ]  # fmt: skip
+    assert frames.frontier["value"][0] == 1 / 3
+    assert set(frames.scores["checkpoint"]) == {"final"}
+
+
+def test_runs_without_scores_are_in_the_frame_of_runs(store, make_spec):
+    store.write(RunRecord(make_spec(), "failed", reason="broken", finished="2026-01-01"))
+    frames = store.load()
+    assert frames.runs[["status", "reason"]].to_numpy().tolist() == [["failed", "broken"]]
+    assert len(frames.scores) == 0
+
+
+def test_the_configuration_that_finished_last_counts_with_all_its_seeds(store, make_spec):
+    old, new = make_spec(source="old"), make_spec(source="new")
+    for seed in (0, 1, 2):
+        store.write(finished(replace(old, seed=seed), 1))
+    store.write(finished(replace(new, seed=0), 2))
+    frames = store.load()
+    assert frames.runs["run_id"].tolist() == [new.run_id]
+    assert frames.scores["run_id"].unique().tolist() == [new.run_id]
+    assert frames.superseded == 3
+    store.write(finished(replace(new, seed=1), 3))
+    assert store.load().runs["seed"].tolist() == [0, 1]
+    store.write(finished(replace(old, seed=0), 4))  # the old code ran again: it is the present one
+    assert store.load().runs["group_id"].unique().tolist() == [old.group_id]
+
+
+def test_what_has_not_finished_supersedes_nothing(store, make_spec):
+    store.write(finished(make_spec(source="old"), 1))
+    store.begin(make_spec(source="new"))
+    frames = store.load()
+    assert frames.runs["status"].tolist() == ["ok"]
+    assert frames.superseded == 1
+
+
+def test_other_tasks_models_presets_and_settings_stand_side_by_side(store, make_spec):
+    specs = [
+        make_spec(),
+        make_spec(task="oracle"),
+        make_spec(model="seqgan"),
+        make_spec(model=REAL_DATA),
+        make_spec(preset="quick"),
+        make_spec(overrides={"lr": 0.5}, config={"lr": 0.5}),
+        make_spec(task_overrides={"draw": 1}, data="other"),
+    ]
+    for day, spec in enumerate(specs, 1):
+        store.write(finished(spec, day))
+    frames = store.load()
+    assert set(frames.runs["run_id"]) == {spec.run_id for spec in specs}
+    assert frames.superseded == 0

@@ -1,0 +1,110 @@
+"""All that is written into a results folder: which files, whole, and with the same bytes each time."""
+
+import csv
+import dataclasses
+import struct
+
+import pytest
+from rich.console import Console
+
+from bench.analysis.results import Results
+from bench.reports import write_reports
+from bench.reports.figures.drawing import write_figures
+
+NAMES = [
+    *("oracle-quick-scores.png", "quatrains-quick-scores.png"),
+    "oracle-quick-frontier.png",
+    *("oracle-quick-cost.png", "quatrains-quick-cost.png"),
+]
+
+
+def size(png):
+    """Width and height in pixels, from the header chunk."""
+    assert png[:8] == b"\x89PNG\r\n\x1a\n"
+    assert png[-8:-4] == b"IEND"
+    return struct.unpack(">II", png[16:24])
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def frames_of(results):
+    return [getattr(results, field.name) for field in dataclasses.fields(results)]
+
+
+def write(results, folder):
+    """All reports of the results, and the text of a terminal."""
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(*write_reports(*frames_of(results), folder))
+    return captured.get()
+
+
+@pytest.fixture(scope="module")
+def written(results, tmp_path_factory):
+    """A folder, and what a terminal showed meanwhile."""
+    folder = tmp_path_factory.mktemp("results")
+    return folder, write(results, folder)
+
+
+def test_a_folder_gets_tables_verdicts_and_figures(written):
+    folder, text = written
+    assert sorted(contents(folder)) == sorted(
+        ["leaderboard.csv", "leaderboard.md", "verdicts.csv", *(f"figures/{name}" for name in NAMES)]
+    )
+    for name in NAMES:
+        png = (folder / "figures" / name).read_bytes()
+        assert all(300 < side < 2500 for side in size(png))
+        assert 5_000 < len(png) < 300_000
+        assert b"Software" not in png
+    assert "seqgan: worse than mle and its own pre-training" in text
+
+
+def test_the_same_results_give_the_same_bytes(results, written, tmp_path):
+    folder, text = written
+    assert write(Results(*frames_of(results)), tmp_path) == text
+    assert contents(tmp_path) == contents(folder)
+
+
+def test_the_page_links_every_figure(written):
+    folder, _ = written
+    page = (folder / "leaderboard.md").read_text(encoding="utf-8")
+    assert all(page.count(f"](figures/{name})") == 1 for name in NAMES)
+    assert "![oracle, quick: each seed and the mean](figures/oracle-quick-scores.png)" in page
+    assert b"\r" not in (folder / "leaderboard.md").read_bytes()
+
+
+def test_the_files_hold_the_board_and_all_verdicts(results, written):
+    folder, _ = written
+    for name, rows in (("leaderboard.csv", results.board), ("verdicts.csv", results.answers)):
+        with (folder / name).open(encoding="utf-8", newline="") as file:
+            assert len(list(csv.DictReader(file))) == len(rows) > 20
+
+
+def test_one_seed_is_enough(results, tmp_path):
+    one = Results(*(frame[frame["seed"] == 0] for frame in frames_of(results)))
+    assert [name for _, name in write_figures(one, tmp_path)] == NAMES
+
+
+def test_no_curve_and_no_sweep_no_figure_of_them(results, tmp_path):
+    scored = dataclasses.replace(results, curves=results.curves.head(0), frontier=results.frontier.head(0))
+    assert [name for _, name in write_figures(scored, tmp_path)] == NAMES[:2]
+
+
+def test_nothing_but_failures(results, tmp_path):
+    runs = results.runs[results.runs["status"] == "failed"]
+    failures = Results(runs, *(frame.head(0) for frame in frames_of(results)[1:]))
+    assert "broken: failed" in write(failures, tmp_path)
+    assert sorted(contents(tmp_path)) == ["leaderboard.csv", "leaderboard.md", "verdicts.csv"]
+
+
+def test_labels_with_brackets_make_plain_file_names(results, tmp_path):
+    frames = [frame[frame["task"] == "oracle"] for frame in frames_of(results)]
+    renamed = Results(*(frame.assign(task="oracle[seq_len=40]", preset="quick, 60 seconds each") for frame in frames))
+    written = write_figures(renamed, tmp_path / "new" / "folder")
+    assert [name for _, name in written] == [
+        f"oracle-seq-len-40-quick-60-seconds-each-{kind}.png" for kind in ("scores", "frontier", "cost")
+    ]
+    assert written[0][0] == "oracle[seq_len=40], quick, 60 seconds each: each seed and the mean"
+    assert all((tmp_path / "new" / "folder" / name).stat().st_size > 5_000 for _, name in written)

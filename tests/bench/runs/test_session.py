@@ -1,0 +1,568 @@
+"""What a run lends to fit(): streams, phases, checkpoints, clock and budget.
+
+The strongest promise is tested hardest: interrupted anywhere, evaluated or not, the tokens are the same bits.
+"""
+
+import math
+import threading
+from collections import Counter
+from dataclasses import asdict, dataclass
+
+import pytest
+import torch
+
+from baselines.pg_bleu import PGBleu
+from bench.api import Decoding
+from bench.runs import session as session_module
+from bench.runs.checkpoints import SAVE_SECONDS, CheckpointFolder, Kept
+from bench.runs.session import Observer, Session
+from bench.runs.streams import named_stream
+from bench.tasks.toy import Toy
+from seqgan.mle import MLE
+from seqgan.seqgan import SeqGAN
+
+pytestmark = pytest.mark.usefixtures("memory_not_measured")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return Toy(vocab_size=6, seq_len=5, train_size=48, valid_size=8, test_size=8).load().training
+
+
+class Clock:
+    """Time that passes when told to."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+class Weights:
+    """The smallest model: a vector that noise is added to, and that is drawn from."""
+
+    def __init__(self, seq_len=5):
+        self.values = torch.zeros(6)
+        self.seq_len = seq_len
+
+    def step(self, rng):
+        self.values = self.values * 0.9 + torch.randn(6, generator=rng)
+
+    def sample(self, n, decoding, rng):
+        return torch.multinomial(self.values.softmax(-1), n * self.seq_len, True, generator=rng).view(n, -1)
+
+    def state_dict(self):
+        return {"values": self.values}
+
+    def load_state_dict(self, state):
+        self.values = state["values"].clone()
+
+
+@dataclass(frozen=True)
+class Walker:
+    """Two phases of random steps, and a count of those really taken."""
+
+    steps: int = 4
+    more: int = 3
+    stop: int | None = None
+    track: bool = True
+    clock: Clock | None = None
+    taken: Counter | None = None
+
+    def fit(self, data, run):
+        model = Weights()
+        model.step(run.rng("init"))
+        if self.track:
+            run.track(model, model=model)
+        for step in run.phase("first", self.steps):
+            self.step("first", model, run)
+            if self.stop is not None and step == self.stop:
+                break
+        model.step(run.rng("between"))
+        for _ in run.phase("second", self.more):
+            self.step("second", model, run)
+        return model
+
+    def step(self, phase, model, run):
+        model.step(run.rng("steps"))
+        if self.taken is not None:
+            self.taken[phase] += 1
+        if self.clock is not None:
+            self.clock.now += 1
+        run.log(size=float(model.values.norm()))
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Trains on what a shared pre-training gave."""
+
+    name: str
+    pretraining: Walker
+    steps: int = 2
+
+    def fit(self, data, run):
+        model = run.pretrained(self.pretraining, data)
+        run.track(model, model=model)
+        for _ in run.phase("own", self.steps):
+            self.pretraining.step("own", model, run)
+        return model
+
+
+def tokens(sampler, n=40):
+    return sampler.sample(n, Decoding(), torch.Generator().manual_seed(0))
+
+
+def shared_name(generator, budget):
+    return f"pretraining-{type(generator).__name__}-{sorted(budget.items())}"
+
+
+class Pace:
+    """How often resumable trainings are saved."""
+
+    every = SAVE_SECONDS
+
+
+def resumable(folder, observer=None, fit_id="whole", **more):
+    return Session("toy/0", kept=Kept(folder, fit_id, shared_name, Pace.every), observer=observer, **more)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return CheckpointFolder(tmp_path / "checkpoints")
+
+
+# Streams
+
+
+def test_streams_of_one_name_are_the_same_and_of_different_names_are_not():
+    def draws(stem, name):
+        return tuple(Session(stem).rng(name).get_state().tolist()), torch.rand(4, generator=Session(stem).rng(name))
+
+    assert draws("task/0", "init")[0] == draws("task/0", "init")[0]
+    states = {draws(stem, name)[0] for stem in ("task/0", "task/1", "other/0") for name in ("init", "batches")}
+    assert len(states) == 6
+
+
+def test_a_stream_is_one_object_that_goes_on():
+    run = Session("task/0")
+    assert run.rng("init") is run.rng("init")
+    assert torch.rand(1, generator=run.rng("init")) != torch.rand(1, generator=run.rng("init"))
+
+
+def test_streams_do_not_move_each_other():
+    alone, together = Session("task/0"), Session("task/0")
+    torch.rand(1000, generator=together.rng("other"))
+    assert torch.equal(torch.rand(4, generator=alone.rng("init")), torch.rand(4, generator=together.rng("init")))
+    torch.manual_seed(1)
+    assert torch.equal(torch.rand(4, generator=alone.rng("next")), torch.rand(4, generator=together.rng("next")))
+
+
+def test_streams_are_independent():
+    draws = torch.stack([torch.rand(5_000, generator=named_stream("task/0", str(name))) for name in range(8)])
+    correlation = torch.corrcoef(draws) - torch.eye(8)
+    assert correlation.abs().max() < 5 / math.sqrt(5_000)
+
+
+# Phases, clock, budget
+
+
+def test_a_phase_counts_its_steps():
+    run = Session("task/0")
+    assert list(run.phase("one", 3)) == [0, 1, 2]
+    assert list(run.phase("two", 2)) == [0, 1]
+    assert list(run.phase("none", 0)) == []
+    assert run.steps == 5
+
+
+def test_two_phases_of_one_name_are_a_mistake():
+    run = Session("task/0")
+    list(run.phase("one", 1))
+    with pytest.raises(ValueError, match="its own name, got 'one' twice"):
+        list(run.phase("one", 1))
+
+
+def test_the_curve_has_a_line_a_step(data):
+    clock = Clock()
+    run = Session("task/0", now=clock)
+    run.train(Walker(2, 1, clock=clock), data)
+    assert [(row["phase"], row["step"], row["seconds"]) for row in run.curve] == [
+        ("first", 1, 1.0), ("first", 2, 2.0), ("second", 1, 3.0),
+    ]  # fmt: skip
+    assert all(set(row["scalars"]) == {"size"} for row in run.curve)
+
+
+def test_what_is_no_number_is_not_in_the_curve():
+    run = Session("task/0")
+    for _ in run.phase("one", 1):
+        run.log(loss=math.nan, size=math.inf, kept=1)
+        run.log(also=torch.tensor(2.0))
+    assert run.curve[0]["scalars"] == {"kept": 1.0, "also": 2.0}
+
+
+def test_a_line_of_the_curve_forgets_the_step_before():
+    run = Session("task/0")
+    for step in run.phase("one", 2):
+        run.log(**{f"only{step}": step})
+    assert [row["scalars"] for row in run.curve] == [{"only0": 0.0}, {"only1": 1.0}]
+
+
+@pytest.mark.parametrize("points", [0, 1, 3, 1000])
+def test_evaluation_costs_neither_time_nor_randomness(data, points):
+    clock = Clock()
+    evaluated = []
+
+    def evaluate(sampler):
+        clock.now += 1_000
+        evaluated.append(tokens(sampler))
+        return {"score": 1.0}
+
+    plain, watched = Session("task/0"), Session("task/0", observer=Observer(None, evaluate, points), now=clock)
+    expected = tokens(plain.train(Walker(7, 5), data))
+    assert torch.equal(tokens(watched.train(Walker(7, 5, clock=clock), data)), expected)
+    assert watched.cost.seconds == 12
+    scored = [row["step"] for row in watched.curve if "score" in row["scalars"]]
+    assert scored == {0: [], 1: [7, 5], 3: [3, 6, 7, 2, 4, 5], 1000: [*range(1, 8), *range(1, 6)]}[points]
+    assert len(evaluated) == len(scored)
+    assert not points or torch.equal(evaluated[-1], expected)
+
+
+def test_writing_checkpoints_costs_no_time(data, folder, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(Pace, "every", -1)
+    save = CheckpointFolder.save
+
+    def slow_save(*arguments):
+        clock.now += 1_000
+        save(*arguments)
+
+    monkeypatch.setattr(CheckpointFolder, "save", slow_save)
+    run = resumable(folder, now=clock)
+    run.train(Walker(clock=clock), data)
+    assert clock.now > 7_000
+    assert run.cost.seconds == 7
+
+
+@pytest.mark.parametrize(("limit", "steps"), [(0, 0), (1, 1), (4, 4), (6, 6), (100, 7)])
+@pytest.mark.parametrize("kind", ["steps", "seconds"])
+def test_a_spent_budget_ends_training_within_one_step(data, kind, limit, steps):
+    clock = Clock()
+    run = Session("task/0", budget={kind: limit}, now=clock)
+    sampler = run.train(Walker(4, 3, clock=clock), data)
+    assert run.steps == steps
+    assert run.cost.seconds == steps
+    assert tokens(sampler).shape == (40, 5)
+
+
+def test_whichever_limit_comes_first(data):
+    clock = Clock()
+    run = Session("task/0", budget={"steps": 5, "seconds": 2.5}, now=clock)
+    run.train(Walker(4, 3, clock=clock), data)
+    assert run.steps == 3  # the third second ends what the budget allowed to begin
+
+
+def test_pretraining_spends_the_budget_too(data):
+    for limit, shared, own in ((0, 0, 0), (3, 3, 0), (4, 4, 0), (5, 4, 1), (100, 4, 2)):
+        taken = Counter()
+        run = Session("task/0", budget={"steps": limit})
+        run.train(Asker("a", Walker(4, 0, taken=taken)), data)
+        assert (taken["first"], taken["own"], run.steps) == (shared, own, shared + own)
+
+
+def test_measured_blocks_are_counted_and_timed():
+    clock = Clock()
+    run = Session("task/0", now=clock)
+    for _ in run.phase("one", 3):
+        with run.measure(tokens=100, rows=10):
+            clock.now += 2
+        with run.measure(tokens=50):
+            clock.now += 0.5
+        clock.now += 40
+    assert run.cost.amounts == {"tokens": 450, "rows": 30}
+    assert run.cost.durations == {"tokens": 7.5, "rows": 6.0}
+
+
+def test_progress_is_shown_now_and_then_and_at_the_end(data):
+    clock = Clock()
+    shown = []
+    run = Session("task/0", observer=Observer(lambda *sign: shown.append(sign[:3])), now=clock)
+    for _ in run.phase("fast", 5):
+        clock.now += session_module.PROGRESS_SECONDS / 1.9
+    assert shown == [("fast", 1, 5), ("fast", 3, 5), ("fast", 5, 5)]
+
+
+# Interruptions
+
+
+class Crash(Exception):
+    """The power went."""
+
+
+def crashing(phase, step, seen=None):
+    """Fails after a step was taken and before its state is saved."""
+
+    def progress(name, done, steps, scalars):
+        if seen is not None:
+            seen.append((name, done))
+        if (name, done) == (phase, step):
+            raise Crash
+
+    return Observer(progress)
+
+
+@pytest.fixture
+def save_always(monkeypatch):
+    monkeypatch.setattr(Pace, "every", -1)
+    monkeypatch.setattr(session_module, "PROGRESS_SECONDS", -1)
+
+
+SMALL = {"embedding_dim": 4, "hidden_dim": 5}
+GENERATORS = {
+    "walker": (Walker(4, 3), ["first", "second"]),
+    "mle": (MLE(epochs=4, batch_size=16, **SMALL), ["mle"]),
+    "seqgan": (
+        SeqGAN(
+            pretrain_epochs=3, d_pretrain_steps=3, rounds=3, g_steps=2, d_steps=1, d_epochs=1, d_samples=16, rollouts=2,
+            batch_size=16, d_embedding_dim=4, d_filter_sizes=(1, 2), d_filter_counts=(3, 3), **SMALL,
+        ),
+        ["mle", "discriminator", "adversarial"],
+    ),
+    "pg-bleu": (PGBleu(pretrain_epochs=3, rounds=3, rollouts=2, batch_size=16, **SMALL), ["mle", "policy-gradient"]),
+}  # fmt: skip
+PLACES = [(name, phase, step) for name, (_, phases) in GENERATORS.items() for phase in phases for step in (1, 3)]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data):
+    """Tokens and curve of every generator, trained without a break or a checkpoint."""
+    results = {}
+    for name, (generator, _) in GENERATORS.items():
+        run = Session("toy/0")
+        results[name] = tokens(run.train(generator, data)), curve(run), run.steps
+    return results
+
+
+def curve(run):
+    return [(row["phase"], row["step"], row["scalars"]) for row in run.curve]
+
+
+@pytest.mark.usefixtures("save_always")
+@pytest.mark.parametrize(("name", "phase", "step"), PLACES)
+def test_an_interrupted_training_ends_with_the_same_tokens(data, folder, uninterrupted, name, phase, step):
+    generator, phases = GENERATORS[name]
+    with pytest.raises(Crash):
+        resumable(folder, crashing(phase, step)).train(generator, data)
+    seen = []
+    run = resumable(folder, Observer(lambda phase, done, *_: seen.append((phase, done))))
+    assert torch.equal(tokens(run.train(generator, data)), uninterrupted[name][0])
+    assert (curve(run), run.steps) == uninterrupted[name][1:]
+    if step > 1:
+        assert seen[0] == (phase, step)  # only the step that was lost is taken again
+    else:  # its state is that of the end of the phase before
+        before = phases[: phases.index(phase)]
+        assert len({first for first, _ in seen} & set(before)) <= 1
+
+
+@pytest.mark.usefixtures("save_always")
+def test_a_training_may_be_interrupted_again_and_again(data, folder, uninterrupted):
+    generator, phases = GENERATORS["seqgan"]
+    for phase in phases:
+        for step in (2, 3):
+            with pytest.raises(Crash):
+                resumable(folder, crashing(phase, step)).train(generator, data)
+    run = resumable(folder)
+    assert torch.equal(tokens(run.train(generator, data)), uninterrupted["seqgan"][0])
+    assert curve(run) == uninterrupted["seqgan"][1]
+
+
+@pytest.mark.usefixtures("save_always")
+def test_the_cost_of_lost_steps_is_not_counted(data, folder):
+    clock = Clock()
+    with pytest.raises(Crash):
+        resumable(folder, crashing("second", 2), now=clock).train(Walker(clock=clock), data)
+    clock.now += 5_000
+    run = resumable(folder, now=clock)
+    run.train(Walker(clock=clock), data)
+    assert run.cost.seconds == 7
+
+
+@pytest.mark.usefixtures("save_always")
+def test_a_budget_counts_the_steps_before_the_interruption(data, folder):
+    taken = Counter()
+    budget = {"steps": 6}
+    with pytest.raises(Crash):
+        resumable(folder, crashing("second", 1), budget=budget).train(Walker(taken=taken), data)
+    run = resumable(folder, budget=budget)
+    sampler = run.train(Walker(taken=taken), data)
+    assert run.steps == 6
+    assert taken == {"first": 4, "second": 1 + 2}  # the step that was lost is taken again
+    assert torch.equal(tokens(sampler), tokens(Session("toy/0", budget=budget).train(Walker(), data)))
+
+
+@pytest.mark.usefixtures("save_always")
+@pytest.mark.parametrize("moment", [("first", 1), ("first", 2), ("second", 1), ("second", 2)])
+def test_a_loop_that_was_left_early_stays_left(data, folder, moment):
+    expected = tokens(Session("toy/0").train(Walker(10, 3, stop=2), data))
+    assert not torch.equal(expected, tokens(Session("toy/0").train(Walker(10, 3), data)))
+    with pytest.raises(Crash):
+        resumable(folder, crashing(*moment)).train(Walker(10, 3, stop=2), data)
+    taken = Counter()
+    assert torch.equal(tokens(resumable(folder).train(Walker(10, 3, stop=2, taken=taken), data)), expected)
+    assert taken["first"] <= 3
+    again = Counter()
+    assert torch.equal(tokens(resumable(folder).train(Walker(10, 3, stop=2, taken=again), data)), expected)
+    assert not again
+
+
+def test_after_a_break_the_step_is_not_counted(data):
+    run = Session("toy/0")
+    run.train(Walker(10, 3, stop=2), data)
+    assert run.steps == 2 + 3
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_a_finished_training_is_not_trained_again(data, folder, uninterrupted, name):
+    generator, _ = GENERATORS[name]
+    first = resumable(folder)
+    first.train(generator, data)
+    seen = []
+    again = resumable(folder, Observer(lambda *sign: seen.append(sign)))
+    sampler = again.train(generator, data)
+    assert seen == []
+    assert torch.equal(tokens(sampler), uninterrupted[name][0])
+    assert asdict(again.cost) == asdict(first.cost)
+    assert (again.curve, again.steps) == (first.curve, first.steps)
+
+
+def test_what_is_not_tracked_is_trained_anew(data, folder):
+    taken = Counter()
+    generator = Walker(track=False, taken=taken)
+    one, other = (tokens(resumable(folder).train(generator, data)) for _ in range(2))
+    assert torch.equal(one, other)
+    assert taken == {"first": 8, "second": 6}
+    assert list(folder.path.glob("*.pt")) == []
+
+
+@pytest.mark.usefixtures("save_always")
+def test_a_checkpoint_that_lacks_a_part_is_told(data, folder):
+    @dataclass(frozen=True)
+    class Grown(Walker):
+        def fit(self, data, run):
+            run.track(Weights(), opponent=Weights())
+            return Walker.fit(self, data, run)
+
+    with pytest.raises(Crash):
+        resumable(folder, crashing("second", 2)).train(Walker(), data)
+    with pytest.raises(ValueError, match="the checkpoint lacks opponent; remove it to train anew"):
+        resumable(folder).train(Grown(), data)
+
+
+def test_a_crash_lets_go_of_the_training(data, folder):
+    with pytest.raises(Crash) as caught:
+        resumable(folder, crashing("second", 3)).train(Walker(), data)
+    with folder.lock("whole").acquire(timeout=0):
+        del caught  # kept until now, and with it all that the crash left behind
+
+
+def test_who_comes_second_waits_and_finds_it_done(data, folder):
+    signs, results, taken = [], [], Counter()
+    waiting = threading.Event()
+
+    def progress(phase, *_):
+        signs.append(phase)
+        waiting.set()
+
+    def second():
+        results.append(tokens(resumable(folder, Observer(progress)).train(Walker(taken=taken), data)))
+
+    thread = threading.Thread(target=second)
+    with folder.lock("whole"):
+        thread.start()
+        assert waiting.wait(10)
+        assert signs == ["waiting for the same training elsewhere"]
+        assert taken == {}
+    thread.join(10)
+    assert taken == {"first": 4, "second": 3}
+    assert torch.equal(results[0], tokens(Session("toy/0").train(Walker(), data)))
+
+
+# Shared pre-training
+
+
+def test_pretraining_is_trained_once_and_charged_to_all(data, folder):
+    clock, taken = Clock(), Counter()
+    pretraining = Walker(4, 3, clock=clock, taken=taken)
+    runs, seen = [], []
+    for name in ("a", "b"):
+        run = resumable(
+            folder, Observer(pretrained=lambda sampler: seen.append(tokens(sampler))), fit_id=name, now=clock
+        )
+        run.train(Asker(name, pretraining), data)
+        runs.append(run)
+    assert taken == {"first": 4, "second": 3, "own": 4}
+    for run in runs:
+        assert (run.cost.seconds, run.cost.pretraining_seconds, run.steps) == (9, 7, 9)
+        assert [row["phase"] for row in run.curve] == ["first"] * 4 + ["second"] * 3 + ["own"] * 2
+        # The lines of the own phase go on where those of the pre-training end.
+        assert [row["seconds"] for row in run.curve] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    alone = tokens(Session("toy/0").train(Walker(4, 3), data))
+    assert torch.equal(seen[0], alone)
+    assert torch.equal(seen[1], alone)
+
+
+def test_the_amounts_of_pretraining_are_charged_too(data, folder):
+    generator = GENERATORS["seqgan"][0]
+    mle = MLE(epochs=3, **SMALL)
+    alone, first, second = Session("toy/0"), resumable(folder, fit_id="a"), resumable(folder, fit_id="b")
+    alone.train(mle, data)
+    first.train(generator, data)
+    second.train(generator, data)
+    tokens_read = alone.cost.amounts["train_tokens"]
+    assert tokens_read == 3 * 48 * 5
+    for run in (first, second):
+        assert run.cost.amounts["train_tokens"] == tokens_read + 3 * 2 * 16 * 5
+        assert 0 < run.cost.pretraining_seconds < run.cost.seconds
+    assert first.cost.pretraining_seconds == second.cost.pretraining_seconds
+
+
+def test_pretraining_can_be_asked_for_without_checkpoints(data):
+    taken = Counter()
+    run = Session("toy/0")
+    run.train(Asker("a", Walker(taken=taken)), data)
+    assert taken == {"first": 4, "second": 3, "own": 2}
+
+
+def test_judging_the_pretrained_sampler_costs_no_time(data):
+    clock = Clock()
+
+    def judge(sampler):
+        clock.now += 1_000
+
+    run = Session("toy/0", observer=Observer(pretrained=judge), now=clock)
+    run.train(Asker("a", Walker(clock=clock)), data)
+    assert run.cost.seconds == 9
+
+
+def test_training_on_does_not_change_the_shared_checkpoint(data, folder):
+    for _ in range(2):
+        resumable(folder, fit_id="a").train(Asker("a", Walker()), data)
+    shared = resumable(folder, fit_id=shared_name(Walker(), {}))
+    assert torch.equal(tokens(shared.train(Walker(), data)), tokens(Session("toy/0").train(Walker(), data)))
+
+
+def test_warming_up_is_no_cost():
+    time, data = [0.0], Toy(train_size=20).load().training
+
+    class Compiles:
+        def warm_up(self, device):
+            assert device.type == "cpu"
+            time[0] += 100
+
+        def fit(self, data, run):
+            for _ in run.phase("p", 2):
+                time[0] += 1
+            return object()
+
+    run = Session("warm/0", now=lambda: time[0])
+    run.train(Compiles(), data)
+    assert run.cost.seconds == 2
