@@ -6,7 +6,9 @@ import io
 import itertools
 import sys
 from dataclasses import dataclass
+from typing import ClassVar
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,6 +16,7 @@ from bench.analysis.results import Results
 from bench.cli import main
 from bench.plans import registry
 from bench.records import environment
+from bench.records.frames import COSTS as SPENT
 from bench.records.record import RunSpec
 
 
@@ -354,3 +357,64 @@ def results() -> Results:
         frontier += frontier_rows("oracle", "mle", seed, 9.12, 7.70)
         frontier += frontier_rows("oracle", "seqgan", seed, 8.80, 8.35)
     return Results(*(pd.DataFrame(rows) for rows in (runs, scores, curves, frontier)))
+
+
+class MadeUp:
+    """Curves of made-up runs: every step of a phase costs the same, and the values are known."""
+
+    PRETRAINING = ("mle", 10, (30.0, 2e5, 100.0))
+    PHASES: ClassVar = {  # model -> phases: name, steps, and what a step costs in seconds, tokens and updates
+        "mle": [PRETRAINING],
+        "seqgan": [PRETRAINING, ("adversarial", 5, (100.0, 1e5, 400.0))],
+        "maligan": [PRETRAINING, ("adversarial", 8, (50.0, 1e5, 100.0))],
+    }
+    METRICS = ("jsd_valid", "nll_valid", "reward")
+
+    @staticmethod
+    def run(model, seed, phases, task="oracle", names=METRICS, counted=SPENT):
+        """The lines of one run, in the order of training."""
+        spent, done = np.zeros(3), 0
+        for phase, steps, each in phases:
+            for step in range(1, steps + 1):
+                spent, done = spent + np.array(each) * (1 + 0.01 * seed, 1, 1), done + 1
+                costs = dict(zip(SPENT, spent, strict=True))
+                for place, name in enumerate(names):
+                    value = 8 - place - np.log(done) / 3 + 0.01 * seed + (0.05 * step if phase == "adversarial" else 0)
+                    yield {
+                        **keys(task, model, seed),
+                        "phase": phase,
+                        "step": step,
+                        **{cost: amount if cost in counted else float("nan") for cost, amount in costs.items()},
+                        "name": name,
+                        "value": value,
+                    }
+
+    @staticmethod
+    def frames(*lines, controls=(), failed=()):
+        """The frames of the runs and of their curves."""
+        curves = pd.DataFrame(itertools.chain(*lines))
+        runs = curves.drop_duplicates("run_id")[["run_id", "group_id", "task", "model", "preset", "seed"]].copy()
+        runs["status"] = ["failed" if model in failed else "ok" for model in runs["model"]]
+        runs["role"] = ["control" if model in controls else "contender" for model in runs["model"]]
+        return runs, curves
+
+    @classmethod
+    def trained(cls, seeds=5, **others):
+        """Every model, with so many seeds."""
+        return [cls.run(model, seed, phases, **others) for model, phases in cls.PHASES.items() for seed in range(seeds)]
+
+
+@pytest.fixture(scope="session")
+def made():
+    """Makes up curves."""
+    return MadeUp
+
+
+@pytest.fixture
+def mixed(made):
+    """Trained models, one that counts seconds alone, a cheap control, an untrained model, and a text."""
+    uncounted = [made.run("rollouts", seed, made.PHASES["seqgan"], counted=("seconds",)) for seed in range(5)]
+    control = [made.run("constant", seed, [("mle", 2, (30.0, 2e5, 100.0))]) for seed in range(5)]
+    untrained = [made.run("uniform", seed, [("count", 1, (0.1, 0, 0))]) for seed in range(5)]
+    text = made.trained(task="poems", names=("nll_valid", "reward"))
+    return made.frames(*made.trained(), *uncounted, *control, *untrained, *text, controls=("constant",))
