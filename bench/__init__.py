@@ -1,1 +1,28 @@
-"""The harness: judge, clock and record keeper of the benchmark."""
+"""The harness: judge, clock and record keeper of the benchmark.
+
+``run``, ``load`` and ``score`` are the commands from Python; see :mod:`bench.library`. They are looked up when they are
+asked for, so that importing this package imports nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.library import Benchmark, load, run, score
+
+__all__ = ["Benchmark", "load", "run", "score"]
+
+
+def __getattr__(name: str) -> Any:
+    """One of the names above, on first use."""
+    if name not in __all__:
+        raise AttributeError(f"module 'bench' has no attribute {name!r}")
+    from bench import library
+
+    return getattr(library, name)
+
+
+def __dir__() -> list[str]:
+    """The names above too."""
+    return sorted({*globals(), *__all__})

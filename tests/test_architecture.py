@@ -35,8 +35,9 @@ ROOMS = {
     # What users call.
     "bench.commands": HARNESS,
     "bench.cli": ["bench.commands", "bench.errors"],
+    "bench.library": [*HARNESS, "bench.commands"],
     "bench.__main__": ["bench.cli"],
-    "bench": [],
+    "bench": ["bench.library"],
     # The contestants. The harness finds them by entry point, as it finds a stranger's.
     "seqgan.kernels": ["bench.api"],
     "seqgan": ["seqgan.kernels", "bench.api", "bench.kernels"],
@@ -74,8 +75,9 @@ NEVER = {
 
 NOT_AT_IMPORT = {
     ("torch", "pandas", "numpy", "scipy", "matplotlib", "rich"): [
-        "bench", "bench.cli", "bench.errors", "bench.plans", "bench.records", "bench.perf.suite", "bench.runs.campaign",
-        "bench.runs.cost", "bench.runs.devices", "bench.runs.executors.base", "bench.runs.executors.processes",
+        "bench", "bench.cli", "bench.library", "bench.errors", "bench.plans", "bench.records", "bench.perf.suite",
+        "bench.runs.campaign", "bench.runs.cost", "bench.runs.devices",
+        "bench.runs.executors.base", "bench.runs.executors.processes",
         *(f"bench.commands.{name}" for name in COMMANDS),
     ],
 }  # fmt: skip

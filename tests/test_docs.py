@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import doctest
 import functools
 import importlib
 import inspect
@@ -23,6 +24,7 @@ except ModuleNotFoundError:  # Python 3.10, to which pytest brings it
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
+OF_GENERATORS = [page for page in PAGES if page.name not in ("README.md", "python.md")]
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
 GENERATORS = {**GROUPS["bench.generators"], **GROUPS["bench.controls"]}
 AS_SEQGAN = ("seqgan-baselined", "constant-reward", "random-reward")
@@ -148,6 +150,14 @@ def test_tables_are_whole(page):
         assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {lines[0].count("|")}, lines[0]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "README.md"], ids=lambda page: page.name)
+def test_the_python_page_runs_as_it_is_printed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    result = doctest.testfile(str(DOCS / "python.md"), module_relative=False, optionflags=flags)
+    assert result.failed == 0
+    assert result.attempted > 20
+
+
+@pytest.mark.parametrize("page", OF_GENERATORS, ids=lambda page: page.name)
 def test_every_page_has_a_table_of_what_was_measured(page):
     assert MEASURED in page.read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.analysis.answers import Answer, answers
 from bench.analysis.leaderboard import aggregate
-from bench.records.frames import completed
+from bench.records.frames import Frames, completed
 
 __all__ = ["Results", "Section"]
 
@@ -30,6 +30,16 @@ class Results:
     scores: pd.DataFrame
     curves: pd.DataFrame
     frontier: pd.DataFrame
+
+    @classmethod
+    def of(cls, frames: Frames) -> Results:
+        """The results in the frames of a store."""
+        return cls(frames.runs, frames.scores, frames.curves, frames.frontier)
+
+    @property
+    def any_ended(self) -> bool:
+        """Whether any run ended, one way or another: without one there is nothing to report."""
+        return bool(self.runs["status"].isin(["ok", "skipped", "failed"]).any())
 
     @cached_property
     def board(self) -> pd.DataFrame:

@@ -1,4 +1,7 @@
-"""What a person sees while runs go on: bars on a terminal, plain lines elsewhere."""
+"""What a person sees of a benchmark: its plan, and its runs as they go on.
+
+Bars on a terminal, and in a notebook that has ipywidgets; plain lines elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from importlib.util import find_spec
 from types import TracebackType
 
 from rich.console import Console
@@ -13,8 +18,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
+from bench.plans.own_tasks import own_reports
+from bench.plans.registry import available
 from bench.records.record import RunRecord, RunSpec
+from bench.runs.campaign import Campaign, executor
 from bench.runs.executors.base import Event, Finished, Started
+
+__all__ = ["Display", "announce", "follow", "plan_table"]
 
 HEARTBEAT_SECONDS = 30.0
 MOST_TASKS = 4
@@ -42,7 +52,7 @@ class Display:
         self._bars: Progress | None = None
         self._rows: dict[str, TaskID] = {}
         self._free: list[TaskID] = []
-        if console.is_terminal:
+        if console.is_terminal or (console.is_jupyter and find_spec("ipywidgets")):
             self._bars = Progress(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=20),
@@ -133,6 +143,41 @@ class Display:
     def _left(self) -> str:
         seconds = self.remaining()
         return "" if seconds is None or self.done == self.total else f", about {_duration(seconds)} left"
+
+
+def announce(console: Console, plan: Sequence[RunSpec], tasks: Sequence[str]) -> None:
+    """Say how a user's own data were read, and which tasks are not among "all" because their data were never fetched.
+
+    Args:
+        console: Where to write.
+        plan: All runs.
+        tasks: What the user asked for.
+    """
+    for task, notes in own_reports(plan).items():
+        console.print(f"{task}\n  " + "\n  ".join(notes), highlight=False, markup=False)
+    planned = {spec.task for spec in plan}
+    missing = [name for name in available("task") if name not in planned] if list(tasks) == ["all"] else []
+    if missing:
+        console.print(
+            f"Left out, for their data are not here (bench data fetch NAME): {', '.join(missing)}.", highlight=False
+        )
+
+
+def follow(console: Console, campaign: Campaign, workers: int) -> None:
+    """Do the missing runs of a campaign before the user's eyes.
+
+    Args:
+        console: Where to write.
+        campaign: The runs.
+        workers: How many processes; 0 for this one.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, when the runs that it kept from finishing are marked.
+    """
+    display = Display(console, campaign.missing, workers)
+    with display, closing(campaign.events(executor(campaign.store, workers, display.see))) as events:
+        for event in events:
+            display.see(event)
 
 
 def plan_table(plan: Sequence[RunSpec], finished: Mapping[str, str]) -> Table:

@@ -29,14 +29,15 @@ def report(folder: Path) -> None:
 def write_reports(console: Console, store: Store) -> None:
     """Make leaderboard.csv, leaderboard.md and the figures anew from the records."""
     from bench import reports
+    from bench.analysis.results import Results
     from bench.reports import terminal
 
     frames = store.load()
-    if not frames.runs["status"].isin(["ok", "skipped", "failed"]).any():
+    results = Results.of(frames)
+    if not results.any_ended:
         console.print("No run is finished: there is nothing to report, and nothing was written.")
         return
-    brief = reports.write_reports(frames.runs, frames.scores, frames.curves, frames.frontier, store.path)
-    console.print(terminal.render(brief))
+    console.print(terminal.render(reports.write_reports(results, store.path)))
     if frames.superseded:
         console.print(f"{frames.superseded} older runs of changed code or settings are left out.", highlight=False)
     console.print(f"Leaderboard: {store.path / 'leaderboard.md'}", highlight=False, soft_wrap=True)

@@ -80,8 +80,7 @@ def run(
     """
     from rich.console import Console
 
-    from bench.commands.progress import plan_table
-    from bench.plans.own_tasks import own_reports
+    from bench.commands.progress import announce, plan_table
     from bench.plans.plan import Request, make_plan
     from bench.plans.presets import parse_budget, parse_temperatures
     from bench.records.store import Store
@@ -105,10 +104,7 @@ def run(
     )
     plan = make_plan(request)
     console = Console()
-    for task, notes in own_reports(plan).items():
-        console.print(f"{task}\n  " + "\n  ".join(notes), highlight=False, markup=False)
-    if tasks == ("all",):
-        _tell_left_out(console, {spec.task for spec in plan})
+    announce(console, plan, tasks)
     store = Store(output)
     if dry_run:
         finished = store.finished()
@@ -123,31 +119,14 @@ def run(
     sys.exit(code)
 
 
-def _tell_left_out(console: Console, planned: set[str]) -> None:
-    """Which tasks are not among "all", because their data were never fetched."""
-    from bench.plans.registry import available
-
-    missing = [name for name in available("task") if name not in planned]
-    if missing:
-        console.print(
-            f"Left out, for their data are not here (bench data fetch NAME): {', '.join(missing)}.", highlight=False
-        )
-
-
 def _execute(console: Console, campaign: Campaign, workers: int) -> int:
     """Do the missing runs before the user's eyes, write the reports, and say how it went."""
-    from contextlib import closing
-
-    from bench.commands.progress import Display
+    from bench.commands.progress import follow
     from bench.commands.report import write_reports
-    from bench.runs.campaign import executor
 
     store, interrupted = campaign.store, False
-    display = Display(console, campaign.missing, workers)
     try:
-        with display, closing(campaign.events(executor(store, workers, display.see))) as events:
-            for event in events:
-                display.see(event)
+        follow(console, campaign, workers)
     except KeyboardInterrupt:
         interrupted = True
     write_reports(console, store)

@@ -44,35 +44,27 @@ def score(
     """
     from rich.console import Console
 
-    from bench.data.reading import JSON_LINES, TABLES
+    from bench.data.reading import has_columns
     from bench.errors import UsageError
-    from bench.metrics.protocols import OURS
-    from bench.metrics.protocols import protocol as find
-    from bench.metrics.text.scoring import chosen_families
+    from bench.metrics.text.report import Text
+    from bench.metrics.text.scoring import options
     from bench.metrics.text.scoring import score as score_texts
     from bench.reports import terminal
     from bench.reports.pages import scores as score_table
 
-    chosen = find(protocol) if protocol else OURS
-    if tokenizer and protocol and {tokenizer} != {chosen.samples, chosen.references}:
-        raise UsageError(f"--protocol {protocol} brings its own tokenizer: leave --tokenizer {tokenizer} out.")
     files = (*samples, references, train or "")
-    if column and not any(Path(name).suffix.lower() in (*TABLES, *JSON_LINES) for name in files):
+    if column and not any(has_columns(Path(name)) for name in files):
         raise UsageError("--column goes with .csv, .tsv and .jsonl files, and none is given.")
     if STANDARD_INPUT in (references, train):
         raise UsageError("the standard input can be given as samples only.")
     names = [name.strip() for name in metrics.split(",") if name.strip()]
-    if not names:
-        raise UsageError("expected one or more --metrics, parted by commas, or all.")
-    chosen_families(names, chosen)  # a wrong name should not wait for large files
-    if names == ["copy"] and train is None:
-        raise UsageError("--metrics copy needs --train: what was copied can be told with it only.")
+    chosen = options(names, tokenizer, protocol, train is not None)
     if samples.count(STANDARD_INPUT) > 1:
         raise UsageError("the standard input can be read once only: give one - among the samples.")
-    made = [_standard_input() if name == STANDARD_INPUT else _file(name, column) for name in samples]
-    real = _file(references, column)
-    trained = _file(train, column) if train else None
-    report = score_texts(made, real, trained, tokenizer or "word", names, chosen)
+    made = [_standard_input() if name == STANDARD_INPUT else Text.read(name, column) for name in samples]
+    real = Text.read(references, column)
+    trained = Text.read(train, column) if train else None
+    report = score_texts(made, real, trained, *chosen)
     if form == "table":
         console = Console()
         console.print(terminal.render(score_table.page(report, console.width), padding=1))
@@ -82,15 +74,6 @@ def score(
         click.echo(score_table.as_csv(report), nl=False)
         for note in report.notes:
             click.echo(f"bench: {note}", err=True)
-
-
-def _file(name: str, column: str | None) -> Text:
-    from bench.data.reading import JSON_LINES, TABLES, read_lines
-    from bench.metrics.text.report import Text
-
-    path = Path(name)
-    has_columns = path.suffix.lower() in (*TABLES, *JSON_LINES)
-    return Text(name, tuple(read_lines(path, column if has_columns else None)))
 
 
 def _standard_input() -> Text:

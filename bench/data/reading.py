@@ -58,6 +58,16 @@ def read_lines(path: Path, column: str | None = None) -> Iterator[str]:
     return (line.rstrip("\n") for line in _lines(path))
 
 
+def has_columns(path: Path) -> bool:
+    """Whether a file's name says that its records have several parts, of which one must be the text."""
+    return path.suffix.lower() in (*TABLES, *JSON_LINES)
+
+
+def one_line(text: str) -> str:
+    """A record's text with spaces for newlines."""
+    return text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ")
+
+
 def _check_start(path: Path) -> None:
     """Refuse what is no file of UTF-8 text before anything is read from it."""
     try:
@@ -139,7 +149,7 @@ def _table_column(path: Path, column: str | None, delimiter: str) -> Iterator[st
             if row and len(row) != len(header):
                 where = f"line {rows.line_num} of '{path}'"
                 raise UsageError(f"expected {len(header)} fields in {where}, as in its header, got {len(row)}.")
-            yield _one_line(row[index]) if row else ""
+            yield one_line(row[index]) if row else ""
     except csv.Error as error:
         raise UsageError(f"line {rows.line_num} of '{path}' is no CSV: {error}.") from error
 
@@ -165,7 +175,7 @@ def _json_values(path: Path, column: str | None) -> Iterator[str]:
             raise UsageError(f"expected text for {what} in {where}, got {_kind(value)}.")
         if not value.isascii() and not _is_text(value):
             raise UsageError(f"{what} in {where} holds half a surrogate pair, which is no text.")
-        yield _one_line(value)
+        yield one_line(value)
 
 
 def _column(path: Path, column: str | None, names: list[str], line: int = 1) -> str:
@@ -186,10 +196,6 @@ def _column(path: Path, column: str | None, names: list[str], line: int = 1) -> 
 
 def _kind(value: object) -> str:
     return "null" if value is None else KINDS.get(type(value), "an object")
-
-
-def _one_line(text: str) -> str:
-    return text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ")
 
 
 def _is_text(value: str) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from rich import box, table
 from rich.console import Group, RenderableType
@@ -15,6 +16,8 @@ __all__ = ["plain", "render"]
 STYLES = {"strong": "bold", "emphasis": "italic"}
 NARROWEST, WIDEST = 10, 22
 """Columns of the first column of a compact table."""
+BREAKS = {" / ": "\n", " ± ": "\n±", " (n=": "\n(n="}
+"""Where the cells of a compact table are broken."""
 
 
 def render(document: Iterable[Block], padding: int = 0) -> RenderableType:
@@ -52,16 +55,30 @@ def _table(block: Table, padding: int) -> table.Table:
             least, most = (NARROWEST, WIDEST) if block.compact else (None, None)
             shown.add_column(_text(name), overflow="fold", min_width=least, max_width=most)
         else:
-            shown.add_column(_text(name), justify="right", overflow="fold", no_wrap=block.compact)
+            heading = _on_two_lines(text_of(name)) if block.compact else name
+            shown.add_column(_text(heading), justify="right", overflow="fold", no_wrap=block.compact)
     for number, group in enumerate(block.groups):
         if number:
             shown.add_section()
         if group.heading:
             shown.add_row(_text(group.heading, "italic"))
         for cells in group.lines:
-            shown.add_row(*map(_text, cells))
+            shown.add_row(*(_text(cell, breaks=BREAKS if block.compact else {}) for cell in cells))
     return shown
 
 
-def _text(words: Words, style: str = "") -> Text:
-    return Text.assemble(*((span.text, STYLES.get(span.style, "")) for span in line(words)), style=style)
+def _on_two_lines(heading: str) -> str:
+    """A metric's name broken at its last underscore, with its arrow behind the first part."""
+    metric, _, arrow = heading.partition(" ")
+    name, _, rest = metric.rpartition("_")
+    return f"{name} {arrow}\n{rest}" if name else f"{rest}\n{arrow}".rstrip()
+
+
+def _text(words: Words, style: str = "", breaks: Mapping[str, str] = MappingProxyType({})) -> Text:
+    spans = []
+    for span in line(words):
+        text = span.text
+        for sign, broken in breaks.items():
+            text = text.replace(sign, broken)
+        spans.append((text, STYLES.get(span.style, "")))
+    return Text.assemble(*spans, style=style)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from bench.data.reading import has_columns, read_lines
 from bench.metrics.base import Estimate
 from bench.metrics.text.intervals import RESAMPLES, SEED
 
@@ -25,6 +27,20 @@ class Text:
     name: str
     lines: tuple[str, ...]
     blank: int = 0
+
+    @classmethod
+    def read(cls, name: str, column: str | None = None) -> Text:
+        """A file, called as it is named.
+
+        Args:
+            name: The path; see :func:`bench.data.reading.read_lines`.
+            column: Which column holds the text; plain text has none, and is read without.
+
+        Raises:
+            UsageError: for a file that cannot be read as text.
+        """
+        path = Path(name)
+        return cls(name, tuple(read_lines(path, column if has_columns(path) else None)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,13 @@ from bench.metrics.diversity import Distinct, Unseen, Vocabulary
 from bench.metrics.length import Length, LengthDistance
 from bench.metrics.overlap import MSJaccard
 from bench.metrics.protocols import OURS, Protocol
+from bench.metrics.protocols import protocol as find_protocol
 from bench.metrics.text import tokenizers
 from bench.metrics.text.intervals import SEED, with_intervals
 from bench.metrics.text.notes import notes
 from bench.metrics.text.report import REAL, Report, Row, Text, without_blanks
 
-__all__ = ["FAMILIES", "chosen_families", "score"]
+__all__ = ["FAMILIES", "chosen_families", "options", "score"]
 
 FAMILIES: dict[str, tuple[Any, ...]] = {
     "bleu": (Bleu(),),
@@ -60,6 +61,31 @@ def chosen_families(names: Sequence[str] | None, protocol: Protocol = OURS) -> l
             raise UsageError(f"--protocol {protocol.name} defines {' and '.join(known)} only, not {name}.")
     wanted = known if names is None or "all" in names else names
     return [name for name in FAMILIES if name in wanted]
+
+
+def options(
+    names: Sequence[str], tokenizer: str | None, protocol: str | None, trained: bool
+) -> tuple[str, list[str], Protocol]:
+    """The tokenizer, the families of metrics and the protocol that a user means; a mistake should not wait for files.
+
+    Args:
+        names: Families, or ``all``.
+        tokenizer: None for the default.
+        protocol: None for our own.
+        trained: Whether there is a training set.
+
+    Raises:
+        UsageError: for a wrong name, and for what does not go together.
+    """
+    chosen = find_protocol(protocol) if protocol else OURS
+    if tokenizer and protocol and {tokenizer} != {chosen.samples, chosen.references}:
+        raise UsageError(f"--protocol {protocol} brings its own tokenizer: leave --tokenizer {tokenizer} out.")
+    if not names:
+        raise UsageError("expected one or more --metrics, separated by commas, or all.")
+    families = chosen_families(names, chosen)
+    if families == ["copy"] and not trained:
+        raise UsageError("--metrics copy needs --train: what was copied can be told with it only.")
+    return tokenizer or "word", families, chosen
 
 
 def score(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bench.metrics.base import Estimate
     from bench.metrics.text.report import Report, Row
 
-__all__ = ["as_csv", "as_json", "page"]
+__all__ = ["as_csv", "as_json", "as_rows", "page"]
 
 SCHEMA = 1
 SKEW = 0.2
@@ -62,12 +62,15 @@ def as_json(report: Report) -> str:
 def as_csv(report: Report) -> str:
     """One line for each text and metric, unrounded; empty where there is no value."""
     written = io.StringIO()
-    lines = csv.writer(written, lineterminator="\n")
-    lines.writerow(["name", "real", *COLUMNS])
-    for row in report.rows:
-        for score in row.scores:
-            lines.writerow([row.name, row.real, *_plain(score).values()])
+    lines = csv.DictWriter(written, ("name", "real", *COLUMNS), lineterminator="\n")
+    lines.writeheader()
+    lines.writerows(as_rows(report))
     return written.getvalue()
+
+
+def as_rows(report: Report) -> list[dict[str, Any]]:
+    """One for each text and metric: the name of the text, whether it is real text, and :data:`COLUMNS`."""
+    return [{"name": row.name, "real": row.real, **_plain(score)} for row in report.rows for score in row.scores]
 
 
 def _plain(score: Estimate) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def _section(section: Section) -> Document:
     grid = Grid(as_rows(section.board), best(section.runs, section.scores))
     kind = kind_of_task(filter(grid.measured, grid.metrics))
     metrics = [metric for metric in headlines(kind, Shown.TERMINAL) if grid.measured(metric)]
-    header = ["model", *(_heading(grid, metric) for metric in metrics), "n"]
+    header = ["model", *(f"{metric} {grid.arrow(metric)}".strip() for metric in metrics), "n"]
     groups: dict[str, list[tuple[Words, ...]]] = {"": [], "controls": []}
     for model, checkpoint in grid.rows:
         if checkpoint == FINAL:
@@ -47,17 +47,9 @@ def _section(section: Section) -> Document:
     ]
 
 
-def _heading(grid: Grid, metric: str) -> str:
-    """A metric's name on two lines."""
-    name, _, rest = metric.rpartition("_")
-    return f"{name} {grid.arrow(metric)}\n{rest}" if name else f"{rest}\n{grid.arrow(metric)}"
-
-
 def _cell(grid: Grid, model: str, metric: str, seeds: str) -> Words:
-    """The cell on several lines, without a number of seeds that the last column says."""
-    cell = grid.cell(model, FINAL, metric)
-    cell = cell.replace(f" (n={seeds.partition(' ')[0]})", "").replace(" / ", "\n")
-    cell = cell.replace(" ± ", "\n±").replace(" (n=", "\n(n=")
+    """The cell, without a number of seeds that the last column says."""
+    cell = grid.cell(model, FINAL, metric).replace(f" (n={seeds.partition(' ')[0]})", "")
     return strong(cell) if grid.is_best(model, FINAL, metric) else cell
 
 

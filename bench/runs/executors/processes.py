@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from bench.records import environment
@@ -63,17 +66,9 @@ class ProcessExecutor:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         log = self.logs / f"worker-{number}.log" if self.logs else None
-        process = context.Process(target=_work, args=(theirs, self.checkpoints, log))
-        kept = {name: os.environ.get(name) for name in environment.KERNEL_ENVIRONMENT}
-        os.environ.update(environment.KERNEL_ENVIRONMENT)
-        try:
+        process = context.Process(target=_work, args=(theirs, self.checkpoints, log, os.getcwd(), list(sys.path)))
+        with _alone(), _kernel_environment():
             process.start()
-        finally:
-            for name, value in kept.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
         theirs.close()
         return Worker(number, process, ours)
 
@@ -117,6 +112,35 @@ class ProcessExecutor:
         self._alive.clear()
 
 
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Start processes that do not import the caller's main module, as spawning does by default.
+
+    A script would run a second time in each worker. They need none of it: plugins are found by their module's name.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+@contextlib.contextmanager
+def _kernel_environment() -> Iterator[None]:
+    """Start processes with the variables that torch reads once, when it is imported."""
+    kept = {name: os.environ.get(name) for name in environment.KERNEL_ENVIRONMENT}
+    os.environ.update(environment.KERNEL_ENVIRONMENT)
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def _died(worker: Worker) -> RunRecord:
     code = worker.process.exitcode
     cause = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
@@ -136,8 +160,16 @@ def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def _work(pipe: Connection[Any, Any], checkpoints: Path | None, log: Path | None) -> None:
-    """What a worker does: take a specification, send signs of life and then the record, until the pipe closes."""
+def _work(
+    pipe: Connection[Any, Any], checkpoints: Path | None, log: Path | None, folder: str, modules: list[str]
+) -> None:
+    """What a worker does: take a specification, send signs of life and then the record, until the pipe closes.
+
+    It works in the caller's folder and imports from where the caller imports: spawned processes do so only as long as
+    the caller stays in the folder that it was started in, which a notebook need not.
+    """
+    os.chdir(folder)
+    sys.path[:] = modules
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the workers
     if log is not None:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -150,11 +182,11 @@ def _work(pipe: Connection[Any, Any], checkpoints: Path | None, log: Path | None
     from bench.runs.runner import run
 
     torch.set_num_threads(1)
-    folder = CheckpointFolder(checkpoints) if checkpoints else None
+    states = CheckpointFolder(checkpoints) if checkpoints else None
     while True:
         try:
             spec = pipe.recv()
         except EOFError:
             return
-        record = run(spec, folder, lambda *progress: pipe.send(progress))
+        record = run(spec, states, lambda *progress: pipe.send(progress))
         pipe.send(record)

@@ -37,7 +37,7 @@ def write(results, folder):
     """All reports of the results, and the text of a terminal."""
     console = Console(width=80)
     with console.capture() as captured:
-        console.print(*write_reports(*frames_of(results), folder))
+        console.print(*write_reports(results, folder))
     return captured.get()
 
 

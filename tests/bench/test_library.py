@@ -1,0 +1,252 @@
+"""The benchmark from Python: the same runs, the same numbers and the same folder as from the command line."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench import library, load, run, score
+from bench.commands import progress
+from bench.errors import UsageError
+from bench.plans.presets import PRESETS
+from bench.runs.executors.base import Finished
+
+ROOT = Path(__file__).parents[2]
+SMALL = {"seq_len": 5, "train_size": 60, "valid_size": 20, "test_size": 30}
+SETTINGS = {f"toy.{name}": value for name, value in SMALL.items()}
+SAMPLES, TEST, TRAIN = ["the cat sat .", "a dog ran", ""], ["the cat ran .", "a dog sat"], ["the dog sat ."] * 3
+FAILING = """
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Failing:
+    def fit(self, data, run):
+        raise ValueError("no luck")
+"""
+
+pytestmark = pytest.mark.usefixtures("memory_not_measured")
+
+
+def small(folder, models=("mle", "random"), **others):
+    """A benchmark of a second."""
+    given = {"preset": "smoke", "seeds": 2, "settings": SETTINGS, "workers": 0, "progress": False} | others
+    return run(models, "toy", output=folder, **given)
+
+
+def contents(folder):
+    """The results that a folder has, without what depends on the clock."""
+    board = pd.read_csv(folder / "leaderboard.csv")
+    return board[board["kind"] == "quality"].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, memory_not_measured):
+    return small(tmp_path_factory.mktemp("library") / "results")
+
+
+def test_frames_are_those_of_the_folder(finished):
+    folder = finished.folder
+    assert str(finished) == f"6 runs in {folder}: 6 ok"
+    written = pd.read_csv(folder / "leaderboard.csv", keep_default_na=False, na_values=[""])
+    shown = pd.read_csv(io.StringIO(finished.leaderboard.to_csv(index=False)), keep_default_na=False, na_values=[""])
+    pd.testing.assert_frame_equal(shown, written)
+    assert len(finished.verdicts) == len(pd.read_csv(folder / "verdicts.csv"))
+    assert set(finished.verdicts["outcome"]) <= {"better", "worse", "not separable", "identical", "one seed"}
+    assert set(finished.scores["run_id"]) == set(finished.runs["run_id"])
+    assert "mle" in set(finished.curves["model"])
+    assert set(finished.frontier["temperature"]) == set(PRESETS["smoke"].temperatures)
+    assert (folder / "leaderboard.md").exists()
+    assert list((folder / "figures").glob("*.png"))
+
+
+def test_a_notebook_sees_the_leaderboard_in_brief(finished):
+    shown = finished._repr_markdown_()
+    assert shown.startswith(str(finished))
+    header = next(line for line in shown.splitlines() if line.startswith("| model"))
+    assert "nll_oracle ↓" in header
+    assert " ± " in next(line for line in shown.splitlines() if line.startswith("| mle"))
+
+
+def test_the_command_does_the_same_and_finds_it_done(finished, bench, tmp_path):
+    arguments = ["run", "--models", "mle,random", "--tasks", "toy", "--preset", "smoke", "--seeds", "2"]
+    arguments += ["--workers", "0", *(part for pair in SETTINGS.items() for part in ("--set", "{}={}".format(*pair)))]
+    answer = bench(*arguments, "--output", tmp_path / "command")
+    assert answer.code == 0
+    pd.testing.assert_frame_equal(contents(tmp_path / "command"), contents(finished.folder))
+    answer = bench(*arguments, "--output", finished.folder, "--dry-run")
+    assert "6 runs, 0 to do" in answer.out
+
+
+def test_load_reads_and_writes_nothing(finished):
+    before = {path: path.stat().st_mtime_ns for path in finished.folder.rglob("*")}
+    pd.testing.assert_frame_equal(load(finished.folder).leaderboard, finished.leaderboard)
+    assert {path: path.stat().st_mtime_ns for path in finished.folder.rglob("*")} == before
+    with pytest.raises(UsageError, match="expected a results folder"):
+        load(finished.folder / "figures")
+
+
+def test_a_class_of_a_module_is_named_by_it(write_plugin, tmp_path):
+    write_plugin("own_model", FAILING)
+    import own_model
+
+    benchmark = small(tmp_path / "results", ["random", own_model.Failing], seeds=1)
+    assert str(benchmark).endswith("3 runs in " + str(tmp_path / "results") + ": 1 failed, 2 ok")
+    failed = benchmark.runs.set_index("model").loc["own_model:Failing"]
+    assert (failed["status"], failed["reason"]) == ("failed", "ValueError: no luck")
+
+
+def test_a_class_that_no_worker_could_import_is_refused(tmp_path):
+    class Local: ...
+
+    Notebook = type("Notebook", (), {"__module__": "__main__"})
+    for model in (Local, Notebook):
+        with pytest.raises(UsageError, match=f"worker processes cannot import .*{model.__name__}.*%%writefile mine.py"):
+            small(tmp_path / "results", model)
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"seeds": [0, 1]}, r"expected seeds to be int, got \[0, 1\]"),
+        ({"workers": -1}, "expected workers of 0 or more, got -1"),
+        ({"settings": ["toy.draw=1"]}, r"expected settings like \{'seqgan.lr': 0.005\}, got \['toy.draw=1'\]"),
+        ({"settings": {"mle.lrr": 1}}, "unknown field of 'mle' 'lrr'"),
+        ({"budget": 60}, "expected a budget like 60s, .* got '60'"),
+        ({"temperatures": [0.7, -1]}, "expected --temperatures like .* got '0.7,-1'"),
+        ({"models": 5}, "expected names or classes, got 5"),
+        ({"models": [5]}, "expected a name or a class, got 5"),
+        ({"models": "mle,nobody"}, "unknown model 'nobody'"),
+        ({"device": "gpu"}, "unknown device 'gpu'"),
+    ],
+)
+def test_mistakes_in_use_are_told_in_one_sentence(tmp_path, given, message):
+    with pytest.raises(UsageError, match=message):
+        small(tmp_path / "results", **given)
+    assert not (tmp_path / "results").exists()
+
+
+def test_settings_and_temperatures_are_python_values(tmp_path):
+    own = {**SETTINGS, "mle.epochs": 2}
+    benchmark = small(tmp_path / "results", "mle", seeds=1, temperatures=[0.7, 1], settings=own)
+    assert sorted(benchmark.frontier["temperature"].unique()) == [0.7, 1.0]
+    assert "mle[epochs=2]" in set(benchmark.runs["model"])
+
+
+def test_ctrl_c_leaves_the_folder_as_the_command_does(tmp_path, monkeypatch, capsys):
+    def see(display, event):
+        if isinstance(event, Finished) and display.done == 2:
+            raise KeyboardInterrupt
+        kept(display, event)
+
+    kept = progress.Display.see
+    monkeypatch.setattr(progress.Display, "see", see)
+    with pytest.raises(KeyboardInterrupt):
+        small(tmp_path / "results", progress=True)
+    assert "Interrupted, 3 runs left: the same call continues." in capsys.readouterr().out
+    stopped = load(tmp_path / "results")
+    assert sorted(stopped.runs["status"]) == ["interrupted"] * 3 + ["ok"] * 3
+    assert (tmp_path / "results" / "leaderboard.md").exists()
+    monkeypatch.undo()
+    assert str(small(tmp_path / "results")).endswith("6 runs in " + str(tmp_path / "results") + ": 6 ok")
+
+
+def test_a_script_needs_no_main_guard_and_may_change_its_folder(tmp_path):
+    script = f"""
+import os
+import sys
+from bench import run
+print("once")
+os.makedirs("elsewhere")
+os.chdir("elsewhere")
+open("own_model.py", "w").write({FAILING!r})
+sys.path.insert(0, "")
+benchmark = run(["random", "own_model:Failing"], "toy", preset="smoke", seeds=1, workers=1, settings={SETTINGS!r})
+print(benchmark)
+print(*benchmark.runs["reason"].dropna())
+"""
+    (tmp_path / "script.py").write_text(script, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("once\n") == 1
+    assert "3 runs in results: 1 failed, 2 ok\nValueError: no luck\n" in done.stdout
+    assert (tmp_path / "elsewhere" / "results" / "leaderboard.md").exists()
+
+
+def test_scores_are_those_of_the_command(bench, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, lines in (("samples", SAMPLES), ("test", TEST), ("train", TRAIN)):
+        Path(f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    answer = bench("score", "samples.txt", "--references", "test.txt", "--train", "train.txt", "--format", "csv")
+    expected = pd.read_csv(io.StringIO(answer.out))
+    frames = [score(SAMPLES, TEST, TRAIN), score("samples.txt", Path("test.txt"), (line for line in TRAIN))]
+    for frame in frames:
+        shown = pd.read_csv(io.StringIO(frame.to_csv(index=False)))
+        pd.testing.assert_frame_equal(shown.drop(columns="name"), expected.drop(columns="name"))
+    assert [frame["name"][0] for frame in frames] == ["samples", "samples.txt"]
+    assert [f"bench: {note}" for note in frames[1].attrs["notes"]] == answer.err.splitlines()
+
+
+def test_several_samples_have_the_names_they_were_given(tmp_path):
+    (tmp_path / "b.csv").write_text("id,text\n1,a dog ran\n", encoding="utf-8")
+    frame = score({"a": SAMPLES, "b": tmp_path / "b.csv"}, TEST, metrics="distinct", column="text")
+    assert list(frame["name"].unique()) == ["a", "b", "real text, n=2", "real text, n=1"]
+    assert frame["value"].dtype == float
+
+
+def test_a_newline_within_a_sample_is_a_space():
+    spaced, broken = (score([f"the{sign}cat sat"], TEST, metrics="bleu") for sign in (" ", "\r\n"))
+    pd.testing.assert_frame_equal(spaced, broken)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (([["the", "cat"]], TEST), "expected strings for samples, got list at position 0; join its tokens with spaces"),
+        ((["a", None], TEST), "expected strings for samples, got NoneType at position 1"),
+        ((SAMPLES, {"test": TEST}), "expected lines or the path of a file for references, got dict"),
+        ((5, TEST), "expected lines or the path of a file for samples, got int"),
+        (([], TEST), "samples has no line that is not blank"),
+        (({}, TEST), "expected at least one text of samples"),
+        (("nowhere.txt", TEST), "cannot read 'nowhere.txt'"),
+        (([__file__], TEST), "the samples are names of files: give one by its path"),
+        (([Path(__file__)], TEST), "the samples are names of files"),
+    ],
+)
+def test_what_is_no_text_is_refused(given, message):
+    with pytest.raises(UsageError, match=message):
+        score(*given)
+
+
+def test_lines_may_be_longer_than_the_name_of_a_file():
+    assert not score(["a" * 5_000], TEST, metrics="distinct").empty
+
+
+@pytest.mark.parametrize(
+    ("code", "loaded"),
+    [
+        ("import bench; dir(bench)", []),
+        ("from bench import run, load, score", []),
+        ("import bench; bench.score(['a b'], ['a c'])", ["numpy", "pandas"]),
+    ],
+)
+def test_importing_is_cheap_and_scoring_needs_no_torch(code, loaded):
+    code += "\nimport json, sys; print(json.dumps([m for m in ('numpy', 'pandas', 'torch') if m in sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout.splitlines()[-1]) == loaded
+
+
+def test_what_is_not_there_is_an_attribute_error():
+    import bench
+
+    assert set(library.__all__) == set(bench.__all__)
+    assert {"run", "score"} <= set(dir(bench))
+    with pytest.raises(AttributeError, match="module 'bench' has no attribute 'ran'"):
+        bench.ran  # noqa: B018
