@@ -1,1 +1,1 @@
-"""The generators that SeqGAN is compared with; one algorithm, one file."""
+"""The generators that SeqGAN is compared with; one file per algorithm."""

@@ -1,4 +1,4 @@
-"""Word pairs counted: the cheapest model that knows anything of order."""
+"""Counts of word pairs: the cheapest model that knows anything about word order."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor
 from bench.api import Decoding, Run, SequenceSpec, TrainingData
 
 ROWS = 512
-"""Contexts whose whole next-word law is in memory at a time."""
+"""Contexts whose full next-word distributions are in memory at a time."""
 
 
 class BigramModel:
-    """p(w | v) = (c(v w) + k p(w)) / (c(v) + k), with p(w) the smoothed share of w (MacKay and Peto 1995).
+    """p(w | v) = (c(v w) + k p(w)) / (c(v) + k), with p(w) the smoothed frequency of w (MacKay and Peto 1995).
 
     Args:
         spec: The sequences' shape.
-        tokens: int64, (N, T): what is counted, with the start of a sequence as a context of its own.
-        strength: k, how many words' weight the shares have.
+        tokens: int64, (N, T), the sequences to count; the start of a sequence is a context of its own.
+        strength: k, the weight of the frequencies, in words.
         add: Added to every word's count.
     """
 
@@ -79,7 +79,7 @@ class BigramModel:
         return torch.nn.functional.pad(tokens[:, :-1], (1, 0), value=self.start)
 
     def _each(self, contexts: np.ndarray, answer: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
-        """``answer(law, rows)`` for runs of rows, where law, (rows, V), is what follows their contexts."""
+        """``answer(law, rows)`` for batches of rows, where law, (rows, V), is their next-word distribution."""
         order = np.argsort(contexts, kind="stable")
         answers = np.empty(len(contexts))
         for rows in np.split(order, range(ROWS, len(order), ROWS)):
@@ -90,7 +90,7 @@ class BigramModel:
 
 
 def _drawn(law: np.ndarray, uniforms: np.ndarray, decoding: Decoding) -> np.ndarray:
-    """A word a row by inverse CDF, after temperature, top-k and top-p: float64 (R, V) and (R,) to (R,)."""
+    """One word per row by inverse CDF, after temperature, top-k and top-p: float64 (R, V) and (R,) to (R,)."""
     law = law ** (1 / decoding.temperature)
     if decoding.top_k is not None or decoding.top_p is not None:
         order = np.argsort(-law, axis=1, kind="stable")
@@ -107,14 +107,14 @@ def _drawn(law: np.ndarray, uniforms: np.ndarray, decoding: Decoding) -> np.ndar
 
 @dataclass(frozen=True, slots=True)
 class Bigram:
-    """Counts of word pairs with Dirichlet smoothing, fitted by counting; better than one thinks.
+    """Counts of word pairs with Dirichlet smoothing, fitted by counting; better than one might expect.
 
-    On the published oracle bigram counts beat the published SeqGAN's ``nll_oracle`` without smoothing, and its held-out
-    NLL with it.
+    On the published oracle, bigram counts beat the published SeqGAN: its ``nll_oracle`` without smoothing, and its
+    held-out NLL with smoothing.
     """
 
     strengths: tuple[float, ...] = (30.0, 100.0, 200.0, 400.0, 1000.0)
-    """Weights of the smoothing, in words; the one with the lowest NLL on the validation split is taken."""
+    """Candidate weights of the smoothing, in words; the one with the lowest NLL on the validation split is used."""
     add: float = 0.5
     """Added to every word's own count."""
 

@@ -1,4 +1,4 @@
-"""Controls that only hand back training sequences: what metrics make of copying, and of saying one thing for ever."""
+"""Controls that only return training sequences: how metrics score copying, and one sequence repeated forever."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.api import Decoding, Run, SequenceSpec, TrainingData
 
 
 class MemorizedSequences:
-    """Draws whole sequences from a list, each as likely as often as it stands there.
+    """Draws complete sequences from a list, each in proportion to its number of occurrences there.
 
     Args:
         spec: The sequences' shape.
@@ -22,7 +22,7 @@ class MemorizedSequences:
 
     def __init__(self, spec: SequenceSpec, sequences: Tensor) -> None:
         self.spec, self.sequences = spec, sequences
-        self.prefixes: list[dict[bytes, int]] = []  # for each length, how many of them begin so
+        self.prefixes: list[dict[bytes, int]] = []  # for each length, how many sequences begin with each prefix
         for length in range(spec.seq_len + 1):
             seen: dict[bytes, int] = {}
             for row in sequences[:, :length].numpy():
@@ -32,7 +32,7 @@ class MemorizedSequences:
     def sample(self, n: int, decoding: Decoding, rng: torch.Generator) -> Tensor:
         """Draw n sequences with replacement, int64 (n, T).
 
-        Tempered as a law over whole sequences, where top-k and top-p have no meaning.
+        The temperature applies to the distribution over complete sequences, where top-k and top-p have no meaning.
         """
         different, counts = torch.unique(self.sequences, dim=0, return_counts=True)
         weights = (counts.double() / counts.max()) ** (1 / decoding.temperature)
@@ -43,19 +43,20 @@ class MemorizedSequences:
         return drawn
 
     def token_log_prob(self, tokens: Tensor) -> Tensor:
-        """Log of the share of the sequences so far that go on so, int64 (N, T) to float64 (N, T).
+        """Log-probability of each token given the tokens before it, int64 (N, T) to float64 (N, T), nats.
 
-        Minus infinity from the first token with which none goes on.
+        The log of the share of the sequences with the same prefix that continue with this token; minus infinity from
+        the first token with which none continues.
         """
         shares = torch.zeros(tokens.shape, dtype=torch.float64)
-        for place, row in enumerate(tokens.numpy()):
+        for index, row in enumerate(tokens.numpy()):
             before = len(self.sequences)
             for t in range(self.spec.seq_len):
                 now = self.prefixes[t + 1].get(row[: t + 1].tobytes(), 0)
                 if not now:
-                    shares[place, t:] = -math.inf
+                    shares[index, t:] = -math.inf
                     break
-                shares[place, t] = math.log(now / before)
+                shares[index, t] = math.log(now / before)
                 before = now
         return shares.masked_fill(~self.spec.mask(tokens), 0.0)
 
@@ -66,7 +67,7 @@ class MemorizedSequences:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """The training set, drawn from with replacement: perfect samples, and nothing learnt."""
+    """Draws from the training set with replacement: perfect samples, and nothing learnt."""
 
     def fit(self, data: TrainingData, run: Run) -> MemorizedSequences:
         """Remember everything, in one step."""
@@ -77,13 +78,13 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """The most probable training sequence, for ever: it beats every generator on NLL under the oracle.
+    """The most probable training sequence, forever: it beats every generator on NLL under the oracle.
 
-    Most probable a token under smoothed bigram counts of the training set, since no generator sees the oracle.
+    Most probable per token under smoothed bigram counts of the training set, since no generator sees the oracle.
     """
 
     strength: float = 200.0
-    """Of the bigrams' smoothing, in words."""
+    """Weight of the bigrams' smoothing, in words."""
 
     def fit(self, data: TrainingData, run: Run) -> MemorizedSequences:
         """Find the sequence, in one step."""

@@ -1,4 +1,4 @@
-"""Maximum likelihood with SeqGAN's compute: what the same pre-training becomes if it just goes on."""
+"""Maximum likelihood with SeqGAN's compute: what the same pre-training becomes if it just continues."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from seqgan.mle import MLE, adam, maximize_likelihood, minibatches
 class MLELonger(MLE):
     """Maximum likelihood that goes on from the shared pre-training for as long as SeqGAN's adversarial phase takes.
 
-    The extra epochs are those that took the seconds of SeqGAN's adversarial phase on two cores: a whole number fixed
-    here, because a clock would make runs unrepeatable. With a budget (``--budget``) it is exact instead. The fields of
-    MLE are those of the pre-training, and hold for what comes after it, too, with an optimizer of its own.
+    The extra epochs took as many seconds as SeqGAN's adversarial phase on two cores. Their number is fixed here,
+    because a clock would make runs unrepeatable. With a budget (``--budget``) the match is exact instead. The fields of
+    MLE hold for the pre-training and for what comes after it, which has an optimizer of its own.
     """
 
     extra_epochs: int = 18_600
-    """Epochs after those, 2 s each; the paper's 982,800 discriminator updates and 200 generator steps take 37,700 s."""
+    """Additional epochs, 2 s each; the paper's 982,800 discriminator updates and 200 generator steps take 37,700 s."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {**MLE.presets["quick"], "extra_epochs": 12},
@@ -29,7 +29,7 @@ class MLELonger(MLE):
     }
 
     def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
-        """Take the shared checkpoint and minimise the mean negative log-likelihood of a token further."""
+        """Start from the shared checkpoint and minimise the mean negative log-likelihood of a token further."""
         pretraining = MLE(**{field.name: getattr(self, field.name) for field in fields(MLE)})
         model = cast(LSTMLanguageModel, run.pretrained(pretraining, data))
         optimizer = adam(model, self.lr)

@@ -17,11 +17,11 @@ from seqgan.policy_gradient import PolicyGradientGenerator
 
 @dataclass(frozen=True, slots=True)
 class PGBleu(PolicyGradientGenerator):
-    """Policy gradient on the BLEU of finished sequences against the whole training set.
+    """Policy gradient on the BLEU of finished sequences against the entire training set.
 
-    The paper leaves the settings open. Its early code used BLEU-3, one rollout, no smoothing and 40 % of the training
-    set; here all of the training set is the reference, zero counts are smoothed (nltk's method 1), so that the reward
-    is not flat zero on a fresh policy, and rollouts, step size and rounds are SeqGAN's.
+    The paper does not give the settings. Its early code used BLEU-3, one rollout, no smoothing and 40 % of the training
+    set. Here the entire training set is the reference; zero counts are smoothed (nltk's method 1), so that the reward
+    of a new policy is not exactly zero; and rollouts, step size and rounds are those of SeqGAN.
     """
 
     order: int = 3
@@ -43,14 +43,14 @@ class PGBleu(PolicyGradientGenerator):
 
 
 class BleuReward:
-    """Sentence BLEU against fixed references, the end mark and what follows left out; ``<unk>`` matches nothing.
+    """Sentence BLEU against fixed references, without the end mark and what follows; ``<unk>`` matches nothing.
 
     Args:
         spec: The sequences' shape.
         references: int64, (M, T).
         order: Longest n-gram.
         epsilon: Numerator in place of zero matches.
-        unk: The id of ``<unk>``, which a policy shall not be paid for, or None.
+        unk: The id of ``<unk>``, for which a policy must not be rewarded, or None.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class BleuReward:
         self.on_device: DeviceCounts | None = None
 
     def __call__(self, tokens: Tensor) -> Tensor:
-        """Score int64 (N, T), giving float32 (N,) on the same device."""
+        """Score int64 (N, T) tokens: float32 (N,) on the same device."""
         lengths = self.spec.lengths(tokens)
         words = tokens if self.unk is None else tokens.masked_fill(tokens == self.unk, -1)
         if tokens.is_cuda:

@@ -1,4 +1,4 @@
-"""Generators that know nothing of order: each place is an independent draw."""
+"""Generators that know nothing about word order: each position is an independent draw."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.api import Decoding, Run, SequenceSpec, TrainingData
 
 
 class IndependentTokens:
-    """Every place drawn from one distribution over the vocabulary.
+    """Every position is drawn from one distribution over the vocabulary.
 
     Args:
         spec: The sequences' shape.
@@ -53,8 +53,8 @@ class IndependentTokens:
 class Unigram:
     """Independent draws from the training set's word frequencies: probably the paper's "Random" row.
 
-    The paper does not say what its "Random" draws. On the published oracle this scores about 10.3 nats a token, as the
-    paper's 10.310 does; uniform tokens score 11.42.
+    The paper does not say what its "Random" draws. On the published oracle this scores about 10.3 nats per token, close
+    to the paper's 10.310; uniform tokens score 11.42.
     """
 
     add: float = 0.5
@@ -73,7 +73,7 @@ class Unigram:
 
 @dataclass(frozen=True, slots=True)
 class Uniform:
-    """Every word equally likely at every place: the bottom of any scale."""
+    """Every word equally likely at every position: the bottom of any scale."""
 
     def fit(self, data: TrainingData, run: Run) -> IndependentTokens:
         """Learn nothing, in one step."""

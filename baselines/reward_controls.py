@@ -22,15 +22,15 @@ from seqgan.rollout import Reward
 class ConstantReward(PolicyGradientGenerator):
     """SeqGAN with the same reward for every sequence: what policy gradient does by itself.
 
-    Pre-training, steps, rollouts and step sizes are SeqGAN's. With every action worth the same, the expected gradient
-    is zero: the policy drifts to whatever it has drawn, which its own draws reinforce.
+    Pre-training, steps, rollouts and step sizes are SeqGAN's. If every action has the same value, the expected
+    gradient is zero: the policy drifts towards whatever it has drawn, since its own draws are reinforced.
     """
 
     value: float = 0.5
     """The reward; its size hardly matters, since gradients are clipped and Adam divides them by their own size."""
 
     def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
-        """Pre-train, then go on with the constant."""
+        """Pre-train, then continue with the constant reward."""
         return reinforce(self, data, run, lambda tokens: torch.full((len(tokens),), self.value, device=tokens.device))
 
 
@@ -39,7 +39,7 @@ class RandomReward(PolicyGradientGenerator):
     """SeqGAN with a reward drawn from U[0, 1] for every finished sequence: a judge that guesses."""
 
     def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
-        """Pre-train, then go on with noise."""
+        """Pre-train, then continue with the random reward."""
         rng = run.rng("reward")
 
         def reward(tokens: Tensor) -> Tensor:

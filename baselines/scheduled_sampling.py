@@ -1,4 +1,4 @@
-"""Scheduled sampling: teacher forcing whose teacher leaves step by step (Bengio et al. 2015)."""
+"""Scheduled sampling: teacher forcing that is withdrawn step by step (Bengio et al. 2015)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from seqgan.mle import QUICK_EPOCHS, adam, maximize_likelihood, minibatches
 
 @dataclass(frozen=True, slots=True)
 class ScheduledSampling:
-    """Maximum likelihood in which the model reads, at each place, the true token or a draw of its own.
+    """Maximum likelihood in which the model reads, at each position, the true token or a draw of its own.
 
-    The probability of the true token starts at 1 and falls by ``decay`` an epoch (Yu et al. 2017, sec. 3). The coin is
+    The probability of the true token starts at 1 and falls by ``decay`` per epoch (Yu et al. 2017, sec. 3). The coin is
     flipped for every token of every batch; the released code flipped it once, when its graph was built, and was
     therefore plain maximum likelihood.
     """
@@ -26,26 +26,26 @@ class ScheduledSampling:
     epochs: int = 120
     """Passes over the training set."""
     decay: float = 0.002
-    """Fall an epoch of the probability that the true token is read."""
+    """Decrease per epoch of the probability that the true token is read."""
     floor: float = 0.0
     """The probability never falls below this."""
     lr: float = 0.01
     """Adam's step size."""
     batch_size: int = 64
-    """Sequences an update."""
+    """Sequences per update."""
     reshuffle: bool = False
-    """Whether each epoch has an order of its own; the released code keeps one order for ever."""
+    """Whether each epoch has a new order; the released code keeps one order for all epochs."""
     clip_norm: float = 5.0
     """Largest global norm of a gradient."""
     embedding_dim: int = 32
-    """Size of a word's vector."""
+    """Size of a word embedding."""
     hidden_dim: int = 32
     """Size of the LSTM's state."""
     init_std: float = 0.1
     """Standard deviation of the initial parameters."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        # As many epochs as MLE, and the same fall over them as in 120 epochs of the paper: 1 to 0.76.
+        # As many epochs as MLE, and the same decrease over them as in 120 epochs of the paper: 1 to 0.76.
         "quick": {"epochs": QUICK_EPOCHS, "decay": 0.08},
         "smoke": {"epochs": 2, "decay": 0.24},
     }
@@ -75,7 +75,7 @@ class ScheduledSampling:
 
 @torch.no_grad()
 def mixed_inputs(model: LSTMLanguageModel, tokens: Tensor, truth: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """What the model reads: a coin at each place chooses the true token or the model's own draw for it.
+    """The model's inputs: at each position a coin chooses the true token or the model's own draw.
 
     No gradient flows through a draw, so the mixture is made first and the model is trained on it in one pass.
 
@@ -87,7 +87,7 @@ def mixed_inputs(model: LSTMLanguageModel, tokens: Tensor, truth: float, rng: to
 
     Returns:
         inputs, int64 (B, T), ``bos`` first; and own, bool (B, T - 1), where the coin chose the model. After the end
-        of a true sequence nothing is drawn, as nothing is learnt there; an end mark of the model's own before it is
+        of a true sequence nothing is drawn, as nothing is learnt there; an end mark that the model draws before it is
         read like any other word.
     """
     inputs = model.shift(tokens)

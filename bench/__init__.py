@@ -1,7 +1,7 @@
 """The harness: judge, clock and record keeper of the benchmark.
 
-``run``, ``load`` and ``score`` are the commands from Python; see :mod:`bench.library`. They are looked up when they are
-asked for, so that importing this package imports nothing else.
+``run``, ``load`` and ``score`` are the commands from Python; see :mod:`bench.library`. They are imported on
+first use, so that importing this package imports nothing else.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["Benchmark", "load", "run", "score"]
 
 
 def __getattr__(name: str) -> Any:
-    """One of the names above, on first use."""
+    """Import one of the names above, on first use."""
     if name not in __all__:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
     from bench import library
@@ -24,5 +24,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The names above too."""
+    """The names in this module, with those above."""
     return sorted({*globals(), *__all__})

@@ -2,7 +2,7 @@
 
 A generator is a frozen dataclass whose fields are hyper-parameters and whose ``fit`` is the algorithm. It gets the
 training data and a :class:`Run`, and returns a :class:`Sampler`. It never sees the test split or the oracle, because
-nothing it is handed has such a field.
+nothing passed to it has such a field.
 
 Example:
     >>> @dataclass(frozen=True, slots=True)
@@ -46,16 +46,16 @@ class Unsupported(Exception):  # noqa: N818 - it is an answer, not an error
 
 @dataclass(frozen=True, slots=True)
 class SequenceSpec:
-    """What the sequences of a task look like.
+    """The shape and the special tokens of a task's sequences.
 
     Attributes:
         vocab_size: V; every token is in ``[0, V)``.
-        seq_len: T; every sequence has exactly T places.
-        bos: The symbol fed before the first token. Either an ordinary word (0 on the synthetic oracle, as in the
-            paper) or V itself: a symbol that can be read but never written.
+        seq_len: T; every sequence has exactly T positions.
+        bos: The symbol fed before the first token. Either an ordinary token (0 on the synthetic oracle, as in the
+            paper) or V itself: a symbol that a model reads but never generates.
         eos: The token that ends a sequence, or None where every sequence has T tokens.
-        pad: What fills the places after ``eos``; None exactly when ``eos`` is None.
-        kind: What the tokens are, for people: "synthetic", "characters", "words", "pitches", "notes".
+        pad: The token at all positions after ``eos``; None exactly when ``eos`` is None.
+        kind: The type of the tokens, for people to read: "synthetic", "characters", "words", "pitches", "notes".
     """
 
     vocab_size: int
@@ -80,7 +80,7 @@ class SequenceSpec:
 
     @property
     def input_size(self) -> int:
-        """How many symbols a model must be able to read: V, and one more when ``bos`` is not a word."""
+        """Number of symbols that a model must be able to read: V, plus one when ``bos`` is not one of the V tokens."""
         return max(self.vocab_size, self.bos + 1)
 
     def mask(self, tokens: Tensor) -> Tensor:
@@ -98,13 +98,13 @@ class SequenceSpec:
         return ends.cumsum(-1) - ends == 0
 
     def count(self, tokens: Tensor) -> int:
-        """How many of these tokens count, end marks among them: int64 (..., T) to a number."""
+        """Number of the tokens that count, end marks included: int64 (..., T) to a number."""
         return tokens.numel() if self.eos is None else int(self.mask(tokens).sum())
 
     def lengths(self, tokens: Tensor) -> Tensor:
-        """Words of each sequence, its end mark not among them: int64 (..., T) to int64 (...)."""
-        words = self.mask(tokens)
-        return words.sum(-1) if self.eos is None else (words & (tokens != self.eos)).sum(-1)
+        """Number of tokens in each sequence, without its end mark: int64 (..., T) to int64 (...)."""
+        counted = self.mask(tokens)
+        return counted.sum(-1) if self.eos is None else (counted & (tokens != self.eos)).sum(-1)
 
 
 class Vocabulary(Protocol):
@@ -112,7 +112,7 @@ class Vocabulary(Protocol):
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The symbol of every id, V of them."""
+        """The symbols of all ids, V of them."""
         ...
 
     @property
@@ -127,13 +127,13 @@ class Vocabulary(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """All that a generator may learn from. The test split and the oracle are not here on purpose.
+    """All that a generator may learn from. The test split and the oracle are left out on purpose.
 
     Attributes:
         spec: The shape of the sequences.
         train: int64, (N, T), on the CPU.
         valid: int64, (M, T), on the CPU; for early stopping and selection.
-        vocabulary: Words of the ids, None on synthetic tasks.
+        vocabulary: The symbols of the ids; None on synthetic tasks.
     """
 
     spec: SequenceSpec
@@ -166,17 +166,18 @@ class Decoding:
 
 
 MODES = ("eager", "graph", "triton")
-"""How work may be done on CUDA: operation by operation, as recorded graphs, or as graphs and one Triton kernel."""
+"""Ways to compute on CUDA: operation by operation, as recorded graphs, or as graphs and one Triton kernel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """How a run computes what its generator says; no hyper-parameter, and the same for all generators of a benchmark.
+    """How a run executes its generator's code: not a hyper-parameter, and the same for all generators of a benchmark.
 
     Attributes:
-        mode: One of :data:`MODES`. ``graph`` gives the numbers of ``eager``; ``triton`` may draw others from the same
-            law.
-        bfloat16: Whether rewards may be made of operands rounded to bfloat16, on processors that multiply them.
+        mode: One of :data:`MODES`. ``graph`` gives the same numbers as ``eager``; ``triton`` may draw different numbers
+            from the same distribution.
+        bfloat16: Whether rewards may be computed from operands rounded to bfloat16, on processors that multiply
+            bfloat16.
     """
 
     mode: str = "eager"
@@ -184,14 +185,14 @@ class Execution:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            raise ValueError(f"expected a mode of {', '.join(MODES)}, got {self.mode!r}")
+            raise ValueError(f"expected mode to be one of {', '.join(MODES)}, got {self.mode!r}")
 
 
 class Sampler(Protocol):
-    """What ``fit`` returns: something that writes sequences."""
+    """What ``fit`` returns: something that generates sequences."""
 
     def sample(self, n: int, decoding: Decoding, rng: torch.Generator) -> Tensor:
-        """Draw n sequences, int64 (n, T), using no randomness but ``rng``'s."""
+        """Draw n sequences, int64 (n, T), with ``rng`` as the only source of randomness."""
         ...
 
 
@@ -208,15 +209,15 @@ class HasLogProb(Protocol):
 class HasTokenLogProb(Protocol):
     """Optional on a sampler: its density token by token, at any temperature.
 
-    The per-token divergence and the frontier's held-out NLL need it; where both are offered, the sums over a sequence
-    at temperature 1 are its ``log_prob``.
+    The per-token divergence and the frontier's held-out NLL need it. Where a sampler has both methods, the values of a
+    sequence at temperature 1 sum to its ``log_prob``.
     """
 
     def token_log_prob(self, tokens: Tensor, temperature: float = 1.0) -> Tensor:
         """Log-probability of each token given those before it, in nats, logits divided by ``temperature``.
 
         Int64 (N, T) to float (N, T): zero after ``eos``, minus infinity from the first token that the model cannot
-        write.
+        generate.
         """
         ...
 
@@ -226,40 +227,41 @@ class HasWarmUp(Protocol):
     """Optional on a generator that compiles code when it is first used: what is compiled here is not timed."""
 
     def warm_up(self, device: torch.device) -> None:
-        """Called before the clock starts, with no data at hand; draws from no stream of the run."""
+        """Called before the clock starts, without data; must not draw from any random stream of the run."""
         ...
 
 
 class Stateful(Protocol):
-    """Anything with the state_dict pair: modules, optimizers, schedulers."""
+    """Anything with ``state_dict`` and ``load_state_dict``: modules, optimizers, schedulers."""
 
     def state_dict(self) -> dict[str, Any]:
         """The state, made of tensors, numbers, strings and containers of them."""
         ...
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> Any:
-        """Take a state back."""
+        """Restore a state."""
         ...
 
 
 class Generator(Protocol):
-    """A way of training: a frozen dataclass, fields are hyper-parameters, ``fit`` the algorithm.
+    """A way of training: a frozen dataclass whose fields are hyper-parameters and whose ``fit`` is the algorithm.
 
     An optional class attribute ``presets`` maps "smoke", "quick" or "paper" to field overrides. Another, ``execution``,
-    names the fields of :class:`Execution` that it obeys: only those are told to it, and belong to its runs' names.
+    names the fields of :class:`Execution` that the generator obeys: only these are passed to it, and only these are
+    part of its runs' ids.
     """
 
     def fit(self, data: TrainingData, run: Run) -> Sampler:
         """Train on ``data``.
 
         Raises:
-            Unsupported: when this generator cannot do such a task.
+            Unsupported: when this generator cannot do the task.
         """
         ...
 
 
 class Run(Protocol):
-    """What the harness lends to ``fit``: the device, randomness, the loop, and the record."""
+    """What the harness provides to ``fit``: the device, randomness, the loop, and the record."""
 
     @property
     def device(self) -> torch.device:
@@ -268,11 +270,11 @@ class Run(Protocol):
 
     @property
     def execution(self) -> Execution:
-        """How to compute: what the user chose, where the generator names it in its ``execution``, else the default."""
+        """How to compute: the user's choice for the fields named in the generator's ``execution``, else the default."""
         ...
 
     def rng(self, name: str) -> torch.Generator:
-        """The random stream of this name, on ``device``; seeded from (task, seed, name), one object a name."""
+        """The random stream of this name, on ``device``: seeded from (task, seed, name), and one object per name."""
         ...
 
     def track(self, sampler: Sampler, **state: Stateful) -> None:
@@ -280,38 +282,38 @@ class Run(Protocol):
         ...
 
     def phase(self, name: str, steps: int, open_ended: bool = False) -> Iterator[int]:
-        """Loop over ``range(steps)``; with ``open_ended``, under a budget, go on until that is spent.
+        """Loop over ``range(steps)``; with ``open_ended``, if there is a budget, go on until it is spent.
 
-        A generator's main phase is open-ended, so that equal budgets are used up alike; what a shared pre-training does
-        is not prolonged.
+        A generator's main phase is open-ended, so that every generator uses up its entire budget. The phases of a
+        shared pre-training are not prolonged.
 
-        Between two steps the harness takes its turn: it stops the clock, evaluates the tracked sampler, draws the
+        Between two steps the harness takes its turn: it stops the clock, evaluates the tracked sampler, shows the
         progress, saves the tracked state with every random stream, and ends the loop when the budget is spent.
-        After an interruption only the missing steps come: which phases there are, and what stands between and after
-        them, must not depend on what was learnt.
+        After an interruption only the missing steps are yielded. Therefore the list of phases, and the code between and
+        after them, must not depend on what was learnt.
         """
         ...
 
     def log(self, **scalars: float) -> None:
-        """Add to the current step's line of the training curve."""
+        """Add values to the training curve, at the current step."""
         ...
 
     def measure(self, **amounts: int) -> AbstractContextManager[Callable[..., None]]:
         """Count what a block does and time it: ``with run.measure(train_tokens=batch.numel(), updates=1): ...``.
 
         Inside a long block, ``with run.measure() as count``, amounts can be counted as they come: ``count(updates=1)``.
-        Budgets and cost curves go by ``updates``, steps of any optimizer, and by the sum of all amounts whose names end
-        in ``_tokens``, tokens that any network learnt from. The throughput table shows amounts over seconds for
-        ``train_tokens`` and ``rollouts``.
+        Budgets and cost curves use ``updates``, the steps of any optimizer, and the sum of all amounts whose names end
+        in ``_tokens``, the tokens that any network learnt from. The throughput table shows ``train_tokens`` and
+        ``rollouts`` per second.
         """
         ...
 
     def spent(self) -> bool:
-        """Whether the budget is used up: a step that takes long looks, and ends early, so that none is overdrawn."""
+        """Whether the budget is used up: a long step checks this and ends early, so that no budget is exceeded."""
         ...
 
     def pretrained(self, generator: Generator, data: TrainingData) -> Sampler:
-        """What ``generator.fit(data)`` gives for this task and seed, trained once and shared by all who ask.
+        """The result of ``generator.fit(data)`` for this task and seed, trained once and shared by all that request it.
 
         Its cost is added to this run's, and its scores are recorded as this run's ``pretrained`` checkpoint.
         """

@@ -26,7 +26,7 @@ class Group(click.Group):
         """Run a command."""
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="replace")  # a terminal without arrows shows question marks
+                stream.reconfigure(errors="replace")  # a terminal that cannot show arrows shows question marks
         try:
             return super().invoke(ctx)
         except UsageError as error:

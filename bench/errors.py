@@ -6,19 +6,19 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as a shell has it."""
+"""Exit code after Ctrl-C, as shells use it."""
 
 
 class UsageError(Exception):
-    """A mistake in use, told in one sentence: what was expected, what came, what to do. Exit code 2."""
+    """A mistake in use, reported in one sentence: what was expected, what was given, what to do. Exit code 2."""
 
 
 class NotFetched(UsageError):  # noqa: N818 - it is a UsageError
-    """Data that users must fetch first, and that are not there."""
+    """Missing data that the user must fetch first."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """The error for a name that nothing answers to, with the nearest names and the whole list."""
+    """The error for an unknown name, with the nearest names and the complete list."""
     names = sorted(known)
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""

@@ -1,6 +1,6 @@
-"""The benchmark from Python: what ``bench run`` and ``bench score`` do, with pandas frames for an answer.
+"""The benchmark from Python: what ``bench run`` and ``bench score`` do, with pandas frames as results.
 
-``from bench import run, load, score`` gives these functions; ``docs/python.md`` shows them at work.
+``from bench import run, load, score`` gives these functions; ``docs/python.md`` shows how to use them.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ Lines: TypeAlias = "str | PathLike[str] | Iterable[str]"
 
 @dataclass(frozen=True)
 class Benchmark:
-    """The results of a folder, as the leaderboards and figures beside them show them.
+    """The results of a folder, as its leaderboards and figures show them.
 
     Attributes:
         folder: The results folder: ``leaderboard.md``, ``leaderboard.csv``, ``verdicts.csv``, ``figures/`` and the
             records of the runs.
-        results: The frames that the properties below show.
+        results: The frames that the properties below return.
     """
 
     folder: Path
@@ -65,7 +65,7 @@ class Benchmark:
 
     @property
     def runs(self) -> pd.DataFrame:
-        """One row a run: how it ended (``status``, ``reason``), its settings, and where it was made."""
+        """One row for each run: how it ended (``status``, ``reason``), its settings, and where it ran."""
         return self.results.runs
 
     @property
@@ -76,7 +76,7 @@ class Benchmark:
         return table(self.results.answers)
 
     def __str__(self) -> str:
-        """How many runs there are, by how they ended."""
+        """Number of runs, in total and for each status."""
         counts = Counter(self.runs["status"])
         ended = ", ".join(f"{counts[status]} {status}" for status in sorted(counts)) or "none"
         return f"{len(self.runs)} runs in {self.folder}: {ended}"
@@ -107,34 +107,36 @@ def run(
     output: str | PathLike[str] = "results",
     progress: bool = True,
 ) -> Benchmark:
-    """Run the benchmark, as ``bench run`` does; what is done already in the folder is not done again.
+    """Run the benchmark, as ``bench run`` does; runs that are finished in the folder are not repeated.
 
-    A run that fails is a row of the results, and stops nothing: ``benchmark.runs`` says why.
+    A run that fails is a row of the results and does not stop the others: ``benchmark.runs`` says why.
 
     Args:
-        models: Names, ``package.module:Class``, classes of a module that can be imported, ``contenders``, or ``all``:
-            the controls too. One, or several.
-        tasks: Names, classes likewise, ``text:FILE,level=word|char,...``, ``midi:FOLDER``, or ``all``.
-        metrics: Names or ``all``; one that is named must not be absent.
-        seeds: How many, counted from 0.
+        models: One or several: names, ``package.module:Class``, classes of a module that can be imported,
+            ``contenders``, or ``all``, which includes the controls.
+        tasks: Names, classes as for models, ``text:FILE,level=word|char,...``, ``midi:FOLDER``, or ``all``.
+        metrics: Names or ``all``; a run fails if a metric that is named here has no value.
+        seeds: Number of seeds, counted from 0.
         preset: smoke (seconds), quick (minutes) or paper (days).
         settings: ``{"seqgan.lr": 0.005}``: fields of models and tasks, as ``--set`` sets them.
-        budget: What each may use up: ``60s``, ``5m``, ``2M-tokens`` or ``20000-updates``.
-        temperatures: Of the frontier: numbers, ``"0.5..1.4"`` or ``"none"``; None for the preset's.
+        budget: What each run may use up: ``60s``, ``5m``, ``2M-tokens`` or ``20000-updates``.
+        temperatures: Temperatures of the frontier: numbers, ``"0.5..1.4"`` or ``"none"``; None for the preset's.
         device: auto, cpu or cuda.
         execution: On CUDA: eager, graph (recorded) or triton (graphs, and rollouts in one kernel).
-        bfloat16: Whether rewards may be rounded so, on processors that multiply it.
-        workers: Processes, one thread each; 0 does everything in this one, and leaves its global random streams seeded.
+        bfloat16: Whether rewards may be computed in bfloat16, on processors that multiply bfloat16.
+        workers: Worker processes, one thread each; 0 does all runs in this process, and leaves its global random
+            streams seeded.
         output: The results folder.
-        progress: Whether to show the plan and the runs as they go on.
+        progress: Whether to show the plan and the progress of the runs.
 
     Returns:
-        All results of the folder, earlier runs too.
+        All results of the folder, including earlier runs.
 
     Raises:
-        UsageError: for a mistake in use, told in one sentence, before anything is run.
+        UsageError: for a mistake in use, reported in one sentence, before anything is run.
         KeyboardInterrupt: after Ctrl-C or a notebook's stop button. The folder is then as the command leaves it:
-            finished runs are kept, the others marked, the reports written; the same call continues.
+            finished runs are kept, the others are marked as interrupted, the reports are written; the same call
+            continues.
     """
     from rich.console import Console
 
@@ -175,7 +177,7 @@ def run(
             follow(console, campaign, workers)
         except KeyboardInterrupt:
             _reported(campaign.store)
-            console.print(f"Interrupted, {campaign.left} runs left: the same call continues.", style="yellow")
+            console.print(f"Interrupted, {campaign.left} runs left: repeat the same call to continue.", style="yellow")
             raise
         for record in campaign.failures:
             place = campaign.store.file(record.spec)
@@ -207,24 +209,25 @@ def score(
     protocol: str | None = None,
     column: str | None = None,
 ) -> pd.DataFrame:
-    """Score samples against held-out real text, as ``bench score`` does; nothing is trained, and torch not imported.
+    """Score samples against held-out real text, as ``bench score`` does; nothing is trained, and torch is not imported.
 
     Args:
-        samples: The lines of one text or the path of a file; or several of them, by the names that their rows get.
+        samples: The lines of one text or the path of its file; or several of these, as a mapping from the names that
+            their rows get.
         references: Held-out real text.
-        train: What the model was trained on: for copy rates, and for the real text's own row.
+        train: The text that the model was trained on: for copy rates, and for the row of real text.
         tokenizer: word (the default), char, space or nltk.
-        metrics: Names of families of metrics, as ``bench score --metrics`` has them, or ``all``.
-        protocol: BLEU as others compute it: texygen, texygen-fast, relgan or textgan.
+        metrics: Names of families of metrics, as in ``bench score --metrics``, or ``all``.
+        protocol: BLEU as other projects compute it: texygen, texygen-fast, relgan or textgan.
         column: Which column of .csv, .tsv and .jsonl files holds the text.
 
     Returns:
-        One row for each text and metric, that of real text last: value, 95 % interval, how many sequences, unit,
-        direction and signature, as in ``bench score --format csv``. ``frame.attrs["notes"]`` says in sentences what to
-        know of the numbers.
+        One row for each text and metric, real text last: value, 95 % interval, number of sequences, unit, direction
+        and signature, as in ``bench score --format csv``. ``frame.attrs["notes"]`` holds notes on the numbers, as
+        sentences.
 
     Raises:
-        UsageError: for a mistake in use, told in one sentence.
+        UsageError: for a mistake in use, reported in one sentence.
 
     Example:
         >>> frame = score(["the cat sat", "a dog ran"], ["the cat ran", "a dog sat"], metrics="distinct")
@@ -255,7 +258,7 @@ def score(
 
 
 def _reported(store: Store) -> Benchmark:
-    """The results of a folder, after the leaderboards and figures of it are written."""
+    """Write the leaderboards and figures of a folder, and return its results."""
     from bench import reports
 
     benchmark = load(store.path)
@@ -265,7 +268,7 @@ def _reported(store: Store) -> Benchmark:
 
 
 def _names(given: Names) -> tuple[str, ...]:
-    """What was given, as the command line would have it."""
+    """The given names and classes, as names of the command line."""
     from bench.plans.own_tasks import split_names
 
     if not isinstance(given, Iterable | type):
@@ -282,7 +285,7 @@ def _names(given: Names) -> tuple[str, ...]:
 
 
 def _target(plugin: type) -> str:
-    """``module:Class``, by which a worker process finds it."""
+    """The class as ``module:Class``, by which a worker process finds it."""
     if plugin.__module__ == "__main__" or "<locals>" in plugin.__qualname__:
         raise UsageError(
             f"worker processes cannot import {plugin.__qualname__}, which was defined in a notebook, a script or a "
@@ -300,7 +303,7 @@ def _expect(kind: type, **given: object) -> None:
 
 
 def _text(name: str, given: Lines, column: str | None) -> Text:
-    """A file's lines, or those given; a newline within a line becomes a space, as in a file's records."""
+    """The lines of a file, or the given ones; a newline within a line becomes a space, as in a file's records."""
     from bench.data.reading import one_line
     from bench.metrics.text.report import Text
 
@@ -310,7 +313,7 @@ def _text(name: str, given: Lines, column: str | None) -> Text:
         raise UsageError(f"expected lines or the path of a file for {name}, got {type(given).__name__}.")
     lines = list(given)
     if lines and all(isinstance(line, PathLike) or (isinstance(line, str) and isfile(line)) for line in lines):
-        raise UsageError(f"the {name} are names of files: give one by its path, and several samples as {{name: path}}.")
+        raise UsageError(f"the {name} are names of files: pass one file by its path, several as {{name: path}}.")
     for number, line in enumerate(lines):
         if not isinstance(line, str):
             raise UsageError(

@@ -1,4 +1,4 @@
-"""The contract suite: what any generator must do, in-tree or a stranger's.
+"""The contract suite: what any generator must do, ours or a third party's.
 
 On the command line ``bench validate NAME`` runs it. In a plugin's own tests::
 
@@ -50,7 +50,7 @@ class Outcome:
 
 
 def run_suite(generator: type) -> Iterator[Outcome]:
-    """All checks, one after another, none of which can stop the others."""
+    """Run all checks one after another; one that fails does not stop the others."""
     for check in CHECKS:
         title = (check.__doc__ or check.__name__).partition("\n")[0].rstrip(".")
         try:
@@ -68,7 +68,7 @@ def run_suite(generator: type) -> Iterator[Outcome]:
 
 
 def check_samples(generator: type) -> None:
-    """Samples are int64, of the asked shape, inside the vocabulary."""
+    """Samples are int64, of the requested shape, inside the vocabulary."""
     data = _data()
     sampler = _fit(generator, data)
     for n in (1, 7, 0):
@@ -110,7 +110,7 @@ def check_data(generator: type) -> None:
 
 
 def check_resume(generator: type) -> None:
-    """A finished training taken from its checkpoint gives the same tokens."""
+    """A finished training restored from its checkpoint gives the same tokens."""
     data = _data()
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = CheckpointFolder(Path(folder))
@@ -143,11 +143,11 @@ def check_interruption(generator: type) -> None:
         with contextlib.suppress(KeyboardInterrupt):
             halves[0].train(_build(generator), data)
         resumed = halves[1].train(_build(generator), data)
-        _expect_same(sampler, resumed, "a whole training and one resumed halfway (is all state given to run.track?)")
+        _expect_same(sampler, resumed, "a complete training and one resumed halfway (is all state given to run.track?)")
 
 
 def check_temperature(generator: type) -> None:
-    """Colder is less diverse."""
+    """A lower temperature gives less diverse samples."""
     data = _data()
     sampler = _fit(generator, data)
     entropies = {}
@@ -160,12 +160,12 @@ def check_temperature(generator: type) -> None:
     cold, warm = entropies[0.25], entropies[1.0]
     _expect(
         cold <= warm + 0.02 if flat else cold < warm - 0.01,
-        f"expected a lower entropy of word pairs at temperature 0.25 than at 1, got {cold:.3f} and {warm:.3f} nats",
+        f"expected a lower entropy of token pairs at temperature 0.25 than at 1, got {cold:.3f} and {warm:.3f} nats",
     )
 
 
 def check_density(generator: type) -> None:
-    """On three words, probabilities sum to 1 and 20,000 samples fit them."""
+    """With a vocabulary of three tokens, probabilities sum to 1 and 20,000 samples fit them."""
     data = _data(Toy(vocab_size=3, seq_len=3, train_size=200, concentration=1.0))
     sampler = _fit(generator, data)
     if not isinstance(sampler, HasLogProb):
@@ -177,7 +177,7 @@ def check_density(generator: type) -> None:
 
 
 def check_token_density(generator: type) -> None:
-    """Token by token the density sums to log_prob, and at other temperatures it fits the samples."""
+    """Log-probabilities of tokens sum to log_prob, and at other temperatures they fit the samples."""
     data = _data(Toy(vocab_size=3, seq_len=3, train_size=200, concentration=1.0))
     sampler = _fit(generator, data)
     if not isinstance(sampler, HasTokenLogProb):
@@ -192,26 +192,26 @@ def check_token_density(generator: type) -> None:
     try:
         tempered = sampler.token_log_prob(triples, 0.5).sum(-1)
     except TypeError as error:
-        raise Unsupported("token_log_prob takes no temperature: the frontier goes without it") from error
+        raise Unsupported("token_log_prob takes no temperature, so the frontier cannot use it") from error
     _expect_fit(sampler, triples, tempered, 0.5, "token_log_prob")
 
 
 def check_ends(generator: type) -> None:
-    """Where sentences differ in length, pad follows their end, and only what stands up to it has a probability."""
+    """Where sentences differ in length, only pad follows eos, and tokens after eos do not change log_prob."""
     end = 2
     spec = SequenceSpec(3, 3, bos=3, eos=end, pad=end, kind="words")
     train = torch.tensor([[0, 2, 2], [0, 1, 2], [1, 2, 2], [1, 1, 2], [0, 0, 2]]).repeat(40, 1)
     sampler = _fit(generator, TrainingData(spec, train, train[:50].clone()))
     tokens = checked(_sample(sampler, 500), spec)
     after = tokens[~spec.mask(tokens)]
-    _expect(len(after[after != end]) == 0, "expected nothing but pad after the first eos")
+    _expect(len(after[after != end]) == 0, "expected only pad after the first eos")
     if not isinstance(sampler, HasLogProb):
         return
     triples = _triples()
     sentences = triples[(triples.eq(end) | spec.mask(triples)).all(-1)]
     _expect_fit(sampler, sentences, sampler.log_prob(sentences), 1.0, "log_prob")
     one, other = sampler.log_prob(torch.tensor([[0, 2, 2], [0, 2, 1]])).tolist()
-    _expect(one == other, f"expected log_prob to end with eos, but what stands after it moves it by {other - one:.3g}")
+    _expect(one == other, f"expected log_prob to end with eos, but tokens after it change it by {other - one:.3g}")
 
 
 def check_budget(generator: type) -> None:
@@ -219,7 +219,7 @@ def check_budget(generator: type) -> None:
     data = _data()
     whole = Session("contract/0")
     whole.train(_build(generator), data)
-    _expect(whole.steps > 0, "fit() never looped over run.phase(), so that no budget can stop it")
+    _expect(whole.steps > 0, "fit() never looped over run.phase(), so no budget can stop it")
     for limit in (0, 1):
         session = Session("contract/0", budget={"steps": limit})
         checked(_sample(session.train(_build(generator), data), 3), data.spec)
@@ -274,12 +274,12 @@ def _expect_same(one: Sampler, other: Sampler, what: str) -> None:
 
 
 def _triples() -> Tensor:
-    """Every row of three words in three places, in order: int64 (27, 3)."""
+    """All sequences of length three over a vocabulary of three, in order: int64 (27, 3)."""
     return torch.tensor(list(itertools.product(range(3), repeat=3)))
 
 
 def _expect_fit(sampler: Sampler, sentences: Tensor, log_prob: Tensor, temperature: float, name: str) -> None:
-    """Samples must fit the log-probabilities (K,) of all sentences there are, some of the triples: int64 (K, 3)."""
+    """Samples must fit the log-probabilities (K,) of all possible sentences, a subset of the triples: int64 (K, 3)."""
     probabilities = log_prob.detach().cpu().double().exp()
     total, at = float(probabilities.sum()), f" at temperature {temperature:g}" if temperature != 1.0 else ""
     among = f"the {len(sentences)} probabilities{at}"
@@ -287,13 +287,13 @@ def _expect_fit(sampler: Sampler, sentences: Tensor, log_prob: Tensor, temperatu
     tokens, digits = _sample(sampler, CHI_SQUARE_SAMPLES, temperature), torch.tensor([9, 3, 1])
     counts = torch.bincount((tokens * digits).sum(-1), minlength=27)[(sentences * digits).sum(-1)].double()
     strange = CHI_SQUARE_SAMPLES - int(counts.sum())
-    _expect(strange == 0, f"{strange} of {CHI_SQUARE_SAMPLES} samples{at} are none of {len(sentences)} sentences")
+    _expect(strange == 0, f"{strange} of {CHI_SQUARE_SAMPLES} samples{at} are not among the {len(sentences)} sentences")
     p = _chi_square_p(counts, probabilities * CHI_SQUARE_SAMPLES / total)
     _expect(p > CHI_SQUARE_LEVEL, f"{CHI_SQUARE_SAMPLES} samples{at} do not fit {name}: chi-square p = {p:.2g}")
 
 
 def _chi_square_p(counts: Tensor, expected: Tensor) -> float:
-    """p-value of observed counts; cells that expect fewer than five are pooled."""
+    """p-value of observed counts; cells with an expected count below five are pooled."""
     from scipy import stats
 
     rare = expected < 5

@@ -22,7 +22,7 @@ FILTER_COUNTS = (100, 200, 200, 200, 200, 100, 100, 100, 100, 100, 160, 160)
 SCORING_ROWS = 256
 """Sequences scored at a time on the CPU."""
 CUDA_SCORING_ROWS = 4_096
-"""On CUDA: bounds what the widest convolution writes to 65 MB."""
+"""Sequences scored at a time on CUDA: limits the output of the widest convolution to 65 MB."""
 
 
 class Discriminator(nn.Module):
@@ -30,16 +30,16 @@ class Discriminator(nn.Module):
 
     Args:
         spec: The sequences' shape; filters longer than T are left out.
-        rng: Draws the initial parameters, on the device where the model shall live.
-        embedding_dim: Size of a word's vector.
-        filter_sizes: Words that a filter spans.
-        filter_counts: Filters of each size.
+        rng: Draws the initial parameters; the model is created on its device.
+        embedding_dim: Size of a word embedding.
+        filter_sizes: Number of words that a filter spans.
+        filter_counts: Number of filters of each size.
         keep: Probability that a feature survives dropout in training.
-        scoring: What :meth:`reward` may round the highway layer's operands to.
+        scoring: The type to which :meth:`reward` may round the operands of the highway layer.
 
-    The initial parameters are the released code's: embedding U(-1, 1); filters and output N(0, 0.1) cut at two standard
-    deviations, their biases 0.1; highway weights and biases uniform within sqrt(3 / features), which is what TensorFlow
-    gives a variable without an initialiser (Glorot & Bengio 2010).
+    The initial parameters are those of the released code: embedding U(-1, 1); filters and output N(0, 0.1) truncated at
+    two standard deviations, their biases 0.1; highway weights and biases uniform within sqrt(3 / features), which is
+    what TensorFlow gives a variable without an initialiser (Glorot & Bengio 2010).
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Discriminator(nn.Module):
         features = len(self.filters)
         # Built without values: torch's own initialisation would draw from the global random state.
         with torch.device("meta"):
-            # Places after the end of a sequence read one symbol of their own, whatever the tokens there are.
+            # All positions after the end of a sequence read one extra symbol, whatever tokens are there.
             self.embedding = nn.Embedding(spec.vocab_size + (spec.eos is not None), embedding_dim)
             self.filter_weight = nn.Parameter(torch.empty(self.filters.numbers))
             self.filter_bias = nn.Parameter(torch.empty(features))
@@ -95,7 +95,7 @@ class Discriminator(nn.Module):
         return logits
 
     def read(self, tokens: Tensor) -> Tensor:
-        """The words that are looked up: after the end of a sequence, one symbol of their own."""
+        """The words whose embeddings are read: after the end of a sequence, one extra symbol."""
         if self.spec.eos is None:
             return tokens
         return tokens.masked_fill(~self.spec.mask(tokens), self.spec.vocab_size)
@@ -108,7 +108,7 @@ class Discriminator(nn.Module):
         return transform * F.relu(change) + (1 - transform) * features
 
     def survivors(self, shape: torch.Size, rng: torch.Generator) -> Tensor:
-        """1 / keep with probability ``keep`` (to a 65,536th), else 0: four decisions from one number drawn."""
+        """1 / keep with probability ``keep`` (rounded to 1/65,536), else 0: four decisions per random number."""
         drawn = torch.empty(-(-shape.numel() // 4), dtype=torch.int64, device=rng.device)
         drawn.random_(-(2**63), None, generator=rng)
         decisions = drawn.view(torch.int16)[: shape.numel()].view(shape)
@@ -118,10 +118,10 @@ class Discriminator(nn.Module):
     def reward(self, tokens: Tensor) -> Tensor:
         """D(Y), the probability that a sequence is real: int64 (N, T) to float (N,), without dropout or gradient.
 
-        Many sequences on a CPU take the features from tables of this version of the discriminator, and the highway
-        layer's matrix product has operands of the type ``scoring``. To round them to bfloat16 moves a probability by
-        0.002 in the mean, and by up to 0.03 where the output layer is steep: less than the draws of sixteen rollouts
-        do. :meth:`reference_reward` is the plain form.
+        For many sequences on a CPU, the features come from tables made from the current parameters, and the operands of
+        the highway layer's matrix product have the type ``scoring``. Rounding them to bfloat16 changes a probability by
+        0.002 on average, and by up to 0.03 where the output layer is steep: less than the random draws of sixteen
+        rollouts do. :meth:`reference_reward` is the plain form.
         """
         if tokens.is_cuda or len(tokens) * WORDS_A_SENTENCE < len(self.embedding.weight):
             return self.reference_reward(tokens)
@@ -139,7 +139,7 @@ class Discriminator(nn.Module):
 
     @torch.no_grad()
     def reference_reward(self, tokens: Tensor) -> Tensor:
-        """The same by the forward pass; what runs on CUDA and for a few sequences."""
+        """The same by the forward pass; used on CUDA and for few sequences."""
         size = CUDA_SCORING_ROWS if tokens.is_cuda else SCORING_ROWS
         return torch.cat([self(rows).softmax(-1)[:, 1] for rows in tokens.split(size)])
 
@@ -159,7 +159,7 @@ class Discriminator(nn.Module):
 
 @lru_cache
 def compile_discriminator(device: torch.device) -> None:
-    """Go through the compiled loops once a process, with sentences of two words; on CUDA nothing is compiled."""
+    """Run the compiled loops once per process, on sentences of two words; on CUDA nothing is compiled."""
     if device.type == "cpu":
         rng = torch.Generator().manual_seed(0)
         model = Discriminator(SequenceSpec(2, 2, bos=0), rng, 1, (1, 2), (1, 1))

@@ -1,7 +1,7 @@
 """The LSTM language model that every in-tree generator trains (Yu et al. 2017, sec. 3; Hochreiter & Schmidhuber 1997).
 
-The released code's shape: embedding, one LSTM layer with one bias a gate, softmax over the vocabulary, all parameters
-drawn from N(0, 0.1): 333,320 parameters at V = 5,000 and 32 units.
+The shape is that of the released code: embedding, one LSTM layer with one bias per gate, softmax over the vocabulary.
+All parameters are drawn from N(0, 0.1): 333,320 parameters at V = 5,000 and 32 units.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class LSTMLanguageModel(nn.Module):
 
     Args:
         spec: The sequences' shape.
-        rng: Draws the initial parameters, on the device where the model shall live.
-        embedding_dim: Size of a word's vector.
+        rng: Draws the initial parameters; the model is created on its device.
+        embedding_dim: Size of a word embedding.
         hidden_dim: Size of the LSTM's state.
         init_std: Standard deviation of every initial parameter, biases included.
     """
@@ -58,16 +58,16 @@ class LSTMLanguageModel(nn.Module):
         with torch.no_grad():
             for parameter in self.parameters():
                 parameter.normal_(0, init_std, generator=rng)
-            # torch's LSTM has two biases a gate where the paper's has one.
+            # torch's LSTM has two biases per gate where the paper's has one.
             self.lstm.all_weights[0][3].zero_().requires_grad_(False)
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters live."""
+        """The device of the parameters."""
         return self.output.weight.device
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Next-token logits: int64 (B, T) of read tokens, ``bos`` first, to float (B, T, V)."""
+        """Next-token logits: int64 (B, T), the tokens read, ``bos`` first, to float (B, T, V)."""
         hidden, _ = self.lstm(self.embedding(inputs))  # (B, T, H)
         logits: Tensor = self.output(hidden)
         return logits
@@ -78,12 +78,12 @@ class LSTMLanguageModel(nn.Module):
         Args:
             tokens: int64, (B, T).
             weights: float32, (B, T): one over the number of tokens for maximum likelihood, action values for policy
-                gradient. What stands after the end of a sequence is not read.
+                gradient. Weights after the end of a sequence are not read.
             inputs: int64, (B, T), what the model reads instead of ``bos`` and the true tokens: scheduled sampling's
-                mixture of true and own tokens.
+                mixture of true tokens and the model's own.
 
         Returns:
-            The sum, a scalar that carries the gradient, and the log-probabilities, (B, T), without.
+            The sum, a scalar that carries the gradient, and the log-probabilities, (B, T), without gradient.
         """
         places = self.places(tokens)
         hidden, _ = self.lstm(self.embedding(self.shift(tokens) if inputs is None else inputs))  # (B, T, H)
@@ -102,7 +102,7 @@ class LSTMLanguageModel(nn.Module):
 
         Args:
             tokens: int64, (N, T).
-            temperature: What logits are divided by.
+            temperature: Logits are divided by it.
 
         Returns:
             float32, (N, T), on the CPU, in nats; zero after the end of a sequence.
@@ -123,12 +123,12 @@ class LSTMLanguageModel(nn.Module):
         return self.token_log_prob(tokens).sum(-1)
 
     def places(self, tokens: Tensor) -> Tensor | slice:
-        """Which of the B * T places count, and so need logits at all: an index of ``tokens.flatten()``."""
+        """Index into ``tokens.flatten()`` of the positions that count; only these need logits."""
         return slice(None) if self.spec.eos is None else self.spec.mask(tokens).flatten().nonzero()[:, 0]
 
     @staticmethod
     def spread(values: Tensor, places: Tensor | slice, tokens: Tensor) -> Tensor:
-        """One value for each of some places back in the shape of the tokens, (B, T), with zeros everywhere else."""
+        """Put the values at ``places`` back into the shape of the tokens, (B, T), with zeros everywhere else."""
         whole = values.new_zeros(tokens.numel())
         whole[places] = values
         return whole.view_as(tokens)
@@ -143,7 +143,7 @@ class LSTMLanguageModel(nn.Module):
         return zeros, zeros
 
     def read(self, tokens: Tensor, state: State) -> State:
-        """The state after reading one more token a row: int64 (rows,)."""
+        """The state after reading one more token per row: int64 (rows,)."""
         input_weight, recurrent_weight, bias, no_bias = self.lstm.all_weights[0]
         return torch.lstm_cell(self.embedding(tokens), state, input_weight, recurrent_weight, bias, no_bias)
 
@@ -172,12 +172,12 @@ class LSTMLanguageModel(nn.Module):
         return reference_sample_tokens(truncate(logits, decoding.top_k, decoding.top_p), uniforms)
 
     def choose_several(self, hidden: Tensor, rng: torch.Generator, draws: int) -> Tensor:
-        """Draw several next tokens of each row, independently: float (rows, H) to int64 (rows, draws)."""
+        """Draw several next tokens for each row, independently: float (rows, H) to int64 (rows, draws)."""
         return sample_tokens(hidden, self.output.weight, self.output.bias, rng, draws=draws)
 
     @torch.no_grad()
     def sample(self, n: int, decoding: Decoding, rng: torch.Generator) -> Tensor:
-        """Draw n sequences, int64 (n, T) on the model's device; places after eos hold pad."""
+        """Draw n sequences, int64 (n, T) on the model's device; positions after eos hold pad."""
         return self._draw(n, rng, decoding, None)
 
     @torch.no_grad()
@@ -187,7 +187,7 @@ class LSTMLanguageModel(nn.Module):
         rng: torch.Generator,
         decoding: Decoding = Decoding(),  # noqa: B008
     ) -> tuple[Tensor, list[State]]:
-        """Draw n sequences and keep what the model had seen at each place.
+        """Draw n sequences and keep the model's state at each position.
 
         Returns:
             tokens, int64 (n, T), and a list of T states; the t-th is the state from which token t was drawn, that is
@@ -217,9 +217,10 @@ class LSTMLanguageModel(nn.Module):
         rng: torch.Generator,
         decoding: Decoding = Decoding(),  # noqa: B008
     ) -> Tensor:
-        """:meth:`choose` where a sequence goes on and pad where it has ended, which is noted as in :meth:`finish`.
+        """:meth:`choose` where a sequence goes on and pad where it has ended; updates ``ended`` as :meth:`finish` does.
 
-        On the CPU nothing is computed for what has ended; on CUDA the host would have to wait to know what that is.
+        On the CPU nothing is computed for sequences that have ended; on CUDA the host would have to wait for the device
+        to know which they are.
         """
         if self.spec.eos is None or hidden.is_cuda:
             return self.finish(self.choose(hidden, rng, decoding), ended)
@@ -228,7 +229,7 @@ class LSTMLanguageModel(nn.Module):
         return self.finish(chosen, ended)
 
     def finish(self, chosen: Tensor, ended: Tensor) -> Tensor:
-        """Put pad where a sequence has ended already, and note in ``ended`` (in place) which end now."""
+        """Put pad where a sequence has ended already, and mark in ``ended`` (in place) those that end now."""
         if self.spec.eos is None or self.spec.pad is None:
             return chosen
         chosen = chosen.masked_fill(ended, self.spec.pad)
@@ -238,7 +239,7 @@ class LSTMLanguageModel(nn.Module):
 
 @lru_cache
 def compile_language_model(device: torch.device) -> None:
-    """Go through the compiled loops once a process, with sentences of two words; on CUDA nothing is compiled."""
+    """Run the compiled loops once per process, on sentences of two words; on CUDA nothing is compiled."""
     if device.type == "cpu":
         rng = torch.Generator().manual_seed(0)
         model = LSTMLanguageModel(SequenceSpec(2, 2, bos=0), rng, 1, 1)

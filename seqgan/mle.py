@@ -14,17 +14,17 @@ from seqgan.kernels import execution
 from seqgan.lm import LSTMLanguageModel, compile_language_model
 
 QUICK_EPOCHS = 4
-"""Pre-training of the quick preset, the same for all: where NLL is best on the validation split of ``oracle``."""
+"""Pre-training epochs in the quick preset, for all: NLL on the validation split of ``oracle`` is lowest there."""
 
 
 @dataclass(frozen=True, slots=True)
 class MLE:
     """Maximum likelihood with teacher forcing (Yu et al. 2017, sec. 3; Williams & Zipser 1989).
 
-    Defaults are the released code's (LantaoYu/SeqGAN @ e2b52fb). It reads its training file in the same order in every
-    epoch, and so does ``reshuffle = False``. It matters: on one draw of the published oracle's data one seed had an
-    ``nll_oracle`` of 9.14 at epoch 40, and 9.03 with a new order in each epoch. It also leaves
-    out the last 16 of 10,000 sequences, which do not fill a batch; here they are a batch of their own.
+    Defaults are those of the released code (LantaoYu/SeqGAN @ e2b52fb). That code reads its training file in the same
+    order in every epoch, and so does ``reshuffle = False``. The order matters: on one draw of the published oracle's
+    data, one seed had an ``nll_oracle`` of 9.14 at epoch 40, and 9.03 with a new order in each epoch. The released code
+    also leaves out the last 16 of 10,000 sequences, which do not fill a batch; here they are a batch of their own.
     """
 
     epochs: int = 120
@@ -32,13 +32,13 @@ class MLE:
     lr: float = 0.01
     """Adam's step size."""
     batch_size: int = 64
-    """Sequences an update."""
+    """Sequences per update."""
     reshuffle: bool = False
-    """Whether each epoch has an order of its own; the released code keeps one order for ever."""
+    """Whether each epoch has a new order; the released code keeps one order for all epochs."""
     clip_norm: float = 5.0
     """Largest global norm of a gradient."""
     embedding_dim: int = 32
-    """Size of a word's vector."""
+    """Size of a word embedding."""
     hidden_dim: int = 32
     """Size of the LSTM's state."""
     init_std: float = 0.1
@@ -73,7 +73,7 @@ def maximize_likelihood(
     run: Run,
     inputs: Callable[[Tensor], Tensor] | None = None,
 ) -> None:
-    """One epoch: a step on each batch, int64 (B, T), as far as the budget goes; ``inputs`` gives what is read of it."""
+    """One epoch: a step on each batch, int64 (B, T), while the budget lasts; ``inputs`` gives what is read for it."""
     total, tokens = torch.zeros((), device=model.device), 0
     with run.measure() as count:
         for batch in batches:
@@ -93,19 +93,19 @@ def evenly(spec: SequenceSpec, tokens: Tensor) -> Tensor:
 
 
 def trainable(model: torch.nn.Module) -> list[torch.nn.Parameter]:
-    """The parameters that learn."""
+    """The parameters that are trained."""
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 def minibatches(tokens: Tensor, size: int, rng: torch.Generator | None = None) -> Iterator[Tensor]:
-    """One pass, in random order if ``rng`` is given: (N, ...) to batches of (size, ...), the last one maybe smaller."""
+    """One pass, in random order if ``rng`` is given: (N, ...) to batches of (size, ...); the last may be smaller."""
     if rng is not None:
         tokens = tokens[torch.randperm(len(tokens), generator=rng, device=tokens.device)]
     yield from tokens.split(size)
 
 
 def adam(model: torch.nn.Module, lr: float) -> torch.optim.Adam:
-    """Adam over all that learns, in torch's fused form: one pass over the parameters instead of a dozen."""
+    """Adam over all trained parameters, in torch's fused form: one pass over them instead of a dozen."""
     return torch.optim.Adam(trainable(model), lr=lr, fused=True)
 
 

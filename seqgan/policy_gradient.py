@@ -1,4 +1,4 @@
-"""Policy gradient from Monte-Carlo action values: SeqGAN, PG-BLEU and the controls differ in reward alone."""
+"""Policy gradient from Monte-Carlo action values: SeqGAN, PG-BLEU and the controls differ only in the reward."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from seqgan.rollout import Reward, action_values, completion
 class PolicyGradient:
     """REINFORCE with rollouts (Yu et al. 2017, eq. 6 to 8; Williams 1992).
 
-    The loss is the released code's: the sum, not the mean, over batch and places of -log G(y_t | Y_{1:t-1}) Q_t. Its
-    gradient is nearly always longer than ``clip_norm``, so that the clip sets the length of a step and Adam its shape.
+    The loss is that of the released code: the sum, not the mean, over batch and positions of
+    -log G(y_t | Y_{1:t-1}) Q_t. Its gradient is nearly always longer than ``clip_norm``, so that the clip sets the
+    length of a step and Adam its shape.
     """
 
     batch_size: int
@@ -30,7 +31,7 @@ class PolicyGradient:
     complete: Complete | None = None
     """How prefixes are finished (:func:`seqgan.rollout.completion`), if not operation by operation."""
     baseline: bool = False
-    """Whether the batch's mean at each place is taken off the action values (:func:`advantages`)."""
+    """Whether the batch's mean at each position is subtracted from the action values (:func:`advantages`)."""
     standardize: bool = False
     """Whether they are then divided by their standard deviation."""
 
@@ -38,16 +39,16 @@ class PolicyGradient:
         """Sample a batch, value every token of it by rollouts, and take one step."""
         tokens, states = policy.sample_with_states(self.batch_size, run.rng("policy"))
         mask, learnt = policy.spec.mask(tokens), policy.spec.count(tokens)
-        # Each prefix that goes on, and each sequence as it is.
+        # Each prefix that has not ended, and each sequence itself.
         with run.measure(rollouts=self.rollouts * (learnt - self.batch_size) + self.batch_size):
             values = action_values(
                 policy, tokens, states, reward, self.rollouts, run.rng("rollouts"), self.complete
             )  # (B, T)
         weights = advantages(values, mask, self.baseline, self.standardize)
         with run.measure(train_tokens=learnt, updates=1):
-            # What stands after the end of a sequence earns nothing: its log-probability is no part of the loss.
+            # Tokens after the end of a sequence have no effect: their log-probabilities are not part of the loss.
             log_prob, norm = descend(policy, optimizer, self.clip_norm, tokens, weights)
-        # Of the policy's own draws: the mean is an estimate of its entropy, in nats a token.
+        # The mean over the policy's own draws is an estimate of its entropy, in nats per token.
         entropy = -float(log_prob.sum()) / learnt
         run.log(reward=float(values[:, -1].mean()), entropy=entropy, gradient_norm=float(norm))
 
@@ -55,60 +56,60 @@ class PolicyGradient:
 def advantages(values: Tensor, mask: Tensor, baseline: bool, standardize: bool) -> Tensor:
     """Action values with less variance.
 
-    What is taken off a value must not depend on its own action (Williams 1992; Greensmith et al. 2004). The mean over
-    the batch at one place contains each value itself, which shrinks that place's part of the expected gradient by a
-    factor of 1 - 1/B_t, where B_t sequences are still running there. With sequences of one length B_t is B everywhere,
-    and the direction stays; where lengths differ, late places count for a little less, and the last words of the only
-    sequence that is so long for nothing. Dividing by the spread of a batch depends on its values, too, and is no
-    change of length alone in expectation.
+    What is subtracted from a value must not depend on its own action (Williams 1992; Greensmith et al. 2004). The mean
+    over the batch at one position contains each value itself, which shrinks that position's part of the expected
+    gradient by a factor of 1 - 1/B_t, where B_t is the number of sequences still running there. With sequences of one
+    length, B_t is B everywhere, and the direction is unchanged. Where lengths differ, late positions count a little
+    less, and the last words of a sequence that is longer than all others count for nothing. The standard deviation of
+    a batch depends on its values, too, so dividing by it changes more than the length of the expected gradient.
 
     Args:
         values: float32, (B, T).
-        mask: bool, (B, T), where a token counts; others are not read, and may come out as anything.
-        baseline: Take off the mean over the batch at each place.
-        standardize: Divide by the standard deviation over batch and places; without ``baseline``, take off the mean
-            over both first. Values that are all alike come out as zero.
+        mask: bool, (B, T), True where a token counts; other values are not read, and their results are arbitrary.
+        baseline: Subtract the mean over the batch at each position.
+        standardize: Divide by the standard deviation over batch and positions; without ``baseline``, subtract the mean
+            over both first. Values that are all equal come out as zero.
 
     Returns:
-        float32, (B, T); the values themselves where neither is asked for.
+        float32, (B, T); the values themselves if both are False.
     """
     if baseline:
         values = values - values.where(mask, 0.0).sum(0) / mask.sum(0).clamp(min=1)
     if standardize:
         values = values - values.where(mask, 0.0).sum() / mask.sum()
-        spread = (values.square().where(mask, 0.0).sum() / mask.sum()).sqrt()
-        values = values / spread.clamp(min=1e-8)
+        deviation = (values.square().where(mask, 0.0).sum() / mask.sum()).sqrt()
+        values = values / deviation.clamp(min=1e-8)
     return values
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyGradientGenerator:
-    """Pre-training, then policy gradient: the fields and beginnings of all that are trained so."""
+    """Fields and pre-training shared by all generators that are trained by policy gradient."""
 
     pretrain_epochs: int = 120
-    """Epochs of maximum likelihood before anything else; the checkpoint is shared with all who ask for the same."""
+    """Epochs of maximum likelihood before anything else; the checkpoint is shared by all with the same pre-training."""
     pretrain_lr: float = 0.01
     """Adam's step size in pre-training."""
     embedding_dim: int = 32
-    """Generator: size of a word's vector."""
+    """Generator: size of a word embedding."""
     hidden_dim: int = 32
     """Generator: size of the LSTM's state."""
     init_std: float = 0.1
     """Generator: standard deviation of the initial parameters."""
     rounds: int = 200
-    """Rounds of policy gradient after it."""
+    """Rounds of policy gradient after pre-training."""
     rollouts: int = 16
     """Completions of each prefix (the paper's N)."""
     batch_size: int = 64
-    """Sequences an update, in pre-training and after, of all networks alike."""
+    """Sequences per update, in pre-training and after it, for all networks."""
     lr: float = 0.01
-    """Adam's step size in policy gradient, an optimizer of its own."""
+    """Adam's step size in policy gradient, which has its own optimizer."""
     clip_norm: float = 5.0
-    """Largest global norm of a generator's gradient, in pre-training and after."""
+    """Largest global norm of a generator's gradient, in pre-training and after it."""
     baseline: bool = False
-    """Whether the batch's mean at each place is taken off the action values; not in the paper, nor in its code."""
+    """Whether the batch's mean at each position is subtracted from the action values; not in the paper or its code."""
     standardize: bool = False
-    """Whether action values are divided by their standard deviation; not in the paper, nor in its code."""
+    """Whether action values are divided by their standard deviation; not in the paper or its code."""
     execution: ClassVar[tuple[str, ...]] = ("mode",)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {"pretrain_epochs": QUICK_EPOCHS, "rounds": 20, "rollouts": 4},
@@ -120,7 +121,7 @@ class PolicyGradientGenerator:
         compile_language_model(device)
 
     def pretrain(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
-        """The policy after maximum likelihood: of one seed, the same checkpoint for all."""
+        """The policy after maximum likelihood: the same checkpoint for all generators of one seed."""
         pretraining = MLE(
             epochs=self.pretrain_epochs,
             lr=self.pretrain_lr,
@@ -133,6 +134,6 @@ class PolicyGradientGenerator:
         return cast(LSTMLanguageModel, run.pretrained(pretraining, data))
 
     def gradient(self, policy: LSTMLanguageModel, run: Run) -> PolicyGradient:
-        """The steps that this policy takes. Rollouts follow the policy itself, as in the paper and its code."""
+        """The policy-gradient step of this policy. Rollouts follow the policy itself, as in the paper and its code."""
         complete = completion(run.execution, policy, self.rollouts, run.rng("rollouts"))
         return PolicyGradient(self.batch_size, self.rollouts, self.clip_norm, complete, self.baseline, self.standardize)

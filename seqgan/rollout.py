@@ -1,8 +1,8 @@
 """Monte-Carlo action values (Yu et al. 2017, eq. 4), all prefixes and all rollouts at once.
 
 A sequence of length T has T - 1 proper prefixes, each completed N times. Completing them one prefix after another costs
-T(T-1)N/2 small steps. Here the policy's state after every prefix is kept from when the sequence was sampled; at place t
-all N copies of every shorter prefix take their step together, so T - 1 large steps do, and the first words of the N
+T(T-1)N/2 small steps. Here the policy's state after every prefix was kept when the sequence was sampled. At position t,
+all N copies of every shorter prefix take their step together, so T - 1 large steps are enough. The first words of the N
 siblings that begin at t are drawn from the one distribution that they share.
 """
 
@@ -27,13 +27,13 @@ def completion(execution: Execution, policy: LSTMLanguageModel, rollouts: int, r
     """A function that finishes the prefixes of sequences that the policy sampled.
 
     Args:
-        execution: How.
+        execution: How it is executed.
         policy: Its parameters may change between calls, in place.
         rollouts: N, completions of a prefix.
         rng: The only source of randomness.
 
     Raises:
-        Unsupported: for what needs a GPU where there is none.
+        Unsupported: if the execution needs a GPU and there is none.
     """
 
     def complete(tokens: Tensor, states: list[State]) -> Tensor:
@@ -60,7 +60,7 @@ def complete_prefixes(
     """
     batch, length = tokens.shape
     copies = batch * rollouts
-    finished = tokens[:, None].repeat(length - 1, 1, rollouts, 1)  # (T - 1, B, N, T); places not kept are overwritten
+    finished = tokens[:, None].repeat(length - 1, 1, rollouts, 1)  # (T - 1, B, N, T); completions are overwritten
     rows = finished.view((length - 1) * copies, length)
     hidden = torch.empty(len(rows), policy.lstm.hidden_size, device=tokens.device)
     cell = torch.empty_like(hidden)
@@ -71,7 +71,7 @@ def complete_prefixes(
         if t > 1:
             read(rows[running, t - 1], hidden[running], cell[running])
             rows[running, t] = policy.write(hidden[running], ended[running], rng)
-        # The prefix of length t joins. Its N siblings have one state, and so one law for their first word.
+        # The prefix of length t joins. Its N siblings share one state, and so one distribution for their first word.
         if policy.spec.eos is not None:
             ended[joining] = (tokens[:, :t] == policy.spec.eos).any(-1).repeat_interleave(rollouts)
         first = policy.choose_several(states[t][0], rng, rollouts).flatten()
@@ -89,14 +89,14 @@ def action_values(
     rng: torch.Generator,
     complete: Complete | None = None,
 ) -> Tensor:
-    """Q(Y_{1:t-1}, y_t) for every place t: the mean reward of N completions of Y_{1:t}; at T the reward itself.
+    """Q(Y_{1:t-1}, y_t) for every position t: the mean reward of N completions of Y_{1:t}; at T the reward itself.
 
-    A prefix that has ended is its own only completion: it gets the reward of its sequence, which is scored once.
+    A prefix that has ended has one completion, itself: it gets the reward of its sequence, which is scored once.
 
     Args:
         policy: The rollout policy.
         tokens: int64, (B, T), sampled from it.
-        states: As :func:`complete_prefixes` needs them.
+        states: T states, as in :func:`complete_prefixes`.
         reward: Scores finished sequences, without gradient.
         rollouts: N.
         rng: The only source of randomness.
@@ -124,7 +124,7 @@ def reference_action_values(
 ) -> Tensor:
     """The same expectation prefix by prefix and rollout by rollout, in plain torch.
 
-    Every rollout reads its prefix anew and draws each word with ``torch.multinomial``.
+    Every rollout reads its prefix again from the start and draws each word with ``torch.multinomial``.
     """
     batch, length = tokens.shape
     values = torch.zeros(batch, length, device=tokens.device)

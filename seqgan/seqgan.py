@@ -21,28 +21,28 @@ from seqgan.policy_gradient import PolicyGradientGenerator
 class SeqGAN(PolicyGradientGenerator):
     """Policy gradient on the discriminator's score of finished sequences, carried to each token by rollouts.
 
-    Defaults are the released code's (LantaoYu/SeqGAN @ e2b52fb), which are the paper's best setting: one generator
-    step, then five times new negatives with three epochs each.
+    Defaults are those of the released code (LantaoYu/SeqGAN @ e2b52fb), which are the paper's best setting: one
+    generator step, then five new sets of negatives with three epochs each.
     """
 
     d_pretrain_steps: int = 50
-    """Times that negatives are drawn anew before the adversarial phase."""
+    """Number of times that new negatives are drawn before the adversarial phase."""
     g_steps: int = 1
-    """Policy-gradient steps a round."""
+    """Policy-gradient steps per round."""
     d_steps: int = 5
-    """Times a round that negatives are drawn anew for the discriminator."""
+    """Number of times per round that new negatives are drawn for the discriminator."""
     d_epochs: int = 3
-    """Epochs over each such set (the paper's k)."""
+    """Epochs over each set of positives and negatives (the paper's k)."""
     d_samples: int | None = None
-    """Positives, and as many negatives, in such a set; None for the whole training set, as in the paper."""
+    """Positives in such a set, and equally many negatives; None for the entire training set, as in the paper."""
     d_lr: float = 1e-4
     """Discriminator: Adam's step size."""
     d_embedding_dim: int = 64
-    """Discriminator: size of a word's vector."""
+    """Discriminator: size of a word embedding."""
     d_filter_sizes: tuple[int, ...] = FILTER_SIZES
-    """Discriminator: words that a filter spans; sizes above the sequence length are left out."""
+    """Discriminator: number of words that a filter spans; sizes above the sequence length are left out."""
     d_filter_counts: tuple[int, ...] = FILTER_COUNTS
-    """Discriminator: filters of each size."""
+    """Discriminator: number of filters of each size."""
     d_keep: float = 0.75
     """Discriminator: probability that a feature survives dropout in training."""
     d_l2: float = 0.2
@@ -50,7 +50,7 @@ class SeqGAN(PolicyGradientGenerator):
 
     execution: ClassVar[tuple[str, ...]] = ("mode", "bfloat16")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        # A discriminator that gets 300 updates instead of 982,800 needs longer steps to learn anything.
+        # A discriminator that gets 300 updates instead of 982,800 needs larger steps to learn anything.
         "quick": {
             **PolicyGradientGenerator.presets["quick"],
             "d_pretrain_steps": 10,
@@ -74,7 +74,7 @@ class SeqGAN(PolicyGradientGenerator):
         compile_discriminator(device)
 
     def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
-        """Algorithm 1."""
+        """Train by the paper's algorithm 1."""
         policy = self.pretrain(data, run)
         discriminator = Discriminator(
             data.spec,
@@ -110,7 +110,7 @@ class SeqGAN(PolicyGradientGenerator):
         dropout: torch.Generator,
         execution: Execution,
     ) -> Step:
-        """A function of a batch, tokens (B, T) and labels (B,), that takes one step and gives loss and accuracy."""
+        """A function of a batch, tokens (B, T) and labels (B,), that takes one step and returns loss and accuracy."""
 
         def loss(tokens: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
             return discriminator.loss(tokens, real, self.d_l2, dropout)
@@ -141,13 +141,13 @@ class SeqGAN(PolicyGradientGenerator):
 
 @dataclass(frozen=True, slots=True)
 class BaselinedSeqGAN(SeqGAN):
-    """SeqGAN with less variance: the batch's mean at each place is taken off, and the rest is standardised.
+    """SeqGAN with less variance: the batch's mean at each position is subtracted, and the rest is standardised.
 
-    Not in the paper. All rewards of the paper's SeqGAN are positive, so that whatever was drawn becomes more likely,
-    rewarded or not; here only what did better than the batch does.
+    Not in the paper. All rewards of the paper's SeqGAN are positive, so whatever was drawn becomes more likely, whether
+    it was rewarded well or not; here only what did better than the batch's mean becomes more likely.
     """
 
     baseline: bool = True
-    """Whether the batch's mean at each place is taken off the action values."""
+    """Whether the batch's mean at each position is subtracted from the action values."""
     standardize: bool = True
     """Whether action values are divided by their standard deviation."""

@@ -17,11 +17,11 @@ BELOW = ["bench.errors", "bench.api", "bench.kernels", "bench.data", "bench.reco
 HARNESS = [*BELOW, "bench.plans", "bench.runs", "bench.testing", "bench.analysis", "bench.reports", "bench.perf"]
 
 ROOMS = {
-    # Below all: these import nothing of ours.
+    # At the bottom: these import none of our modules.
     "bench.errors": [],
     "bench.api": [],
     "bench.kernels": [],
-    # plans -> runs -> records -> analysis -> reports, and what they stand on.
+    # plans -> runs -> records -> analysis -> reports, and what they are built on.
     "bench.data": ["bench.errors"],
     "bench.records": ["bench.errors"],
     "bench.tasks": ["bench.data", "bench.api", "bench.errors"],
@@ -43,7 +43,7 @@ ROOMS = {
     "seqgan": ["seqgan.kernels", "bench.api", "bench.kernels"],
     "baselines": ["seqgan", "seqgan.kernels", "bench.api", "bench.kernels"],
 }
-"""Room to the rooms that it may import from, in functions too; within a room, anybody may import anybody."""
+"""Room to the rooms that it may import from, in functions too; within a room, every module may import every other."""
 
 ALGORITHMS = (
     *("seqgan.lm", "seqgan.mle", "seqgan.rollout", "seqgan.policy_gradient", "seqgan.discriminator", "seqgan.seqgan"),
@@ -64,7 +64,7 @@ NEVER = {
         "bench.runs", "bench.metrics", "bench.tasks", "bench.kernels", "bench.data", "bench.plans", "bench.api",
         "seqgan", "baselines",
     ],
-    # Pages and figures are functions of frames: who reads the records from the disk is not their concern.
+    # Pages and figures are functions of frames: reading the records from the disk is not their concern.
     "bench.records.store": ["bench.analysis", "bench.reports"],
     # Threads, graphs and Triton are chosen in seqgan/kernels/execution.py, and nowhere else.
     "seqgan.kernels.threads": ALGORITHMS,
@@ -81,7 +81,7 @@ NOT_AT_IMPORT = {
         *(f"bench.commands.{name}" for name in COMMANDS),
     ],
 }  # fmt: skip
-"""What a room or module may import inside a function only."""
+"""What a room or module may import only inside a function."""
 
 NOT_NOUNS = {"utils", "util", "helpers", "helper", "common", "misc", "tools"}
 HEAVY = ("torch", "pandas", "numpy", "scipy", "matplotlib", "seqgan", "baselines", "bench.tasks", "bench.metrics")
@@ -107,7 +107,7 @@ def modules(root):
 
 
 def imports(name, path, known):
-    """Every import of a module, in functions too; those for type checkers only are left to them but count as ours."""
+    """Every import of a module, in functions too; those for type checkers count too, but not as done at import."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
 
     def visit(node, eager):
@@ -141,12 +141,12 @@ def room(name):
 
 
 def within(name, places):
-    """Whether a module is one of these modules, or in one of these rooms; ``bench`` is but its own file."""
+    """Whether a module is one of these modules, or in one of these rooms; ``bench`` is only its own file."""
     return any(name == place or (place != "bench" and name.startswith(f"{place}.")) for place in places)
 
 
 def violations(root):
-    """One line for each import that the tables forbid, for each module outside every room, and for each circle."""
+    """One line for each import that the tables forbid, for each module outside every room, and for each cycle."""
     known = modules(root)
     graph = {}
     for name, path in known.items():
@@ -172,7 +172,7 @@ def violations(root):
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
-        yield f"{error.args[1][0]}: imported in a circle, {' <- '.join(error.args[1])}"
+        yield f"{error.args[1][0]}: imported in a cycle, {' <- '.join(error.args[1])}"
 
 
 def test_nobody_imports_what_the_design_forbids():
@@ -241,13 +241,13 @@ def test_a_circle_within_a_room_is_found(empty_copy):
     known["bench.runs.clock"].write_text("def lazily():\n    from bench.runs.session import Session\n")
     known["bench.runs.session"].write_text("from bench.runs import clock\n")
     (violation,) = violations(empty_copy)
-    assert "in a circle" in violation
+    assert "in a cycle" in violation
     assert {"bench.runs.clock", "bench.runs.session"} <= set(violation.replace(":", " ").split())
 
 
 @pytest.fixture
 def empty_copy(tmp_path):
-    """A folder with every module of ours, all empty."""
+    """A folder with all our modules, each of them empty."""
     for path in modules(ROOT).values():
         copy = tmp_path / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from bench.plans.fields import configuration
 
 try:
     import tomllib
-except ModuleNotFoundError:  # Python 3.10, to which pytest brings it
+except ModuleNotFoundError:  # Python 3.10, where pytest depends on tomli
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
@@ -34,13 +34,13 @@ MEASURED = "<!-- measured: oracle-published -->\n\n| setting | nll_oracle | nll_
 
 
 def load(target):
-    """What ``module:name`` stands for."""
+    """The object that ``module:name`` refers to."""
     module, _, name = target.partition(":")
     return functools.reduce(getattr, name.split("."), importlib.import_module(module))
 
 
 def section(name):
-    """What the pages say of a generator: its own page without the sections of others, or its section of a page."""
+    """What the pages say of a generator: its page without the sections of others, or its section of a shared page."""
     page = DOCS / f"{name}.md"
     if page.exists():
         first, *others = re.split(r"^## ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
@@ -91,7 +91,7 @@ def slug(heading):
 
 def test_a_row_is_what_the_class_says():
     rows = field_rows(load("seqgan.seqgan:SeqGAN"))
-    assert "| `lr` | `0.01` | | | Adam's step size in policy gradient, an optimizer of its own. |" in rows
+    assert "| `lr` | `0.01` | | | Adam's step size in policy gradient, which has its own optimizer. |" in rows
     assert "| `rollouts` | `16` | `4` | `2` | Completions of each prefix (the paper's N). |" in rows
     assert len(rows) == len(dataclasses.fields(load("seqgan.seqgan:SeqGAN")))
 

@@ -47,8 +47,8 @@ def test_the_leaderboard_in_the_readme_is_that_of_the_results_folder():
             assert row is None or row["mean"] == ""
             continue
         assert row is not None, (task, model, checkpoint, metric)
-        half, places = (float(row["high"]) - float(row["low"])) / 2, 4 if metric == "jsd_token" else 3
-        assert cell == f"{float(row['mean']):.{places}f} ± {half:.{places}f}", (task, model, checkpoint, metric)
+        half, digits = (float(row["high"]) - float(row["low"])) / 2, 4 if metric == "jsd_token" else 3
+        assert cell == f"{float(row['mean']):.{digits}f} ± {half:.{digits}f}", (task, model, checkpoint, metric)
 
 
 def test_the_first_example_prints_what_it_says(monkeypatch):

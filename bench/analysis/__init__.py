@@ -1,1 +1,1 @@
-"""What records say: leaderboards with intervals, verdicts, frontiers, costs, and one benchmark against another."""
+"""Analysis of records: leaderboards with intervals, verdicts, frontiers, costs, and comparisons of two benchmarks."""

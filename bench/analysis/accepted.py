@@ -1,4 +1,4 @@
-"""The accepted results: a tidy file with a row a seed, which a later comparison starts from."""
+"""The accepted results: a tidy file with one row per seed, the base of a later comparison."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def arranged(keys: Iterable[Key]) -> list[Key]:
 
 
 def tidy(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Every seed's scores of quality; costs depend on the machine and are left out.
+    """The quality scores of every seed; costs depend on the machine and are left out.
 
     Args:
-        runs: One row a run; ``data`` is the hash of the tokens it used, empty where that is not known.
+        runs: One row per run; ``data`` is the hash of the tokens it used, empty where that is not known.
         scores: One row for each (run, checkpoint, metric).
 
     Returns:
@@ -85,22 +85,22 @@ def cells(frame: pd.DataFrame) -> set[Key]:
 
 
 def text(frame: pd.DataFrame) -> str:
-    """The file's content: every digit, so that :func:`read` gives the same numbers back."""
+    """The content of the file, with every digit, so that :func:`read` gives the same numbers back."""
     content: str = frame.to_csv(index=False, lineterminator="\n")
     return content
 
 
 def require_finished(frame: pd.DataFrame, folder: Path) -> None:
-    """Accept only results in which every run is ok or skipped, and one at least is ok.
+    """Accept only results in which every run is ok or skipped, and at least one is ok.
 
     Raises:
-        UsageError: otherwise, with what there is.
+        UsageError: otherwise; it says how many runs did not finish.
     """
     runs = frame.drop_duplicates(["task", "preset", "model", "seed"])
     counts = Counter(runs["status"])
     unfit = ", ".join(f"{counts[status]} {status}" for status in ("failed", "interrupted", "started") if counts[status])
     if unfit:
-        raise UsageError(f"expected finished runs only in '{folder}', got {unfit}; see to those, and run them again.")
+        raise UsageError(f"expected only finished runs in '{folder}', got {unfit}; fix these and run them again.")
     if not counts["ok"]:
         raise UsageError(f"expected a finished run in '{folder}', got none; 'bench run' makes them.")
 
@@ -112,7 +112,7 @@ def read(path: Path) -> pd.DataFrame:
         path: What :func:`text` gave.
 
     Returns:
-        A frame with :data:`COLUMNS`, as from :func:`tidy`; a value that is NaN or infinite stays what it is.
+        A frame with :data:`COLUMNS`, as from :func:`tidy`; a value that is NaN or infinite stays as it is.
 
     Raises:
         UsageError: for anything else, with the line and column of the first mistake.
@@ -124,13 +124,13 @@ def read(path: Path) -> pd.DataFrame:
     except OSError as error:
         raise UsageError(f"cannot read the accepted results '{path}': {error.strerror}; {MAKE}.") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"expected accepted results in '{path}', got no UTF-8 text; {MAKE}.") from error
+        raise UsageError(f"expected accepted results in '{path}', which is not UTF-8 text; {MAKE}.") from error
     rows: list[dict[str, Any]] = []
     seen: dict[tuple[Any, ...], int] = {}
     for line, row in _parsed(path, content):
         name = tuple(row[name] for name in (*Key._fields, "seed"))
         if name in seen:
-            raise UsageError(f"'{path}', line {line}: the same score stands in line {seen[name]}; {MAKE}.")
+            raise UsageError(f"'{path}', line {line}: the same score is already in line {seen[name]}; {MAKE}.")
         seen[name] = line
         rows.append(row)
     if not rows:
@@ -167,7 +167,7 @@ def _check_header(path: Path, header: list[str] | None) -> None:
         raise UsageError(f"expected accepted results in '{path}', which is empty; {MAKE}.")
     if {"mean", "low", "high"} <= set(header):
         raise UsageError(
-            f"expected a row a seed, but '{path}' is a leaderboard, whose means over seeds cannot be paired; {MAKE}."
+            f"expected one row per seed, but '{path}' is a leaderboard: means over seeds cannot be paired; {MAKE}."
         )
     missing = [name for name in COLUMNS if name not in header]
     strange = [name for name in header if name not in COLUMNS]
@@ -175,7 +175,7 @@ def _check_header(path: Path, header: list[str] | None) -> None:
         if names:
             raise UsageError(f"'{path}', line 1: {what} '{names[0]}'; {MAKE}.")
     if len(header) != len(COLUMNS):
-        raise UsageError(f"'{path}', line 1: a column stands there twice; {MAKE}.")
+        raise UsageError(f"'{path}', line 1: a column is listed twice; {MAKE}.")
 
 
 def _checked(row: dict[str, str]) -> dict[str, Any]:
@@ -196,11 +196,11 @@ def _checked(row: dict[str, str]) -> dict[str, Any]:
         raise ValueError(f"column 'value': expected a number, got '{row['value']}'") from error
     if row["metric"]:
         if row["status"] != "ok":
-            raise ValueError(f"column 'status': expected ok beside a metric, got '{row['status']}'")
+            raise ValueError(f"column 'status': expected ok for a row with a metric, got '{row['status']}'")
         if row["direction"] not in DIRECTIONS:
             raise ValueError(f"column 'direction': expected one of {', '.join(DIRECTIONS)}, got '{row['direction']}'")
         if bool(row["value"]) == bool(row["absent"]):
             raise ValueError("column 'value': expected either a value or the reason why it is absent")
     elif row["value"]:
-        raise ValueError("column 'metric': expected a name beside a value, got none")
+        raise ValueError("column 'metric': expected a name for a row with a value, got none")
     return {**row, "seed": seed, "value": value}

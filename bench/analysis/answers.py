@@ -1,16 +1,16 @@
-"""What the leaderboard says in words: which differences are real, of the comparisons that were fixed beforehand.
+"""The leaderboard in words: which differences are real, among comparisons that were fixed beforehand.
 
-For every metric of a task one family of comparisons is tested together: each contender against the reference arm, and
-each that went through a shared pre-training against that (where the two are one checkpoint, once) and against the
-control that had the same loop with a constant reward. Not all pairs: every further question makes the others harder to
-answer. Controls have a family of their own, so that they cost the contenders nothing. A family is one metric's; the
-headline metric is the one to conclude from, and the others explore. Copy rates have no verdicts, because to copy
-little is no merit. The unit is the run, paired by seed; on synthetic tasks each seed has a draw of oracle and data of
-its own.
+For every metric of a task, one family of comparisons is tested together: each contender against the reference arm, and
+each contender that went through a shared pre-training also against that pre-training (only once where the two are one
+checkpoint) and against the control that ran the same loop with a constant reward. Not all pairs are tested: every
+further comparison makes the others harder to decide. Controls are a family of their own, so that they cost the
+contenders nothing. A family covers one metric; conclusions rest on the headline metric, and the others are exploratory.
+Copy rates have no verdicts, because copying little is no merit. The unit is the run, paired by seed; on synthetic tasks
+each seed draws its own oracle and data.
 
-What the constant reward is not: with a baseline it would teach nothing, so ``seqgan-baselined`` is held against the
-constant reward without one, and what it gains is discriminator and variance reduction together. Under a budget it takes
-more policy steps than SeqGAN, which pays for its discriminator.
+Limits of the constant reward: with a baseline it would teach nothing, so ``seqgan-baselined`` is compared with the
+constant reward without one, and its gain is that of discriminator and variance reduction together. Under a budget the
+constant reward takes more policy steps than SeqGAN, which spends part of the budget on its discriminator.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ __all__ = [
 ]
 
 REFERENCE = "mle"
-"""The arm that all are held against."""
+"""The arm that all others are compared with."""
 CONSTANT = "constant-reward"
 """The control with SeqGAN's steps and no discriminator."""
 OWN = "its own pre-training"
 BOTH = f"{REFERENCE} ({OWN})"
-"""Where the reference arm and the pre-training are one checkpoint, as without a budget."""
+"""Label where the reference arm and the pre-training are one checkpoint, as they are without a budget."""
 
 COLUMNS = (
     *("task", "preset", "metric", "model", "role", "reference", "outcome", "mean", "low", "high", "n"),
@@ -55,7 +55,7 @@ COLUMNS = (
 )
 
 Seeds = dict[Hashable, float]
-"""(Seed, signature) to value: what has no key in common does not compare."""
+"""(Seed, signature) to value: only values with a common key are compared."""
 Values = dict[tuple[str, str], Seeds]
 """(Model, checkpoint) to its values."""
 
@@ -84,10 +84,10 @@ class Answer:
 def answers(runs: pd.DataFrame, scores: pd.DataFrame) -> list[Answer]:
     """All verdicts, in order of task, preset, metric, role, model and reference.
 
-    Metrics whose goal is the real data's value are left out: nearer is not beyond.
+    Metrics whose goal is the real data's value are left out: they have no direction in which to be better.
 
     Args:
-        runs: One row a run.
+        runs: One row per run.
         scores: One row for each (run, checkpoint, metric) of completed runs.
     """
     roles = {(row["task"], row["preset"], row["model"]): row["role"] for row in as_rows(runs)}
@@ -111,11 +111,11 @@ def answers(runs: pd.DataFrame, scores: pd.DataFrame) -> list[Answer]:
 
 
 def best(runs: pd.DataFrame, scores: pd.DataFrame) -> dict[str, str]:
-    """Metric to the contender that is better than every other one, where there is such a one.
+    """Metric to the contender that is better than every other one, for the metrics that have such a contender.
 
     Args:
-        runs: One row a run, of one task and preset.
-        scores: Likewise, one row for each (run, checkpoint, metric) of completed runs.
+        runs: One row per run, of one task and preset.
+        scores: One row for each (run, checkpoint, metric) of its completed runs.
     """
     contenders = set(runs.loc[runs["role"] == "contender", "model"])
     found: dict[str, str] = {}
@@ -143,7 +143,7 @@ def in_headline(found: list[Answer]) -> list[Answer]:
 
 
 def seed_counts(found: list[Answer]) -> list[int]:
-    """The least and the greatest number of seeds that an answer rests on; one number where they are the same."""
+    """The smallest and the largest number of seeds behind an answer; one number where they are the same."""
     counts = {answer.verdict.difference.n for answer in found if answer.verdict.difference}
     return sorted({min(counts), max(counts)}) if counts else []
 
@@ -152,12 +152,12 @@ WORDS = {
     BETTER: "better than",
     WORSE: "worse than",
     NOT_SEPARABLE: "not separable from",
-    ONE_SEED: "one seed cannot tell it from",
+    ONE_SEED: "one seed cannot separate it from",
 }
 
 
 def summary(found: list[Answer]) -> list[str]:
-    """One line for each contender: how it stands to all it was compared with, in the metric of these answers."""
+    """One line for each contender: its verdicts against all its references, in the metric of these answers."""
     lines: dict[str, dict[str, list[str]]] = {}
     for answer in found:
         verdict = answer.verdict
@@ -223,7 +223,7 @@ def _values(rows: pd.DataFrame) -> Values:
 
 
 def _from_the_reference(scores: pd.DataFrame) -> set[str]:
-    """Models whose pre-training is the reference arm's final checkpoint, going by all scores of one task."""
+    """Models whose pre-training is the reference arm's final checkpoint, judged by all scores of one task."""
     index = ["metric", "seed", "signature"]
     final = scores[(scores["model"] == REFERENCE) & (scores["checkpoint"] == FINAL)].set_index(index)["value"]
     before = scores[scores["checkpoint"] == PRETRAINED].groupby("model")
@@ -233,7 +233,7 @@ def _from_the_reference(scores: pd.DataFrame) -> set[str]:
 
 
 def _pairs(model: str, role: str, values: Values, shared: set[str]) -> Iterator[Pair]:
-    """The comparisons that are asked of a model; ``shared`` are those for which two of them are one question."""
+    """The comparisons of a model; for the models in ``shared``, two of them are the same comparison."""
     final, before = values.get((model, FINAL), {}), values.get((model, PRETRAINED), {})
     references = {REFERENCE: values.get((REFERENCE, FINAL), {}) if model != REFERENCE else {}, OWN: before}
     if before and model in shared:

@@ -1,6 +1,6 @@
-"""What is known of every metric for showing it: one row a metric. Computes nothing.
+"""How every metric is shown: one row per metric. Nothing is computed here.
 
-A metric that is not listed, as a plugin's, is shown under :data:`OTHERS` after all that are.
+A metric that is not listed, such as a plugin's, is shown under :data:`OTHERS`, after all listed ones.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ __all__ = [
 ]
 
 ARROWS = {"lower": "↓", "higher": "↑", "real": "→"}
-"""Direction of a score to where better is."""
+"""Direction of a score to the arrow that points to better values."""
 MEANINGS = {"lower": "lower is better", "higher": "higher is better", "real": "nearer to the real data is better"}
 UNIT_DECIMALS = {"": 3, "words": 2, "types": 0}
-"""Unit to digits after the point where a single text is scored: its intervals are wider than those over runs."""
+"""Unit to decimals where a single text is scored: its intervals are wider than those over runs."""
 
 LIKELIHOOD = "Likelihood and divergence"
 NGRAMS = "N-grams shared with the test set, from both sides"
@@ -43,7 +43,7 @@ OTHERS = "Other measures"
 
 
 class Shown(IntEnum):
-    """How prominently a headline metric is shown: each way has those of the ways below it."""
+    """How prominently a headline metric is shown: those of figures also on terminals, those of terminals on pages."""
 
     PAGE = 1
     TERMINAL = 2
@@ -56,17 +56,17 @@ Place = tuple[int, Shown]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known of a metric.
+    """What is known about a metric.
 
     Attributes:
         metric: Its name.
-        theme: The heading that it stands under; "" for what has no column of its own.
-        decimals: Digits after the point.
-        merit: Whether one model can be better in it than another: to copy little is no merit.
+        theme: The heading that it is listed under; "" for one without a column of its own.
+        decimals: Number of decimals.
+        merit: Whether one model can be better in it than another: copying little is no merit.
         verdict: Position among the verdicts that are shown; 0 for one that is in ``verdicts.csv`` only.
-        oracle: Its place among the headline metrics of tasks with an oracle, if it has one.
-        text: The same of other tasks.
-        music: The same of tunes.
+        oracle: Its position among the headline metrics of tasks with an oracle, if it has one.
+        text: The same for tasks of text.
+        music: The same for tasks of tunes.
     """
 
     metric: str
@@ -82,7 +82,7 @@ class Entry:
 PAGE, TERMINAL, FIGURE = Shown
 
 CATALOGUE = (
-    # Over long sequences the Jensen-Shannon divergence lies next to ln 2: three decimals would hide too much.
+    # Over long sequences the Jensen-Shannon divergence is close to ln 2: three decimals would hide too much.
     Entry("jsd_token", LIKELIHOOD, decimals=4, verdict=1, oracle=(1, FIGURE)),
     Entry("nll_test", LIKELIHOOD, verdict=2, oracle=(2, FIGURE), text=(1, FIGURE), music=(1, FIGURE)),
     Entry("kl_forward", LIKELIHOOD),
@@ -126,16 +126,16 @@ CATALOGUE = (
     Entry("jsd_valid", "", decimals=6),
     Entry("nll_valid", ""),
 )
-"""In the order of rows and columns everywhere."""
+"""All listed metrics, in the order of rows and columns everywhere."""
 
 RANKING = ("jsd_token", "nll_test")
-"""What rows are sorted by: the first of these that the task has. Neither can be had by dropping what is hard."""
+"""Rows are sorted by the first of these that the task has. Neither improves by dropping what is hard."""
 
 _POSITIONS = {row.metric: position for position, row in enumerate(CATALOGUE)}
 
 
 def entry(metric: str) -> Entry:
-    """What is known of a metric; of one that is not listed, what holds for most."""
+    """What is known about a metric; for one that is not listed, what holds for most metrics."""
     position = _POSITIONS.get(metric)
     return Entry(metric, OTHERS, merit=not metric.startswith("copy_")) if position is None else CATALOGUE[position]
 
@@ -146,7 +146,7 @@ def in_order(metrics: Iterable[str]) -> list[str]:
 
 
 def position(metric: str) -> tuple[int, str]:
-    """What to sort metrics by."""
+    """Sort key of a metric."""
     return _POSITIONS.get(metric, len(CATALOGUE)), metric
 
 
@@ -165,7 +165,7 @@ def headline(metrics: Iterable[str]) -> str | None:
 
 
 def headlines(kind: str, shown: Shown) -> list[str]:
-    """What to read first of a kind of task (:func:`kind_of_task`): both sides, and what was copied."""
+    """The metrics to read first for a kind of task (:func:`kind_of_task`): quality, coverage and copying."""
     places = {row.metric: getattr(row, kind) for row in CATALOGUE}
     chosen = {metric: place for metric, place in places.items() if place and place[1] >= shown}
     return sorted(chosen, key=lambda metric: chosen[metric][0])
@@ -177,6 +177,6 @@ def judged(metrics: Iterable[str]) -> list[str]:
 
 
 def kind_of_task(metrics: Iterable[str]) -> str:
-    """What a task is about, by the metrics it has: "oracle", where the truth is known, "music" or "text"."""
+    """The kind of a task, from its metrics: "oracle" where the true distribution is known, else "music" or "text"."""
     present = set(metrics)
     return "oracle" if present & {"jsd_token", "nll_oracle"} else "music" if "interval_distance" in present else "text"

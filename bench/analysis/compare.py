@@ -1,4 +1,4 @@
-"""Accepted results against new ones: a verdict for every cell, and whether the whole of it is red."""
+"""Accepted results against new ones: a verdict for every cell, and whether the comparison is red."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ RED = (FAILED, MISSING, WORSE)
 VERDICTS = (*RED, NOT_COMPARABLE, BETTER, NEW, NO_DIFFERENCE)
 """All verdicts, those that matter most first."""
 SAME = "the same"
-"""What is said of cells that differ by rounding at most, or have no value on either side."""
+"""Said of cells that differ only by rounding, or have no value on either side."""
 ALPHA = 0.05
-"""Probability of calling any of all cells better or worse by chance."""
+"""Probability, over all cells together, of calling any of them better or worse by chance."""
 ROUNDING = 1e-6
-"""Relative difference below which a value counts as the same: another processor rounds single precision otherwise."""
+"""Relative difference below which a value counts as the same: another processor rounds single precision differently."""
 UNFIT = ("failed", "interrupted", "started")
 
-Place = tuple[str, str, str]
+Configuration = tuple[str, str, str]
 """Task, preset and model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What became of one score.
+    """The verdict on one score.
 
     Attributes:
         key: Task, preset, model, checkpoint and metric; the last two are empty for a run that has no scores.
         verdict: One of :data:`VERDICTS`.
-        words: What was found, or why nothing could be.
+        words: What was found, or why nothing could be found.
         seeds: Seeds with a value on both sides.
     """
 
@@ -56,7 +56,7 @@ class Comparison:
 
     Attributes:
         cells: In the order of the accepted file.
-        family: Cells that were tested: those that changed in two seeds or more. P is corrected for so many.
+        family: How many cells were tested: those that changed and have two or more seeds. P is corrected for them.
     """
 
     cells: tuple[Cell, ...]
@@ -75,7 +75,7 @@ class Comparison:
 
     @property
     def vanished(self) -> bool:
-        """Whether base had something, and no score of any model could be set beside it."""
+        """Whether base had results, and no score of any model could be compared with them."""
         kept = (BETTER, WORSE, NO_DIFFERENCE)
         compared = (cell.seeds and cell.verdict in kept and cell.key.model != REAL_DATA for cell in self.cells)
         return not any(compared) and any(cell.verdict != NEW for cell in self.cells)
@@ -87,39 +87,39 @@ class Comparison:
 
     @property
     def summary(self) -> str:
-        """The closing line: the count of every verdict, and what follows from it."""
+        """The closing line: the count of every verdict, and whether the comparison is green or red."""
         counted = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items())
         reasons = [f"{self.red} of {len(self.cells)} cells"] if self.red else []
         reasons += ["no score of any model could be compared"] if self.vanished else []
         verdict = "green" if self.passes else f"red, {' and '.join(reasons)}"
         if self.passes and self.undecided:
-            verdict += f", but {self.undecided} cells changed that fewer than {FEW} seeds cannot decide: use more seeds"
+            verdict += f", but {self.undecided} cells changed on too few seeds to decide (< {FEW}): use more seeds"
         return f"{counted}: {verdict}"
 
     @property
     def undecided(self) -> int:
-        """Cells that changed and were called no different on too few seeds to tell."""
+        """Cells that changed, but were called no different because they have too few seeds to decide."""
         return sum(cell.verdict == NO_DIFFERENCE and cell.words != SAME and cell.seeds < FEW for cell in self.cells)
 
 
 def compare(base: pd.DataFrame, head: pd.DataFrame) -> Comparison:
     """Give every cell of two results its verdict.
 
-    Differences are head - base, paired by seed; where the real data's value is the goal, they are those of the distance
-    from it, then and now. All cells that changed are one family for :func:`bench.analysis.verdicts.judge`. The real
-    data's own row is part of the yardstick and never better or worse.
+    Differences are head - base, paired by seed; where the real data's value is the goal, they are differences of the
+    distance from it, each side's from its own real data. All cells that changed are one family for
+    :func:`bench.analysis.verdicts.judge`. The real data's own row is part of the yardstick, never better or worse.
 
     Args:
         base: What :func:`bench.analysis.accepted.read` gave.
         head: What :func:`bench.analysis.accepted.tidy` gave.
 
     Returns:
-        A verdict a cell:
+        A verdict for each cell:
 
-        - ``failed``: a run of head failed or never ended, or a value is absent, NaN or infinite that base had;
+        - ``failed``: a run of head failed or never ended, or a value that base had is absent, NaN or infinite;
         - ``missing``: head lacks the score, or one of its seeds;
         - ``not comparable``: signature, unit, direction or data changed, base's value is NaN or infinite, there is no
-          real data to measure the distance from, there is one seed only and it changed, or the real data's value did;
+          real data to measure the distance from, the only seed changed, or the real data's value changed;
         - ``better``, ``worse``, or ``no difference`` that could be shown;
         - ``new``: only head has it.
     """
@@ -149,10 +149,10 @@ def compare(base: pd.DataFrame, head: pd.DataFrame) -> Comparison:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """The rows of base or head: of each cell by seed, and one of each run by seed, which says how it ended."""
+    """The rows of base or head: by seed those of each cell, and by seed one of each run, which says how it ended."""
 
     scores: dict[Key, dict[int, Row]]
-    runs: dict[Place, dict[int, Row]]
+    runs: dict[Configuration, dict[int, Row]]
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> _Side:
@@ -174,9 +174,9 @@ class _Match:
     """One cell of both sides, everything by seed.
 
     Attributes:
-        key: Which.
-        base: Its rows.
-        head: Likewise.
+        key: Which cell.
+        base: Its rows in base.
+        head: Its rows in head.
         runs: Head's runs of the same model, however they ended.
         real: The real data's values in base and in head.
     """
@@ -193,7 +193,7 @@ class _Match:
 
     @property
     def seeds(self) -> list[int]:
-        """Those with a value on both sides, and with the real data's where it is the goal."""
+        """Seeds with a value on both sides, and with the real data's value where that is the goal."""
         common = _values(self.base).keys() & _values(self.head).keys()
         if self.direction == "real":
             common &= self.real[0].keys() & self.real[1].keys()
@@ -201,7 +201,7 @@ class _Match:
 
 
 def _obstacle(match: _Match) -> tuple[str, str] | None:
-    """The verdict on a cell in which there is nothing to test, with its reason."""
+    """The verdict on a cell in which there is nothing to test, with its reason; None where there is."""
     base, head, runs = match.base, match.head, match.runs
     if not base:
         return NEW, "only in head"
@@ -240,7 +240,7 @@ def _yardstick(match: _Match) -> tuple[str, str]:
 
 
 def _losses(match: _Match) -> dict[Hashable, float]:
-    """By how much head is worse than base, by seed; exactly zero where they are the same but for rounding."""
+    """By how much head is worse than base, by seed; exactly zero where they are the same except for rounding."""
     old, new = _values(match.base), _values(match.head)
     losses: dict[Hashable, float] = {}
     for seed in match.seeds:
@@ -255,7 +255,7 @@ def _losses(match: _Match) -> dict[Hashable, float]:
 
 
 def _cell(match: _Match, verdict: Verdict) -> Cell:
-    """What :func:`bench.analysis.verdicts.judge` found, in the words of a table."""
+    """The finding of :func:`bench.analysis.verdicts.judge`, in the words of a table."""
     n = len(match.seeds)
     if verdict.outcome == IDENTICAL or verdict.difference is None:
         return Cell(match.key, NO_DIFFERENCE, SAME, n)
@@ -277,16 +277,16 @@ def _cell(match: _Match, verdict: Verdict) -> Cell:
 
 
 def _without_scores(then: _Side, now: _Side) -> list[Cell]:
-    """Runs that no score of base speaks for: those of head that failed, and skipped ones that head has not."""
+    """Cells of runs without a score in base: runs of head that failed, and skipped runs of base that head lacks."""
     scored = {(key[:3], seed) for key, rows in then.scores.items() for seed in rows}
     cells = []
-    for place, runs in now.runs.items():
-        unfit = [seed for seed in runs if runs[seed]["status"] in UNFIT and (place, seed) not in scored]
+    for configuration, runs in now.runs.items():
+        unfit = [seed for seed in runs if runs[seed]["status"] in UNFIT and (configuration, seed) not in scored]
         if unfit:
             broken = {seed: _ending(runs[seed]) for seed in unfit}
-            cells.append(Cell(Key(*place, "", ""), FAILED, _told(broken, runs)))
+            cells.append(Cell(Key(*configuration, "", ""), FAILED, _told(broken, runs)))
     unscored = then.runs.keys() - {key[:3] for key in then.scores}
-    return cells + [Cell(Key(*place, "", ""), MISSING, _absence(None)) for place in unscored - now.runs.keys()]
+    return cells + [Cell(Key(*lacking, "", ""), MISSING, _absence(None)) for lacking in unscored - now.runs.keys()]
 
 
 def _values(rows: Mapping[int, Row]) -> dict[int, float]:
@@ -299,7 +299,7 @@ def _same(old: float, new: float) -> bool:
 
 
 def _lack(row: Row) -> str:
-    """What stands where a finite value should."""
+    """What a row has instead of a finite value."""
     return f"no value: {row['absent']}" if row["absent"] else str(row["value"])
 
 
@@ -316,7 +316,7 @@ def _absence(run: Row | None) -> str:
 
 
 def _change(old: Row, new: Row) -> str:
-    """What keeps two scores of one seed from being compared, if anything does."""
+    """What keeps two scores of one seed from being compared, "" if nothing does."""
     if not old["absent"] and not math.isfinite(old["value"]):
         return f"base has {old['value']}"
     if old["signature"] != new["signature"]:
@@ -333,7 +333,7 @@ def _change(old: Row, new: Row) -> str:
 
 
 def _told(reasons: Mapping[int, str], seeds: Iterable[int]) -> str:
-    """Reasons with the seeds they hold for, which go without saying where they are all."""
+    """Reasons with the seeds they hold for; the seeds are left out where one reason holds for all."""
     by_reason: dict[str, list[int]] = {}
     for seed, reason in sorted(reasons.items()):
         by_reason.setdefault(reason, []).append(seed)

@@ -1,4 +1,4 @@
-"""Quality against diversity over temperatures: does a model beat what maximum likelihood does when sampled colder?"""
+"""Quality against diversity over temperatures: does a model beat maximum likelihood sampled at lower temperatures?"""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ __all__ = [
 Points = NDArray[np.float64]
 
 AXES = (("nll_oracle", "nll_test"), ("lm_nll", "reverse_nll"))
-"""Pairs of quality and coverage, both in nats per token and lower is better; the first that a task has is taken."""
+"""Pairs of quality and coverage, both in nats per token, lower is better; the first that a task has is used."""
 REFERENCE = "mle"
 """The arm that the others are measured against."""
 MARGIN = 0.1
-"""How far the corner lies beyond the reference's worst, in parts of its range: the ends of its frontier count too."""
+"""Distance of the corner beyond the reference's worst, in parts of its range: the ends of its frontier count too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,12 @@ class Sweep:
         preset: Name of the preset.
         quality: Metric of how good the samples are, on the x axis.
         coverage: Metric of how much of the test text the model accounts for, on the y axis.
-        unit: Of both metrics.
+        unit: The unit of both metrics.
         reference: The model that the others are measured against.
         points: Columns model, seed, temperature, quality, coverage; all finite; sorted by the first three.
         corner: Worst quality and coverage that count, or None where the reference has no frontier.
         left_out: Model to the reason why it has no point.
-        controls: Models that are no contenders.
+        controls: Models that are controls.
     """
 
     task: str
@@ -73,7 +73,7 @@ def sweeps(runs: pd.DataFrame, frontier: pd.DataFrame, reference: str = REFERENC
     """One sweep for each task and preset with at least one point.
 
     Args:
-        runs: One row a run; where it has a ``role``, models of role ``control`` are judged apart from the others.
+        runs: One row per run; where it has a ``role``, models of role ``control`` are judged apart from the others.
         frontier: One row for each (run, temperature, metric); ``value`` is NaN where the metric is absent.
         reference: The model that the others are measured against.
     """
@@ -110,7 +110,7 @@ def sweeps(runs: pd.DataFrame, frontier: pd.DataFrame, reference: str = REFERENC
 
 
 def nondominated(points: Points) -> Points:
-    """The points that no other one matches or beats on both coordinates.
+    """The points that no other point matches or beats on both coordinates.
 
     Args:
         points: Shape (n, 2), lower is better on both.
@@ -124,20 +124,20 @@ def nondominated(points: Points) -> Points:
 
 
 def reference_corner(seeds: Iterable[Points]) -> tuple[float, float] | None:
-    """The corner of the box in which areas are taken, fixed by the reference arm alone.
+    """The corner of the box in which areas are measured, fixed by the reference arm alone.
 
-    It lies a tenth of their range beyond the worst of the reference's own trade-offs, over all seeds, so that a new
-    contender moves nobody's area and both ends of the reference's frontier count. Trade-offs are non-dominated points:
-    temperatures too hot to be good at anything do not move the corner. Nor do those too cold: next to greedy sampling
-    coverage explodes, and one such point would make the area a matter of that point alone. So a seed's trade-offs end
-    where, reckoned from its best coverage, it gives up more of it than it gains in quality, nat for nat; the first step
-    always counts.
+    It is beyond the worst of the reference's own trade-offs over all seeds, by a tenth of their range: so a new
+    contender changes no other model's area, and both ends of the reference's frontier count. Trade-offs are
+    non-dominated points: temperatures too high to be good at anything do not move the corner. Neither do temperatures
+    that are too low: close to greedy sampling coverage explodes, and the area would depend on one such point alone. So
+    a seed's trade-offs end where, counted from its best coverage, it loses more nats of coverage than it gains in
+    quality; the first step always counts.
 
     Args:
         seeds: For each seed of the reference arm its points, shape (n, 2), lower is better.
 
     Returns:
-        The worst first and second coordinate that count, or None when no seed has two temperatures to trade.
+        The worst first and second coordinate that count, or None when no seed has two trade-offs.
 
     References:
         Ishibuchi et al. (2018), "How to specify a reference point in hypervolume calculation for fair performance
@@ -158,7 +158,7 @@ def reference_corner(seeds: Iterable[Points]) -> tuple[float, float] | None:
 
 
 def dominated_area(points: Points, corner: tuple[float, float]) -> float:
-    """The area between a staircase of points and a corner: more is better, and only what lies in the box counts.
+    """The area between a staircase of points and a corner: more is better, and only the part in the box counts.
 
     Args:
         points: Shape (n, 2), lower is better on both.
@@ -181,15 +181,15 @@ def dominated_area(points: Points, corner: tuple[float, float]) -> float:
 
 
 def coverage_at(points: Points, quality: float) -> float:
-    """What a sweep covers at a quality between those it was measured at.
+    """The coverage of a sweep at a given quality, read between those it was measured at.
 
-    Straight lines join the non-dominated points. Between the point of the best coverage and the hottest temperature
-    that best coverage holds: it was reached at a quality even better than the one asked for. Frontiers bend towards the
-    good corner, so the lines lie a little on the bad side of them, the more so the farther the temperatures are apart.
+    Straight lines join the non-dominated points. Between the point of the best coverage and the hottest temperature,
+    the best coverage counts: it was reached at an even better quality than the requested one. Frontiers bend towards
+    the good corner, so the lines are a little pessimistic, the more so the farther apart the temperatures are.
 
     Args:
         points: Shape (n, 2), quality and coverage, lower is better.
-        quality: Where to read the coverage.
+        quality: The quality at which to read the coverage.
 
     Returns:
         The coverage, NaN outside the range of qualities measured.
@@ -201,13 +201,13 @@ def coverage_at(points: Points, quality: float) -> float:
 
 
 def indicators(sweep: Sweep) -> pd.DataFrame:
-    """What each model makes of its temperatures, seed by seed.
+    """The dominated area and the excess coverage of each model, seed by seed.
 
     Returns:
         One row for each model and seed: ``area``, the dominated area (NaN without a corner); ``excess``, the coverage
-        at temperature 1 less what the reference covers at the same quality in the same seed, positive where the model
-        forgets more (NaN where there is nothing to compare); ``outside``, which says whether ``excess`` is missing
-        because that quality is ``better`` or ``worse`` than any of the reference's, else it is empty.
+        at temperature 1 minus that of the reference at the same quality in the same seed, positive where the model
+        forgets more (NaN where there is nothing to compare); ``outside``, ``better`` or ``worse`` where ``excess`` is
+        missing because that quality is better or worse than any of the reference's, else empty.
     """
     arm: dict[Any, Points] = {seed: _pairs(rows) for seed, rows in sweep.of(sweep.reference).groupby("seed")}
     found: list[dict[str, Any]] = []
@@ -225,7 +225,7 @@ def indicators(sweep: Sweep) -> pd.DataFrame:
 
 
 def _alike(rows: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """The values computed the way the reference's were: of each metric the signature that it mostly has."""
+    """The values computed as the reference's were: of each metric, those with its most frequent signature."""
     kept = []
     for _, metric in rows.dropna(subset=["value"]).groupby("metric"):
         arm = metric[metric["model"] == reference]
@@ -235,7 +235,7 @@ def _alike(rows: pd.DataFrame, reference: str) -> pd.DataFrame:
 
 
 def _points(values: pd.DataFrame, axes: tuple[str, str]) -> pd.DataFrame:
-    """One row a model, seed and temperature for which both metrics are known."""
+    """One row per model, seed and temperature for which both metrics are known."""
     where = ["model", "seed", "temperature"]
     both = values.pivot(index=where, columns="metric", values="value").reindex(columns=list(axes)).dropna()
     return both.set_axis(["quality", "coverage"], axis="columns").sort_index().reset_index()
@@ -252,6 +252,4 @@ def _reason(rows: pd.DataFrame, alike: pd.DataFrame, model: str) -> str:
     if not absent.empty:
         return "; ".join(f"{metric}: {reason}" for metric, reason in absent.items())
     others = sorted(set(own.dropna(subset=["value"])["metric"]) - set(alike.loc[alike["model"] == model, "metric"]))
-    return (
-        f"{', '.join(others)} was computed in another way than the reference's" if others else "no score was recorded"
-    )
+    return f"{', '.join(others)} was computed differently from the reference's" if others else "no score was recorded"

@@ -1,4 +1,4 @@
-"""The leaderboard as tidy data: one row for what one model scored in one metric, over its seeds."""
+"""The leaderboard as tidy data: one row for the score of one model in one metric, over its seeds."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def aggregate(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 
     Tasks come in alphabetical order. Within a task the real data is first, then contenders, then controls, each by
     their mean final score in the task's headline metric (:data:`bench.analysis.catalogue.RANKING`), and those without
-    one by name: a metric that can be gamed alone never decides the order. Scores with different signatures are never
-    averaged; should one metric have two, it gets two rows. Beside the mean with Student's interval stands the
-    interquartile mean with a bootstrap interval (Agarwal et al. 2021), which one odd seed moves less.
+    one by name: a metric that can be gamed by itself never decides the order. Scores with different signatures are
+    never averaged; a metric with two signatures gets two rows. Each row has the mean with Student's interval, and the
+    interquartile mean with a bootstrap interval (Agarwal et al. 2021), which a single outlying seed moves less.
 
     Args:
-        runs: One row a run.
+        runs: One row per run.
         scores: One row for each (run, checkpoint, metric); ``value`` is NaN where the metric is absent.
 
     Returns:
@@ -69,7 +69,7 @@ def aggregate(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_csv(path: Path, aggregate: pd.DataFrame) -> None:
-    """Write the leaderboard with every digit: ``float`` of a cell gives the same number; what is missing is empty."""
+    """Write the leaderboard with every digit: ``float`` of a cell gives the same number; missing values are empty."""
     aggregate.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
 
 

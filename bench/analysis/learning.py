@@ -1,4 +1,4 @@
-"""Quality against cost: what each model had reached by the time it had cost as much as the others."""
+"""Quality against cost: what each model had reached at the same cost as the others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["QUALITY", "Learning", "at_cost", "equal_costs", "learning"]
 QUALITY = ("jsd_valid", "nll_valid", "nll_oracle")
 """Curves of quality, lower is better; the first that a task has is its headline."""
 FRACTIONS = (0.25, 0.5, 1.0)
-"""Parts of the largest common cost at which the tables read."""
+"""Parts of the largest common cost at which the tables show scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Learning:
         preset: Name of the preset.
         metrics: Which of :data:`QUALITY` it has, in that order.
         lines: Rows of the curves frame, in the order of training; a curve has two points or more.
-        controls: Models that are no contenders.
+        controls: Models that are controls.
     """
 
     task: str
@@ -43,10 +43,10 @@ class Learning:
 
 
 def learning(runs: pd.DataFrame, curves: pd.DataFrame) -> list[Learning]:
-    """What was learnt on each task and preset that has at least one curve of quality.
+    """The learning curves of each task and preset that has at least one curve of quality.
 
     Args:
-        runs: One row a run; where it has a ``role``, models of role ``control`` do not set the equal costs.
+        runs: One row per run; where it has a ``role``, models of role ``control`` do not set the equal costs.
         curves: One row for each (run, phase, step, name), in the order of training.
     """
     controls = frozenset(runs.loc[runs["role"] == "control", "model"]) if "role" in runs else frozenset()
@@ -66,19 +66,19 @@ def learning(runs: pd.DataFrame, curves: pd.DataFrame) -> list[Learning]:
 
 
 def at_cost(curves: pd.DataFrame, cost: str, metric: str, amounts: ArrayLike) -> pd.DataFrame:
-    """What each run scored when it had cost so much, on straight lines between the points of its curve.
+    """The score of each run at given costs, on straight lines between the points of its curve.
 
-    Of several points at one cost the last counts: what was reached once that much was spent.
+    Of several points at one cost the last counts: it is what was reached once that much was spent.
 
     Args:
         curves: One row for each (run, phase, step, name), in the order of training.
         cost: One of :data:`bench.records.frames.COSTS`.
         metric: Name of the curve.
-        amounts: Where to read, in the unit of the cost.
+        amounts: The costs at which to read, in their unit.
 
     Returns:
         One row for each run with such a curve and each amount: the columns that name the run, ``amount`` and ``value``,
-        which is NaN before the run's first point, after its last one, and if it does not count the cost.
+        which is NaN before the run's first point, after its last one, and if the run does not count the cost.
     """
     wanted = np.asarray(amounts, dtype=float)
     found = []
@@ -93,10 +93,10 @@ def at_cost(curves: pd.DataFrame, cost: str, metric: str, amounts: ArrayLike) ->
 
 
 def equal_costs(section: Learning, cost: str, metric: str) -> list[float]:
-    """Costs at which the models compare, rising.
+    """The costs at which models are compared, in ascending order.
 
-    A quarter, a half and the whole of the largest cost that all runs of all contenders reached; then, unless it is
-    nearly the same, what all runs of those contenders reached that have more than one phase of training.
+    A quarter, a half and all of the largest cost that all runs of all contenders reached; then, unless it is nearly the
+    same, the largest cost that all runs of the contenders with more than one phase of training reached.
 
     Args:
         section: The curves.
@@ -110,7 +110,7 @@ def equal_costs(section: Learning, cost: str, metric: str) -> list[float]:
     runs = lines.dropna(subset=[cost]).groupby("run_id")
     ends = runs[cost].max()
     common, later = ends.min(), ends[runs["phase"].nunique() > 1].min()
-    if not common > 0:  # nobody counts it
+    if not common > 0:  # no run counts it
         return []
     amounts = [part * float(common) for part in FRACTIONS]
     return [*amounts, float(later)] if later > 1.05 * common else amounts

@@ -1,4 +1,4 @@
-"""All results of a folder as the reports see them; what several of them need is worked out once."""
+"""All results of a folder, for the reports; what several reports need is computed once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Results:
     """Tidy frames, as :class:`bench.records.store.Store` loads them.
 
     Attributes:
-        runs: One row a run.
+        runs: One row per run.
         scores: One row for each (run, checkpoint, metric).
         curves: One row for each (run, phase, step, name).
         frontier: One row for each (run, temperature, metric).
@@ -38,7 +38,7 @@ class Results:
 
     @property
     def any_ended(self) -> bool:
-        """Whether any run ended, one way or another: without one there is nothing to report."""
+        """Whether any run ended, as ok, skipped or failed: without one there is nothing to report."""
         return bool(self.runs["status"].isin(["ok", "skipped", "failed"]).any())
 
     @cached_property
@@ -57,7 +57,7 @@ class Results:
         return answers(self.runs, self.completed_scores)
 
     def sections(self) -> Iterator[Section]:
-        """Everything about one task and preset after another, in the leaderboard's order."""
+        """The results of each task and preset, in the leaderboard's order."""
         for (task, preset), board in self.board.groupby(["task", "preset"], sort=False):
             runs, scores = (
                 frame[(frame["task"] == task) & (frame["preset"] == preset)]
@@ -69,12 +69,12 @@ class Results:
 
 @dataclass(frozen=True)
 class Section:
-    """What there is about one task and preset.
+    """The results of one task and preset.
 
     Attributes:
-        title: Both.
+        title: Task and preset.
         board: Their part of the leaderboard.
-        runs: One row a run.
+        runs: One row per run.
         scores: One row for each (run, checkpoint, metric) of completed runs.
         answers: Their verdicts.
     """

@@ -1,4 +1,4 @@
-"""Intervals over seeds and tests over runs: what a repetition could have given by chance."""
+"""Intervals over seeds and tests over runs: how far results could differ by chance."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 ENUMERATED = 7
-"""Runs up to which :func:`bootstrap_interval` takes all resamples: 1716 of them that differ in more than order."""
+"""Runs up to which :func:`bootstrap_interval` takes all resamples: 1716 that differ in more than their order."""
 RESAMPLES = 4000
-"""Resamples that it draws otherwise: their luck moves the coverage by about a third of a percent."""
+"""Resamples that it draws for more runs: their randomness moves the coverage by about a third of a percent."""
 SIGN_FLIP_LIMIT = 20
-"""Differences whose sign patterns :func:`sign_flip_test` still counts one by one: a million, some milliseconds."""
+"""Most differences whose sign patterns :func:`sign_flip_test` enumerates: a million patterns, some milliseconds."""
 FEWEST = 5
-"""Equal differences in fewer seeds than these may be chance, and count as the exact test counts them."""
+"""In fewer seeds than this, equal differences may be chance: their p is that of the exact test."""
 SEEDS_LIMIT = 10_000
-"""Seeds that nobody will run: where :func:`seeds_needed` gives up."""
+"""More seeds than anybody will run: the number at which :func:`seeds_needed` gives up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,10 @@ class Interval:
     """A mean and the confidence interval around it, in the unit of the values that went in.
 
     Attributes:
-        mean: The arithmetic mean, or the statistic that was asked for in its place.
+        mean: The arithmetic mean, or the statistic requested in its place.
         low: Lower end, or None where one value alone gives no interval.
-        high: Upper end, or None likewise.
-        n: How many values, that is seeds, the mean rests on.
+        high: Upper end, or None in the same case.
+        n: The number of values, that is seeds, behind the mean.
     """
 
     mean: float
@@ -62,12 +62,12 @@ class Interval:
 
 
 def mean_interval(values: Iterable[float], level: float = 0.95) -> Interval:
-    """The mean of one value a seed, and Student's t interval for it.
+    """The mean of one value per seed, and Student's t interval for it.
 
     Seeds are the unit of variation: sentences of one checkpoint share its luck, so they do not count as repetitions.
 
     Args:
-        values: One finite number a seed, in any unit.
+        values: One finite number per seed, in any unit.
         level: Coverage of the interval, between 0 and 1.
 
     Returns:
@@ -121,11 +121,11 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
 
 
 def rank_test(a: Sequence[float], b: Sequence[float]) -> float:
-    """How likely two samples of one distribution differ in rank at least as much as these do.
+    """The probability that two samples of one distribution differ in rank at least as much as these do.
 
     Args:
-        a: One number a run.
-        b: Likewise, in the same unit.
+        a: One number per run.
+        b: One number per run, in the same unit.
 
     Returns:
         The two-sided p of the exact Mann-Whitney U test, never below :func:`smallest_p`.
@@ -138,12 +138,12 @@ def rank_test(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def smallest_p(n: int, m: int) -> float:
-    """The least p that :func:`rank_test` can give for samples of ``n`` and ``m``: all of one below all of the other."""
+    """The smallest p of :func:`rank_test` for samples of ``n`` and ``m``: all of one below all of the other."""
     return min(1.0, 2 / math.comb(n + m, n))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values corrected for being several, in their order: below 0.05 all those that hold together at 5 %.
+    """P-values after Holm's correction, in their order: those below 0.05 hold together at the 5 % level.
 
     References:
         Holm (1979), "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6(2).
@@ -154,19 +154,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """
     corrected = [0.0] * len(p_values)
     least = 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
-        least = max(least, min(1.0, (len(p_values) - rank) * p_values[place]))
-        corrected[place] = least
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = least
     return corrected
 
 
 def interquartile_mean(values: Iterable[float]) -> float:
-    """The mean of the middle half: no single wild run moves it far, yet it uses more of the runs than the median.
+    """The mean of the middle half: no single outlier moves it far, yet it uses more of the runs than the median.
 
     A quarter of the runs, rounded down, is left out at either end: none of three, one of four to seven, and so on.
 
     Args:
-        values: One finite number a run, in any unit.
+        values: One finite number per run, in any unit.
 
     Returns:
         The mean in the same unit; the same bits whatever the order of the runs.
@@ -196,16 +196,17 @@ def bootstrap_interval(
 ) -> Interval:
     """The percentile bootstrap interval of a statistic over runs.
 
-    Up to :data:`ENUMERATED` runs all resamples are taken, beyond that :data:`RESAMPLES` of them from a random stream of
-    its own: the same values give the same bits, in whatever order they come.
+    Up to :data:`ENUMERATED` runs all resamples are taken, beyond that :data:`RESAMPLES` of them, drawn with a fixed
+    seed: the same values give the same bits, in whatever order they come.
 
-    With few runs it is too narrow. Of 4000 simulated samples of 3, 5, 8 and 20 normal runs, the 95 % interval of the
-    interquartile mean held the truth in 76, 90, 94 and 94 %, that of the plain mean in 76, 84, 89 and 93 %; skewed runs
-    fare worse. :func:`mean_interval` is right for normal runs however few.
+    With few runs it is too narrow. Of 4000 simulated samples of 3, 5, 8 and 20 normally distributed runs, the 95 %
+    interval of the interquartile mean contained the true value in 76, 90, 94 and 94 %, that of the plain mean in 76,
+    84, 89 and 93 %; with skewed runs it is worse. :func:`mean_interval` is right for normally distributed runs, however
+    few.
 
     Args:
-        values: One finite number a run, in any unit.
-        statistic: From the values of one resample, shape (n,), to one number; their order must not matter to it.
+        values: One finite number per run, in any unit.
+        statistic: From the values of one resample, shape (n,), to one number, which must not depend on their order.
         level: Coverage that the interval has with very many runs, between 0 and 1.
 
     Returns:
@@ -228,7 +229,7 @@ def bootstrap_interval(
         outcomes = np.repeat(_each(statistic, sample[picks]), orders)
     else:
         outcomes = _each(statistic, np.random.default_rng(0).choice(sample, (RESAMPLES, n)))
-    # Outwards to the next outcome: where there are few of them, between two lies no quantile.
+    # Outwards to the next outcome: where there are few of them, no quantile is between two outcomes.
     low = np.quantile(outcomes, (1 - level) / 2, method="lower")
     high = np.quantile(outcomes, (1 + level) / 2, method="higher")
     return Interval(center, float(low), float(high), n)
@@ -243,20 +244,20 @@ def _each(statistic: Callable[[Floats], float], resamples: Floats) -> Floats:
 
 @lru_cache
 def _resamples(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """All resamples of n, each once whatever the order within, (R, n), and in how many orders each can be drawn."""
+    """All resamples of n that differ in more than their order, (R, n), and in how many orders each can be drawn."""
     picks = list(itertools.combinations_with_replacement(range(n), n))
     orders = [math.factorial(n) // math.prod(map(math.factorial, Counter(pick).values())) for pick in picks]
     return np.array(picks), np.array(orders)
 
 
 def sign_flip_test(differences: Sequence[float]) -> float:
-    """How often the mean lies at least this far from zero when each difference may as well have the other sign.
+    """How often the mean is at least this far from zero if each difference could as well have the other sign.
 
     It assumes only that a model no better than its reference is as likely to win a seed by some amount as to lose it
     by that amount. All 2 ** n sign patterns are counted.
 
     Args:
-        differences: One finite difference a seed, in any unit.
+        differences: One finite difference per seed, in any unit.
 
     Returns:
         The two-sided p, never below :func:`smallest_sign_flip_p`; 1 where all differences are zero.
@@ -282,18 +283,18 @@ def sign_flip_test(differences: Sequence[float]) -> float:
 
 
 def smallest_sign_flip_p(n: int) -> float:
-    """The least p that :func:`sign_flip_test` can give for ``n`` differences: all of one sign."""
+    """The smallest p that :func:`sign_flip_test` can give for ``n`` differences: all of one sign."""
     return min(1.0, 2.0 ** (1 - n))
 
 
 @dataclass(frozen=True, slots=True)
 class PairedTest:
-    """What a test of paired differences gave.
+    """The result of a test of paired differences.
 
     Attributes:
         p: The two-sided p, or None where one seed alone allows no test.
         name: ``sign-flip`` or ``paired t``.
-        smallest_p: The least p that the exact sign-flip test could have given for so many seeds.
+        smallest_p: The smallest p that the exact sign-flip test could have given for this number of seeds.
     """
 
     p: float | None
@@ -302,19 +303,19 @@ class PairedTest:
 
 
 def paired_test(differences: Sequence[float], comparisons: int = 1, alpha: float = 0.05) -> PairedTest:
-    """Test whether the mean of paired differences is zero, in the way that fits their number.
+    """Test whether the mean of paired differences is zero, with the test that fits their number.
 
     The exact sign-flip test is taken where its smallest p is at most a tenth of ``alpha / comparisons``: it can then
     reject at every one of Holm's steps, and not only if all seeds agree. That takes 9 seeds for one comparison, 12 for
     ten. With fewer seeds, and with more than :data:`SIGN_FLIP_LIMIT`, it is Student's paired t-test, which assumes
-    that the differences are roughly normal; the fewer they are, the more depends on it.
+    that the differences are roughly normal; the fewer they are, the more depends on this.
 
-    Where all differences are equal and not zero, as between two deterministic models, no spread is left from which
-    chance could have made them: the t-test then gives p = 0. That is wrong for a metric with a handful of possible
-    values, two of which may well agree by chance.
+    Where all differences are equal and not zero, as between two deterministic models, they have no variance, so chance
+    cannot explain them: the t-test then gives p = 0. That is wrong for a metric with only a few possible values, two of
+    which may well agree by chance.
 
     Args:
-        differences: One finite difference a seed, in any unit.
+        differences: One finite difference per seed, in any unit.
         comparisons: How many tests are corrected for together.
         alpha: The level that the corrected p will be compared with.
 
@@ -360,15 +361,15 @@ def probability_of_improvement(gains: Sequence[float]) -> float:
 def seeds_needed(differences: Sequence[float], alpha: float, power: float = 0.8) -> int | None:
     """How many seeds would show an effect of the size observed.
 
-    The size observed is itself a guess, and a poor one from few seeds: take the answer as an order of magnitude.
+    The size observed is itself an estimate, and a poor one from few seeds: take the answer as an order of magnitude.
 
     Args:
-        differences: One finite difference a seed, in any unit.
+        differences: One finite difference per seed, in any unit.
         alpha: Level of the two-sided paired t-test; divide it by the number of comparisons yourself.
-        power: With which probability the test is to reject, in the right direction.
+        power: The probability with which the test is to reject, in the right direction.
 
     Returns:
-        The least such number, from 2 up; None for one difference, for a mean of zero, and where more than
+        The smallest such number, at least 2; None for one difference, for a mean of zero, and where more than
         :data:`SEEDS_LIMIT` would be needed.
 
     Raises:
@@ -393,7 +394,7 @@ def seeds_needed(differences: Sequence[float], alpha: float, power: float = 0.8)
     z = float(special.ndtri(power) - special.ndtri(alpha / 2))
     if effect * math.sqrt(SEEDS_LIMIT) < z:
         return None
-    # A z-test, which is told the spread, needs fewer seeds than a t-test: start from its number.
+    # A z-test, which knows the standard deviation, needs fewer seeds than a t-test: start from its number.
     for n in range(max(2, math.ceil((z / effect) ** 2)), SEEDS_LIMIT + 1):
         critical = special.stdtrit(n - 1, 1 - alpha / 2)
         if special.nctdtr(n - 1, effect * math.sqrt(n), critical) <= 1 - power:

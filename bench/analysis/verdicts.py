@@ -43,7 +43,7 @@ FEW = 5
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A model beside the reference that it is compared with.
+    """A model and the reference that it is compared with.
 
     Attributes:
         model: Its name.
@@ -58,7 +58,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the seeds say of a pair.
+    """What the seeds say about a pair.
 
     Attributes:
         model: Its name.
@@ -67,17 +67,17 @@ class Verdict:
             they are equal; ``identical`` if the two agree to the last bit in every seed; ``one seed`` or ``no common
             seed`` if there is nothing to test.
         difference: Student's t interval of the mean of model - reference, in the metric's unit, at ``1 - alpha``. It is
-            not corrected for the family, so it may leave out zero where the outcome is ``not separable``.
+            not corrected for the family, so it may exclude zero where the outcome is ``not separable``.
         p: Two-sided p of the test, or None if nothing was tested.
         corrected_p: The same after Holm's correction.
         test: Name of the test, empty if nothing was tested.
-        smallest_p: The least p that the exact sign-flip test could have given for so many seeds.
+        smallest_p: The smallest p that the exact sign-flip test could have given for this number of seeds.
         family: How many comparisons p was corrected for.
         probability: Share of the seeds in which the model is better, ties counted half; None without a common seed.
         needed: For ``not separable``: how many seeds would show a difference as large as this one looks, with power
-            0.8 and corrected for the family; None if too many would.
-        alpha: The level of the family: the probability that one or more of its models that are in truth equal to their
-            reference are called better or worse.
+            0.8 and corrected for the family; None if that takes too many.
+        alpha: The level of the family: the probability that any of its models that is in truth equal to its reference
+            is called better or worse.
     """
 
     model: str
@@ -94,11 +94,11 @@ class Verdict:
     alpha: float = 0.05
 
     def words(self, metric: str = "", unit: str = "") -> str:
-        """The verdict as plain text: a sentence, and after it what weakens it.
+        """The verdict as plain text: a sentence, followed by what weakens it.
 
         Args:
             metric: Name of the metric, if the sentence should say it.
-            unit: Unit of the difference, likewise.
+            unit: Unit of the difference, if the sentence should say it.
 
         Example:
             >>> pair = Pair("seqgan", "mle", {0: -0.3, 1: -0.1, 2: -0.2, 3: -0.1, 4: -0.2})
@@ -115,7 +115,7 @@ class Verdict:
             return f"{both} are identical{where}, to the last bit (n = {n})."
         size = _size(self.difference, f" {unit}" if unit else "", 1 - self.alpha)
         if self.p is None or self.corrected_p is None:
-            return f"{both} differ{where} by {size} in the one seed they share, which cannot tell that from chance."
+            return f"{both} differ{where} by {size} in the one seed they share, which cannot separate that from chance."
         found = f"{size}, {_p(self.corrected_p)} by the {self.test} test"
         if self.family > 1:
             found += f" after Holm's correction for {self.family} comparisons"
@@ -139,17 +139,18 @@ class Verdict:
 
 
 def judge(pairs: Sequence[Pair], direction: str, alpha: float = 0.05) -> list[Verdict]:
-    """Say of each pair whether the model is better or worse than its reference.
+    """Decide for each pair whether the model is better or worse than its reference.
 
-    All pairs handed in are one family: the chance to call any of them better or worse that is not is ``alpha`` at most.
+    All pairs passed in are one family: the probability of calling any of them better or worse by mistake is at most
+    ``alpha``.
     Pairs with fewer than two seeds are not tested, and neither are those that agree to the last bit in every seed;
     as they cannot be called wrongly, they do not count for the correction. See
-    :func:`bench.analysis.stats.paired_test` for which test is taken when, and :func:`bench.analysis.stats.holm` for the
+    :func:`bench.analysis.stats.paired_test` for which test is used when, and :func:`bench.analysis.stats.holm` for the
     correction.
 
-    The promise rests on differences that are symmetric about their mean. They are if model and reference scatter alike,
-    however skewed. It is broken if only one of them is skewed: of simulated families of 6 and 10, with 3 to 12 seeds
-    and exponential differences of mean zero, 17 to 31 % had a wrong verdict, and half at worst if log-normal.
+    This holds for differences that are symmetric about their mean. They are if model and reference scatter in the same
+    way, however skewed. It fails if only one of them is skewed: of simulated families of 6 and 10, with 3 to 12 seeds
+    and exponential differences of mean zero, 17 to 31 % had a wrong verdict; with log-normal ones, up to half.
 
     Args:
         pairs: Models with their references; all differences of one metric on one task.
@@ -157,7 +158,7 @@ def judge(pairs: Sequence[Pair], direction: str, alpha: float = 0.05) -> list[Ve
         alpha: Level of the whole family.
 
     Returns:
-        One verdict a pair, in their order; neither the order of the pairs nor that of the seeds changes any.
+        One verdict per pair, in their order; no verdict depends on the order of the pairs or of the seeds.
 
     Raises:
         ValueError: for another direction, an alpha outside (0, 1), or differences that are not finite.
@@ -172,22 +173,22 @@ def judge(pairs: Sequence[Pair], direction: str, alpha: float = 0.05) -> list[Ve
     if not 0 < alpha < 1:
         raise ValueError(f"expected 0 < alpha < 1, got {alpha}")
     samples = [sorted(pair.differences.values()) for pair in pairs]
-    testable = [place for place, sample in enumerate(samples) if len(sample) > 1 and any(sample)]
+    testable = [index for index, sample in enumerate(samples) if len(sample) > 1 and any(sample)]
     family = len(testable)
-    tests = {place: paired_test(samples[place], family, alpha) for place in testable}
+    tests = {index: paired_test(samples[index], family, alpha) for index in testable}
     corrected = dict(zip(tests, holm([test.p for test in tests.values() if test.p is not None]), strict=True))
     return [
-        _verdict(pair, sample, tests.get(place), corrected.get(place), family, SIGNS[direction], alpha)
-        for place, (pair, sample) in enumerate(zip(pairs, samples, strict=True))
+        _verdict(pair, sample, tests.get(index), corrected.get(index), family, SIGNS[direction], alpha)
+        for index, (pair, sample) in enumerate(zip(pairs, samples, strict=True))
     ]
 
 
 def separable_best(values: Mapping[str, Mapping[Hashable, float]], direction: str, alpha: float = 0.05) -> str | None:
     """The one model that is better than every other one, if there is one.
 
-    The model with the best mean is compared with each other one, over the seeds both have; the family are these
-    comparisons. Two models that are in truth equally good cannot both be beaten, so to call one of them the best is a
-    mistake of at most ``alpha``.
+    The model with the best mean is compared with each other one, over the seeds both have; these comparisons are the
+    family. If two models are in truth equally good, one of them is called the best with a probability of at most
+    ``alpha``.
 
     Args:
         values: Model to seed to value of one metric on one task.
@@ -195,7 +196,7 @@ def separable_best(values: Mapping[str, Mapping[Hashable, float]], direction: st
         alpha: Level of the family.
 
     Returns:
-        Its name, or None where it is not separable from some other one, or there are fewer than two models or seeds.
+        Its name, or None where it is not separable from another one, or there are fewer than two models or seeds.
 
     Raises:
         ValueError: as :func:`judge`.
@@ -235,7 +236,7 @@ def _verdict(
         outcome = BETTER if sign * difference.mean > 0 else WORSE
     else:
         needed = seeds_needed(sample, alpha / family)
-        if needed is not None:  # the t-test it reckons with may see what the exact test does not
+        if needed is not None:  # it assumes the t-test, which may reject where the exact test does not
             needed = max(needed, len(sample) + 1)
     return Verdict(
         model=pair.model,
@@ -254,7 +255,7 @@ def _verdict(
 
 
 def _size(difference: Interval, unit: str, level: float) -> str:
-    """The difference, and its interval if it has one, to as many decimals as the interval is wide."""
+    """The difference, and its interval if it has one, with as many decimals as its width calls for."""
     if difference.low is None or difference.high is None:
         return f"{difference.mean:+.3g}{unit}"
     if difference.low == difference.high:

@@ -1,1 +1,1 @@
-"""One module a command of ``bench``; each imports what it needs inside the function."""
+"""The commands of ``bench``; each imports what it needs inside its function."""

@@ -1,4 +1,4 @@
-"""``bench data``: corpora that are fetched, and what is known of all corpora."""
+"""``bench data``: fetch corpora, and show what is known about all corpora."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def data() -> None:
 
 @data.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...|all")
-@click.option("--mirror", metavar="URL", help="Fetch from this address; else $SEQGAN_BENCH_MIRROR, else GitHub.")
+@click.option("--mirror", metavar="URL", help="Address to fetch from; by default $SEQGAN_BENCH_MIRROR, else GitHub.")
 def fetch(names: tuple[str, ...], mirror: str | None) -> None:
     """Fetch corpora from their pinned addresses, verify them, clean and split them.
 
-    They go to $SEQGAN_BENCH_DATA, or to the user's cache folder. What is there already is not fetched again, and a
-    download that broke off goes on. Exit code 0, 1 when one failed, 2 for an unknown name, 130 after Ctrl-C.
+    They go to $SEQGAN_BENCH_DATA, or to the user's cache folder. What is already there is not fetched again, and an
+    interrupted download continues. Exit code 0, 1 when one failed, 2 for an unknown name, 130 after Ctrl-C.
     """
     from rich.console import Console
 
@@ -42,22 +42,22 @@ def fetch(names: tuple[str, ...], mirror: str | None) -> None:
             raise UsageError(f"'{name}' ships with the package: there is nothing to fetch.")
         if name not in (*known, "all"):
             raise unknown("download", name, (*known, "all"))
-    downloads.source(mirror)  # a wrong address is told once
+    downloads.source(mirror)  # a wrong address is reported once
     console = Console()
     failed = 0
     for name in known if "all" in names else dict.fromkeys(names):
         click.echo(f"{name}: licence: {downloads.downloads()[name].licence}")
         try:
             with _Display(console, name) as watch:
-                places = downloads.fetch(name, mirror, watch)
+                paths = downloads.fetch(name, mirror, watch)
         except (downloads.FetchFailed, UsageError) as error:
             click.echo(f"bench: {name}: {error}", err=True)
             failed += 1
             continue
-        for place in places:
-            click.echo(f"    {place.name if place.is_dir() else name}: {_size(place)} in {place}")
+        for path in paths:
+            click.echo(f"    {path.name if path.is_dir() else name}: {_size(path)} in {path}")
     if failed:
-        click.echo(f"{failed} failed; what has arrived is kept: fetch again to go on.", err=True)
+        click.echo(f"{failed} failed; what has arrived is kept: fetch again to continue.", err=True)
         sys.exit(1)
 
 
@@ -67,8 +67,8 @@ def fetch(names: tuple[str, ...], mirror: str | None) -> None:
 def show(name: str | None, settings: tuple[str, ...]) -> None:
     """Show what is in a corpus and where it comes from; without NAME, list the corpora.
 
-    Counted are sizes, words out of vocabulary, and what of the held-out splits stands in train. Your own data are named
-    as in "bench run": text:FILE,... or midi:FOLDER.
+    The numbers are sizes, words out of vocabulary, and how much of the held-out splits also occurs in train. Name your
+    own data as in "bench run": text:FILE,... or midi:FOLDER.
     """
     from rich.console import Console
 
@@ -103,11 +103,11 @@ def show(name: str | None, settings: tuple[str, ...]) -> None:
             _count(console, described)
         _print_datasheet(console, described.datasheet())
     else:
-        console.print("Made by the task itself, with nothing to fetch.")
+        console.print("Made by the task itself: there is nothing to fetch.")
 
 
 def _list_corpora(console: Console) -> None:
-    """Names, and whether they are here."""
+    """Show the names of the corpora, and whether they are stored here."""
     from rich.table import Table
 
     from bench.data import downloads
@@ -142,19 +142,19 @@ def _count(console: Console, task: Corpus) -> None:
     splits = facts_table(count_facts(task.lines(), task.min_count))
     table = Table(title=f"{task.level}, min_count={task.min_count}", title_justify="left", pad_edge=False, box=None)
     names, *rows = zip(COLUMNS, *splits, strict=True)
-    for place, name in enumerate(names):
-        table.add_column(name if place else "", justify="right" if place else "left")
+    for index, name in enumerate(names):
+        table.add_column(name if index else "", justify="right" if index else "left")
     for row in rows:
         table.add_row(*row)
     console.print(table)
     console.print(
-        "Out of vocabulary: words that become <unk>. Repeated: sequences that stand in their split before. In train:\n"
-        "sequences that stand there, too, word for word.\n"
+        "Out of vocabulary: words that become <unk>. Repeated: sequences that occur earlier in their split. In train:\n"
+        "sequences that also occur in train, word for word.\n"
     )
 
 
 def _print_datasheet(console: Console, text: str) -> None:
-    """All of it but its title and the numbers, which are counted."""
+    """Print a datasheet without its title and its numbers, which are counted instead."""
     import re
 
     from rich.markdown import Markdown
@@ -164,7 +164,7 @@ def _print_datasheet(console: Console, text: str) -> None:
 
 
 class _Display:
-    """A bar on a terminal that is gone when all is done, and elsewhere a line for each thing that begins."""
+    """A bar on a terminal, removed at the end; elsewhere a line for each step that begins."""
 
     def __init__(self, console: Console, name: str) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -192,7 +192,7 @@ class _Display:
             self.bars.stop()
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
-        """Show how far it is: bytes of a download, files of anything else."""
+        """Show the progress: bytes of a download, files of anything else."""
         title = f"{self.name}: {what}"
         if not self.console.is_terminal:
             if what != self.said:
@@ -205,11 +205,11 @@ class _Display:
         self.bars.update(self.bar, description=title, completed=done, total=total, state=state)
 
 
-def _size(place: Path) -> str:
-    """How much is in a corpus's folder, or in a file."""
+def _size(path: Path) -> str:
+    """The size of a corpus's folder, or of a file."""
     from bench.data.splits import SPLITS
 
-    if place.is_file():
-        return f"{place.stat().st_size:,} bytes"
-    counts = {split: (place / f"{split}.txt").read_bytes().count(b"\n") for split in SPLITS}
+    if path.is_file():
+        return f"{path.stat().st_size:,} bytes"
+    counts = {split: (path / f"{split}.txt").read_bytes().count(b"\n") for split in SPLITS}
     return ", ".join(f"{count:,} {split}" for split, count in counts.items())

@@ -17,10 +17,10 @@ from bench.errors import UsageError
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "junit"]), default="text", show_default=True,
               help="For a terminal, a summary page or a test report.")  # fmt: skip
 def compare(base: Path, head: Path, fail_on_regression: bool, form: str) -> None:
-    """Set a results folder, HEAD_DIR, beside the accepted results of 'bench accept', BASE.csv.
+    """Compare a results folder, HEAD_DIR, with the accepted results of 'bench accept', BASE.csv.
 
-    Every score gets a verdict. Red are: worse, missing, failed, and a comparison in which nothing could be compared.
-    Exit code 0, 1 with --fail-on-regression if anything is red, 2 for a mistake in use.
+    Every score gets a verdict. The verdicts worse, missing and failed are red, and so is a comparison in which nothing
+    could be compared. Exit code 0, 1 with --fail-on-regression if anything is red, 2 for a usage error.
     """
     from bench.analysis import accepted
     from bench.analysis.compare import compare as compare_results
@@ -41,9 +41,9 @@ def compare(base: Path, head: Path, fail_on_regression: bool, form: str) -> None
 @click.option("--to", "target", default="results/accepted.csv", show_default=True, type=click.Path(path_type=Path),
               help="The file to write.")  # fmt: skip
 def accept(head: Path, target: Path) -> None:
-    """Make the results in HEAD_DIR what 'bench compare' compares with, and say what that changes.
+    """Accept the results in HEAD_DIR as the base of 'bench compare', and show what that changes.
 
-    Every run must be ok or skipped. Exit code 0, however much worse the results are, or 2 for a mistake in use.
+    Every run must be ok or skipped. Exit code 0, however much worse the results are, or 2 for a usage error.
     """
     from bench.analysis import accepted
     from bench.analysis.compare import compare as compare_results

@@ -1,4 +1,4 @@
-"""``bench perf``: the kernels timed."""
+"""``bench perf``: time the kernels."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, or auto: the CPU, and CUDA if there is.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, or auto: the CPU, and CUDA if available.")
 @click.option("--quick", is_flag=True, help="Fewer rounds and shapes.")
 @click.option("--threads", type=int, help="Threads of a kernel; by default as many as there are processors.")
 @click.option("--output", default="results", show_default=True, type=click.Path(path_type=Path), help="Results folder.")
 @click.option(
-    "--suite", default="tests/perf", show_default=True, type=click.Path(path_type=Path), help="The benchmarks."
+    "--suite", default="tests/perf", show_default=True, type=click.Path(path_type=Path), help="The benchmarks' folder."
 )
 @click.option("-k", "keyword", metavar="EXPR", help="Only the benchmarks that match, as in pytest.")
 @click.option("--compare", "old", metavar="OLD.json", type=click.Path(path_type=Path),
-              help="Against the commit of an earlier throughput.json, both run in turns.")  # fmt: skip
-@click.option("--pairs", default=5, show_default=True, help="With --compare: how many runs of each.")
+              help="Compare with the commit of an earlier throughput.json: both run in turns.")  # fmt: skip
+@click.option("--pairs", default=5, show_default=True, help="With --compare: number of runs of each commit.")
 def perf(
     device: str,
     quick: bool,
@@ -37,8 +37,8 @@ def perf(
 ) -> None:
     """Time the kernels, in a clone of the repository.
 
-    Leaves throughput.json, throughput.csv, throughput.md and a figure in the results folder; with --compare only
-    throughput-compare.md. Exit code 0, 1 when a benchmark failed or none ran, 2 for a mistake in use, 130 after Ctrl-C.
+    Writes throughput.json, throughput.csv, throughput.md and a figure to the results folder; with --compare only
+    throughput-compare.md. Exit code 0, 1 when a benchmark failed or none ran, 2 for a usage error, 130 after Ctrl-C.
     """
     from rich.console import Console
 

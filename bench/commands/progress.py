@@ -1,4 +1,4 @@
-"""What a person sees of a benchmark: its plan, and its runs as they go on.
+"""What a person sees of a benchmark: its plan, and the progress of its runs.
 
 Bars on a terminal, and in a notebook that has ipywidgets; plain lines elsewhere.
 """
@@ -28,7 +28,7 @@ __all__ = ["Display", "announce", "follow", "plan_table"]
 
 HEARTBEAT_SECONDS = 30.0
 MOST_TASKS = 4
-"""Beside each other in the table of what is to be done."""
+"""Most tasks side by side in the table of the plan."""
 SHOWN_SCALARS = ("nll_oracle", "nll_valid", "reward", "loss")
 
 
@@ -38,7 +38,7 @@ class Display:
     Args:
         console: Where to write.
         plan: The runs to be done now.
-        workers: How many run at once.
+        workers: The number of runs at once.
     """
 
     def __init__(self, console: Console, plan: Sequence[RunSpec], workers: int) -> None:
@@ -151,7 +151,7 @@ def announce(console: Console, plan: Sequence[RunSpec], tasks: Sequence[str]) ->
     Args:
         console: Where to write.
         plan: All runs.
-        tasks: What the user asked for.
+        tasks: The tasks that the user requested.
     """
     for task, notes in own_reports(plan).items():
         console.print(f"{task}\n  " + "\n  ".join(notes), highlight=False, markup=False)
@@ -159,20 +159,20 @@ def announce(console: Console, plan: Sequence[RunSpec], tasks: Sequence[str]) ->
     missing = [name for name in available("task") if name not in planned] if list(tasks) == ["all"] else []
     if missing:
         console.print(
-            f"Left out, for their data are not here (bench data fetch NAME): {', '.join(missing)}.", highlight=False
+            f"Left out because their data are not here (bench data fetch NAME): {', '.join(missing)}.", highlight=False
         )
 
 
 def follow(console: Console, campaign: Campaign, workers: int) -> None:
-    """Do the missing runs of a campaign before the user's eyes.
+    """Do the missing runs of a campaign, and show their progress.
 
     Args:
         console: Where to write.
         campaign: The runs.
-        workers: How many processes; 0 for this one.
+        workers: The number of worker processes; 0 for this process.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C, when the runs that it kept from finishing are marked.
+        KeyboardInterrupt: after Ctrl-C, once the runs that it interrupted are marked.
     """
     display = Display(console, campaign.missing, workers)
     with display, closing(campaign.events(executor(campaign.store, workers, display.see))) as events:
@@ -183,7 +183,7 @@ def follow(console: Console, campaign: Campaign, workers: int) -> None:
 def plan_table(plan: Sequence[RunSpec], finished: Mapping[str, str]) -> Table:
     """Models by tasks: how many runs there are and how many of them are still to be done.
 
-    Many tasks do not fit beside each other: then it is a row for each, all models together.
+    Many tasks do not fit side by side: then there is one row per task, with all models together.
     """
     missing = [spec for spec in plan if spec.run_id not in finished]
     tasks = list(dict.fromkeys(spec.task_label for spec in plan))
@@ -195,7 +195,7 @@ def plan_table(plan: Sequence[RunSpec], finished: Mapping[str, str]) -> Table:
         for column in ("task", "models", "runs", "to do"):
             table.add_column(column, justify="left" if column == "task" else "right")
         for task in tasks:
-            models = {model for model, place in whole if place == task}
+            models = {model for model, its_task in whole if its_task == task}
             runs, left = (sum(counted[model, task] for model in models) for counted in (whole, to_do))
             table.add_row(Text(task), f"{len(models)}", f"{runs}", f"{left}" if left else "done")
         return table

@@ -1,4 +1,4 @@
-"""``bench report``: leaderboards and figures anew from the records."""
+"""``bench report``: rebuild leaderboards and figures from the records."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def report(folder: Path) -> None:
 
 
 def write_reports(console: Console, store: Store) -> None:
-    """Make leaderboard.csv, leaderboard.md and the figures anew from the records."""
+    """Rebuild leaderboard.csv, leaderboard.md and the figures from the records."""
     from bench import reports
     from bench.analysis.results import Results
     from bench.reports import terminal

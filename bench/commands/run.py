@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in value.split(",") if name.strip())
     if not names:
-        raise click.BadParameter("expected one or more names, parted by commas")
+        raise click.BadParameter("expected one or more names, separated by commas")
     return names
 
 
@@ -28,7 +28,7 @@ def _task_names(_: click.Context, __: click.Parameter, value: str) -> tuple[str,
 
     names = split_names(value)
     if not names:
-        raise click.BadParameter("expected one or more names, parted by commas")
+        raise click.BadParameter("expected one or more names, separated by commas")
     return names
 
 
@@ -37,22 +37,25 @@ def _task_names(_: click.Context, __: click.Parameter, value: str) -> tuple[str,
     "--models",
     default="all",
     callback=_names,
-    help="Names, package.module:Class, contenders, or all: the controls too.",
+    help="Names, package.module:Class, contenders, or all, which includes the controls.",
 )
 @click.option("--tasks", default="oracle,quatrains", show_default=True, callback=_task_names,
-              help="Likewise; your own data as text:FILE,level=word|char,... or midi:FOLDER.")  # fmt: skip
-@click.option("--metrics", default="all", callback=_names, help="Likewise; one named here must not be absent.")
-@click.option("--seeds", default=3, show_default=True, help="How many seeds, from 0.")
+              help="Names, package.module:Class, or all; "
+              "your own data as text:FILE,level=word|char,... or midi:FOLDER.")  # fmt: skip
+@click.option("--metrics", default="all", callback=_names,
+              help="Names, package.module:Class, or all; one named here must not be absent.")  # fmt: skip
+@click.option("--seeds", default=3, show_default=True, help="Number of seeds, counted from 0.")
 @click.option("--preset", default="quick", show_default=True, help="smoke (seconds), quick (minutes) or paper (days).")
 @click.option("--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE", help="Set a model's or task's field.")
-@click.option("--budget", metavar="AMOUNT", help="What each may use up: 60s, 5m, 2M-tokens or 20000-updates.")
-@click.option("--temperatures", metavar="RANGE", help="Of the frontier: 0.5..1.4, 0.7,1 or none; else the preset's.")
+@click.option("--budget", metavar="AMOUNT", help="What each run may use: 60s, 5m, 2M-tokens or 20000-updates.")
+@click.option("--temperatures", metavar="RANGE",
+              help="Temperatures of the frontier: 0.5..1.4, 0.7,1 or none; by default the preset's.")  # fmt: skip
 @click.option("--oracle-weights", type=click.Path(path_type=Path), help="Released weights, for oracle-published.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--execution", default="eager", show_default=True,
               help="On CUDA: eager, graph (recorded) or triton (graphs, and rollouts in one kernel).")  # fmt: skip
 @click.option("--bfloat16/--no-bfloat16", default=True, show_default=True,
-              help="Whether rewards may be rounded so, on processors that multiply it.")  # fmt: skip
+              help="Whether rewards may be rounded to bfloat16, on processors that multiply it.")  # fmt: skip
 @click.option("--workers", default=2, show_default=True, help="Worker processes, one thread each; 0: this process.")
 @click.option("--output", default="results", show_default=True, type=click.Path(path_type=Path), help="Results folder.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
@@ -73,10 +76,10 @@ def run(
     output: Path,
     dry_run: bool,
 ) -> None:
-    """Run the benchmark; what is done already is not done again.
+    """Run the benchmark; finished runs are not repeated.
 
-    Leaves leaderboard.csv, leaderboard.md and figures in the results folder. Exit code 0 when every run is ok or
-    skipped, 1 when one failed, 2 for a mistake in use, 130 after Ctrl-C.
+    Writes leaderboard.csv, leaderboard.md and figures to the results folder. Exit code 0 when every run is ok or
+    skipped, 1 when one failed, 2 for a usage error, 130 after Ctrl-C.
     """
     from rich.console import Console
 
@@ -120,7 +123,7 @@ def run(
 
 
 def _execute(console: Console, campaign: Campaign, workers: int) -> int:
-    """Do the missing runs before the user's eyes, write the reports, and say how it went."""
+    """Do the missing runs and show their progress, write the reports, and print the outcome."""
     from bench.commands.progress import follow
     from bench.commands.report import write_reports
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bench.records.store import Store
 
 ENDINGS = {".txt": "lines", ".abc": "abc", ".mid": "midi", ".midi": "midi", ".jsonl": "jsonl"}
-"""What is written to a file with such a name."""
+"""Ending of a file's name to the format written to it."""
 FORMS = ("text", "lines", "abc", "midi", "jsonl")
 
 
@@ -24,11 +24,12 @@ FORMS = ("text", "lines", "abc", "midi", "jsonl")
 @click.argument("run_id", required=False)
 @click.option("-n", "--number", default=10, show_default=True, help="How many sequences.")
 @click.option("--temperature", default=1.0, show_default=True, help="Logits are divided by it.")
-@click.option("--top-k", type=int, help="Only the k most probable words at each place.")
+@click.option("--top-k", type=int, help="Only the k most probable words at each position.")
 @click.option("--top-p", type=float, help="Only the most probable words that together have this probability.")
 @click.option("--seed", default=0, show_default=True, help="Another number draws other sequences.")
 @click.option("--output", type=click.Path(path_type=Path), help="A file to write: .txt, .abc, .mid or .jsonl.")
-@click.option("--format", "form", type=click.Choice(FORMS), help="By default the file's, or text on the terminal.")
+@click.option("--format", "form", type=click.Choice(FORMS),
+              help="By default that of the file's ending, or text on the terminal.")  # fmt: skip
 @click.option("--results", default="results", show_default=True, type=click.Path(path_type=Path),
               help="Results folder of the run.")  # fmt: skip
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where to draw.")
@@ -46,14 +47,14 @@ def sample(
 ) -> None:
     """Draw sequences from the model of the finished run RUN_ID; without RUN_ID, list the finished runs.
 
-    RUN_ID is a run's id, its first four digits or more, or the path of its record; what is drawn from is the model at
-    its last step, and nothing is trained. The same command gives the same sequences. A record names the code that it
-    imports: trust where it comes from.
+    RUN_ID is a run's id, its first four digits or more, or the path of its record. The sequences are drawn from the
+    model at its last step; nothing is trained. The same command gives the same sequences. A record names code that is
+    imported: only use records whose source you trust.
 
-    Formats: "text" as people read it, poems line by line, sentences without loose punctuation, tunes as ABC. "lines",
-    that of a .txt file: a sequence a line, words parted by spaces, as in the corpora and as "bench score --tokenizer
-    space" reads it; a space that is a word of its own is written ▁. "jsonl": a line of "lines" as "text", its "ids".
-    For tunes only: "abc", a book of them, and "midi", all in one file.
+    Formats: "text", for people: poems line by line, sentences with normal punctuation, tunes as ABC. "lines", the
+    format of a .txt file: one sequence per line, words separated by spaces, as in the corpora and as "bench score
+    --tokenizer space" reads it; a space that is itself a word is written ▁. "jsonl": per sequence its line of "lines"
+    as "text", and its "ids". For tunes only: "abc", a book of tunes, and "midi", all tunes in one file.
     """
     from bench.records.store import Store
 
@@ -114,15 +115,15 @@ def render(
     """The sequences in one of the formats.
 
     Args:
-        form: Of :data:`FORMS`.
-        sequences: The symbols of each.
-        ids: The ids of each.
+        form: One of :data:`FORMS`.
+        sequences: The symbols of each sequence.
+        ids: The ids of each sequence.
         kind: What the symbols are.
-        verse: Words of a line of verse, None for what is no verse.
-        title: Of tunes.
+        verse: Words per line of verse, None for what is not verse.
+        title: The title of tunes.
 
     Raises:
-        UsageError: for a tune's format where there are no tunes.
+        UsageError: for a format of tunes, if the sequences are not tunes.
     """
     from bench.data import notation
 
@@ -135,15 +136,15 @@ def render(
         return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     if form == "lines":
         return "".join(" ".join(words) + "\n" for words in sequences)
-    texts = [notation.reading(words, kind, verse, place, title) for place, words in enumerate(sequences, 1)]
+    texts = [notation.reading(words, kind, verse, number, title) for number, words in enumerate(sequences, 1)]
     return "\n".join(texts).rstrip("\n") + "\n"
 
 
 def _form(form: str | None, output: Path | None) -> str:
-    """The format that was asked for, or that the file's name asks for.
+    """The requested format, or that of the file's ending.
 
     Raises:
-        UsageError: for a name that says nothing, and for MIDI without a file.
+        UsageError: for an unknown ending, and for MIDI without a file.
     """
     if output is None:
         if form == "midi":

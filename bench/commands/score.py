@@ -1,4 +1,4 @@
-"""``bench score``: a file of samples against real text, without training anything."""
+"""``bench score``: score files of samples against real text, without training anything."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ STANDARD_INPUT = "-"
 @click.command()
 @click.argument("samples", nargs=-1, required=True, metavar="SAMPLES...")
 @click.option("--references", required=True, metavar="TEST", help="Held-out real text.")
-@click.option("--train", metavar="TRAIN", help="What the models were trained on: for copy rates and the real text.")
+@click.option("--train", metavar="TRAIN", help="The models' training text: for copy rates and the scores of real text.")
 @click.option("--tokenizer", help="word (the default), char, space or nltk.")
 @click.option("--metrics", default="all", show_default=True,
-              help="Of bleu, self-bleu, backward-bleu, ms-jaccard, distinct, copy, length, vocabulary.")  # fmt: skip
+              help="Any of bleu, self-bleu, backward-bleu, ms-jaccard, distinct, copy, length, vocabulary, or all."
+              )  # fmt: skip
 @click.option("--protocol", help="BLEU as others compute it: texygen, texygen-fast, relgan or textgan.")
 @click.option("--column", help="Which column of .csv, .tsv and .jsonl files holds the text.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True,
@@ -36,11 +37,10 @@ def score(
     column: str | None,
     form: str,
 ) -> None:
-    """Score text files of SAMPLES, one sample a line, a blank one an empty sample, against held-out real text.
+    """Score text files of SAMPLES against held-out real text: one sample per line, a blank line is an empty sample.
 
-    Every number comes with a 95 % interval and a signature that says how it was computed, and stands beside that of
-    real text. Several files are compared column by column; - is the standard input. Exit code 0, or 2 for a mistake in
-    use.
+    Every number has a 95 % interval and a signature that says how it was computed, and is shown next to that of real
+    text. Several files are compared column by column; - is the standard input. Exit code 0, or 2 for a usage error.
     """
     from rich.console import Console
 

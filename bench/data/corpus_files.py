@@ -1,7 +1,7 @@
-"""A user's files as a corpus: read in passes, never whole; cleaned, split, and accounted for.
+"""A user's files as a corpus: read in passes, never all at once; cleaned, split, and counted.
 
-The first pass keeps ten bytes a line, a hash of its words and how many there are: enough to decide which lines are kept
-and where they go. The second numbers the words of those that are. Whatever is left out is counted.
+The first pass keeps ten bytes per line, a hash of its words and their number: enough to decide which lines are kept and
+in which split. The second pass replaces the words of the kept lines by numbers. Whatever is left out is counted.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from bench.errors import UsageError
 __all__ = ["LEVELS", "LONGEST", "SPLITS", "Sequences", "Splits", "file_hash", "read_splits", "remove_crossing"]
 
 LEVELS: Mapping[str, Callable[[list[str]], Sequence[str]]] = {"word": lambda words: words, "char": SPACE.join}
-"""What becomes of what white space parts: words, or characters with a symbol for the space between the words."""
+"""From the words between white space to tokens: the words, or characters with a symbol for the space between words."""
 FEWEST = 100
-"""Lines of all splits together."""
+"""Lines of all splits together, at least."""
 FEWEST_HELD_OUT = 2
 """Lines of the validation split, and of the test split."""
 MOST_RECORDS = 10**8
-MOST_PLACES = 2 * 10**8
+MOST_POSITIONS = 2 * 10**8
 """Lines times the length of the longest: 1.6 GB of tokens."""
 MOST_TOO_LONG = 0.5
-"""Share of the lines of a file."""
+"""Share of the lines of a file that may be too long."""
 FOLDS, VALID_FOLD, TEST_FOLD = 10, 0, 1
 LONGEST = 10_000
-"""That ``max_len`` may be."""
+"""The largest ``max_len``."""
 LONGEST_COUNTED = np.iinfo(np.uint16).max
 LEFT_OUT = len(SPLITS)
 
 Keys = NDArray[np.uint64]
-Places = NDArray[np.uint8]
+SplitIndices = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Sequences:
     """Sequences of any lengths.
 
     Attributes:
-        tokens: int32, (all tokens,), one sequence after the other; places in :attr:`Splits.words`.
+        tokens: int32, (all tokens,), one sequence after the other; indices into :attr:`Splits.words`.
         lengths: int64, (N,), all above 0.
     """
 
@@ -58,12 +58,12 @@ class Sequences:
     lengths: NDArray[np.int64]
 
     def padded(self, ids: NDArray[np.int64], length: int, end: int) -> NDArray[np.int64]:
-        """Int64 (N, T), in a random order that is always the same: any prefix is a sample, any batch is mixed.
+        """Padded rows, int64 (N, T), in a random but fixed order: any prefix is a sample, any batch is mixed.
 
         Args:
             ids: int64, (all words,): what to write for each token.
-            length: T, at least that of the longest.
-            end: What fills the places after a sequence.
+            length: T, at least the length of the longest sequence.
+            end: Id that fills the positions after a sequence.
         """
         rows = np.full((len(self.lengths), length), end, dtype=np.int64)
         rows[np.arange(length) < self.lengths[:, None]] = ids[self.tokens]
@@ -75,7 +75,7 @@ class Splits:
     """A corpus.
 
     Attributes:
-        words: Every different word, in the order in which they were met.
+        words: Every different word, in the order of their first occurrences.
         parts: The sequences of train, valid and test.
         notes: What was read, left out and kept, a line each.
     """
@@ -92,7 +92,7 @@ class Survey:
     Attributes:
         path: The file.
         lengths: uint16, (records,); 0 for a blank one.
-        kept: int64, (N,): numbers of the records that are neither blank, nor too long, nor left out of a sample.
+        kept: int64, (N,): indices of the records that are neither blank, nor too long, nor left out of a sample.
         keys: uint64, (N,): the last 64 bits of the sha-256 of their words.
     """
 
@@ -105,30 +105,30 @@ class Survey:
 def read_splits(files: Mapping[str, Path], level: str, max_len: int, max_lines: int, column: str | None) -> Splits:
     """Read a corpus from one to three files.
 
-    A tenth of the lines of ``train`` each become the validation and the test split, where these have no file of their
-    own: the last 64 bits of a line's sha-256, modulo ten, say which (0 valid, 1 test), so that equal lines stay
-    together. (The first bits parted the corpora that ship, whose training files would have no test lines by them.)
-    Lines of train and valid that stand in test are removed, and lines of train that stand in valid. Lines that occur
+    Where the validation or the test split has no file of its own, a tenth of the lines of ``train`` becomes that split:
+    the last 64 bits of a line's sha-256, modulo ten, decide (0 valid, 1 test), so that equal lines stay together. (The
+    first bits already split the corpora that ship: by them, their training files would have no test lines.) Lines of
+    train and valid that also occur in test are removed, and lines of train that also occur in valid. Lines that occur
     more than once within train stay: they are what the text is like.
 
     Args:
         files: "train", and perhaps "valid" and "test".
         level: "word" or "char", see :data:`LEVELS`.
-        max_len: Longer lines are left out: a sentence that is cut is no sentence.
-        max_lines: Of a file with more, so many are drawn at random, the same ones each time.
-        column: Of CSV, TSV or JSON lines; None for the only one.
+        max_len: Longer lines are left out: a truncated sentence is not a sentence.
+        max_lines: From a longer file, this many lines are drawn at random, the same ones each time.
+        column: Column of a CSV, TSV or JSON-lines file; None for the only one.
 
     Raises:
         UsageError: for a file that cannot be read, too few lines, or too many that are too long.
     """
     surveys = {split: _survey(path, level, max_len, max_lines, column) for split, path in files.items()}
-    places = {split: np.full(len(survey.keys), SPLITS.index(split), np.uint8) for split, survey in surveys.items()}
+    indices = {split: np.full(len(survey.keys), SPLITS.index(split), np.uint8) for split, survey in surveys.items()}
     fold = surveys["train"].keys % np.uint64(FOLDS)
     made = [split for split in SPLITS if split not in files]
     for split in made:
-        places["train"][fold == (VALID_FOLD if split == "valid" else TEST_FOLD)] = SPLITS.index(split)
+        indices["train"][fold == (VALID_FOLD if split == "valid" else TEST_FOLD)] = SPLITS.index(split)
     everything = np.concatenate([survey.keys for survey in surveys.values()])
-    everywhere, kept = remove_crossing(everything, np.concatenate(list(places.values())))
+    everywhere, kept = remove_crossing(everything, np.concatenate(list(indices.values())))
     ends = np.cumsum([len(survey.keys) for survey in surveys.values()])[:-1]
     ids: defaultdict[str, int] = defaultdict()
     ids.default_factory = ids.__len__
@@ -141,41 +141,41 @@ def read_splits(files: Mapping[str, Path], level: str, max_len: int, max_lines: 
     return Splits(list(ids), {split: _joined(parts) for split, parts in found.items()}, notes)
 
 
-def remove_crossing(keys: Keys, places: Places, noun: str = "line") -> tuple[Places, list[str]]:
-    """Leave out what stands in a later split, too, and say what is left.
+def remove_crossing(keys: Keys, indices: SplitIndices, noun: str = "line") -> tuple[SplitIndices, list[str]]:
+    """Leave out sequences that also occur in a later split, and report what is left.
 
     Args:
         keys: uint64, (N,): equal for equal sequences.
-        places: uint8, (N,): 0 for train, 1 for valid, 2 for test.
-        noun: What a sequence is called.
+        indices: uint8, (N,): the split of each sequence, 0 for train, 1 for valid, 2 for test.
+        noun: The word for a sequence in messages.
 
     Returns:
-        The places, 3 where a sequence is left out, and notes.
+        The indices, 3 where a sequence is left out, and notes.
 
     Raises:
         UsageError: when too little is left.
     """
-    train, valid, test = (places == place for place in range(len(SPLITS)))
+    train, valid, test = (indices == index for index in range(len(SPLITS)))
     in_test = np.isin(keys, keys[test])
     removed_train, removed_valid = train & (in_test | np.isin(keys, keys[valid])), valid & in_test
-    places = np.where(removed_train | removed_valid, np.uint8(LEFT_OUT), places)
-    counts = [int((places == place).sum()) for place in range(len(SPLITS))]
-    crossing = f"{removed_train.sum():,} of train and {removed_valid.sum():,} of valid that stand in a later split"
+    indices = np.where(removed_train | removed_valid, np.uint8(LEFT_OUT), indices)
+    counts = [int((indices == index).sum()) for index in range(len(SPLITS))]
+    crossing = f"{removed_train.sum():,} of train and {removed_valid.sum():,} of valid that also occur in a later split"
     left = ", ".join(f"{count:,} {split}" for split, count in zip(SPLITS, counts, strict=True))
-    different = [len(np.unique(keys[places == place])) for place in range(len(SPLITS))]
+    different = [len(np.unique(keys[indices == index])) for index in range(len(SPLITS))]
     if sum(counts) < FEWEST or min(different) < FEWEST_HELD_OUT:
         raise UsageError(
             f"too few usable {noun}s: {left}, without {crossing}; expected at least {FEWEST} in all and "
             f"{FEWEST_HELD_OUT} different ones in each."
         )
-    kept = keys[places == 0]
+    kept = keys[indices == 0]
     repeated = len(kept) - len(np.unique(kept))
     notes = [f"removed: {crossing}", f"kept: {left}"]
-    return places, notes + ([f"repeated: {repeated:,} of train stand there more than once"] if repeated else [])
+    return indices, notes + ([f"repeated: {repeated:,} of train occur there more than once"] if repeated else [])
 
 
 def file_hash(path: Path) -> str:
-    """Sha-256 of a file's bytes, read anew only when its size or time of change has changed.
+    """Sha-256 of a file's bytes, read again only when its size or modification time has changed.
 
     Raises:
         UsageError: for a file that cannot be read.
@@ -207,16 +207,16 @@ def _survey(path: Path, level: str, max_len: int, max_lines: int, column: str | 
         if 0 < length <= max_len:
             digests += hashlib.sha256(" ".join(words).encode()).digest()[-8:]
         if len(counted) > MOST_RECORDS:
-            raise UsageError(f"'{path}' has over {MOST_RECORDS:,} lines: give a part of it.")
+            raise UsageError(f"'{path}' has over {MOST_RECORDS:,} lines: use only a part of it.")
     lengths, keys = np.array(counted, np.uint16), np.frombuffer(digests, ">u8").astype(np.uint64)
     written = lengths[lengths > 0]
     if not len(written):
-        raise UsageError(f"'{path}' has no text: expected a sequence a line, got {len(lengths):,} blank lines.")
+        raise UsageError(f"'{path}' has no text: expected one sequence a line, got {len(lengths):,} blank lines.")
     too_long = int((written > max_len).sum())
     if too_long > MOST_TOO_LONG * len(written):
         enough = int(np.quantile(written, 0.95, method="higher"))
         advice = (
-            f"max_len={enough} would keep 95 %" if enough <= LONGEST else "expected one sentence a line, no documents"
+            f"max_len={enough} would keep 95 %" if enough <= LONGEST else "expected one sentence a line, not documents"
         )
         raise UsageError(
             f"{too_long:,} of the {len(written):,} lines of '{path}' are longer than max_len={max_len}: {advice}."
@@ -226,16 +226,16 @@ def _survey(path: Path, level: str, max_len: int, max_lines: int, column: str | 
         drawn = np.sort(np.random.RandomState(0).permutation(len(kept))[:max_lines])
         kept, keys = kept[drawn], keys[drawn]
     longest = int(lengths[kept].max())
-    if len(kept) * longest > MOST_PLACES:
+    if len(kept) * longest > MOST_POSITIONS:
         raise UsageError(
             f"{len(kept):,} lines of '{path}' of up to {longest:,} words need too much memory: lower max_len or "
-            f"max_lines until their product is at most {MOST_PLACES:,}."
+            f"max_lines until their product is at most {MOST_POSITIONS:,}."
         )
     return Survey(path, lengths, kept, keys)
 
 
 def _account(survey: Survey, max_len: int) -> str:
-    """What became of a file's lines."""
+    """A note on how many of a file's lines were read and left out."""
     records, blank = len(survey.lengths), int((survey.lengths == 0).sum())
     too_long = int((survey.lengths > max_len).sum())
     undrawn = records - blank - too_long - len(survey.kept)
@@ -244,12 +244,12 @@ def _account(survey: Survey, max_len: int) -> str:
 
 
 def _number(
-    survey: Survey, places: Places, level: str, column: str | None, ids: defaultdict[str, int]
+    survey: Survey, indices: SplitIndices, level: str, column: str | None, ids: defaultdict[str, int]
 ) -> dict[str, Sequences]:
     """The second pass over a file: the words of the lines that are kept, by split."""
     words_of, number, tokens = LEVELS[level], ids.__getitem__, array("i")
-    chosen = places != LEFT_OUT
-    records, places = survey.kept[chosen], places[chosen]
+    chosen = indices != LEFT_OUT
+    records, indices = survey.kept[chosen], indices[chosen]
     wanted = np.zeros(len(survey.lengths), bool)
     wanted[records] = True
     lengths = survey.lengths[records].astype(np.int64)
@@ -262,8 +262,8 @@ def _number(
         raise changed from error
     if len(tokens) != lengths.sum():
         raise changed
-    found, by_token = np.array(tokens, np.int32), np.repeat(places, lengths)
-    return {split: Sequences(found[by_token == place], lengths[places == place]) for place, split in enumerate(SPLITS)}
+    found, by_token = np.array(tokens, np.int32), np.repeat(indices, lengths)
+    return {split: Sequences(found[by_token == index], lengths[indices == index]) for index, split in enumerate(SPLITS)}
 
 
 def _joined(parts: list[Sequences]) -> Sequences:

@@ -1,4 +1,4 @@
-"""What a corpus holds, and what of its held-out splits training has seen: counted from its words."""
+"""Counts of a corpus: what it contains, and how much of its held-out splits also occurs in training."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class SplitFacts:
-    """One split of a corpus, counted.
+    """Counts of one split of a corpus.
 
     Attributes:
-        sequences: How many there are.
-        words: Of all sequences together.
-        types: Different words.
+        sequences: Number of sequences.
+        words: Number of words of all sequences together.
+        types: Number of different words.
         shortest: Words of the shortest sequence.
         median: Words of the median sequence.
         longest: Words of the longest sequence.
         unknown: Share of the words that become ``<unk>``.
-        repeated: Sequences that stand in this split once more before.
-        copied: Sequences that stand in train, word for word; None for train itself.
-        known: Share of the 4-grams, each as often as it stands there, that occur in train; None for train itself, and
+        repeated: Sequences that already occurred earlier in this split.
+        copied: Sequences that occur in train, word for word; None for train itself.
+        known: Share of the 4-grams, each counted as often as it occurs, that occur in train; None for train itself, and
             where there are none.
     """
 

@@ -1,10 +1,11 @@
-"""Corpora that are not ours to pass on: fetched from a pinned address, verified, then cleaned and split here.
+"""Corpora that we may not pass on: fetched from a pinned address, verified, then cleaned and split here.
 
 ``pins.json`` says for each name where its files are (owner/repository/commit/path on GitHub), how large they are and
-what they must hash to, and, where that is known, what the finished splits must hash to. Everything lies in one folder::
+what they must hash to, and, where that is known, what the finished splits must hash to. Everything is stored in one
+folder::
 
     raw/OWNER/REPOSITORY/COMMIT/PATH      as downloaded
-    corpora/NAME/{train,valid,test}.txt   cleaned: UTF-8, one example a line, tokens parted by single spaces
+    corpora/NAME/{train,valid,test}.txt   cleaned: UTF-8, one example a line, tokens separated by single spaces
 """
 
 from __future__ import annotations
@@ -31,35 +32,35 @@ MIRROR = "SEQGAN_BENCH_MIRROR"
 """The environment variable that names another address to fetch from."""
 GITHUB = "https://raw.githubusercontent.com"
 WEIGHTS = "oracle-published"
+"""The name under which the paper's oracle is fetched: weights, not a corpus."""
 HASHES = "sha256.json"
-"""Beside the splits of a corpus: what they hashed to when they were made."""
-"""The name under which the paper's oracle is fetched: weights, no corpus."""
+"""File next to the splits of a corpus: their hashes when they were made."""
 
 TRIES, PAUSE = 3, 0.5
-"""How often in a row a file is tried without a byte more than before, and seconds between, growing."""
+"""Attempts in a row that may bring no new byte of a file, and the growing pause between them, in seconds."""
 TIMEOUTS = (10.0, 60.0)
 """Seconds to wait for a connection and for data."""
 CHUNK = 1 << 13
-"""Bytes written at a time: what is lost when a connection breaks off."""
+"""Bytes written at a time: at most this much is lost when a connection breaks off."""
 
 
 class FetchFailed(Exception):  # noqa: N818 - what happened, like NotFetched
-    """A download or cleaning that came to nothing, told in one sentence. Exit code 1."""
+    """A download or cleaning that failed, reported in one sentence. Exit code 1."""
 
 
 class _Broken(Exception):  # noqa: N818 - never leaves this module
-    """A transfer that may go better the next time."""
+    """A failed transfer that may succeed at the next attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """One file that is fetched, and what it must be.
+    """One file to fetch, with its expected size and hashes.
 
     Attributes:
-        raw: Owner, repository, commit and path, parted by slashes.
+        raw: Owner, repository, commit and path, separated by slashes.
         bytes: Its size; None where nobody has measured it.
-        sha256: Of its bytes; None where only git's own hash is known.
-        git_blob_sha1: Git's name of its content: sha-1 of "blob SIZE", a zero byte and the content.
+        sha256: Hash of its bytes; None where only git's own hash is known.
+        git_blob_sha1: Git's own hash of its content: sha-1 of "blob SIZE", a zero byte and the content.
     """
 
     raw: str
@@ -69,11 +70,11 @@ class Pin:
 
     @property
     def digest(self) -> str:
-        """What it must hash to, in words."""
+        """The expected hash, as text."""
         return f"sha256 {self.sha256}" if self.sha256 else f"git blob sha1 {self.git_blob_sha1}"
 
     def digest_of(self, file: Path) -> str:
-        """What a file hashes to, in the same words."""
+        """The hash of a file, as text of the same form."""
         data = file.read_bytes()
         if self.sha256:
             return f"sha256 {hashlib.sha256(data).hexdigest()}"
@@ -83,7 +84,7 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """What one name stands for.
+    """The files and corpora that are fetched under one name.
 
     Attributes:
         licence: Its licence, in a line.
@@ -107,17 +108,17 @@ def downloads() -> Mapping[str, Download]:
 
 
 def names() -> list[str]:
-    """What ``bench data fetch`` knows, weights too."""
+    """All names that ``bench data fetch`` knows, including that of the weights."""
     return sorted(downloads())
 
 
 def corpora() -> list[str]:
-    """The corpora that fetching all gives: one name may give two."""
+    """All corpora that can be fetched: one name may give two."""
     return sorted(corpus for download in downloads().values() for corpus in download.corpora)
 
 
 def folder() -> Path:
-    """Where everything lies: $SEQGAN_BENCH_DATA, or the user's cache folder."""
+    """The folder of everything that is fetched: $SEQGAN_BENCH_DATA, or the user's cache folder."""
     import pooch
 
     return Path(os.environ.get(PLACE) or pooch.os_cache("seqgan-bench")).expanduser().absolute()
@@ -152,7 +153,7 @@ def weights_path() -> Path:
 
 
 def require(name: str) -> None:
-    """That a fetched corpus is here, and as it was when it was made.
+    """Check that a fetched corpus is here and has not changed since it was made.
 
     Raises:
         NotFetched: when it is not here.
@@ -171,7 +172,7 @@ def require(name: str) -> None:
 
 
 def raw_path(pin: Pin) -> Path:
-    """Where a raw file lies, or would."""
+    """The path of a raw file, whether it is there or not."""
     return folder() / "raw" / pin.raw
 
 
@@ -188,19 +189,19 @@ def datasheet(name: str) -> str:
 
 
 def fetch(name: str, mirror: str | None = None, watch: Watch = lambda what, done, total: None) -> list[Path]:
-    """Fetch what is missing of a name, verify it, and make its corpora anew where they are not known to be right.
+    """Fetch what is missing for a name, verify it, and make its corpora again where they are not known to be right.
 
     Args:
         name: One of :func:`names`.
         mirror: Another address that serves the same paths; None is $SEQGAN_BENCH_MIRROR, or GitHub.
-        watch: Is told how it goes.
+        watch: Called with the progress.
 
     Returns:
         The folders of the corpora, or the file of the weights.
 
     Raises:
-        UsageError: for another name, an address that is none, or music21 missing where it is needed.
-        FetchFailed: when it came to nothing. What has arrived is kept, and the next try goes on from there.
+        UsageError: for an unknown name, an invalid address, or music21 missing where it is needed.
+        FetchFailed: when it failed. What has arrived is kept, and the next attempt continues from there.
     """
     from filelock import FileLock, Timeout
 
@@ -221,14 +222,14 @@ def fetch(name: str, mirror: str | None = None, watch: Watch = lambda what, done
         raise FetchFailed(f"another `bench data fetch` is at work in '{place}': try again when it is done.") from error
     except OSError as error:
         reason = error.strerror or str(error)
-        raise FetchFailed(f"cannot write to '{place}': {reason}; ${PLACE} names another folder.") from error
+        raise FetchFailed(f"cannot write to '{place}': {reason}; set ${PLACE} to another folder.") from error
 
 
 def source(mirror: str | None = None) -> str:
     """The address to fetch from.
 
     Raises:
-        UsageError: for one that is none.
+        UsageError: for an invalid address.
     """
     address = (mirror or os.environ.get(MIRROR) or GITHUB).rstrip("/")
     if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).netloc:
@@ -237,7 +238,7 @@ def source(mirror: str | None = None) -> str:
 
 
 def _download(pins: Sequence[Pin], address: str, watch: Watch) -> list[Path]:
-    """Bring the raw files that are not here, or not right."""
+    """Download the raw files that are missing or wrong."""
     import pooch
 
     pooch.get_logger().setLevel("ERROR")  # it would announce every file
@@ -263,7 +264,7 @@ def _download(pins: Sequence[Pin], address: str, watch: Watch) -> list[Path]:
 
 
 def _make(name: str, raw: Sequence[Path], watch: Watch) -> list[Path]:
-    """Clean and split, unless it is known that this has been done."""
+    """Clean and split, unless the splits are here with the known hashes."""
     wanted = downloads()[name].corpora
     places = {corpus: folder() / "corpora" / corpus for corpus in wanted}
     if all(hashes and _hashes(places[corpus]) == hashes for corpus, hashes in wanted.items()):
@@ -277,7 +278,7 @@ def _make(name: str, raw: Sequence[Path], watch: Watch) -> list[Path]:
             if hashes and found != hashes[split]:
                 hint = "; it was made with music21 10.5.1: install that version" if name == "nottingham" else ""
                 raise FetchFailed(
-                    f"cleaning gave another {split}.txt of '{corpus}' than the one that is known: "
+                    f"cleaning gave a {split}.txt of '{corpus}' that differs from the known one: "
                     f"expected sha256 {hashes[split]}, got {found}{hint}."
                 )
         made_now = {split: hashlib.sha256(data[split]).hexdigest() for split in SPLITS}
@@ -294,15 +295,15 @@ def _hashes(place: Path) -> dict[str, str]:
 
 
 class Transfer:
-    """A downloader for pooch that goes on where an earlier one broke off, and lets nothing wrong through.
+    """A downloader for pooch that continues where an earlier one broke off, and accepts only the pinned file.
 
-    What arrives is kept beside the file's place, under its name with ``.part``. Whether the server can go on in the
-    middle or begins anew, the hash of the whole decides.
+    What arrives is kept next to the target, under its name with ``.part``. Whether the server continues in the middle
+    or starts again, the hash of the complete file decides.
 
     Args:
         pin: The file.
-        target: Where it will lie.
-        moved: Is told how many bytes are here, and how many there are, if that is known.
+        target: The path where it will be stored.
+        moved: Called with the number of bytes that have arrived and, if it is known, the total.
     """
 
     def __init__(self, pin: Pin, target: Path, moved: Callable[[int, int | None], None]) -> None:
@@ -310,10 +311,10 @@ class Transfer:
         self.part = target.with_name(f"{target.name}.part")
 
     def __call__(self, url: str, output_file: str, keeper: object) -> None:
-        """Bring the file to where pooch wants it.
+        """Download the file to where pooch wants it.
 
         Raises:
-            FetchFailed: when it cannot be had, or is another file than the one that was pinned.
+            FetchFailed: when it cannot be downloaded, or is not the pinned file.
         """
         trouble, idle = "", 0
         while idle < TRIES:
@@ -332,13 +333,13 @@ class Transfer:
             self.part.unlink()
             if not begun:  # else the first half may have been the wrong one
                 raise FetchFailed(
-                    f"{url} is not the file that was pinned: expected {self.pin.digest}, got {found}. It was thrown "
-                    "away; if that happens again, the server, or a proxy before it, sends something else."
+                    f"{url} is not the file that was pinned: expected {self.pin.digest}, got {found}. It was "
+                    "deleted; if that happens again, the server, or a proxy in front of it, sends another file."
                 )
-        raise FetchFailed(f"{trouble}: check the network and fetch again to go on from there, or {self._by_hand()}")
+        raise FetchFailed(f"{trouble}: check the network and fetch again to continue from there, or {self._by_hand()}")
 
     def _here(self) -> int:
-        """How many bytes have arrived."""
+        """The number of bytes that have arrived."""
         return self.part.stat().st_size if self.part.exists() else 0
 
     def _by_hand(self) -> str:
@@ -357,7 +358,7 @@ class Transfer:
                 if answer.status_code == requests.codes.requested_range_not_satisfiable:
                     if answer.headers.get("Content-Range") != f"bytes */{begun}":  # else it is all there
                         self.part.unlink()
-                        raise _Broken(f"{host} has less than the {begun:,} bytes that are here")
+                        raise _Broken(f"{host} has less than the {begun:,} bytes that have arrived")
                     return
                 if answer.status_code >= 500 or answer.status_code == requests.codes.too_many_requests:
                     raise _Broken(f"{host} answered {answer.status_code} {answer.reason}")
@@ -366,7 +367,7 @@ class Transfer:
                 goes_on = answer.headers.get("Content-Range", "").startswith(f"bytes {begun}-")
                 self._keep(answer, begun if goes_on else 0)
         except requests.ConnectTimeout as error:
-            raise FetchFailed(f"cannot reach {host}, it is silent: check the network, or {self._by_hand()}") from error
+            raise FetchFailed(f"{host} does not answer: check the network, or {self._by_hand()}") from error
         except requests.RequestException as error:
             raise _Broken(f"cannot reach {host} ({_cause(error)})") from error
 
@@ -385,7 +386,7 @@ class Transfer:
                     done += len(chunk)
                     self.moved(done, total)
                     if self.pin.bytes and done > self.pin.bytes:
-                        return  # too long to be right: the hash will tell
+                        return  # too long to be right: the hash will differ
         except requests.RequestException as error:
             raise _Broken(broken) from error
         if total is not None and done < total:
@@ -393,6 +394,6 @@ class Transfer:
 
 
 def _cause(error: Exception) -> str:
-    """What lies behind a failed connection, without the layers around it."""
+    """The cause of a failed connection, without the exceptions around it."""
     inner = getattr(error.args[0], "reason", error) if error.args else error
     return str(inner).rpartition(": ")[2] or type(error).__name__

@@ -1,14 +1,14 @@
 """A folder of MIDI files as windows of pitches, the encoding of the paper's music task (Yu et al. 2017, sec. 5.3).
 
-Of each file one voice is read: of all pairs of track and channel, drums aside, the one whose notes begin at the most
-different times, the higher one of two equals; a chord counts once, so that an accompaniment of chords does not win over
-a tune. The grid's step is the interval at which its notes most often follow one another: a sixteenth, an eighth or a
-quarter (a dotted eighth counts as a sixteenth). Notes begin and end at the nearest step and last one at least; the
-highest that sounds is written, as a piano key from 1 to 88 (MIDI's number less 20), or 0 for a rest. Steps are cut into
-windows of 32 from the first note on. Windows with more than four rests, less than four different pitches, or a note
-beyond the piano are left out. Held and repeated notes look the same; tempo and loudness are not read.
+One voice of each file is read: of all pairs of track and channel except drums, the one whose notes begin at the most
+different times, and of two equal ones the higher. A chord counts once, so that an accompaniment of chords does not win
+over a tune. The grid's step is the most frequent interval between the beginnings of its notes: a sixteenth, an eighth
+or a quarter (a dotted eighth counts as a sixteenth). Notes begin and end at the nearest step and last at least one; the
+highest that sounds is written, as a piano key from 1 to 88 (the MIDI number minus 20), or 0 for a rest. Steps are cut
+into windows of 32 from the first note on. Windows with more than four rests, less than four different pitches, or a
+note beyond the piano are left out. Held and repeated notes look the same; tempo and loudness are not read.
 
-The paper sampled every 0.4 s instead; note lengths are what the corpora of folk tunes go by, and keep to the beat.
+The paper sampled every 0.4 s instead; the folk-tune corpora, too, use steps of a note's length, which keep the beat.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from bench.errors import UsageError
 __all__ = ["STEPS", "folder_hash", "read_tunes", "tune_pitches"]
 
 STEPS = 32
-"""Of a window."""
+"""Steps of a window."""
 LOWEST, HIGHEST = 21, 108
 """MIDI numbers of the piano's keys."""
 MOST_RESTS, FEWEST_PITCHES = 4, 4
-"""Of a window."""
+"""Limits for a window."""
 DRUMS = 9
-"""The channel that General MIDI keeps for them, counted from 0."""
+"""The channel that General MIDI keeps for drums, counted from 0."""
 STEP_LENGTHS = {1: 1, 2: 2, 3: 1, 4: 4}
-"""Interval between notes, in sixteenths, to the step that shows it."""
+"""Interval between notes to the step that shows it, both in sixteenths."""
 LONGEST_TUNE = 100_000
-"""Steps: hours of music, or a broken file."""
+"""Steps: more are hours of music, or a broken file."""
 ENDINGS = (".mid", ".midi")
 
 Note = tuple[int, int, int]
@@ -46,40 +46,40 @@ Note = tuple[int, int, int]
 
 
 def read_tunes(folder: Path) -> Splits:
-    """Windows of pitches from all MIDI files below a folder, tune by tune in one split.
+    """Windows of pitches from all MIDI files below a folder, all windows of a tune in one split.
 
     A file that cannot be read, or has no window, is left out and counted.
 
     Raises:
-        UsageError: for a folder without MIDI files, files of which none can be read, too few windows, or where the
-            library to read them is not installed.
+        UsageError: for a folder without MIDI files, files of which none can be read, too few windows, or when
+            the library that reads them is not installed.
     """
     files = _files(folder)
     texts: list[str] = []
-    places: list[str] = []
+    homes: list[str] = []
     unreadable = unused = windows = 0
     for path in files:
         pitches = tune_pitches(path)
         if pitches is None:
             unreadable += 1
             continue
-        whole = [pitches[i : i + STEPS] for i in range(0, len(pitches) - STEPS + 1, STEPS)]
-        kept = [_spell(window) for window in whole if _is_music(window)]
-        windows += len(whole)
+        candidates = [pitches[i : i + STEPS] for i in range(0, len(pitches) - STEPS + 1, STEPS)]
+        kept = [_spell(window) for window in candidates if _is_music(window)]
+        windows += len(candidates)
         unused += not kept
         texts += kept
-        places += [split_of(_spell(pitches))] * len(kept)
+        homes += [split_of(_spell(pitches))] * len(kept)
     if unreadable == len(files):
         raise UsageError(f"none of the {len(files):,} MIDI files in '{folder}' could be read.")
     decided, notes = remove_crossing(
-        _keys(texts), np.array([SPLITS.index(split) for split in places], np.uint8), "window"
+        _keys(texts), np.array([SPLITS.index(split) for split in homes], np.uint8), "window"
     )
     words = sorted({word for text in texts for word in text.split(" ")}, key=int)
     number = {word: index for index, word in enumerate(words)}
     tokens = np.array([[number[word] for word in text.split(" ")] for text in texts], np.int32)
     parts = {}
-    for place, split in enumerate(SPLITS):
-        rows = decided == place
+    for index, split in enumerate(SPLITS):
+        rows = decided == index
         parts[split] = Sequences(tokens[rows].ravel(), np.full(rows.sum(), STEPS))
     read = f"{folder.name}: {len(files):,} files, {unreadable:,} unreadable, {unused:,} without a window"
     left_out = f"{windows - len(texts):,} with too many rests, too few pitches or notes beyond the piano"
@@ -133,7 +133,7 @@ def tune_pitches(path: Path) -> list[int] | None:
 
 
 def _voices(track: Any) -> list[list[Note]]:
-    """The notes of each channel of a track, drums left out; what is not let go of ends with the track."""
+    """The notes of each channel of a track, drums left out; a note that is never released ends with the track."""
     voices: dict[int, list[Note]] = defaultdict(list)
     sounding: dict[tuple[int, int], int] = {}
     now = 0
@@ -146,7 +146,7 @@ def _voices(track: Any) -> list[list[Note]]:
     for message in track:
         now += message.time
         if message.type in ("note_on", "note_off") and message.channel != DRUMS:
-            end(message.channel, message.note)  # struck again while it sounds, a note begins anew
+            end(message.channel, message.note)  # a note that is struck again while it sounds ends, and a new one begins
             if message.type == "note_on" and message.velocity:
                 sounding[message.channel, message.note] = now
     for channel, pitch in list(sounding):
@@ -155,12 +155,12 @@ def _voices(track: Any) -> list[list[Note]]:
 
 
 def _prominence(voice: list[Note]) -> tuple[int, float]:
-    """How many different times notes begin at, and how high they are."""
+    """The number of different times at which notes begin, and their mean pitch."""
     return len({start for start, _, _ in voice}), float(np.mean([pitch for _, _, pitch in voice]))
 
 
 def _rounded(steps: NDArray[np.float64]) -> NDArray[np.int64]:
-    """To the nearest whole number, halves up: numpy's own rule would pull them to even ones."""
+    """Round to the nearest integer, halves up: numpy's own rule would round halves to even."""
     return np.floor(steps + 0.5).astype(np.int64)
 
 
@@ -182,7 +182,7 @@ def _keys(texts: list[str]) -> NDArray[np.uint64]:
 
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise UsageError(f"expected a folder of MIDI files, got '{folder}', which is none.")
+        raise UsageError(f"expected a folder of MIDI files, got '{folder}', which is not a folder.")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
     if not files:
         raise UsageError(f"'{folder}' holds no MIDI files: expected names that end in {' or '.join(ENDINGS)}.")

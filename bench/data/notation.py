@@ -3,8 +3,8 @@
 A tune is a sequence of words of one of two kinds. ``pitches`` are steps of a grid: a piano key from 1 to 88 or a rest,
 0; a step is an eighth here. The grid cannot tell a note that is held from one that is struck again, so equal steps in a
 row are written as one long note. ``notes`` carry their durations: ``73:2`` is MIDI pitch 73 for two sixteenths, ``r:4``
-a rest of four. A word that is no note, such as ``<unk>``, is left out. Where bars and keys lie is not in the words: ABC
-has neither bar lines nor a key, and every accidental is spelt out.
+a rest of four. A word that is not a note, such as ``<unk>``, is left out. The words contain neither bars nor keys, so
+the ABC has neither bar lines nor a key, and every accidental is written out.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ TUNES = ("pitches", "notes")
 UNKNOWN, MISSING = "<unk>", "□"
 """A character outside the vocabulary, and how a poem shows it."""
 SPACE = "▁"
-"""A space where characters are words: one that can be seen, and survives being written between spaces."""
+"""The symbol for a space where characters are words: visible, and not lost when words are separated by spaces."""
 STEP = Fraction(2)
-"""Sixteenths of a step on the grid."""
+"""Length of a step on the grid, in sixteenths."""
 LOWEST_KEY, KEYS = 21, 88
-"""MIDI pitch of a piano's first key, and how many there are."""
+"""MIDI pitch of a piano's first key, and the number of its keys."""
 PITCHES = 128
-"""MIDI's."""
+"""Number of MIDI's pitches."""
 TICKS = 2520
-"""Of MIDI, a sixteenth: every note of one to ten equal parts of it begins on a tick."""
+"""MIDI ticks of a sixteenth note: where it is divided into one to ten equal parts, each begins on a tick."""
 BAR = 16
 """Sixteenths of silence between two tunes of one MIDI file."""
 LETTERS = ("C", "^C", "D", "^D", "E", "F", "^F", "G", "^G", "A", "^A", "B")
@@ -49,7 +49,7 @@ class Note(NamedTuple):
 
     Attributes:
         pitch: MIDI note number, 60 is middle C; None for a rest.
-        sixteenths: How long.
+        sixteenths: Duration.
     """
 
     pitch: int | None
@@ -58,7 +58,7 @@ class Note(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def read_note(word: str, kind: str) -> Note | None:
-    """What a word stands for; None for one that is no note.
+    """The note that a word stands for; None for a word that is not a note.
 
     Example:
         >>> read_note("73:4/3", "notes")
@@ -109,7 +109,7 @@ def abc_notes(notes: Sequence[Note]) -> str:
 
 
 def abc(notes: Sequence[Note], number: int, title: str) -> str:
-    """A tune in ABC (standard 2.1) with its header; a book of tunes has an empty line between two."""
+    """A tune in ABC (standard 2.1) with its header; in a book of tunes an empty line separates two."""
     return f"X:{number}\nT:{title}\nM:none\nL:1/8\nQ:1/4=120\nK:C\n{abc_notes(notes) or 'z'}\n"
 
 
@@ -125,7 +125,7 @@ def midi(tunes: Sequence[Sequence[Note]]) -> bytes:
 
     def add(message: Any, at: Fraction) -> None:
         nonlocal last
-        ticks = round(at * TICKS)  # of the place, not of the duration: errors do not add up
+        ticks = round(at * TICKS)  # the position is rounded, not the duration: errors do not add up
         track.append(message.copy(time=ticks - last))
         last = ticks
 
@@ -144,12 +144,12 @@ def midi(tunes: Sequence[Sequence[Note]]) -> bytes:
 
 
 def line(words: Sequence[str], kind: str, verse: int | None = None) -> str:
-    """A sequence in one line, as people read it: lines of verse parted by " / ", a tune as the notes of its ABC.
+    """A sequence in one line, as people read it: lines of verse separated by " / ", a tune as the notes of its ABC.
 
     Args:
-        words: The symbols, the end mark not among them.
-        kind: What they are, as in :class:`bench.api.SequenceSpec`.
-        verse: Words of a line of verse; None for what is no verse.
+        words: The symbols, without the end mark.
+        kind: Their type, as in :class:`bench.api.SequenceSpec`.
+        verse: Words per line of verse; None for anything but verse.
     """
     if kind in TUNES:
         return abc_notes(tune(words, kind))
@@ -161,14 +161,14 @@ def line(words: Sequence[str], kind: str, verse: int | None = None) -> str:
 
 
 def reading(words: Sequence[str], kind: str, verse: int | None, number: int, title: str) -> str:
-    """A sequence as a text of its own: a poem line by line, a tune as ABC with a header, else one line.
+    """A sequence as a separate text: a poem line by line, a tune as ABC with a header, else one line.
 
     Args:
-        words: The symbols, the end mark not among them.
-        kind: What they are.
-        verse: Words of a line of verse.
-        number: Of a tune, in its header.
-        title: Of a tune, likewise.
+        words: The symbols, without the end mark.
+        kind: Their type.
+        verse: Words per line of verse.
+        number: Number of a tune, in its header.
+        title: Title of a tune, in its header.
     """
     if kind in TUNES:
         return abc(tune(words, kind), number, title)

@@ -1,4 +1,4 @@
-"""The released weights of the paper's oracle: a pickle that is read without running any code of it."""
+"""The released weights of the paper's oracle: a pickle that is read without running any code in it."""
 
 from __future__ import annotations
 

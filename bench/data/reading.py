@@ -1,4 +1,4 @@
-"""Text files, one record at a time, whatever holds them: plain lines, CSV, TSV or JSON lines."""
+"""Text files, one record at a time, in any of the formats: plain lines, CSV, TSV or JSON lines."""
 
 from __future__ import annotations
 
@@ -15,32 +15,31 @@ from typing import Literal, TextIO
 from bench.errors import UsageError, unknown
 
 LONGEST = 2**24
-"""Characters of a line, or of a CSV field. A longer one is no sentence but another format, or a quote left open."""
+"""Most characters of a line or a CSV field. A longer one is not a sentence but another format, or an open quote."""
 TABLES = {".csv": ",", ".tsv": "\t"}
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 USUAL_COLUMN = "text"
-"""Read where there are several columns and none is asked for."""
+"""The column to read where there are several and none is named."""
 KINDS = {bool: "true or false", int: "a number", float: "a number", str: "a string", list: "a list"}
 
 
 def read_lines(path: Path, column: str | None = None) -> Iterator[str]:
-    """The text of every record of a file, blank ones too, without its newline; never the whole file at once.
+    """The text of every record of a file, also of blank ones, without its newline; never the entire file at once.
 
-    The name's ending says how to read it. ``.csv`` and ``.tsv`` have a header; fields of the first may be quoted, those
-    of the second are never, as in IANA's text/tab-separated-values. ``.jsonl``, ``.ndjson`` and ``.json`` hold one
-    object, or one string, a line. All else is plain text, one record a line. Text is UTF-8, with or without a
-    byte-order mark; lines end as on Unix, on Windows or on an old Macintosh. A newline inside of a record becomes a
-    space.
+    The file name's extension decides how it is read. ``.csv`` and ``.tsv`` have a header; fields of CSV may be quoted,
+    those of TSV are never, as in IANA's text/tab-separated-values. ``.jsonl``, ``.ndjson`` and ``.json`` contain one
+    object, or one string, per line. All others are plain text, one record per line. Text is UTF-8, with or without a
+    byte-order mark; lines end as on Unix, on Windows or on an old Macintosh. A newline inside a record becomes a space.
 
     Args:
         path: The file.
-        column: Which column, or key, holds the text. None is the only one there is, or else the one called "text".
+        column: Which column, or key, holds the text. None means the only one there is, or else the one called "text".
 
     Raises:
         UsageError: in one sentence, with the line's number where there is one: at once for a file that cannot be read,
-            a folder, a binary file, another encoding, or a column of plain text; while reading for what lies deeper in
-            the file: a bad byte, a line that never ends, a missing column, a row that does not fit its header, what is
-            no JSON, or a value that is no text.
+            a folder, a binary file, another encoding, or a column of plain text; while reading for errors further down
+            the file: a bad byte, a line that never ends, a missing column, a row that does not fit its header, a line
+            that is not JSON, or a value that is not text.
 
     Example:
         ``list(read_lines(Path("notes.csv"), "body"))``
@@ -69,7 +68,7 @@ def one_line(text: str) -> str:
 
 
 def _check_start(path: Path) -> None:
-    """Refuse what is no file of UTF-8 text before anything is read from it."""
+    """Refuse anything but a file of UTF-8 text before its first record is read."""
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -89,7 +88,7 @@ def _check_start(path: Path) -> None:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """Decoded lines, each with its newline but perhaps the last."""
+    """Decoded lines, each with its newline, except perhaps the last."""
     with path.open(encoding="utf-8-sig") as file:
         try:
             yield from _checked_lines(path, file)
@@ -151,7 +150,7 @@ def _table_column(path: Path, column: str | None, delimiter: str) -> Iterator[st
                 raise UsageError(f"expected {len(header)} fields in {where}, as in its header, got {len(row)}.")
             yield one_line(row[index]) if row else ""
     except csv.Error as error:
-        raise UsageError(f"line {rows.line_num} of '{path}' is no CSV: {error}.") from error
+        raise UsageError(f"line {rows.line_num} of '{path}' is not CSV: {error}.") from error
 
 
 def _json_values(path: Path, column: str | None) -> Iterator[str]:
@@ -163,7 +162,7 @@ def _json_values(path: Path, column: str | None) -> Iterator[str]:
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise UsageError(f"{where} is no JSON: expected one object a line.") from error
+            raise UsageError(f"{where} is not JSON: expected one object a line.") from error
         if isinstance(value, dict):
             name = _column(path, column, list(value), number)
             value, what = value[name], f"'{name}'"
@@ -174,12 +173,12 @@ def _json_values(path: Path, column: str | None) -> Iterator[str]:
         if not isinstance(value, str):
             raise UsageError(f"expected text for {what} in {where}, got {_kind(value)}.")
         if not value.isascii() and not _is_text(value):
-            raise UsageError(f"{what} in {where} holds half a surrogate pair, which is no text.")
+            raise UsageError(f"{what} in {where} holds half a surrogate pair, which is not text.")
         yield one_line(value)
 
 
 def _column(path: Path, column: str | None, names: list[str], line: int = 1) -> str:
-    """The column asked for, if it is there once."""
+    """The name of the requested column, which must occur exactly once."""
     if column is None:
         column = names[0] if len(names) == 1 else USUAL_COLUMN
         if column not in names:

@@ -1,4 +1,4 @@
-"""How each downloaded corpus is made from its raw files: one function each, from files to the lines of the splits."""
+"""Recipes for the downloaded corpora: one function each, from the raw files to the lines of the splits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.data import english
 from bench.data.splits import Splits, assign, bucket
 
 Watch = Callable[[str, int, int | None], None]
-"""Is told what goes on, how much of it is done, and of how much, if that is known."""
+"""Called with the current activity, how much of it is done, and the total, if that is known."""
 Recipe = Callable[[Sequence[Path], Watch], Mapping[str, Splits]]
 """From raw files, in the order of the pins, to the splits of one corpus or two."""
 
@@ -23,7 +23,7 @@ POEM, VERSE = 20, 5
 
 
 def coco_captions(files: Sequence[Path], watch: Watch) -> Mapping[str, Splits]:
-    """Captions, tokenized anew, for the file leaves full stops glued to words; quotation marks dropped."""
+    """Captions, tokenized again, because the file leaves full stops attached to words; quotation marks dropped."""
     train, test = ([" ".join(english.unquoted(english.tokens(line))) for line in _lines(file)] for file in files)
     return {"coco-captions": _held_out(train, test)}
 
@@ -53,9 +53,9 @@ def obama(files: Sequence[Path], watch: Watch) -> Mapping[str, Splits]:
 
 
 def presidents(paragraphs: Iterable[str]) -> Iterator[str]:
-    """A transcript's paragraphs without other people's, and without the labels of who speaks.
+    """The president's paragraphs in a transcript, without the labels of who speaks.
 
-    What follows a question, up to the next label, belongs to it; after any other voice the president goes on.
+    Paragraphs after a question, up to the next label, belong to it; after any other speaker the president goes on.
 
     Example:
         ``THE PRESIDENT: Thank you.`` gives ``Thank you.``, and ``AUDIENCE: Yes!`` nothing.
@@ -83,7 +83,7 @@ def rnnpg(files: Sequence[Path], watch: Watch) -> Mapping[str, Splits]:
 
 
 def texygen_shi(files: Sequence[Path], watch: Watch) -> Mapping[str, Splits]:
-    """Poems of twenty characters without their marks; valid and test share no line of five with train."""
+    """Poems of twenty characters without their marks; valid and test share no five-character line with train."""
     poems = ("".join(filter(str.isalnum, line)) for file in files for line in _lines(file))
     splits = assign((poem, poem) for poem in poems if len(poem) == POEM)
     known = {verse for poem in splits["train"] for verse in _verses(poem)}
@@ -120,7 +120,7 @@ def _verses(poem: str) -> list[str]:
 
 
 def _held_out(train: Iterable[str], test: Iterable[str]) -> Splits:
-    """A corpus with a test split of its own: a tenth of train is valid; no line twice, none of test in train."""
+    """A corpus with its own test split: a tenth of train is valid; no line occurs twice, and none of test in train."""
     known = dict.fromkeys(line for line in train if line)
     return {
         "train": [line for line in known if bucket(line) != 0],

@@ -12,7 +12,7 @@ NAMES = ("quatrains", "quatrains-tang", "tang5", "sotu", "sotu-obama", "folk-tun
 
 @lru_cache(maxsize=6)
 def corpus_bytes(name: str, split: str) -> bytes:
-    """A split of a shipped corpus: UTF-8, one example a line, words parted by single spaces."""
+    """A split of a shipped corpus: UTF-8, one example a line, words separated by single spaces."""
     return (files("bench") / "corpora" / name / f"{split}.txt").read_bytes()
 
 
@@ -41,5 +41,5 @@ def sequences(content: bytes) -> list[list[str]]:
 
 
 def datasheet(name: str) -> str:
-    """Where a shipped corpus comes from, its licence, how it was made and what it holds, in Markdown."""
+    """Origin, licence, derivation and contents of a shipped corpus, in Markdown."""
     return (files("bench") / "corpora" / name / "datasheet.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Which of train, valid and test a line belongs to, in what order lines stand, and how they are written."""
+"""The split that a line belongs to (train, valid or test), the order of lines, and how they are written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Splits = Mapping[str, Sequence[str]]
 
 
 def bucket(key: str) -> int:
-    """A number from 0 to 9 that only the key decides: its sha-256's first 32 bits, modulo 10."""
+    """A number from 0 to 9 that depends only on the key: its sha-256's first 32 bits, modulo 10."""
     return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) % 10
 
 
@@ -28,7 +28,7 @@ def split_of(key: str) -> str:
 
 
 def assign(keyed: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """Splits of (key, line) pairs: lines of one key stay together; a line that came before is left out."""
+    """Splits of (key, line) pairs: lines of one key stay together; a line that already occurred is left out."""
     splits: dict[str, list[str]] = {split: [] for split in SPLITS}
     seen = set()
     for key, line in keyed:
@@ -49,10 +49,10 @@ def content(lines: Iterable[str]) -> bytes:
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Put files, by their names, into a folder of their own: all of them or, when interrupted, none.
+    """Write files, by their names, as the only content of a folder: all of them or, when interrupted, none.
 
     Raises:
-        OSError: for a place that cannot be written.
+        OSError: for a folder that cannot be written.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as place:

@@ -1,8 +1,8 @@
-"""Tunes in ABC notation to lines of a corpus: pitches on a grid, and phrases of four bars; and which tunes are kin.
+"""From tunes in ABC notation to lines of a corpus: pitches on a grid, and phrases of four bars; families of tunes.
 
-ABC is read by music21: the first part only, without grace notes, chord symbols, words and repeats; of a chord the top
-note. The grid is the encoding of Yu et al. (2017, sec. 5.3), 88 keys and 32 steps, with a step of the tune's commonest
-note in place of their 0.4 seconds.
+ABC is read by music21: the first part only, without grace notes, chord symbols, words and repeats; of a chord only the
+top note. The grid is the encoding of Yu et al. (2017, sec. 5.3), 88 keys and 32 steps, with a step as long as the
+tune's commonest note instead of their 0.4 seconds.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ KEYS = range(21, 109)
 MOST_RESTS, FEWEST_PITCHES = 4, 4
 """Lines with more rests or fewer different pitches are left out."""
 GRID_STEPS = (Fraction(1, 4), Fraction(1, 2), Fraction(1))
-"""Steps that are used, in quarter notes."""
+"""Lengths that a step may have, in quarter notes."""
 FINEST = 48
-"""Durations are multiples of one n-th of a quarter note, n at most this."""
+"""Durations are multiples of 1/n of a quarter note, with n at most this."""
 
 SHAPE = 8
-"""Intervals of a shape, by which tunes are compared whatever their key."""
+"""Number of intervals of a shape; tunes are compared by their shapes, whatever their key."""
 KIN_SHAPES, KIN_SHARE = 8, 0.3
-"""Tunes of one family share at least so many shapes, and such a share of the shapes of the one that has fewer."""
+"""Two related tunes share at least this many shapes, and at least this share of the shapes of the one with fewer."""
 COMMONPLACE = 60
-"""A shape in more tunes than this tells nothing."""
+"""A shape that occurs in more tunes than this is ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Note:
     Attributes:
         pitch: MIDI number; None is a rest.
         duration: In quarter notes.
-        tied: Whether it goes on with the note before it.
+        tied: Whether it continues the note before it.
     """
 
     pitch: int | None
@@ -64,8 +64,8 @@ class Bar:
     """A bar.
 
     Attributes:
-        nominal: Quarter notes that the metre asks for.
-        notes: What is in it.
+        nominal: Duration that the metre requires, in quarter notes.
+        notes: Its notes and rests.
     """
 
     nominal: Fraction
@@ -73,7 +73,7 @@ class Bar:
 
     @property
     def duration(self) -> Fraction:
-        """Quarter notes that are in it."""
+        """Duration of its notes and rests together, in quarter notes."""
         return sum((note.duration for note in self.notes), Fraction(0))
 
 
@@ -82,7 +82,7 @@ class Tune:
     """A tune.
 
     Attributes:
-        name: Folder, file, place in the file and number: what its split hangs on.
+        name: Folder, file, index in the file and number: its split depends on it.
         bars: From first to last.
     """
 
@@ -91,7 +91,7 @@ class Tune:
 
 
 def require_music21() -> None:
-    """See that music21 is there.
+    """Check that music21 is installed.
 
     Raises:
         UsageError: when it is not.
@@ -106,25 +106,25 @@ def read_tunes(path: Path) -> list[Tune]:
     """The tunes of an ABC file, UTF-8, in its order.
 
     Raises:
-        UsageError: when music21 is missing, or stumbles.
+        UsageError: when music21 is missing, or cannot read the file.
     """
     require_music21()
     from music21 import converter
 
-    place = f"{path.parent.name}/{path.name}"
+    origin = f"{path.parent.name}/{path.name}"
     try:
         with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             parsed = converter.parseData(path.read_text(encoding="utf-8"), format="abc")
             scores = parsed.scores if hasattr(parsed, "scores") else [parsed]
-            return [_tune(score, f"{place}#{index}") for index, score in enumerate(scores)]
+            return [_tune(score, f"{origin}#{index}") for index, score in enumerate(scores)]
     except Exception as error:
         raise UsageError(f"music21 cannot read '{path}': {error}; version 10.5.1 reads the corpora's files.") from error
 
 
-def _tune(score: Any, place: str) -> Tune:
+def _tune(score: Any, origin: str) -> Tune:
     """A music21 score's first part."""
-    number = getattr(score.metadata, "number", None) or place.rpartition("#")[2]
+    number = getattr(score.metadata, "number", None) or origin.rpartition("#")[2]
     bars = tuple(
         Bar(
             Fraction(measure.barDuration.quarterLength).limit_denominator(FINEST),
@@ -132,11 +132,11 @@ def _tune(score: Any, place: str) -> Tune:
         )
         for measure in score.parts[0].getElementsByClass("Measure")
     )
-    return Tune(f"{place}:{number}", bars)
+    return Tune(f"{origin}:{number}", bars)
 
 
 def _notes(elements: Iterable[Any]) -> Iterable[Note]:
-    """What sounds, of music21's notes, rests, chords and chord symbols."""
+    """Notes and rests from music21's notes, rests, chords and chord symbols."""
     from music21 import harmony
 
     for element in elements:
@@ -151,7 +151,7 @@ def _notes(elements: Iterable[Any]) -> Iterable[Note]:
 
 
 def joined(bars: Iterable[Bar]) -> list[Note]:
-    """The notes of bars, those that are tied to the one before made one with it."""
+    """The notes of bars, each tied note merged with the note before it."""
     notes: list[Note] = []
     for note in (note for bar in bars for note in bar.notes):
         if note.tied and notes and notes[-1].pitch == note.pitch:
@@ -164,8 +164,8 @@ def joined(bars: Iterable[Bar]) -> list[Note]:
 def grid(tune: Tune) -> list[str]:
     """Lines of 32 pitches: what sounds at each step, as the piano's key number from 1 to 88, or 0 for a rest.
 
-    A step is the tune's commonest note, or a sixteenth where that is a dotted eighth. Tunes whose commonest note is no
-    sixteenth, eighth or quarter give nothing. The pick-up bar and what is left after the last 32 steps are left out.
+    A step is the tune's commonest note, or a sixteenth where that is a dotted eighth. Tunes whose commonest note is not
+    a sixteenth, eighth or quarter give no lines. The pick-up bar and the steps after the last 32 are left out.
     A held note looks like a repeated one.
     """
     bars = tune.bars[1:] if tune.bars and tune.bars[0].duration < tune.bars[0].nominal else tune.bars
@@ -194,9 +194,9 @@ def grid(tune: Tune) -> list[str]:
 
 
 def phrases(tune: Tune) -> list[str]:
-    """Lines of four whole bars: ``pitch:duration``, a MIDI number or r for a rest, and sixteenth notes.
+    """Lines of four complete bars: ``pitch:duration``, a MIDI number or r for a rest, and a number of sixteenth notes.
 
-    A bar that is empty, short or long breaks a phrase off. Nothing is lost of the others but bar lines and key.
+    A bar that is empty, too short or too long breaks a phrase off. Of the others, only bar lines and key are lost.
 
     Example:
         ``69:2 71:2 r:4`` is an eighth A, an eighth B and a quarter's rest.
@@ -231,7 +231,7 @@ def shapes(tune: Tune) -> set[tuple[int, ...]]:
 
 
 def families(tunes: Sequence[Tune]) -> list[int]:
-    """For each tune, the place of the first tune of its family: variants of one tune, or one that is printed twice."""
+    """For each tune, the index of the first tune of its family: variants of one tune, or one that is printed twice."""
     import numpy as np
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -257,7 +257,7 @@ def families(tunes: Sequence[Tune]) -> list[int]:
 
 
 def split_tunes(tunes: Sequence[Tune]) -> dict[str, dict[str, list[str]]]:
-    """Splits of the grid's lines and of the phrases, under ``grid`` and ``phrases``: a family is all in one split."""
+    """Splits of the grid's lines and of the phrases, under ``grid`` and ``phrases``: each family is in one split."""
     names = [tunes[first].name for first in families(tunes)]
     return {
         kind.__name__: assign((name, line) for name, tune in zip(names, tunes, strict=True) for line in kind(tune))

@@ -1,1 +1,1 @@
-"""Fast code, each function beside a plain ``reference_`` twin."""
+"""Fast code; each function has a plain ``reference_`` twin."""

@@ -1,7 +1,7 @@
-"""Sentence BLEU where the sentences are: the same counts as :mod:`bench.kernels.ngrams`, looked up by torch on a GPU.
+"""Sentence BLEU on the device of the sentences: the counts of :mod:`bench.kernels.ngrams`, looked up by torch on a GPU.
 
-Nothing here waits for the device. A row's n-grams are clipped without sorting: the i-th of equal ones counts if i is at
-most the largest count that a reference has, and i is found by comparing each place with those before it.
+Nothing here waits for the device. A row's n-grams are clipped without sorting: the i-th of equal n-grams counts if i is
+at most the largest count in one reference, and i is found by comparing each position with those before it.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def sentence_bleu_on_device(
         hypotheses: int64, (N, T), on the device of the references; a negative token matches nothing.
         lengths: int64, (N,), each in [0, T].
         references: Counted at least up to ``max(orders)``.
-        orders: Each n that is wanted, at least one.
-        epsilon: What stands in for zero matches, above 0.
+        orders: The values of n to compute, at least one.
+        epsilon: The number that replaces zero matches, above 0.
 
     Returns:
         float64, (len(orders), N).
@@ -52,13 +52,13 @@ def sentence_bleu_on_device(
     """
     if len(orders) == 0 or not 1 <= min(orders) <= max(orders) <= len(references.keys):
         raise ValueError(f"expected orders in [1, {len(references.keys)}], as counted, got {tuple(orders)}")
-    places = torch.arange(hypotheses.shape[1], device=hypotheses.device)
-    keys = torch.where(places < lengths[:, None], hypotheses, -1)  # (N, P)
+    positions = torch.arange(hypotheses.shape[1], device=hypotheses.device)
+    keys = torch.where(positions < lengths[:, None], hypotheses, -1)  # (N, P)
     logs, scores = torch.zeros(len(keys), dtype=torch.double, device=keys.device), []
     for order in range(1, max(orders) + 1):
         known, largest = references.keys[order - 1], references.largest[order - 1]
         ids = _look_up(keys, known)
-        earlier = (ids[:, :, None] == ids[:, None, :]).tril(-1).sum(-1)  # (N, P): how often it stood there before
+        earlier = (ids[:, :, None] == ids[:, None, :]).tril(-1).sum(-1)  # (N, P): how often it occurs further left
         limit = largest[ids.clamp(min=0)] if len(known) else torch.zeros_like(ids)
         matches = ((ids >= 0) & (earlier < limit)).sum(-1).double()
         if order == 1:
@@ -72,17 +72,17 @@ def sentence_bleu_on_device(
 
 
 def _look_up(keys: Tensor, known: Tensor) -> Tensor:
-    """The index of each key in the ascending ``known``, -1 where it is negative or not there; shape of ``keys``."""
+    """The index of each key in the ascending ``known``, -1 where it is negative or missing; shape of ``keys``."""
     if len(known) == 0:
         return torch.full_like(keys, -1)
-    places = torch.searchsorted(known, keys.contiguous()).clamp_(max=len(known) - 1)
-    return torch.where((known[places] == keys) & (keys >= 0), places, -1)
+    indices = torch.searchsorted(known, keys.contiguous()).clamp_(max=len(known) - 1)
+    return torch.where((known[indices] == keys) & (keys >= 0), indices, -1)
 
 
 def _closest(lengths: Tensor, ascending: Tensor) -> Tensor:
-    """The reference length nearest to each length, the shorter of two: int64 (N,), (M,) to float64 (N,)."""
+    """The reference length nearest to each length, the shorter on a tie: int64 (N,), (M,) to float64 (N,)."""
     ends = torch.tensor([-torch.inf, torch.inf], dtype=torch.double, device=ascending.device)
     fenced = torch.cat([ends[:1], ascending.double(), ends[1:]])
-    place = torch.searchsorted(ascending, lengths)
-    below, above = fenced[place], fenced[place + 1]
+    index = torch.searchsorted(ascending, lengths)
+    below, above = fenced[index], fenced[index + 1]
     return torch.where(lengths - below <= above - lengths, below, above)

@@ -1,14 +1,16 @@
-"""What one sequence contributes to a score of all: the score's fall when that sequence's words are taken away.
+"""The contribution of one sequence to a score of all: how far the score falls when that sequence's words are removed.
 
-The square root of the sum of squares of such falls, each less their mean, estimates how far the score would have moved
-had other sequences been drawn (the jackknife, Tukey 1958); it errs on the wide side (Efron and Stein, 1981). For a mean
-over sequences a fall is the sequence's own value over their number. For counts of different n-grams, for overlaps and
-for BLEU against the sequences it is not, and this file finds it without computing the score anew for each.
+The square root of the sum of squares of such falls, each minus their mean, estimates how far the score would have moved
+had other sequences been drawn (the jackknife, Tukey 1958); it tends to be too large (Efron and Stein, 1981). For a mean
+over sequences, a fall is the sequence's own value divided by the number of sequences. For counts of different n-grams,
+for overlaps and for BLEU with the sequences as references it is not, and this file finds it without recomputing the
+score for each sequence.
 
-A sequence that is taken away leaves its place, empty: the number of sequences, and the lengths that BLEU's brevity
-penalty looks at, stay. The functions named ``reference_*`` do that literally.
+A removed sequence leaves an empty slot: the number of sequences stays the same, and so do the lengths that BLEU's
+brevity penalty reads. The functions named ``reference_*`` do that literally.
 
-All functions read one :class:`Meetings`, the n-grams of both sides counted together, which is where the time goes.
+All functions read one :class:`Occurrences`, the n-grams of both sides counted together; building it takes most of the
+time.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from bench.kernels.ngrams import (
 from bench.kernels.overlap import reference_multiset_jaccard
 
 __all__ = [
-    "Meetings",
+    "Occurrences",
     "bleu_falls",
     "kinds_without",
     "multiset_jaccard_without",
@@ -41,37 +43,38 @@ __all__ = [
     "self_bleu_falls",
 ]
 
-Met = tuple[Ints, Ints, Ints]
+Triples = tuple[Ints, Ints, Ints]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Meetings:
-    """Which n-gram is in which sequence how often, for two sets of sequences whose n-grams are numbered together.
+class Occurrences:
+    """How often each n-gram occurs in each sequence, for two sets of sequences whose n-grams are numbered together.
 
-    Entry k-1 of each tuple is about the k-grams. A meeting is an n-gram, a sequence that has it, and how often: three
-    int64 vectors, by n-gram and then by sequence. The second set's sequences are numbered after the first's. A negative
-    token equals nothing, and no n-gram with one is counted.
+    Entry k-1 of each tuple is about the k-grams. Occurrences are three int64 vectors with an entry for each n-gram in
+    each sequence that has it: the n-gram, the sequence, and how often; sorted by n-gram and then by sequence. The
+    second set's sequences are numbered after the first's. A negative token equals nothing, and no n-gram with one is
+    counted.
 
     Attributes:
-        sizes: How many different k-grams there are.
-        first: The meetings with sequences of the first set.
-        second: Those with sequences of the second.
+        sizes: The number of different k-grams.
+        first: The occurrences in sequences of the first set.
+        second: The occurrences in sequences of the second set.
         lengths: int64, (N,), of the first set's sequences.
         second_lengths: int64, (M,).
     """
 
     sizes: tuple[int, ...]
-    first: tuple[Met, ...]
-    second: tuple[Met, ...]
+    first: tuple[Triples, ...]
+    second: tuple[Triples, ...]
     lengths: Ints
     second_lengths: Ints
 
     @classmethod
-    def build(cls, one: Ints, one_lengths: Ints, two: Ints, two_lengths: Ints, max_order: int) -> Meetings:
+    def build(cls, one: Ints, one_lengths: Ints, two: Ints, two_lengths: Ints, max_order: int) -> Occurrences:
         """Count the n-grams of both sets.
 
         Args:
-            one: int64, (N, T); what stands after a row's length is not read.
+            one: int64, (N, T); what comes after a row's length is not read.
             one_lengths: int64, (N,), each in [0, T].
             two: int64, (M, S).
             two_lengths: int64, (M,), each in [0, S].
@@ -82,11 +85,11 @@ class Meetings:
         """
         sides = checked(one, one_lengths), checked(two, two_lengths)
         sizes: list[int] = []
-        first: list[Met] = []
-        second: list[Met] = []
+        first: list[Triples] = []
+        second: list[Triples] = []
         words, row_of = _end_to_end(*sides)
-        for known, _, found, places in numbered(words[None], max_order):
-            where = row_of[places]
+        for known, _, found, positions in numbered(words[None], max_order):
+            where = row_of[positions]
             new = np.flatnonzero((np.diff(found, prepend=-1) != 0) | (np.diff(where, prepend=-1) != 0))
             grams, rows, counts = found[new], where[new], np.diff(new, append=len(found))
             sizes.append(len(known))
@@ -96,105 +99,106 @@ class Meetings:
 
 
 def bleu_falls(
-    meetings: Meetings, scores: Floats, orders: Sequence[int] = (2, 3, 4, 5), epsilon: float = 0.1
+    occurrences: Occurrences, scores: Floats, orders: Sequence[int] = (2, 3, 4, 5), epsilon: float = 0.1
 ) -> Floats:
-    """By how much the sum of the second set's BLEU falls when a sequence of the first, a reference, is taken away.
+    """How far the sum of the second set's BLEU falls when a sequence of the first set, a reference, is removed.
 
-    Only the n-grams that a single reference has most often can be missed. They are gathered for each hypothesis and
-    reference that meet in one, so that the new precisions are exact.
+    Removing a reference changes only the matches of n-grams that it alone has most often. They are collected for each
+    pair of a hypothesis and a reference that share one, so that the new precisions are exact.
 
     Args:
-        meetings: The references and the hypotheses, counted at least up to ``max(orders)``.
+        occurrences: The references and the hypotheses, counted at least up to ``max(orders)``.
         scores: float64, (len(orders), M), as :func:`bench.kernels.ngrams.sentence_bleu` gives them.
         orders: Those of the scores.
-        epsilon: Likewise.
+        epsilon: That of the scores.
 
     Returns:
         float64, (len(orders), N), none negative.
     """
-    n, m = len(meetings.lengths), len(meetings.second_lengths)
-    return _falls(meetings.sizes, meetings.second, meetings.first, (n, n + m), scores, orders, epsilon)[:, :n]
+    n, m = len(occurrences.lengths), len(occurrences.second_lengths)
+    return _falls(occurrences.sizes, occurrences.second, occurrences.first, (n, n + m), scores, orders, epsilon)[:, :n]
 
 
 def self_bleu_falls(
-    meetings: Meetings, scores: Floats, orders: Sequence[int] = (2, 3, 4, 5), epsilon: float = 0.1
+    occurrences: Occurrences, scores: Floats, orders: Sequence[int] = (2, 3, 4, 5), epsilon: float = 0.1
 ) -> Floats:
-    """By how much the sum of the others' self-BLEU falls when a sequence of the first set is not their reference.
+    """How far the sum of the others' self-BLEU falls when a sequence of the first set is no longer their reference.
 
     Args:
-        meetings: The sequences, and any second set, which is not read; counted at least up to ``max(orders)``.
+        occurrences: The sequences, and any second set, which is not read; counted at least up to ``max(orders)``.
         scores: float64, (len(orders), N), as :func:`bench.kernels.ngrams.self_bleu` gives them.
         orders: Those of the scores.
-        epsilon: Likewise.
+        epsilon: That of the scores.
 
     Returns:
-        float64, (len(orders), N), none negative; the sequence's own score is not in it.
+        float64, (len(orders), N), none negative; the sequence's own score is not included.
     """
-    n = len(meetings.lengths)
-    return _falls(meetings.sizes, meetings.first, meetings.first, (0, n), scores, orders, epsilon)
+    n = len(occurrences.lengths)
+    return _falls(occurrences.sizes, occurrences.first, occurrences.first, (0, n), scores, orders, epsilon)
 
 
-def kinds_without(meetings: Meetings, order: int) -> tuple[int, Ints]:
-    """How many different n-grams the first set has, and how many when a sequence of it is taken away, for each.
+def kinds_without(occurrences: Occurrences, order: int) -> tuple[int, Ints]:
+    """The number of different n-grams in the first set, and that number without each of its sequences.
 
     Args:
-        meetings: The sequences, and any second set, which is not read.
-        order: The n of the n-grams, at most what was counted.
+        occurrences: The sequences, and any second set, which is not read.
+        order: The n of the n-grams, at most the longest that was counted.
 
     Returns:
-        the number, of which :func:`bench.kernels.ngrams.distinct` is the share in all n-grams, and int64, (N,). An
+        the number, which :func:`bench.kernels.ngrams.distinct` divides by that of all n-grams, and int64, (N,). An
         n-gram with a negative token differs from all others.
     """
-    n = len(meetings.lengths)
-    grams, rows, counts = meetings.first[order - 1]
-    sequences = np.bincount(grams, minlength=meetings.sizes[order - 1])
-    unlike_any = _room(meetings.lengths, order) - np.bincount(rows, weights=counts, minlength=n).astype(np.int64)
+    n = len(occurrences.lengths)
+    grams, rows, counts = occurrences.first[order - 1]
+    sequences = np.bincount(grams, minlength=occurrences.sizes[order - 1])
+    unlike_any = _room(occurrences.lengths, order) - np.bincount(rows, weights=counts, minlength=n).astype(np.int64)
     own = np.bincount(rows[sequences[grams] == 1], minlength=n) + unlike_any
     kinds = int(np.count_nonzero(sequences) + unlike_any.sum())
     return kinds, kinds - own
 
 
-def multiset_jaccard_without(meetings: Meetings, max_order: int) -> tuple[float, Floats]:
-    """MS-Jaccard of both sets, and MS-Jaccard when a sequence of the first is taken away, for each.
+def multiset_jaccard_without(occurrences: Occurrences, max_order: int) -> tuple[float, Floats]:
+    """MS-Jaccard of both sets, and MS-Jaccard without each sequence of the first set.
 
     Args:
-        meetings: Both sets.
-        max_order: The longest n-gram, at most what was counted.
+        occurrences: Both sets.
+        max_order: The longest n-gram, at most the longest that was counted.
 
     Returns:
         what :func:`bench.kernels.overlap.multiset_jaccard` gives, and float64, (N,).
     """
-    n, m = len(meetings.lengths), len(meetings.second_lengths)
-    product = np.ones(n + 1)  # the last is without none
+    n, m = len(occurrences.lengths), len(occurrences.second_lengths)
+    product = np.ones(n + 1)  # the last one is with all sequences
     for order in range(1, max_order + 1):
-        size, room = meetings.sizes[order - 1], _room(meetings.lengths, order)
-        grams, rows, counts = meetings.first[order - 1]
-        other_grams, _, other_counts = meetings.second[order - 1]
+        size, room = occurrences.sizes[order - 1], _room(occurrences.lengths, order)
+        grams, rows, counts = occurrences.first[order - 1]
+        other_grams, _, other_counts = occurrences.second[order - 1]
         mine = np.bincount(grams, weights=counts, minlength=size)
         theirs = np.bincount(other_grams, weights=other_counts, minlength=size)
         shared = np.minimum(mine / n, theirs / m)
         missed = shared[grams] - np.minimum((mine[grams] - counts) / n, theirs[grams] / m)
         intersection = shared.sum() - np.bincount(rows, weights=missed, minlength=n + 1)
-        # All n-grams of both sides, those with a negative token among them, are in the union, once where shared.
-        union = (room.sum() - np.append(room, 0)) / n + _room(meetings.second_lengths, order).sum() / m - intersection
+        # The union has all n-grams of both sides, also those with a negative token, and shared ones once.
+        other_room = _room(occurrences.second_lengths, order)
+        union = (room.sum() - np.append(room, 0)) / n + other_room.sum() / m - intersection
         product *= np.divide(intersection, union, out=np.zeros(n + 1), where=union > 0).clip(min=0)
     values = product ** (1 / max_order)
     return float(values[-1]), values[:-1]
 
 
 def _room(lengths: Ints, order: int) -> Ints:
-    """How many n-grams each sequence has, those with a negative token among them."""
+    """The number of n-grams in each sequence, including those with a negative token."""
     return np.maximum(lengths - order + 1, 0)
 
 
 def _end_to_end(*sets: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
-    """All sequences in one, with a negative token after each, so that short ones take up no more room than they need.
+    """All sequences joined into one, with a negative token after each, so that short ones need no padding.
 
     Args:
-        sets: Of tokens, int64 (N, T), and lengths, int64 (N,).
+        sets: Each is tokens, int64 (N, T), and lengths, int64 (N,).
 
     Returns:
-        the tokens, and for each of them which sequence it is of, those of later sets numbered after earlier ones.
+        the tokens, and the number of each token's sequence; later sets are numbered after earlier ones.
     """
     lengths = np.concatenate([lengths for _, lengths in sets])
     rows = np.repeat(np.arange(len(lengths)), lengths + 1)
@@ -207,14 +211,14 @@ def _end_to_end(*sets: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
 
 def _falls(
     sizes: Sequence[int],
-    scored: Sequence[Met],
-    serving: Sequence[Met],
+    scored: Sequence[Triples],
+    serving: Sequence[Triples],
     rows_scored: tuple[int, int],
     scores: Floats,
     orders: Sequence[int],
     epsilon: float,
 ) -> Floats:
-    """The falls for every row, as a reference of the rows that are scored, from the first to before the last of two."""
+    """The falls for every row as a reference; ``rows_scored`` is the half-open range of the rows that are scored."""
     (begin, n), highest = rows_scored, max(orders)
     matches = np.zeros((highest, n))
     pairs: list[Ints] = []
@@ -222,7 +226,7 @@ def _falls(
     for k in range(highest):
         holders, most = _three_largest(sizes[k], *serving[k])
         grams, rows, counts = scored[k]
-        first, second = holders[0][grams] == rows, holders[1][grams] == rows  # a row is no reference of itself
+        first, second = holders[0][grams] == rows, holders[1][grams] == rows  # a row is not its own reference
         holder = np.where(first, holders[1][grams], holders[0][grams])
         limit = np.where(first, most[1][grams], most[0][grams])
         without = np.where(first | second, most[2][grams], most[1][grams])
@@ -232,15 +236,15 @@ def _falls(
         there = lost > 0
         pairs.append(rows[there] * n + holder[there])
         missed.append(lost[there])
-    met, index = np.unique(np.concatenate(pairs), return_inverse=True)
-    losers, holder = np.divmod(met, n)
+    affected, index = np.unique(np.concatenate(pairs), return_inverse=True)
+    losers, holder = np.divmod(affected, n)
     ends = np.cumsum([0, *map(len, pairs)])
-    logs = np.zeros(len(met))
-    nothing = np.zeros(len(met), dtype=bool)
+    logs = np.zeros(len(affected))
+    nothing = np.zeros(len(affected), dtype=bool)
     falls = np.zeros((len(orders), n))
     for k in range(highest):
         before = matches[k][losers]
-        after = before - np.bincount(index[ends[k] : ends[k + 1]], weights=missed[k], minlength=len(met))
+        after = before - np.bincount(index[ends[k] : ends[k + 1]], weights=missed[k], minlength=len(affected))
         if k == 0:
             nothing = after < 0.5  # without a common word the score is 0
         logs += np.log(np.where(after > 0.5, after, epsilon) / np.where(before > 0.5, before, epsilon))
@@ -252,22 +256,22 @@ def _falls(
 
 
 def _three_largest(size: int, grams: Ints, rows: Ints, counts: Ints) -> tuple[Ints, Ints]:
-    """The three rows that have an n-gram most often, and how often: int64 (3, size) each; -1 and 0 for none."""
+    """The three rows that have each n-gram most often, and how often: int64 (3, size) each; -1 and 0 for none."""
     order = np.lexsort((-counts, grams))
     rows, counts = rows[order], counts[order]
     holders, most = np.full((3, size), -1), np.zeros((3, size), dtype=np.int64)
-    met = np.bincount(grams, minlength=size)
-    starts = np.cumsum(met) - met
-    for place in range(3):
-        there = np.flatnonzero(met > place)
-        holders[place, there], most[place, there] = rows[starts[there] + place], counts[starts[there] + place]
+    having = np.bincount(grams, minlength=size)
+    starts = np.cumsum(having) - having
+    for rank in range(3):
+        there = np.flatnonzero(having > rank)
+        holders[rank, there], most[rank, there] = rows[starts[there] + rank], counts[starts[there] + rank]
     return holders, most
 
 
 def reference_bleu_falls(
     hypotheses: list[list[int]], references: list[list[int]], order: int, epsilon: float = 0.1
 ) -> list[float]:
-    """The plain twin of :func:`bleu_falls`: BLEU anew with each reference's words replaced by such as match nothing."""
+    """The plain twin of :func:`bleu_falls`: BLEU again, each reference's words replaced by some that match nothing."""
     whole = sum(reference_sentence_bleu(hypotheses, references, order, epsilon))
     return [
         whole - sum(reference_sentence_bleu(hypotheses, blanked, order, epsilon)) for blanked in _blanked(references)
@@ -275,7 +279,7 @@ def reference_bleu_falls(
 
 
 def reference_self_bleu_falls(sequences: list[list[int]], order: int, epsilon: float = 0.1) -> list[float]:
-    """The plain twin of :func:`self_bleu_falls`, likewise."""
+    """The plain twin of :func:`self_bleu_falls`, computed as in :func:`reference_bleu_falls`."""
     falls = []
     for j, blanked in enumerate(_blanked(sequences)):
         falls.append(0.0)
@@ -293,7 +297,7 @@ def _blanked(sequences: list[list[int]]) -> Iterator[list[list[int]]]:
 
 
 def reference_kinds_without(sequences: list[list[int]], order: int) -> list[int]:
-    """The plain twin of the second half of :func:`kinds_without`: the share of different n-grams times all of them."""
+    """The plain twin of the second result of :func:`kinds_without`: distinct-n times the number of all n-grams."""
     return [
         round(reference_distinct(rest, order) * sum(max(len(words) - order + 1, 0) for words in rest))
         for rest in _emptied(sequences)

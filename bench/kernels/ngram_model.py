@@ -1,8 +1,8 @@
 """A fixed n-gram language model with Dirichlet smoothing: the judge's own, small and the same for every model.
 
-With c counting n-grams, p_1(w) = (c(w) + a) / (n + a V) and, for each longer context h and the shorter h',
+With c the counts of n-grams, p_1(w) = (c(w) + a) / (n + a V) and, for each longer context h and the shorter h',
 p_k(w | h) = (c(h w) + m_k p_(k-1)(w | h')) / (c(h) + m_k) (MacKay and Peto 1995, "A hierarchical Dirichlet language
-model"). Nothing is impossible under it, it is fitted by counting, and what it says does not depend on any seed.
+model"). It gives no token probability zero, is fitted by counting, and depends on no seed.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class NgramModel:
     Attributes:
         vocab_size: V.
         add: a, added to the count of every word.
-        strengths: m_2, m_3 and so on: how many words' weight the shorter context has.
+        strengths: m_2, m_3 and so on: the weight of the shorter context, as a number of words.
         keys: For each order, int64 (G,), ascending: the n-grams that were seen.
         counts: For each order, int64 (G,): how often.
-        contexts: Likewise, the n-grams less their last word.
-        context_counts: How often those were followed by anything.
+        contexts: For each order, int64, ascending: the n-grams without their last word.
+        context_counts: How often each of those was followed by any token.
     """
 
     vocab_size: int
@@ -46,7 +46,7 @@ class NgramModel:
 
     @classmethod
     def fit(cls, tokens: Ints, counted: Bools, vocab_size: int, add: float, strengths: Sequence[float]) -> NgramModel:
-        """Count.
+        """Count the n-grams of the training sequences.
 
         Args:
             tokens: int64, (N, T), each in [0, V).
@@ -79,25 +79,25 @@ class NgramModel:
             counted: bool, (N, T), as in :meth:`fit`.
 
         Returns:
-            float64, (N, T); zero where nothing is counted.
+            float64, (N, T); zero where ``counted`` is False.
         """
         events = _events(tokens, counted, self.vocab_size, len(self.keys))
         (_, words), *longer = events
         seen = self.counts[0].sum()
         p = (_counts_of(words, self.keys[0], self.counts[0]) + self.add) / (seen + self.add * self.vocab_size)
-        for place, (context, key) in enumerate(longer, start=1):
-            strength = self.strengths[place - 1]
-            followed = _counts_of(context, self.contexts[place], self.context_counts[place])
-            p = (_counts_of(key, self.keys[place], self.counts[place]) + strength * p) / (followed + strength)
+        for k, (context, key) in enumerate(longer, start=1):
+            strength = self.strengths[k - 1]
+            followed = _counts_of(context, self.contexts[k], self.context_counts[k])
+            p = (_counts_of(key, self.keys[k], self.counts[k]) + strength * p) / (followed + strength)
         log_prob = np.zeros(tokens.shape)
         log_prob[counted] = np.log(p)
         return log_prob
 
 
 def _events(tokens: Ints, counted: Bools, vocab_size: int, order: int) -> list[tuple[Ints, Ints]]:
-    """For each order, the keys of the context and of the n-gram at each counted place: int64, (M,) each.
+    """For each order, the keys of the context and of the n-gram at each counted position: int64, (M,) each.
 
-    Before a sequence stands a symbol of its own, V.
+    A symbol that is not in the vocabulary, V, precedes each sequence.
     """
     read = np.where(counted, tokens, 0)
     padded = np.concatenate([np.full((len(tokens), order - 1), vocab_size), read], axis=1)
@@ -116,8 +116,8 @@ def _counts_of(wanted: Ints, keys: Ints, counts: Ints) -> Ints:
     """The count of each wanted key, 0 where it was not seen."""
     if len(keys) == 0:
         return np.zeros(len(wanted), dtype=np.int64)
-    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    found: Ints = np.where(keys[places] == wanted, counts[places], 0)
+    indices = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    found: Ints = np.where(keys[indices] == wanted, counts[indices], 0)
     return found
 
 

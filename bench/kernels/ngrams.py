@@ -1,12 +1,12 @@
 """Exact n-gram overlap: sentence BLEU against many references, leave-one-out self-BLEU, distinct-n.
 
-A k-gram is two (k-1)-grams that overlap in all but one word, so the pair of their indices names it. Numbering the
+A k-gram is two (k-1)-grams that overlap in all but one word, so the pair of their indices identifies it. Numbering the
 n-grams of the references order by order in this way fits any vocabulary into int64, and an n-gram none of whose parts
 is known is dropped before anything is looked up. Every function costs O(n log n) in tokens, whatever the number of
-references. The functions named ``reference_*`` say the same in plain loops; the tests hold the two together.
+references. The functions named ``reference_*`` compute the same in plain loops; the tests compare the two.
 
-A negative token is a symbol that equals nothing, not even itself: an out-of-vocabulary word. It takes up room in a
-sequence and in the number of its n-grams, and never matches.
+A negative token is a symbol that equals nothing, not even itself: an out-of-vocabulary word. It counts in the
+length of a sequence and in the number of its n-grams, and never matches.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReferenceCounts:
-    """What BLEU needs to know of a set of references; build it once with :meth:`build` and score against it often.
+    """The counts that BLEU needs of a set of references; build them once with :meth:`build`, score against them often.
 
     Entry k-1 of each tuple is about the k-grams; G_k is the number of different ones.
 
     Attributes:
         keys: int64, (G_k,), ascending. A word is its own key; a longer n-gram has the key ``prefix * G_(k-1) +
-            suffix``, made of the places of its two (k-1)-grams in the previous entry.
-        largest: int64, (G_k,): the most often that one reference has the n-gram.
-        second: int64, (G_k,): the same over all references but one that reaches ``largest``; 0 where no other has it.
+            suffix``, made of the indices of its two (k-1)-grams in the previous entry.
+        largest: int64, (G_k,): the largest count of the n-gram in one reference.
+        second: int64, (G_k,): the same without one reference that reaches ``largest``; 0 where no other has it.
         lengths: int64, (M,), ascending.
     """
 
@@ -65,7 +65,7 @@ class ReferenceCounts:
         """Count the n-grams of every reference.
 
         Args:
-            tokens: int64, (M, T); what stands after a row's length is not read.
+            tokens: int64, (M, T); what comes after a row's length is not read.
             lengths: int64, (M,), each in [0, T].
             max_order: The longest n-gram to count, at least 1.
 
@@ -81,17 +81,17 @@ class ReferenceCounts:
         keys: list[Ints] = []
         largest: list[Ints] = []
         second: list[Ints] = []
-        for known, _, grams, places in numbered(word_keys(tokens, lengths), max_order):
-            rows = places // (tokens.shape[1] - len(keys))
+        for known, _, grams, positions in numbered(word_keys(tokens, lengths), max_order):
+            rows = positions // (tokens.shape[1] - len(keys))
             counted = np.flatnonzero((np.diff(grams, prepend=-1) != 0) | (np.diff(rows, prepend=-1) != 0))
-            counts = np.diff(counted, append=len(grams))  # one for each n-gram and reference that meet
-            met = grams[counted]
-            first = np.flatnonzero(np.diff(met, prepend=-1))
+            counts = np.diff(counted, append=len(grams))  # of each n-gram in each reference that has it
+            seen = grams[counted]
+            first = np.flatnonzero(np.diff(seen, prepend=-1))
             most = np.maximum.reduceat(counts, first) if len(first) else counts
-            runner_up = np.minimum(np.diff(first, append=len(met)) - 1, 1)  # 1 if several have it, 0 if one does
-            # That is all of it for those that nobody has twice; the few others are ranked.
+            runner_up = np.minimum(np.diff(first, append=len(seen)) - 1, 1)  # 1 if several have it, 0 if one does
+            # That is final for n-grams that no reference has twice; the few others are ranked.
             often = most > 1
-            ranked = np.sort(met[often[met]] * (tokens.shape[1] + 1) + counts[often[met]])
+            ranked = np.sort(seen[often[seen]] * (tokens.shape[1] + 1) + counts[often[seen]])
             ranked_grams, ranked_counts = np.divmod(ranked, tokens.shape[1] + 1)
             last = np.searchsorted(ranked_grams, np.flatnonzero(often), side="right") - 1
             runner_up[often] *= ranked_counts[last - 1]
@@ -116,11 +116,11 @@ def sentence_bleu(
     Cherry, 2014); no match among words makes the score 0. These are nltk's conventions.
 
     Args:
-        hypotheses: int64, (N, T); what stands after a row's length is not read.
+        hypotheses: int64, (N, T); what comes after a row's length is not read.
         lengths: int64, (N,), each in [0, T].
         references: What to compare with, counted at least up to ``max(orders)``.
-        orders: Each n that is wanted, at least one.
-        epsilon: What stands in for zero matches, above 0.
+        orders: The values of n to compute, at least one.
+        epsilon: The number that replaces zero matches, above 0.
 
     Returns:
         float64, (len(orders), N), each in [0, 1] for ``epsilon <= 1``.
@@ -140,17 +140,17 @@ def self_bleu(tokens: Ints, lengths: Ints, orders: Sequence[int] = (2, 3, 4, 5),
     """BLEU of each sequence against all the others: high when they are alike (Zhu et al., 2018, Texygen).
 
     Leaving a sequence out is exact and costs nothing. Its counts are clipped by the second largest, with multiplicity:
-    that is the largest of the others where its own is the largest, and no less than its own anywhere else. Its length
-    is taken out of the reference lengths.
+    that is the largest count of the others where its own is the largest, and at least its own everywhere else. Its
+    length is removed from the reference lengths.
 
     Args:
-        tokens: int64, (N, T), N >= 2; what stands after a row's length is not read.
+        tokens: int64, (N, T), N >= 2; what comes after a row's length is not read.
         lengths: int64, (N,), each in [0, T].
-        orders: Each n that is wanted, at least one.
-        epsilon: What stands in for zero matches, above 0.
+        orders: The values of n to compute, at least one.
+        epsilon: The number that replaces zero matches, above 0.
 
     Returns:
-        float64, (len(orders), N). An identical copy elsewhere is a reference as any other, so both score 1.
+        float64, (len(orders), N). An identical copy elsewhere is a reference like any other, so both score 1.
 
     Raises:
         ValueError: If there are fewer than two sequences, or a shape, a length, an order or ``epsilon`` is wrong.
@@ -163,10 +163,10 @@ def self_bleu(tokens: Ints, lengths: Ints, orders: Sequence[int] = (2, 3, 4, 5),
 
 
 def distinct(tokens: Ints, lengths: Ints, order: int) -> float:
-    """Different n-grams over n-grams, in all sequences together (Li et al., 2016). It falls as N grows: fix N.
+    """Different n-grams divided by all n-grams, over all sequences (Li et al., 2016). It falls as N grows: fix N.
 
     Args:
-        tokens: int64, (N, T); what stands after a row's length is not read.
+        tokens: int64, (N, T); what comes after a row's length is not read.
         lengths: int64, (N,), each in [0, T].
         order: The n of the n-grams, at least 1.
 
@@ -189,10 +189,10 @@ def distinct(tokens: Ints, lengths: Ints, order: int) -> float:
 
 
 def checked(tokens: Ints, lengths: Ints) -> tuple[Ints, Ints]:
-    """Both as int64, if they are (N, T) and (N,) and the lengths fit.
+    """Both as int64, after checks that they are integers of shape (N, T) and (N,) and that the lengths are in [0, T].
 
     Raises:
-        ValueError: otherwise.
+        ValueError: If they are not.
     """
     tokens, lengths = np.asarray(tokens), np.asarray(lengths)
     if tokens.ndim != 2 or tokens.dtype.kind not in "iu":
@@ -207,62 +207,62 @@ def checked(tokens: Ints, lengths: Ints) -> tuple[Ints, Ints]:
 
 
 def word_keys(tokens: Ints, lengths: Ints) -> Ints:
-    """The keys of the 1-grams: the tokens, and something negative wherever nothing can match. int64, (N, T)."""
+    """The keys of the 1-grams: the tokens, and a negative number wherever nothing can match. int64, (N, T)."""
     return np.where(np.arange(tokens.shape[1]) < lengths[:, None], tokens, -1)
 
 
 def pairs(ids: Ints, size: int) -> Ints:
-    """From the indices of k-grams, (N, P), to the keys of (k+1)-grams, (N, max(P - 1, 0)); -1 stands for unknown."""
+    """From the indices of k-grams, (N, P), to the keys of (k+1)-grams, (N, max(P - 1, 0)); -1 means unknown."""
     prefix, suffix = ids[:, :-1], ids[:, 1:]
-    return np.where((prefix | suffix) >= 0, prefix * size + suffix, -1)  # a negative one makes the union negative
+    return np.where((prefix | suffix) >= 0, prefix * size + suffix, -1)  # one negative index makes the "or" negative
 
 
 def look_up(keys: Ints, known: Ints) -> Ints:
-    """The index of each key in the ascending ``known``, -1 where it is negative or not there; shape of ``keys``."""
+    """The index of each key in the ascending ``known``, -1 where it is negative or missing; shape of ``keys``."""
     ids = np.full(keys.shape, -1, dtype=np.int64)
     if len(known):
         active = keys >= 0
         wanted = keys[active]
-        places = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
-        ids[active] = np.where(known[places] == wanted, places, -1)
+        indices = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+        ids[active] = np.where(known[indices] == wanted, indices, -1)
     return ids
 
 
 def numbered(keys: Ints, max_order: int) -> Iterator[tuple[Ints, Ints, Ints, Ints]]:
-    """For each order, the different n-grams and where they stand.
+    """For each order, the different n-grams and their positions.
 
     Returns:
-        ascending keys (G_k,); which one begins at each place, (N, P), -1 for none; and the same in order of the n-grams
-        and then of the places, (M,) each: which one, and at which place of the flattened (N, P).
+        ascending keys, (G_k,); the index of the n-gram that begins at each position, (N, P), -1 for none; and the same
+        sorted by n-gram and then by position, (M,) each: the index, and the position in the flattened (N, P).
     """
     if max_order < 1:
         raise ValueError(f"expected an order >= 1, got {max_order}")
     for _ in range(max_order):
-        found, places = _sorted(keys)
+        found, positions = _sorted(keys)
         new = np.diff(found, prepend=-1) > 0
         known, grams = found[new], np.cumsum(new) - 1
         ids = np.full(keys.shape, -1, dtype=np.int64)
-        ids.reshape(-1)[places] = grams
-        yield known, ids, grams, places
+        ids.reshape(-1)[positions] = grams
+        yield known, ids, grams, positions
         keys = pairs(ids, len(known))
 
 
 def _sorted(keys: Ints) -> tuple[Ints, Ints]:
-    """The keys that are not negative, ascending, and where in the flattened array they stand; equal ones by place."""
-    places = np.flatnonzero(keys >= 0)
-    found = keys.reshape(-1)[places]
+    """The non-negative keys, ascending, and their positions in the flattened array; equal keys by position."""
+    positions = np.flatnonzero(keys >= 0)
+    found = keys.reshape(-1)[positions]
     bits = int(keys.size).bit_length()
     if len(found) and int(found.max()) >> (62 - bits):
         order = np.argsort(found, kind="stable")
-        return found[order], places[order]
-    packed = np.sort(found << bits | places)  # many times faster than sorting places by keys
+        return found[order], positions[order]
+    packed = np.sort(found << bits | positions)  # many times faster than sorting positions by keys
     return packed >> bits, packed & ((1 << bits) - 1)
 
 
 def _tally(ids: Ints, size: int) -> tuple[Ints, Ints, Ints]:
-    """Which row has which n-gram how often: three int64 vectors, one entry for each row and n-gram that meet."""
-    places = np.arange(len(ids))[:, None] * size + ids
-    pairs = np.sort(places[ids >= 0])
+    """The rows, their n-grams, and how often: three int64 vectors, one entry for each n-gram that a row has."""
+    codes = np.arange(len(ids))[:, None] * size + ids
+    pairs = np.sort(codes[ids >= 0])
     starts = np.flatnonzero(np.diff(pairs, prepend=-1))
     rows, grams = np.divmod(pairs[starts], max(size, 1))
     return rows, grams, np.diff(starts, append=len(pairs))
@@ -282,10 +282,10 @@ def _matches(keys: Ints, references: ReferenceCounts, max_order: int, leave_one_
 
 
 def _closest(lengths: Ints, ascending: Ints, leave_one_out: bool) -> Floats:
-    """The reference length nearest to each length, the shorter of two; ``leave_one_out`` skips one equal entry."""
+    """The reference length nearest to each length, the shorter on a tie; ``leave_one_out`` skips one equal entry."""
     fenced = np.concatenate(([-np.inf], ascending, [np.inf]))
-    place = np.searchsorted(ascending, lengths)
-    below, above = fenced[place], fenced[place + 1 + leave_one_out]
+    index = np.searchsorted(ascending, lengths)
+    below, above = fenced[index], fenced[index + 1 + leave_one_out]
     nearest: Floats = np.where(lengths - below <= above - lengths, below, above)
     return nearest
 
@@ -346,7 +346,7 @@ def reference_self_bleu(sequences: list[list[int]], order: int, epsilon: float =
 
 
 def reference_distinct(sequences: list[list[int]], order: int) -> float:
-    """The plain twin of :func:`distinct`: a set of n-grams, and those with a negative token each by itself."""
+    """The plain twin of :func:`distinct`: a set of n-grams, and each n-gram with a negative token by itself."""
     grams = [tuple(words[i : i + order]) for words in sequences for i in range(len(words) - order + 1)]
     ordinary = {gram for gram in grams if min(gram) >= 0}
     unlike_any = sum(min(gram) < 0 for gram in grams)

@@ -1,7 +1,7 @@
-"""How much two sets of sequences share: MS-Jaccard, and the share of n-grams found in another set.
+"""The overlap of two sets of sequences: MS-Jaccard, and the share of n-grams found in another set.
 
 Both number the n-grams of the two sets together (:func:`bench.kernels.ngrams.numbered`), so that equal ones have equal
-numbers, and count. A negative token equals nothing, as everywhere.
+numbers, and count them. A negative token equals nothing, as everywhere.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ __all__ = [
 ]
 
 ROWS = 2**16
-"""Sequences that are looked through at a time."""
+"""Sequences that are searched at a time."""
 
 
 def multiset_jaccard(one: Ints, one_lengths: Ints, two: Ints, two_lengths: Ints, max_order: int) -> float:
     """MS-Jaccard: how far two sets of sequences have the same n-grams equally often (Alihosseini et al., 2019).
 
-    For each k up to ``max_order``, with a and b the counts of a k-gram over the number of sequences on either side, the
-    sum of min(a, b) over that of max(a, b); of these the geometric mean.
+    Let a and b be the counts of a k-gram, each divided by the number of sequences on its side. The score is the
+    geometric mean, over k up to ``max_order``, of the sum of min(a, b) divided by the sum of max(a, b).
 
     Args:
-        one: int64, (N, T); what stands after a row's length is not read.
+        one: int64, (N, T); what comes after a row's length is not read.
         one_lengths: int64, (N,), each in [0, T].
         two: int64, (M, S).
         two_lengths: int64, (M,), each in [0, S].
@@ -51,21 +51,21 @@ def multiset_jaccard(one: Ints, one_lengths: Ints, two: Ints, two_lengths: Ints,
     product = 1.0
     for k, (known, ids, _, _) in enumerate(numbered(word_keys(tokens, lengths), max_order), start=1):
         sides = []
-        unmatched = 0.0  # n-grams with a negative token are in the union alone
+        unmatched = 0.0  # n-grams with a negative token are only in the union
         for part, part_lengths, size in zip((ids[:rows], ids[rows:]), np.split(lengths, [rows]), sizes, strict=True):
-            met = part[part >= 0]
-            sides.append(np.bincount(met, minlength=len(known)) / size)
-            unmatched += (int(np.maximum(part_lengths - k + 1, 0).sum()) - len(met)) / size
+            matchable = part[part >= 0]
+            sides.append(np.bincount(matchable, minlength=len(known)) / size)
+            unmatched += (int(np.maximum(part_lengths - k + 1, 0).sum()) - len(matchable)) / size
         union = float(np.maximum(*sides).sum()) + unmatched
         product *= float(np.minimum(*sides).sum()) / union if union else 0.0
     return float(product ** (1 / max_order))
 
 
 def shared_ngrams(tokens: Ints, lengths: Ints, others: Ints, other_lengths: Ints, order: int) -> float:
-    """The share of the n-grams of some sequences, each as often as it stands there, that occur in some others.
+    """The share of the n-grams of some sequences, repeated ones included, that occur in some others.
 
     Args:
-        tokens: int64, (N, T); what stands after a row's length is not read.
+        tokens: int64, (N, T); what comes after a row's length is not read.
         lengths: int64, (N,), each in [0, T].
         others: int64, (M, S).
         other_lengths: int64, (M,), each in [0, S].
@@ -83,10 +83,10 @@ def shared_ngrams(tokens: Ints, lengths: Ints, others: Ints, other_lengths: Ints
 
 
 def shared_counts(tokens: Ints, lengths: Ints, others: Ints, other_lengths: Ints, order: int) -> Ints:
-    """How many n-grams of each sequence occur in some others: :func:`shared_ngrams` before it is summed.
+    """The number of n-grams of each sequence that occur in some others: :func:`shared_ngrams` before the sum.
 
     Args:
-        tokens: int64, (N, T); what stands after a row's length is not read.
+        tokens: int64, (N, T); what comes after a row's length is not read.
         lengths: int64, (N,), each in [0, T].
         others: int64, (M, S).
         other_lengths: int64, (M,), each in [0, S].
@@ -108,13 +108,13 @@ def shared_counts(tokens: Ints, lengths: Ints, others: Ints, other_lengths: Ints
             found = look_up(keys, known)
             keys = pairs(found, len(known))
         there[found] = True
-    there[-1] = False  # the place of unknown ones, -1
+    there[-1] = False  # the entry of unknown n-grams, -1
     counts: Ints = there[ids].sum(axis=1)
     return counts
 
 
 def _joined(one: Ints, one_lengths: Ints, two: Ints, two_lengths: Ints) -> tuple[Ints, int, Ints]:
-    """Two sets of sequences below one another, how many rows are the first's, and all lengths."""
+    """Both sets of sequences in one array, the number of rows of the first set, and all lengths."""
     (one, one_lengths), (two, two_lengths) = checked(one, one_lengths), checked(two, two_lengths)
     tokens = np.full((len(one) + len(two), max(one.shape[1], two.shape[1])), -1, dtype=np.int64)
     tokens[: len(one), : one.shape[1]] = one

@@ -1,7 +1,7 @@
-"""What a metric on words is given, and what every metric gives. Imports no torch.
+"""The input of a metric on words, and the output of every metric. Imports no torch.
 
-A metric is asked about a :class:`Subject`, a text beside the real text that it is held against, and answers with
-:class:`Estimate`. A checkpoint of ``bench run`` offers a subject and a file of ``bench score`` is one, so that both are
+A metric reads a :class:`Subject`, a text together with the real text that it is compared with, and returns
+:class:`Estimate`. A checkpoint of ``bench run`` has a subject and a file of ``bench score`` is one, so that both are
 scored by the same code. Metrics that need the model's density read :class:`bench.metrics.density.Evidence` instead.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
 
-from bench.kernels.leave_one_out import Meetings, self_bleu_falls
+from bench.kernels.leave_one_out import Occurrences, self_bleu_falls
 from bench.kernels.ngram_model import Bools, NgramModel
 from bench.kernels.ngrams import Floats, Ints, ReferenceCounts, self_bleu
 from bench.metrics import protocols
@@ -41,34 +41,35 @@ __all__ = [
 ]
 
 ORDERS = (2, 3, 4, 5)
-"""Of every BLEU."""
+"""The orders of every BLEU."""
 EPSILON = 0.1
 SMOOTHING = f"method1({EPSILON})"
-"""Of every BLEU, in its signature."""
+"""The smoothing of every BLEU, as its signature names it."""
 ADD, STRENGTHS = 0.5, (300.0, 300.0)
-"""Of the judge's trigram model: nearly the best for 500 to 13,000 sequences of ``oracle`` and of ``quatrains``."""
+"""For the judge's trigram model: nearly the best for 500 to 13,000 sequences of ``oracle`` and of ``quatrains``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a metric says: one column of a table, a number or why there is none.
+    """The result of a metric: one column of a table, a number or the reason why there is none.
 
-    Records keep it as :class:`bench.records.record.Score`, which has the same fields as plain text and knows nothing of
+    Records keep it as :class:`bench.records.record.Score`, which has the same fields as plain text and no
     intervals over sequences: in a benchmark the unit of variation is the run.
 
     Attributes:
         metric: The column.
-        value: The score; None together with ``absent``, which an infinite one becomes.
-        unit: "nats/token", "words", "types" for different ones, "" for pure numbers.
+        value: The score; None where ``absent`` says why. An infinite score becomes None, with that as the reason.
+        unit: "nats/token", "words", "types" for different words, "" for pure numbers.
         direction: "lower", "higher" or "real" (the nearer to the real text's value the better).
         signature: What a comparable score must share.
         absent: Why there is no value.
-        contributions: float64, (n,), where the subject asked for intervals: what each sequence that was drawn adds to
-            the score, from the statistics that the score was made of. The score moves by their mean less the mean of
-            the resampled ones when others are drawn. None where nothing is known, or the score is certain.
-        interval: What the contributions are: "mean", of the sequences' own values; "wilson", likewise, each 0 or 1;
-            "leave-one-out", by how much the score falls without each, times their number.
-        low: Lower end of the 95 % interval, once it is made; None where there is none.
+        contributions: float64, (n,), where the subject requests intervals: what each sequence that was drawn adds to
+            the score, from the statistics that the score was computed from. When other sequences are drawn, the score
+            moves by the difference between the mean of the contributions and the mean of the resampled ones. None where
+            nothing is known, or the score is certain.
+        interval: What the contributions are: "mean", the sequences' own values; "wilson", the sequences' own values,
+            each 0 or 1; "leave-one-out", how far the score falls without each sequence, times their number.
+        low: Lower end of the 95 % interval, once it is computed; None where there is none.
         high: Upper end.
 
     Raises:
@@ -95,19 +96,19 @@ class Estimate:
 
     @property
     def n(self) -> int:
-        """How many sequences it is a score of."""
+        """The number of sequences that were scored."""
         return self.signature.n
 
 
 @dataclass(frozen=True, eq=False)
 class RealText:
-    """What texts are held against, with what is computed from it once and used for all of them.
+    """The real text that texts are compared with, and what is computed from it once and used for all of them.
 
     Attributes:
         references: Held-out sequences.
         train: What the models were trained on; None where that is not known.
-        spec: The shape of a task's sequences; None where the words are those of files.
-        symbols: The symbol of every id, V of them, where ids of a task stand for something.
+        spec: The shape of a task's sequences; None for the words of files.
+        symbols: The symbol of every id, V of them, where the ids of a task have symbols.
     """
 
     references: Tokens
@@ -133,30 +134,30 @@ class RealText:
         return self.fit_language_model(self.train)
 
     def fit_language_model(self, tokens: Tokens) -> NgramModel:
-        """The judge's trigram model of some sequences, end marks among them."""
+        """The judge's trigram model of some sequences, including their end marks."""
         if self.spec is None:
             raise ValueError("expected the sequences of a task, whose vocabulary is known")
         return NgramModel.fit(tokens.ids, self.counted(tokens), self.spec.vocab_size, ADD, STRENGTHS)
 
     def counted(self, tokens: Tokens) -> Bools:
-        """Which tokens count in a likelihood, the end mark among them: bool, (N, T)."""
+        """Which tokens count in a likelihood, including the end mark: bool, (N, T)."""
         ends = self.spec is not None and self.spec.eos is not None
         return np.arange(tokens.ids.shape[1]) < (tokens.lengths + ends)[:, None]
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A text to be scored, beside all that it is scored against.
+    """A text to be scored, and everything that it is scored against.
 
     Attributes:
         text: Its sequences.
         against: Real text.
-        apart: Those of the sequences that are compared with ``rest``; all but for references that stand for real text.
-        rest: Real text that ``apart`` has no part in.
-        tokenizer: Signature of what split it.
-        real: For real text, what it is lines of; "" for samples.
-        protocol: By whose conventions.
-        intervals: Whether intervals will be made, so that estimates carry contributions.
+        apart: The sequences that are compared with ``rest``: all of them, unless the text is taken from the references.
+        rest: Real text that ``apart`` is not taken from.
+        tokenizer: Signature of the tokenizer that split the text.
+        real: For real text, where its lines are taken from; "" for samples.
+        protocol: Whose conventions to follow.
+        intervals: Whether intervals will be computed, so that estimates carry contributions.
     """
 
     text: Tokens
@@ -181,7 +182,7 @@ class Subject:
         return cls(text, against, text, against.references, tokenizer, "", protocol, intervals)
 
     def signature(self, version: str, *remarks: str, **parts: object) -> Signature:
-        """The parts, and what all signatures end with."""
+        """A signature of the parts, followed by those that all signatures end with."""
         about = {"real": self.real, "protocol": self.protocol.name}
         named = {key: value for key, value in about.items() if value}
         return Signature.of(*remarks, **parts, tok=self.tokenizer, **named, v=version)
@@ -193,25 +194,25 @@ class Subject:
 
     @property
     def hides_words(self) -> bool:
-        """Whether the text has ``<unk>`` in place of words that the training set spells, as files may."""
+        """Whether the text is a file with ``<unk>`` in place of words that the training set may spell out."""
         return self.against.spec is None and not self.real and self.text.unknown > 0
 
     def words(self, tokens: Tokens) -> Ints:
-        """Ids in which ``<unk>`` matches nothing, unless the protocol does not know it."""
+        """Ids in which ``<unk>`` matches nothing, unless the protocol treats it as an ordinary word."""
         return tokens.masked if tokens.unknown and not self.protocol.unknown_matches else tokens.ids
 
     @cached_property
-    def meetings(self) -> Meetings:
-        """The n-grams of the text, ``<unk>`` a word like another, and of ``rest``."""
-        return Meetings.build(self.text.ids, self.text.lengths, self.rest.ids, self.rest.lengths, max(ORDERS))
+    def occurrences(self) -> Occurrences:
+        """The n-grams of the text, with ``<unk>`` as an ordinary word, and of ``rest``."""
+        return Occurrences.build(self.text.ids, self.text.lengths, self.rest.ids, self.rest.lengths, max(ORDERS))
 
     @cached_property
-    def meetings_apart(self) -> Meetings:
-        """Those of ``apart``, where ``<unk>`` matches nothing, and of ``rest``."""
+    def occurrences_apart(self) -> Occurrences:
+        """The n-grams of ``apart``, where ``<unk>`` matches nothing, and of ``rest``."""
         words = self.words(self.apart)
         if words is self.text.ids:
-            return self.meetings
-        return Meetings.build(words, self.apart.lengths, self.rest.ids, self.rest.lengths, max(ORDERS))
+            return self.occurrences
+        return Occurrences.build(words, self.apart.lengths, self.rest.ids, self.rest.lengths, max(ORDERS))
 
 
 class Metric(Protocol):
@@ -219,7 +220,7 @@ class Metric(Protocol):
 
     It has ``estimates`` where a text is enough, or else ``scores``, which is given
     :class:`bench.metrics.density.Evidence` and returns a list. A column that the task rules out (an oracle's score on
-    real text) is simply not given; one that the subject cannot have is given with the reason.
+    real text) is left out; one that the subject cannot have is returned with the reason.
     """
 
     version: ClassVar[str]
@@ -229,53 +230,54 @@ class Metric(Protocol):
         ...
 
 
-def self_bleu_among(texts: Tokens, meetings: Meetings | None = None) -> tuple[Floats, Floats]:
-    """Self-BLEU of at least two sequences, and what each contributes to it: its own and what it lends the others.
+def self_bleu_among(texts: Tokens, occurrences: Occurrences | None = None) -> tuple[Floats, Floats]:
+    """Self-BLEU of at least two sequences, and what each contributes: its own score and what it adds to the others'.
 
     Returns:
         float64, (4, N) each, a row for each of :data:`ORDERS`.
     """
-    meetings = meetings or Meetings.build(texts.ids, texts.lengths, texts.ids[:0], texts.lengths[:0], max(ORDERS))
+    if occurrences is None:
+        occurrences = Occurrences.build(texts.ids, texts.lengths, texts.ids[:0], texts.lengths[:0], max(ORDERS))
     scores = self_bleu(texts.ids, texts.lengths, ORDERS, EPSILON)
-    return scores, scores + self_bleu_falls(meetings, scores, ORDERS, EPSILON)
+    return scores, scores + self_bleu_falls(occurrences, scores, ORDERS, EPSILON)
 
 
 def per_order(
     name: str, scores: Floats, contributions: Floats | None, direction: str, signature: Signature
 ) -> Iterator[Estimate]:
-    """An estimate for each of :data:`ORDERS`, the mean over sequences: float64 (4, N), and what they contribute.
+    """An estimate for each of :data:`ORDERS`: the mean of the sequences' scores, float64 (4, N), and contributions.
 
-    Contributions that are the scores themselves are those of a sequence that lends nothing to the others.
+    Where the contributions are the scores themselves, no sequence adds anything to the scores of the others.
     """
     interval = "mean" if contributions is scores else "leave-one-out"
-    for place, order in enumerate(ORDERS):
-        estimate = Estimate(f"{name}{order}", float(scores[place].mean()), "", direction, signature)
+    for row, order in enumerate(ORDERS):
+        estimate = Estimate(f"{name}{order}", float(scores[row].mean()), "", direction, signature)
         yield (
             estimate
             if contributions is None
-            else replace(estimate, contributions=contributions[place], interval=interval)
+            else replace(estimate, contributions=contributions[row], interval=interval)
         )
 
 
 def too_few(
     name: str, subject: Subject, version: str, direction: str, reason: str, orders: Sequence[int] = ORDERS
 ) -> Iterator[Estimate]:
-    """Why there is no score, for each order or for the one that there is."""
+    """Estimates without a score, with the reason: one for each order, or a single one if there are no orders."""
     signature = subject.signature(version, n=len(subject.text))
     for metric in [f"{name}{order}" for order in orders] or [name]:
         yield Estimate(metric, None, "", direction, signature, reason)
 
 
 def share(metric: str, part: int, lost: Ints | None, wholes: Ints, direction: str, signature: Signature) -> Estimate:
-    """A part of a sum over sequences; 0 where the sum is.
+    """A part of a sum over sequences, divided by the sum; 0 where the sum is 0.
 
     Args:
         metric: The column.
         part: The part.
-        lost: How much of it is lost with each sequence, int64 (N,); None where no interval is wanted.
+        lost: How much of the part is lost without each sequence, int64 (N,); None where no interval is wanted.
         wholes: What each adds to the sum, int64 (N,).
         direction: As in :class:`Estimate`.
-        signature: Likewise.
+        signature: As in :class:`Estimate`.
     """
     whole = int(wholes.sum())
     value = part / whole if whole else 0.0
@@ -287,5 +289,5 @@ def share(metric: str, part: int, lost: Ints | None, wholes: Ints, direction: st
 
 
 def falls(value: float, without: Floats) -> Floats:
-    """Contributions to a score that is no mean: how far it falls without each sequence, times their number."""
+    """Contributions to a score that is not a mean: how far it falls without each sequence, times their number."""
     return len(without) * (value - without)

@@ -1,4 +1,4 @@
-"""BLEU against the test set, of the test set, and among the samples themselves (Papineni et al. 2002)."""
+"""BLEU of the samples, of the test set against the samples, and among the samples (Papineni et al. 2002)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["BackwardBleu", "Bleu", "SelfBleu"]
 
 
 class Bleu:
-    """Sentence BLEU-2 to 5 of every sample against the whole test set, averaged over samples.
+    """Sentence BLEU-2 to 5 of every sample against the entire test set, averaged over samples.
 
-    Uniform weights, nltk's smoothing method 1, closest reference length. The end mark and what follows it are no
+    Uniform weights, nltk's smoothing method 1, closest reference length. The end mark and what follows it are not
     words. ``<unk>`` in a sample matches nothing; words of the test set outside the vocabulary stay in it, as ``<unk>``.
-    References that stand for real text are each compared with all others.
+    References that are scored as real text are each compared with all others.
 
     How it can be gamed: a single common sentence, repeated, scores high. Read it with self-BLEU.
     """
@@ -46,10 +46,10 @@ class Bleu:
 class SelfBleu:
     """Sentence BLEU-2 to 5 of every sample against all other samples, averaged: how alike they are (Zhu et al. 2018).
 
-    The sample is never among its own references, unless a protocol has it so. ``<unk>`` is a word like another here: a
+    The sample is never among its own references, unless a protocol puts it there. ``<unk>`` is an ordinary word here: a
     sampler that repeats it repeats itself. The value grows with the number of samples, which is in the signature.
 
-    The real data's own value is the goal: below it lies noise, above it repetition.
+    The real data's own value is the goal: lower values mean noise, higher ones repetition.
     """
 
     version: ClassVar[str] = "1"
@@ -71,7 +71,7 @@ class SelfBleu:
             elif text is subject.against.references and not count:
                 scores, contributions = subject.against.self_bleu
             else:
-                scores, contributions = self_bleu_among(scored, None if count else subject.meetings)
+                scores, contributions = self_bleu_among(scored, None if count else subject.occurrences)
         else:
             last = against == "rest"
             scored, known = (text[-(count or 0) :], text[: -(count or 0)]) if last else (text[:count], text)
@@ -83,13 +83,13 @@ class SelfBleu:
 
 
 class BackwardBleu:
-    """Sentence BLEU-2 to 5 of every test sequence against all samples, averaged (Shi et al. 2018): what is covered.
+    """Sentence BLEU-2 to 5 of every test sequence against all samples, averaged (Shi et al. 2018): coverage.
 
-    As :class:`Bleu` with the roles exchanged. ``<unk>`` in a sample matches nothing. References that stand for real
-    text are compared with those that are left, or each with the others where they are too few for that.
+    As :class:`Bleu` with the roles exchanged. ``<unk>`` in a sample matches nothing. References that are scored as real
+    text are compared with the remaining ones, or each with the others where there are too few for that.
 
-    How it can be gamed: by handing back the training set, which the copy rates show; noise beside the right words
-    costs nothing, since every test sequence picks its best match. Read it with BLEU, which is the other side.
+    How it can be gamed: by handing back the training set, which the copy rates show; noise in addition to the right
+    words costs nothing, since every test sequence picks its best match. Read it with BLEU, the opposite direction.
     """
 
     version: ClassVar[str] = "1"
@@ -106,7 +106,7 @@ class BackwardBleu:
         scores = sentence_bleu(test.ids, test.lengths, counts, ORDERS, EPSILON)
         contributions = None
         if subject.intervals:
-            lost = bleu_falls(subject.meetings_apart, scores, ORDERS, EPSILON)
+            lost = bleu_falls(subject.occurrences_apart, scores, ORDERS, EPSILON)
             contributions = lost * len(samples) / len(test)
         signature = subject.signature(self.version, n=len(test), refs=f"samples:{len(samples)}", smooth=SMOOTHING)
         yield from per_order("backward_bleu", scores, contributions, "higher", signature)

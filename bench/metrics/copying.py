@@ -1,4 +1,4 @@
-"""How much of the samples was copied from the training set."""
+"""The share of the samples that was copied from the training set."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ __all__ = ["Copy", "beside_train"]
 
 
 class Copy:
-    """How much of the samples stands verbatim in the training set: whole sequences, and 8-grams.
+    """The share of the samples that is verbatim in the training set: complete sequences, and 8-grams.
 
     ``copy_sequence``: the share of samples that are training sequences, word for word. ``copy_8gram``: the share of the
-    samples' 8-grams that occur in one. The end mark is no word; ``<unk>`` is one like another, and the training set has
-    it where the samples of its models have it.
+    samples' 8-grams that occur in one. The end mark is not a word; ``<unk>`` is an ordinary word, and the training set
+    has it where the samples of its models have it.
 
     A file of samples does not say which words its ``<unk>`` stands for. There it stands for all training words that the
-    file never writes, so that every copy is found, with some more that may be none. What is ``<unk>`` throughout fits
-    anything as long, and is no copy; a file that is nearly so, "the <unk> <unk> <unk>", seems to copy all the same.
+    file never writes, so that every copy is found, and some sequences that may not be copies. A sequence that is only
+    ``<unk>`` matches anything of its length, and is not a copy; a file that is nearly so, "the <unk> <unk> <unk>",
+    still seems to copy.
 
-    Nothing to be improved by itself: noise copies nothing. High values void every other score, since all of them can be
-    had by handing back the training set. The real-data row is made of training sequences, so it copies everything.
+    Not a goal by itself: noise copies nothing. High values invalidate every other score, since handing back the
+    training set is enough for a good value of any. The real-data row is made of training sequences, so it copies
+    everything.
     """
 
     version: ClassVar[str] = "1"
@@ -47,11 +49,11 @@ class Copy:
         copies = _copies(text, train)
         if subject.hides_words:
             copies &= (text.ids > UNKNOWN_ID).any(axis=1)
-        told = subject.intervals and subject.real != "train"  # of which it is certain
-        values = copies.astype(float) if told else None
+        uncertain = subject.intervals and subject.real != "train"  # training lines are certain to be copies
+        values = copies.astype(float) if uncertain else None
         yield Estimate("copy_sequence", float(copies.mean()), "", "lower", signature, None, values, "wilson")
         room = np.maximum(text.lengths - 7, 0)
-        shared, rest = room.copy(), text[~copies]  # a copy has every 8-gram of itself
+        shared, rest = room.copy(), text[~copies]  # a copy shares all of its 8-grams
         shared[~copies] = shared_counts(rest.ids, rest.lengths, train.ids, train.lengths, 8)
         if subject.hides_words and _nothing_but_unknown(train, 8).any():
             shared[~copies] -= _nothing_but_unknown(rest, 8)
@@ -70,7 +72,7 @@ def _copies(text: Tokens, train: Tokens) -> Bools:
     sums, known = _checksums(text.ids, text.lengths), set()
     for start in range(0, len(train), ROWS):
         part = train[start : start + ROWS]
-        likely = np.isin(_checksums(part.ids, part.lengths), sums)  # then word for word
+        likely = np.isin(_checksums(part.ids, part.lengths), sums)  # these are compared word for word
         known |= set(_spelled(part.ids[likely], part.lengths[likely]))
     return np.array([words in known for words in _spelled(text.ids, text.lengths)], dtype=bool)
 
@@ -80,7 +82,7 @@ def _spelled(ids: Ints, lengths: Ints) -> Iterator[bytes]:
 
 
 def _checksums(ids: Ints, lengths: Ints) -> Ints:
-    """A number a row, equal for equal sequences: a polynomial, modulo 2^64."""
+    """A number for each row, equal for equal sequences: a polynomial, modulo 2^64."""
     powers = np.cumprod(np.full(ids.shape[1], 0x9E3779B97F4A7C15, np.uint64))
     sums: Ints = ((word_keys(ids, lengths) + 1).astype(np.uint64) * powers).sum(1, dtype=np.uint64).astype(np.int64)
     return sums
@@ -89,12 +91,12 @@ def _checksums(ids: Ints, lengths: Ints) -> Ints:
 def _as_written(train: Tokens, text: Tokens) -> Tokens:
     """The training set with ``<unk>`` for every word that a text never writes."""
     written = np.zeros(int(max(text.ids.max(), train.ids.max())) + 2, dtype=bool)
-    written[text.ids] = written[-1] = True  # the last place is that of -1, where there is no word
+    written[text.ids] = written[-1] = True  # the last entry is that of -1, where there is no word
     return Tokens(np.where(written[train.ids], train.ids, UNKNOWN_ID), train.lengths)
 
 
 def _nothing_but_unknown(text: Tokens, order: int) -> Ints:
-    """How many n-grams of each sequence are ``<unk>`` throughout: int64, (N,)."""
-    met = np.pad(text.ids == UNKNOWN_ID, ((0, 0), (1, 0))).cumsum(axis=1)
-    counts: Ints = np.count_nonzero(met[:, order:] - met[:, :-order] == order, axis=1)
+    """The number of n-grams of each sequence that are only ``<unk>``: int64, (N,)."""
+    unknown = np.pad(text.ids == UNKNOWN_ID, ((0, 0), (1, 0))).cumsum(axis=1)
+    counts: Ints = np.count_nonzero(unknown[:, order:] - unknown[:, :-order] == order, axis=1)
     return counts

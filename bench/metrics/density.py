@@ -17,7 +17,7 @@ __all__ = ["Density", "Evidence", "HeldOut", "LogProb"]
 
 
 class Density(Protocol):
-    """Anything that knows how probable a sequence is."""
+    """Anything that can compute the log-probability of a sequence."""
 
     def log_prob(self, tokens: Tensor) -> Tensor:
         """Int64 (N, T) to (N,), nats."""
@@ -34,7 +34,7 @@ class HeldOut:
         unk: The id that stands for words outside the vocabulary, or None.
         tokenizer: How text became tokens.
         train: int64, (M, T), what the models were trained on; for what is copied from it, and nothing else.
-        words: The symbol of every id, V of them, where ids stand for something.
+        words: The symbol of every id, V of them, where ids have symbols.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class HeldOut:
         self._train, self._words = train, words
 
     def first(self, n: int) -> HeldOut:
-        """The same with the first n test sequences, and one language model for both."""
+        """A copy with only the first n test sequences; both share one language model."""
         part = HeldOut(self.spec, self.tokens[:n], self.oracle, self.unk, self.tokenizer, self._train, self._words)
         if self._train is not None:  # where a cached property keeps its value
             part.real_text.__dict__["language_model"] = self.real_text.language_model
@@ -77,10 +77,10 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class LogProb:
-    """What a density says of N sequences.
+    """The log-probabilities of N sequences under a density.
 
     Attributes:
-        tokens: float64, (N, T), nats; None where only whole sequences have a probability.
+        tokens: float64, (N, T), nats; None where only complete sequences have a probability.
         sequences: float64, (N,), nats.
     """
 
@@ -89,7 +89,7 @@ class LogProb:
 
     @classmethod
     def of(cls, density: Any, tokens: Tensor, temperature: float = 1.0) -> LogProb:
-        """Ask a density, token by token if it can tell.
+        """Query a density, token by token if it can do that.
 
         Raises:
             ValueError: for an answer of the wrong shape.
@@ -110,10 +110,10 @@ class Evidence:
     """One checkpoint as the judge sees it.
 
     Attributes:
-        sampler: What is judged.
+        sampler: The sampler that is judged.
         samples: int64, (n, T), drawn from it, on the CPU.
         held_out: The test set.
-        temperature: At which they were drawn.
+        temperature: The temperature at which they were drawn.
     """
 
     sampler: Sampler
@@ -126,7 +126,7 @@ class Evidence:
         self.spec = self.held_out.spec
 
     def ask(self, metric: Any) -> list[Estimate]:
-        """What a metric says: from the densities if it asks for them, else from the words."""
+        """The results of a metric, from the densities if it reads them, otherwise from the words."""
         scores: Callable[[Evidence], list[Estimate]] | None = getattr(metric, "scores", None)
         return list(metric.estimates(self.subject)) if scores is None else scores(self)
 
@@ -147,23 +147,23 @@ class Evidence:
 
     @cached_property
     def model_log_prob_of_test(self) -> LogProb:
-        """The test sequences under the model."""
+        """The log-probability of the test sequences under the model."""
         return self._log_prob(self.held_out.tokens)
 
     @cached_property
     def model_log_prob_of_samples(self) -> LogProb:
-        """The samples under the model that wrote them."""
+        """The log-probability of the samples under the model that wrote them."""
         return self._log_prob(self.samples)
 
     @cached_property
     def oracle_log_prob_of_samples(self) -> LogProb:
-        """The samples under the oracle."""
+        """The log-probability of the samples under the oracle."""
         if self.held_out.oracle is None:
             raise ValueError("expected a task with an oracle")
         return LogProb.of(self.held_out.oracle, self.samples)
 
     def tokens_of(self, tokens: Tensor) -> int:
-        """Tokens that count, the end mark included: the denominator of every NLL."""
+        """The number of tokens that count, including the end mark: the denominator of every NLL."""
         return int(self.spec.mask(tokens).sum())
 
     def _log_prob(self, tokens: Tensor) -> LogProb:

@@ -19,26 +19,27 @@ class Divergence:
     """KL in both directions and Jensen-Shannon, by Monte Carlo on the test set and on the model's samples.
 
     With P the oracle and G the model: ``kl_forward`` = E_P log(P/G) on the test set, punishing what the model does not
-    cover; ``kl_reverse`` = E_G log(G/P) on the samples, punishing what it makes up; both divided by the tokens that
-    count, so that ``kl_forward`` = ``nll_test`` minus the oracle's entropy.
+    cover; ``kl_reverse`` = E_G log(G/P) on the samples, punishing what it makes up; both divided by the number of
+    tokens that count, so that ``kl_forward`` = ``nll_test`` minus the oracle's entropy.
 
-    ``jsd`` = E_P log(2P/(P+G))/2 + E_G log(2G/(P+G))/2 in nats a sequence, between 0 and ln 2 = 0.693 (Lin 1991).
-    Where sequences are long two imperfect models hardly share one, and it lies within 0.00001 of ln 2 for all of them.
-    ``jsd_token`` is therefore what models are ranked by: the same two halves for the next token, p = P(y_t | y_<t) and
-    g = G(y_t | y_<t), averaged over the places: E_P log(2p/(p+g))/2 along real sequences, E_G log(2g/(p+g))/2 along the
-    model's own. Each half is a KL divergence to the mixture of the two next-token laws, so it is never negative in
-    expectation, bounded by ln 2 / 2, and zero when the laws agree wherever that side leads. The sum is zero only for
-    G = P, finite even for a model that cannot write a test sequence, and needs no ratio of rare weights.
+    ``jsd`` = E_P log(2P/(P+G))/2 + E_G log(2G/(P+G))/2 in nats per sequence, between 0 and ln 2 = 0.693 (Lin 1991).
+    Where sequences are long, two imperfect models hardly share one, and it is within 0.00001 of ln 2 for all of them.
+    Models are therefore ranked by ``jsd_token``: the same two halves for the next token, p = P(y_t | y_<t) and
+    g = G(y_t | y_<t), averaged over positions: E_P log(2p/(p+g))/2 along real sequences, E_G log(2g/(p+g))/2 along the
+    model's own. Each half is a KL divergence to the mixture of the two next-token distributions, so it is never
+    negative in expectation, bounded by ln 2 / 2, and zero when the distributions agree after every prefix that its side
+    writes. The sum is zero only for G = P, finite even for a model that cannot write a test sequence, and needs no
+    ratio of rare weights.
 
-    How it can be gamed: the KLs one at a time, like ``nll_test`` and ``nll_oracle``. ``jsd_token`` not by dropping or
-    inventing: one repeated sentence, and the training set by heart, score near ln 2. It counts every place alike, so a
-    model may trade an absurd word here for a better guess there.
+    How they can be gamed: each KL by itself, like ``nll_test`` and ``nll_oracle``. ``jsd_token`` cannot be gamed by
+    dropping or inventing: one repeated sentence, and the training set by heart, score near ln 2. It counts every
+    position alike, so a model may trade an absurd word at one position for a better guess at another.
     """
 
     version: ClassVar[str] = "2"
 
     def scores(self, evidence: Evidence) -> list[Estimate]:
-        """Four divergences; none where there is no oracle."""
+        """The four divergences; nothing where there is no oracle."""
         held_out = evidence.held_out
         if held_out.oracle is None:
             return []

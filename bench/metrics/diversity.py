@@ -1,4 +1,4 @@
-"""How many different words and n-grams there are, and how many of them the real text does not have."""
+"""The numbers of different words and n-grams, and the share of words that the real text does not have."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ ORDERS = (2, 3)
 class Distinct:
     """Different n-grams over all n-grams of the samples together, n = 2 and 3 (Li et al. 2016).
 
-    The end mark is no word. Neither n = 1, which independent draws from the unigrams match by construction, nor n = 4,
-    where nearly every n-gram of a small sample is different, says anything about a model.
+    The end mark is not a word. Neither n = 1, which independent draws from the unigrams match by construction, nor
+    n = 4, where nearly every n-gram of a small sample is different, says anything about a model.
 
     It falls as the number of samples grows, which is therefore in the signature. The real data's own value, at the same
     number of samples, is the goal: uniform noise is more diverse than any text.
@@ -39,7 +39,7 @@ class Distinct:
         for order in ORDERS:
             metric = f"distinct{order}"
             if subject.intervals:
-                kinds, without = kinds_without(subject.meetings, order)
+                kinds, without = kinds_without(subject.occurrences, order)
                 room = np.maximum(text.lengths - order + 1, 0)
                 yield share(metric, kinds, kinds - without, room, "real", signature)
             else:
@@ -47,7 +47,7 @@ class Distinct:
 
 
 class Vocabulary:
-    """How many different words the samples have; ``<unk>`` is one of them.
+    """The number of different words in the samples; ``<unk>`` is one of them.
 
     It grows with the number of samples, which is in the signature; the real text's own value is the goal.
     """
@@ -57,7 +57,7 @@ class Vocabulary:
 
     def estimates(self, subject: Subject) -> Iterator[Estimate]:
         """``vocabulary``."""
-        kinds, without = kinds_without(subject.meetings, 1)
+        kinds, without = kinds_without(subject.occurrences, 1)
         part = falls(float(kinds), without.astype(float)) if subject.intervals else None
         signature = subject.signature(self.version, n=len(subject.text))
         yield Estimate("vocabulary", float(kinds), "types", "real", signature, None, part, "leave-one-out")
@@ -66,8 +66,8 @@ class Vocabulary:
 class Unseen:
     """The share of the samples' words that the references, or the training set, do not have.
 
-    ``<unk>`` may stand for one that they have, and is never counted. A model with a fixed vocabulary has none of the
-    second kind; the real text's own value is the goal.
+    ``<unk>`` may stand for a word that they have, and is never counted. A model with a fixed vocabulary has no words
+    that the training set lacks; the real text's own value is the goal.
     """
 
     version: ClassVar[str] = "1"
@@ -86,7 +86,7 @@ class Unseen:
 def _unseen(metric: str, text: Tokens, others: Tokens, intervals: bool, signature: Signature) -> Estimate:
     words, known = (word_keys(tokens.ids, tokens.lengths) for tokens in (text, others))
     seen = np.zeros(int(max(words.max(), known.max())) + 2, dtype=bool)
-    seen[known] = seen[-1] = True  # the last place is that of -1, where there is no word
+    seen[known] = seen[-1] = True  # the last entry is that of -1, where there is no word
     if text.unknown_id is not None:
         seen[text.unknown_id] = True
     strange = np.count_nonzero(~seen[words], axis=1)

@@ -1,4 +1,4 @@
-"""A fixed small language model as the judge, in both directions, where the truth is not known."""
+"""A fixed small language model as the judge, in both directions, where the true distribution is not known."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class LanguageModelScore:
     """Forward and reverse language-model scores (Caccia et al. 2018, sec. 4), with the judge's trigram model.
 
     ``lm_nll``: the samples under the model of the training text; low where the samples look like text three words at a
-    time. ``reverse_nll``: the whole test set under the model of the *samples*; low where the samples cover the text.
-    Both in nats a token that counts. The model is fixed: trigrams with Dirichlet smoothing, fitted by counting. Neither
-    needs anything of the sampler but samples.
+    time. ``reverse_nll``: the entire test set under the model of the *samples*; low where the samples cover the text.
+    Both in nats per token that counts. The model is fixed: trigrams with Dirichlet smoothing, fitted by counting. Both
+    need only samples from the sampler.
 
     How it can be gamed: ``lm_nll`` by repeating one common sentence, or by a lower temperature. ``reverse_nll`` by
-    handing back the training set, which the copy rates show, and it does not see what goes wrong beyond three words.
+    handing back the training set, which the copy rates show, and it does not see errors beyond three words.
     Both depend on the number of samples, which is in the signature; read them as a pair.
     """
 

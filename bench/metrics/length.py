@@ -1,4 +1,4 @@
-"""How long sequences are, where they may differ in length."""
+"""Lengths of sequences, where sequences may differ in length."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["Length", "LengthDistance"]
 
 
 class Length:
-    """Mean length, and sequences without an end.
+    """Mean length, and the share of sequences without an end mark.
 
-    ``length_mean``: words of a sample, its end mark not among them. ``unended``, where there are end marks: the share
-    of samples that have none within the T places, so that they were cut; no sequence of the corpora is. Absent where
+    ``length_mean``: words of a sample, without its end mark. ``unended``, where there are end marks: the share of
+    samples that have none within the T positions, so that they were cut; no sequence of the corpora is. Absent where
     all sequences have one length.
 
-    How it can be gamed: a sampler of random words with the right law of lengths has both right. They are there to
-    explain other scores: BLEU punishes what is shorter than the references and not what is longer, and n-gram counts
+    How it can be gamed: a sampler of random words with the right distribution of lengths has both right. They are there
+    to explain other scores: BLEU punishes what is shorter than the references and not what is longer, and n-gram counts
     grow with length.
     """
 
@@ -44,7 +44,7 @@ class LengthDistance:
     """How far the lengths are from the references': the earth mover's distance, in words.
 
     It is the mean over all quantiles of the difference between the two lengths there; chance alone makes it greater
-    than 0, by how much is what real text shows. ``bench score`` has it.
+    than 0, and real text shows by how much. ``bench score`` reports it.
     """
 
     version: ClassVar[str] = "1"
@@ -58,14 +58,14 @@ class LengthDistance:
             reason = "it takes two references to compare halves"
             yield from too_few("length_distance", subject, self.version, "lower", reason, orders=())
             return
-        places = int(max(samples.lengths.max(), test.lengths.max())) + 1
-        counts = np.bincount(samples.lengths, minlength=places)
-        target = np.bincount(test.lengths, minlength=places).cumsum() / len(test)
+        bins = int(max(samples.lengths.max(), test.lengths.max())) + 1
+        counts = np.bincount(samples.lengths, minlength=bins)
+        target = np.bincount(test.lengths, minlength=bins).cumsum() / len(test)
         below = counts.cumsum()
         value = float(np.abs(below / n - target).sum())
-        without = np.full(places, value)
+        without = np.full(bins, value)
         for length in np.flatnonzero(counts) if n > 1 else ():
-            rest = below - (np.arange(places) >= length)
+            rest = below - (np.arange(bins) >= length)
             without[length] = np.abs(rest / (n - 1) - target).sum()
         part = falls(value, without[samples.lengths]) if subject.intervals else None
         signature = subject.signature(self.version, n=n, test=len(test))

@@ -10,16 +10,16 @@ from bench.metrics.signature import Signature
 
 
 class NLL:
-    """Mean negative log-likelihood of a token.
+    """Mean negative log-likelihood per token.
 
     ``nll_oracle`` = -E_G (1/T) log P(y): the model's samples under the oracle (Yu et al. 2017, eq. 13, per token as
-    in their code and tables). ``nll_test`` = -E_P (1/T) log G(y): the whole test set under the model. The sum over
+    in their code and tables). ``nll_test`` = -E_P (1/T) log G(y): the entire test set under the model. The sum over
     sequences is divided by the number of tokens that count: all up to and including the end mark, none after it.
 
     How it can be gamed: repeating one probable sequence gives an ``nll_oracle`` far below the oracle's entropy, at the
     price of an infinite ``nll_test``; a lower temperature moves any model the same way. Read both, or a divergence.
-    ``nll_test`` alone is a proper score, lowest for the true distribution, but it forgives a model that spreads its
-    probability on what is no text at all. The row of real data shows the floor: the oracle's own entropy, estimated on
+    ``nll_test`` alone is a proper score, lowest for the true distribution, but it forgives a model that gives
+    probability to what is not text at all. The row of real data shows the floor: the oracle's own entropy, estimated on
     real sequences.
     """
 

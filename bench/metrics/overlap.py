@@ -1,4 +1,4 @@
-"""How much the samples and the real text share."""
+"""The overlap of the samples and the real text."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ ORDER = 4
 class MSJaccard:
     """MS-Jaccard-4: the overlap of the n-grams of the samples with those of the test set (Alihosseini et al. 2019).
 
-    For each n the sum over n-grams of min(a, b) over the sum of max(a, b), a and b an n-gram's count over the number of
-    sequences on either side; then the geometric mean over n = 1 to 4. Both too much and too little of an n-gram cost.
+    For each n, the sum over n-grams of min(a, b) divided by the sum of max(a, b), where a and b are an n-gram's counts
+    divided by the number of sequences on their sides; then the geometric mean over n = 1 to 4. Too many of an n-gram
+    and too few both lower the score.
 
     How it can be gamed: by handing back the training set, which the copy rates show. It falls with the number of
-    samples, which is in the signature; the real-data row shows what so many real sequences get.
+    samples, which is in the signature; the real-data row shows what that many real sequences get.
     """
 
     version: ClassVar[str] = "1"
@@ -36,7 +37,7 @@ class MSJaccard:
             return
         signature = subject.signature(self.version, n=len(samples), test=len(test))
         if subject.intervals:
-            value, without = multiset_jaccard_without(subject.meetings_apart, ORDER)
+            value, without = multiset_jaccard_without(subject.occurrences_apart, ORDER)
             part = falls(value, without)
             yield Estimate("ms_jaccard4", value, "", "higher", signature, None, part, "leave-one-out")
         else:

@@ -1,4 +1,4 @@
-"""How other benchmarks compute BLEU and self-BLEU: what to do as they did, to compare with their tables.
+"""How other benchmarks compute BLEU and self-BLEU, for comparison with their tables.
 
 Each entry follows the released code of the project that it is named after, read file by file; what their papers say may
 differ. All of them average nltk's ``sentence_bleu`` over sentences, with uniform weights and smoothing method 1.
@@ -19,17 +19,17 @@ class Protocol:
     """Which sentences are scored against which.
 
     Attributes:
-        name: What it is called.
-        samples: Tokenizer of the samples; None for the one that is asked for.
+        name: Its name.
+        samples: Tokenizer of the samples; None for the requested one.
         references: Tokenizer of the references, and of all other real text.
-        lowercase: Whether real text is put into lower case.
-        first_references: How many of the references are used, from the first; None for all.
-        scored: How many of the samples get a BLEU, from the first; None for all.
-        self_scored: How many get a self-BLEU.
-        self_references: What self-BLEU compares a sample with: ``others``, those that are scored but itself; ``all``
-            samples, itself among them; ``rest``: the last ``self_scored`` samples are compared with those before them.
-        metrics: The families of metrics that it knows; none: all of ours.
-        unknown_matches: Whether ``<unk>`` is a word like another.
+        lowercase: Whether real text is converted to lower case.
+        first_references: The number of references that are used, from the first; None for all.
+        scored: The number of samples that get a BLEU, from the first; None for all.
+        self_scored: The number of samples that get a self-BLEU.
+        self_references: What self-BLEU compares a sample with: ``others``, the scored samples except itself; ``all``,
+            all samples, including itself; ``rest``, the last ``self_scored`` samples are compared with those before.
+        metrics: The families of metrics that it defines; empty for all of ours.
+        unknown_matches: Whether ``<unk>`` is an ordinary word.
         source: Where its code is.
         note: What a reader of its numbers has to know.
     """
@@ -51,7 +51,7 @@ class Protocol:
 OURS = Protocol("", metrics=(), unknown_matches=False)
 """All samples against all references, and self-BLEU against all other samples."""
 
-FULL_STOPS = "A full stop inside a line stays at its word; their tokenizer, with downloaded data, parts some of these."
+FULL_STOPS = "A full stop inside a line stays with its word; their tokenizer, with downloaded data, splits some off."
 
 PROTOCOLS = {
     protocol.name: protocol
@@ -61,7 +61,7 @@ PROTOCOLS = {
             samples="nltk",
             references="nltk",
             source="geek-ai/Texygen at 3104e22, utils/metrics/Bleu.py and SelfBleu.py, get_bleu_parallel",
-            note=f"Texygen's full evaluation, which its published tables are of. {FULL_STOPS}",
+            note=f"Texygen's full evaluation, as in its published tables. {FULL_STOPS}",
         ),
         Protocol(
             "texygen-fast",
@@ -82,8 +82,8 @@ PROTOCOLS = {
             self_references="all",
             source="weilinie/RelGAN at 7402725, utils/metrics/Bleu.py and SelfBleu.py",
             note="RelGAN gives a BLEU to the first 100 samples, in other versions of its code to 200, and a self-BLEU "
-            "to the first 200. Its released self-BLEU compares a sample with all samples, itself among them: it is 1 "
-            "whatever the samples are, short ones apart, and says nothing. "
+            "to the first 200. Its released self-BLEU compares a sample with all samples, including itself: it is 1 "
+            "whatever the samples are, except for short ones, and says nothing. "
             f"{FULL_STOPS}",
         ),
         Protocol(
@@ -96,9 +96,9 @@ PROTOCOLS = {
             self_references="rest",
             source="williamSYSU/TextGAN-PyTorch as read in 2026, metrics/bleu.py and "
             "instructor/real_data/instructor.py",
-            note="TextGAN-PyTorch scores the first 200 samples, and as self-BLEU 200 fresh samples against the others: "
-            "here the last 200 of the file against those before them. Samples are split at spaces, as it writes them; "
-            f"real text is put into lower case and tokenized by nltk. {FULL_STOPS}",
+            note="TextGAN-PyTorch scores the first 200 samples, and for self-BLEU 200 fresh samples against the "
+            "others: here the last 200 of the file against those before them. Samples are split at spaces, as it "
+            f"writes them; real text is converted to lower case and tokenized by nltk. {FULL_STOPS}",
         ),
     )
 }

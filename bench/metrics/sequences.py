@@ -14,7 +14,7 @@ Bools = NDArray[np.bool_]
 
 UNKNOWN = "<unk>"
 UNKNOWN_ID = 0
-"""Of the words of files; a task may have another."""
+"""The id of ``<unk>`` in files; a task may have another."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,9 +22,9 @@ class Tokens:
     """Some sequences of words, as numbers.
 
     Attributes:
-        ids: int64, (N, T); what stands after a sequence's length is not read.
-        lengths: int64, (N,), words of each, an end mark not among them.
-        unknown_id: The number of ``<unk>``; None where there is no such word.
+        ids: int64, (N, T); what comes after a sequence's length is not read.
+        lengths: int64, (N,), the number of words in each, without an end mark.
+        unknown_id: The id of ``<unk>``; None where there is no such word.
     """
 
     ids: Ints
@@ -40,7 +40,7 @@ class Tokens:
 
     @property
     def unknown(self) -> int:
-        """How many words are ``<unk>``."""
+        """The number of words that are ``<unk>``."""
         return 0 if self.unknown_id is None else int(np.count_nonzero(self.ids == self.unknown_id))
 
     @property

@@ -42,5 +42,5 @@ class Signature:
 
     @property
     def n(self) -> int:
-        """How many sequences the score is of."""
+        """The number of sequences that were scored."""
         return int(self["n"])

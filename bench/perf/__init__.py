@@ -1,1 +1,1 @@
-"""The kernel benchmarks as a command: run them, tabulate them, and set one commit against another."""
+"""The kernel benchmarks as a command: run them, tabulate them, and compare one commit with another."""

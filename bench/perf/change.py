@@ -1,4 +1,4 @@
-"""Whether one commit's kernels are faster than another's: runs that took turns, and a test of their ranks."""
+"""Whether one commit's kernels are faster than another's: runs in turns, and a rank test."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ LEVEL = 0.05
 COLUMNS = ("id", "then_s", "base_s", "head_s", "ratio", "p", "p_corrected", "verdict", "base_runs", "head_runs")
 
 READING = """\
-Both commits ran on this machine in turns; a run is one process, and its number the median of its rounds. *base* and
-*head* are medians over runs, *ratio* is head by base (below 1: head is faster), *p* that of the exact two-sided
+Both commits ran on this machine in turns; a run is one process, and its time is the median of its rounds. *base* and
+*head* are medians over runs, *ratio* is head / base (below 1: head is faster), and *p* is that of the exact two-sided
 Mann-Whitney test on the runs, after Holm's correction for the number of benchmarks compared. A verdict needs a
-corrected p of at most 0.05; "no difference shown" does not mean that there is none. *then* is what was kept of the base
-when it was measured: where it is far from *base*, the machine or what it runs on has changed, not the code."""
+corrected p of at most 0.05; "no difference shown" does not mean that there is none. *then* is the time of the base in
+the earlier report: where it is far from *base*, the machine or its software has changed, not the code."""
 
 
 def changes(runs: pd.DataFrame, then: pd.DataFrame) -> pd.DataFrame:
-    """One row a benchmark: how its time changed from base to head.
+    """One row per benchmark: how its time changed from base to head.
 
     Args:
         runs: The frames of all runs (see :func:`bench.perf.throughput.frame`), with their ``side``.
@@ -62,24 +62,24 @@ def changes(runs: pd.DataFrame, then: pd.DataFrame) -> pd.DataFrame:
 
 
 def reach(pairs: int, compared: int) -> str:
-    """What so many pairs of runs can show about so many benchmarks, in a sentence or two."""
+    """What a number of pairs of runs can show about a number of benchmarks, in a sentence or two."""
     least = smallest_p(pairs, pairs)
-    told = f"With {pairs} pairs of runs p is {least:.2g} or more, {min(1.0, least * compared):.2g} after the correction"
-    told += f" for {compared} benchmark{'s' if compared != 1 else ''}."
+    told = f"With {pairs} pairs of runs, p is at least {least:.2g}; after the correction for {compared} "
+    told += f"benchmark{'s' if compared != 1 else ''}, at least {min(1.0, least * compared):.2g}."
     if least * compared <= LEVEL:
         return told
     enough = pairs
     while smallest_p(enough, enough) * compared > LEVEL:
         enough += 1
-    return f"{told} That can show no difference: it takes --pairs {enough}, or fewer benchmarks with -k."
+    return f"{told} That cannot show any difference: use --pairs {enough}, or fewer benchmarks with -k."
 
 
 def page(table: pd.DataFrame, facts: Sequence[str]) -> Document:
-    """The whole of ``throughput-compare.md``.
+    """The complete page ``throughput-compare.md``.
 
     Args:
         table: What :func:`changes` gave.
-        facts: Which commits ran where, a fact a line.
+        facts: Which commits ran where, one fact per line.
     """
     return [
         Heading(1, "Throughput of two commits"),
@@ -90,12 +90,12 @@ def page(table: pd.DataFrame, facts: Sequence[str]) -> Document:
 
 
 def brief(table: pd.DataFrame) -> Document:
-    """Its table alone."""
+    """Only the table of the page."""
     return [as_table(*_cells(table), caption="head against base")]
 
 
 def _work(rows: pd.DataFrame) -> set[tuple[str, Any]]:
-    """Which work the runs of a benchmark did: its shape and its amount, as far as its suite said so."""
+    """Which work the runs of a benchmark did: its shape and its amount, as far as its suite gave them."""
     return {(row["shape"], None if pd.isna(row["amount"]) else row["amount"]) for row in as_rows(rows)}
 
 

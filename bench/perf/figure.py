@@ -21,11 +21,11 @@ __all__ = ["png"]
 Styles = dict[tuple[str, str], dict[str, Any]]
 
 SIZES = ("V", "T", "N", "B")
-"""What has a panel of its own: vocabulary, length, rollouts, batch."""
+"""Sizes with a panel of their own: vocabulary, length, rollouts, batch."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 RIVALS = ("D", "o", "s", "^")
 RIVAL: dict[str, Any] = {"color": INK, "markerfacecolor": "white", "markersize": 5.5, "zorder": 3}
-"""Marks of libraries, which are no bars."""
+"""The style of the marks of libraries, which have no bars."""
 
 
 def png(table: pd.DataFrame) -> bytes:
@@ -51,7 +51,7 @@ def png(table: pd.DataFrame) -> bytes:
 
 
 def _speed_ups(table: pd.DataFrame) -> list[Row]:
-    """The fast variants that have a reference, with the libraries that do the same, or that have libraries alone."""
+    """The fast variants with a reference, and the libraries that do the same; or with libraries only."""
     rows = as_rows(at_main_shape(table))
     bars = []
     for row in rows:
@@ -81,13 +81,13 @@ def _speed_panel(figure: Any, bars: list[Row]) -> None:
     devices = list(colours)
     rivals = sorted({name for bar in bars for name, _ in bar["rivals"]})
     ends = [1.0]
-    for place, bar in enumerate(bars):
+    for y, bar in enumerate(bars):
         colour = colours[bar["device"]]
-        axes.barh(place, bar["ratio"] - 1, left=1, height=0.6, color=colour)
+        axes.barh(y, bar["ratio"] - 1, left=1, height=0.6, color=colour)
         farthest = max([bar["ratio"], 1.0, *(ratio for _, ratio in bar["rivals"])])
         axes.annotate(
             times(bar["ratio"]),
-            (farthest, place),
+            (farthest, y),
             (7, 0),
             textcoords="offset points",
             va="center",
@@ -95,7 +95,7 @@ def _speed_panel(figure: Any, bars: list[Row]) -> None:
             color=INK,
         )
         for name, ratio in bar["rivals"]:
-            axes.plot(ratio, place, RIVALS[rivals.index(name) % len(RIVALS)], **RIVAL)
+            axes.plot(ratio, y, RIVALS[rivals.index(name) % len(RIVALS)], **RIVAL)
         ends += [bar["ratio"], *(ratio for _, ratio in bar["rivals"])]
     labels = [
         ", ".join(
@@ -120,8 +120,8 @@ def _speed_panel(figure: Any, bars: list[Row]) -> None:
     axes.set_xlabel("times as fast as the reference, or as the library named", fontsize=9)
     marks = [Line2D([], [], color=colours[name], linewidth=7, label=name) for name in devices if len(devices) > 1]
     marks += [
-        Line2D([], [], linestyle="", marker=RIVALS[place % len(RIVALS)], label=name, **RIVAL)
-        for place, name in enumerate(rivals)
+        Line2D([], [], linestyle="", marker=RIVALS[index % len(RIVALS)], label=name, **RIVAL)
+        for index, name in enumerate(rivals)
     ]
     if marks:
         figure.legend(handles=marks, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
@@ -132,7 +132,7 @@ def _speed_panel(figure: Any, bars: list[Row]) -> None:
 
 
 def _lines(table: pd.DataFrame) -> list[Row]:
-    """The growth of what is used: the fast variants, with all threads."""
+    """The growth of the variants in use: the fast ones, with all threads."""
     grown = [line for line in growth(table) if line["variant"] == FAST]
     most = {_name(line): max(other["threads"] for other in grown if _name(other) == _name(line)) for line in grown}
     return [line for line in grown if line["threads"] == most[_name(line)]]
@@ -204,4 +204,4 @@ def _name(line: Row) -> tuple[str, str]:
 
 
 def _colours(rows: list[Row]) -> dict[str, str]:
-    return {device: PALETTE[place] for place, device in enumerate(sorted({row["device"] for row in rows}))}
+    return {device: PALETTE[index] for index, device in enumerate(sorted({row["device"] for row in rows}))}

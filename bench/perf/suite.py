@@ -1,4 +1,4 @@
-"""The performance suite as a command: run it, keep its numbers, set one commit's against another's."""
+"""The performance suite as a command: run it, keep its numbers, and compare those of two commits."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ NOTHING_CHOSEN = 5
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run of the suite gave.
+    """The result of a run of the suite.
 
     Attributes:
         report: The JSON of pytest-benchmark without the benchmarks that failed, or None if none was left.
-        failed: What failed.
+        failed: The names of the tests that failed, or how pytest ended.
     """
 
     report: dict[str, Any] | None
@@ -53,7 +53,7 @@ class Suite:
 
     Attributes:
         root: The source tree whose packages are timed.
-        folder: Where the suite lies in it.
+        folder: Where the suite is in it.
         devices: ``cpu``, ``cuda`` or ``cpu,cuda``.
         threads: Threads of a kernel.
         quick: Whether the suite should be brief.
@@ -78,7 +78,7 @@ class Suite:
             command = [
                 *(sys.executable, "-m", "pytest", str(self.folder), f"--rootdir={self.root}", "-p", "no:cacheprovider"),
                 *("-q", "-rfE", "--benchmark-only", "--benchmark-quiet", f"--benchmark-json={numbers}"),
-                # The suite's tree may turn warnings into errors; having nothing to save is told below.
+                # The suite's tree may turn warnings into errors; that there is nothing to save is reported below.
                 *("-W", "ignore::pytest_benchmark.logger.PytestBenchmarkWarning"),
                 f"--junitxml={verdicts}",
                 *(("-k", self.keyword) if self.keyword else ()),
@@ -89,10 +89,10 @@ class Suite:
             finally:
                 _end(process)
             if code == 4 and self.keyword:
-                raise UsageError(f"pytest could not start (see above); is -k {self.keyword!r} an expression?")
+                raise UsageError(f"pytest could not start (see above); is -k {self.keyword!r} a valid expression?")
             if code == NOTHING_CHOSEN and self.keyword:
                 raise UsageError(
-                    f"no benchmark matches -k {self.keyword!r}; it goes by the names of the tests, which "
+                    f"no benchmark matches -k {self.keyword!r}; it selects by the names of tests, which "
                     f"'pytest {self.folder} --collect-only -q' lists."
                 )
             failed = _failures(verdicts)
@@ -100,12 +100,12 @@ class Suite:
                 failed = [_ending(code)]
             written = numbers.exists() and numbers.stat().st_size > 0
             report = json.loads(numbers.read_text(encoding="utf-8")) if written else {"benchmarks": []}
-        broken = set(failed)  # whatever it was that they timed, it was not what they should have done
+        broken = set(failed)  # a test that failed did not time what it should have
         report["benchmarks"] = [one for one in report["benchmarks"] if _address(one["fullname"]) not in broken]
         return Outcome(report if report["benchmarks"] else None, failed)
 
     def _environment(self) -> dict[str, str]:
-        paths = [str(self.root), os.environ.get("PYTHONPATH", "")]  # this tree goes before what is installed
+        paths = [str(self.root), os.environ.get("PYTHONPATH", "")]  # this tree comes before what is installed
         return {
             **os.environ,
             **environment.KERNEL_ENVIRONMENT,
@@ -122,13 +122,13 @@ def find_suite(
     """The suite in a folder of a source tree.
 
     Raises:
-        UsageError: when there is no such folder, pytest-benchmark is missing, or the number of threads is none.
+        UsageError: when there is no such folder, pytest-benchmark is missing, or the number of threads is below 1.
     """
     if threads is not None and threads < 1:
         raise UsageError(f"expected --threads of 1 or more, got {threads}.")
     if not folder.is_dir():
         raise UsageError(
-            f"expected the suite in '{folder.resolve()}', which is no folder: 'bench perf' runs in a clone of the "
+            f"expected the suite in '{folder.resolve()}', which is not a folder: 'bench perf' runs in a clone of the "
             "repository; change to it, or name the suite's folder with --suite."
         )
     if any(importlib.util.find_spec(name) is None for name in ("pytest", "pytest_benchmark")):
@@ -143,10 +143,10 @@ def measure(suite: Suite, output: Path, console: Console) -> int:
     """Run the suite and write ``throughput.json``, ``.csv``, ``.md`` and the figure.
 
     Returns:
-        Exit code: 1 when a benchmark failed or none ran; then what ran is written all the same.
+        Exit code: 1 when a benchmark failed or none ran; the benchmarks that ran are written in any case.
 
     Raises:
-        UsageError: when a part of the suite would take the place of a whole run, or nothing matches.
+        UsageError: when a part of the suite would replace a complete run, or nothing matches.
     """
     from bench.perf import throughput
     from bench.perf.figure import png
@@ -175,19 +175,19 @@ def measure(suite: Suite, output: Path, console: Console) -> int:
 
 
 def _keep_whole(suite: Suite, output: Path) -> None:
-    """Refuse to write a part of the suite, or a shortened run, over a whole one."""
+    """Refuse to write a part of the suite, or a shortened run, over a complete one."""
     earlier = output / "throughput.json"
     if (suite.quick or suite.keyword) and earlier.exists():
         before = read_report(earlier).get("environment", {})
         if not (before.get("quick") or before.get("keyword")):
-            raise UsageError(f"'{output}' holds a whole run; choose another --output for one with --quick or -k.")
+            raise UsageError(f"'{output}' holds a complete run; choose another --output for a run with --quick or -k.")
 
 
 def read_report(file: Path) -> dict[str, Any]:
     """An earlier ``throughput.json``.
 
     Raises:
-        UsageError: for a file that is none.
+        UsageError: for a file that is not such a report.
     """
     try:
         report = json.loads(file.read_text(encoding="utf-8"))
@@ -201,13 +201,13 @@ def read_report(file: Path) -> dict[str, Any]:
 
 
 def compare(suite: Suite, old: Mapping[str, Any], pairs: int, output: Path, console: Console) -> int:
-    """Run the suite of the commit that ``old`` was measured at and the present one in turns, and test the difference.
+    """Run the suites of the commit of an earlier report and of this tree in turns, and test the difference.
 
     Returns:
         Exit code: 1 when a suite failed, else 0, whatever the times are.
 
     Raises:
-        UsageError: when there is no telling which commit that was, or it is not in this repository.
+        UsageError: when the report does not say which commit that was, or it is not in this repository.
     """
     import pandas as pd
 
@@ -220,7 +220,7 @@ def compare(suite: Suite, old: Mapping[str, Any], pairs: int, output: Path, cons
     commit = _commit_of(old, suite.root)
     if (old.get("commit_info") or {}).get("dirty"):
         console.print(
-            f"The base was measured with uncommitted changes; what runs is {commit[:12]} without them.", style="yellow"
+            f"The base was measured with uncommitted changes; now {commit[:12]} runs without them.", style="yellow"
         )
     frames: list[pd.DataFrame] = []
     failed: list[str] = []
@@ -285,9 +285,9 @@ def _described(report: dict[str, Any], suite: Suite) -> dict[str, Any]:
 def _commit_of(old: Mapping[str, Any], root: Path) -> str:
     commit = str((old.get("commit_info") or {}).get("id"))
     if not re.fullmatch("[0-9a-f]{7,64}", commit):
-        raise UsageError("the earlier report names no commit, so there is nothing to run it again from.")
+        raise UsageError("the earlier report names no commit, so it cannot be run again.")
     if _git(root, "rev-parse", "--show-toplevel") is None:
-        raise UsageError(f"'{root}' is in no git repository, so the earlier commit cannot be run.")
+        raise UsageError(f"'{root}' is not in a git repository, so the earlier commit cannot be run.")
     if _git(root, "cat-file", "-e", f"{commit}^{{commit}}") is None:
         raise UsageError(f"the earlier report's commit {commit[:12]} is not in the repository of '{root}'; fetch it.")
     return commit
@@ -295,7 +295,7 @@ def _commit_of(old: Mapping[str, Any], root: Path) -> str:
 
 @contextlib.contextmanager
 def _tree(root: Path, commit: str) -> Iterator[Path]:
-    """The files of a commit in a folder that is gone afterwards; the repository itself is only read."""
+    """The files of a commit in a temporary folder; the repository itself is only read."""
     packed = _git(root, "archive", "--format=zip", commit)
     if packed is None:
         raise UsageError(f"git could not unpack commit {commit[:12]}; is '{root}' in it?")
@@ -305,7 +305,7 @@ def _tree(root: Path, commit: str) -> Iterator[Path]:
 
 
 def _git(root: Path, *arguments: str) -> bytes | None:
-    """What git answers, or None if it fails or is not there."""
+    """The output of git, or None if it fails or is not installed."""
     try:
         return subprocess.run(["git", "-C", str(root), *arguments], check=True, capture_output=True).stdout
     except (OSError, subprocess.CalledProcessError):
@@ -361,7 +361,7 @@ def _head(facts: Mapping[str, Any]) -> str:
 
 
 def _moved(old: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What is not as it was when the earlier report was made."""
+    """What has changed since the earlier report was made."""
     before = old.get("environment", {})
     for name in ("machine", "threads", "python", "quick"):
         if name in before and before[name] != now[name]:

@@ -36,30 +36,30 @@ COLUMNS = (
     *("median_s", "iqr_s", "min_s", "per_second", "ratio", "precision", "gflops", "matmul_fraction"),
     *("gbytes_per_s", "copy_fraction", "peak_bytes", "commit", "dirty", "torch", "python", "machine"),
 )
-"""What ``throughput.csv`` has; the frame has ``id`` and ``clock_mhz`` as well."""
+"""The columns of ``throughput.csv``; the frame also has ``id`` and ``clock_mhz``."""
 TEXT = ("benchmark", "kernel", "shape", "variant", "device", "size", "median at each")
 """Columns of words, which come before those of numbers."""
 SAME_WORK = ("kernel", "device", "threads", "shape")
 
 READING = """\
-A time is the median of its rounds, with the interquartile range in brackets: of one process, so it does not tell how
-another run would differ. Ratios are taken within this run: how many times as fast as the plain `reference` in this
-repository, or as a library's function, at the same work on the same device. The ceilings are what a large matrix
-product and a large copy reached in this run, and a kernel is set against the one that it comes nearer to; what fits
-into a cache can beat the copy. Everything ran with an allocator that keeps its memory and
-with OpenMP's idle threads asleep, as the workers of `bench run` do."""
+A time is the median of its rounds, with the interquartile range in brackets: the rounds are of one process, so the
+range does not show how another run would differ. Ratios are taken within this run: how many times as fast as the plain
+`reference` in this repository, or as a library's function, at the same work on the same device. The ceilings are what a
+large matrix product and a large copy reached in this run; a kernel is compared with the ceiling that it comes closer
+to. Data that fits into a cache can beat the copy. Everything ran with an allocator that keeps its memory and with
+OpenMP's idle threads asleep, as the workers of `bench run` do."""
 
 GROWTH = """\
-One size varies and the others stay. The exponent is that of a power law through the first and the last point: 1 is
-proportional cost, 0 is none."""
+One size varies, the others stay the same. The exponent is that of a power law through the first and the last point: 1
+means that the cost is proportional to the size, 0 that it does not depend on it."""
 
 
 def frame(report: Mapping[str, Any]) -> pd.DataFrame:
-    """One row a benchmark.
+    """One row per benchmark.
 
     Args:
-        report: The JSON of pytest-benchmark; what a benchmark is stands in its ``extra_info``, where it ran in
-            ``environment``.
+        report: The JSON of pytest-benchmark; its ``extra_info`` describes each benchmark, its ``environment`` where
+            they ran.
 
     Returns:
         :data:`COLUMNS`, ``id`` (pytest's) and ``clock_mhz``. ``ratio`` is how many times as fast as the reference of
@@ -83,13 +83,13 @@ def frame(report: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """The frame with every digit; what is missing is empty."""
+    """The frame with every digit; missing values are empty."""
     text: str = table[list(COLUMNS)].to_csv(index=False, lineterminator="\n")
     return text
 
 
 def page(table: pd.DataFrame, date: str, notes: Sequence[str] = (), figure: str | None = None) -> Document:
-    """The whole of ``throughput.md``; the same frame gives the same page.
+    """The complete page ``throughput.md``; the same frame gives the same page.
 
     Args:
         table: What :func:`frame` gave.
@@ -122,7 +122,7 @@ def brief(table: pd.DataFrame) -> Document:
 
 
 def provenance(table: pd.DataFrame, date: str) -> list[str]:
-    """How the numbers were made, a fact a line."""
+    """How the numbers were made, one fact per line."""
 
     def each(column: str) -> str:
         return ", ".join(str(value) for value in sorted(table[column].dropna().unique()))
@@ -143,10 +143,10 @@ def provenance(table: pd.DataFrame, date: str) -> list[str]:
 
 
 def at_main_shape(table: pd.DataFrame) -> pd.DataFrame:
-    """The timings of each kernel at its main shape on each device: the kernels as they came, the fast variant first.
+    """The timings of each kernel at its main shape on each device: kernels in the given order, the fast variant first.
 
-    The main shape is the most common one that has a reference, or at least a library, to be set against; else the one
-    that most others differ from in one size alone, else the largest.
+    The main shape is the most common one that has a reference, or at least a library, to compare with; else the one
+    from which most others differ in only one size, else the largest.
     """
     kept = []
     for _, rows in _timed(table).groupby(["kernel", "device"], sort=False):
@@ -156,11 +156,11 @@ def at_main_shape(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def growth(table: pd.DataFrame) -> list[Row]:
-    """How the cost of each kernel grows when one size leaves its main shape.
+    """How the cost of each kernel grows when one size differs from the main shape.
 
     Returns:
         For each kernel, variant, device, threads and size that was varied: its name as ``size``, the ``points``
-        (value, seconds) by value, the ``main`` value, and the ``exponent`` of the power law from first to last.
+        (value, seconds) sorted by value, the ``main`` value, and the ``exponent`` of the power law from first to last.
     """
     grown = []
     for _, rows in _timed(table).groupby(["kernel", "device"], sort=False):
@@ -192,7 +192,7 @@ def sizes(shape: str) -> dict[str, float]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds with three digits, in a unit that suits: 37.4 ms, 0.67 s."""
+    """Seconds with three digits, in a suitable unit: 37.4 ms, 0.67 s."""
     if seconds >= 0.5:
         return f"{seconds:.{0 if seconds >= 100 else 1 if seconds >= 10 else 2}f} s"
     for factor, unit in ((1e3, "ms"), (1e6, "µs")):
@@ -231,7 +231,7 @@ def _row(benchmark: Mapping[str, Any]) -> Row:
 
 
 def _work(row: Row) -> tuple[Any, ...]:
-    """What must be equal for a ratio; a run that measures memory is no match for one that measures time."""
+    """What must be equal for a ratio; a run that measures memory does not match one that measures time."""
     return (*(row[name] for name in SAME_WORK), row["peak_bytes"] is None)
 
 
@@ -304,8 +304,8 @@ def _main_cells(rows: pd.DataFrame, brief: bool = False) -> tuple[list[str], lis
         before = work
     median = "median" if brief else "median (iqr)"
     header = ["kernel", "shape", "variant", median, "a second", "times as fast as", "of the ceiling"]
-    used = [place for place in range(len(header)) if any(line[place] for line in cells)]
-    return [header[place] for place in used], [[line[place] for place in used] for line in cells]
+    used = [index for index in range(len(header)) if any(line[index] for line in cells)]
+    return [header[index] for index in used], [[line[index] for index in used] for line in cells]
 
 
 def _growth_cells(grown: list[Row]) -> tuple[list[str], list[list[str]]]:
@@ -373,10 +373,10 @@ def _rate(row: Row) -> str:
 
 
 def _digits(number: float) -> str:
-    """Three digits, all of them before the point where there are more."""
+    """Three digits, or all digits before the point where these are more."""
     return f"{number:,.{0 if number >= 99.95 else 1 if number >= 9.995 else 2}f}"
 
 
 def as_table(header: list[str], lines: list[list[str]], caption: str = "") -> Table:
-    """A table, the words to the left and the numbers to the right."""
+    """A table with words aligned left and numbers aligned right."""
     return document.table(header, lines, sum(name in TEXT for name in header), caption)

@@ -1,1 +1,1 @@
-"""What is to be done: plugins, their fields, presets and budgets, and the list of runs that follows from them."""
+"""Planning: plugins, their fields, presets and budgets, and the list of runs that follows from them."""

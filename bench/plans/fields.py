@@ -1,4 +1,4 @@
-"""How fields of generators and tasks get their values: defaults, presets, and what ``--set`` says."""
+"""Values of the fields of generators and tasks: from defaults, presets and ``--set``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["build", "configuration", "convert", "parse_override"]
 
 
 def parse_override(text: str) -> tuple[str, str, str]:
-    """``seqgan.lr=0.005`` to ("seqgan", "lr", "0.005")."""
+    """Split ``seqgan.lr=0.005`` into ("seqgan", "lr", "0.005")."""
     path, equals, value = text.partition("=")
     owner, dot, field = path.strip().rpartition(".")
     if not (equals and dot and owner and field.isidentifier()):
@@ -41,7 +41,7 @@ def convert(owner: str, plugin: type, field: str, text: str) -> Any:
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         value = {"true": True, "false": False, "none": None}.get(text.lower(), text)
     if _fits(value, hint):
-        # A whole number given for a real one must name the same run as the real one.
+        # An integer given for a float field must name the same run as the equal float.
         return float(value) if isinstance(value, int) and not _fits(True, hint) and not _is_int(hint) else value
     if _fits(text, hint):
         return text  # what looks like a number may be a name

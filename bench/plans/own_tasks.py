@@ -15,13 +15,13 @@ from bench.records.record import RunSpec
 __all__ = ["own_reports", "own_task", "split_names"]
 
 TASKS = {"text": ("bench.tasks.text:Text", "train"), "midi": ("bench.tasks.text:Midi", "folder")}
-"""What stands before the colon to the class and the field that stands after it."""
+"""Prefix before the colon to the task's class and the field that the text after the colon sets."""
 NAME = "name"
-"""The key that is no field: what tables call the task."""
+"""The only key that is not a field: the task's name in tables."""
 
 
 def split_names(value: str) -> tuple[str, ...]:
-    """Names parted by commas; ``key=value`` after a task of one's own belongs to that.
+    """Split names at commas; ``key=value`` after a user's own task belongs to that task.
 
     Example:
         >>> split_names("toy, text:train.txt,level=char")
@@ -32,7 +32,9 @@ def split_names(value: str) -> tuple[str, ...]:
         if "=" in part and names and _kind(names[-1]) and not _kind(part):
             names[-1] += f",{part}"
         elif part and names and _kind(names[-1]) and Path(f"{names[-1].partition(':')[2]},{part}").exists():
-            raise UsageError(f"commas part tasks and options, so a file cannot have one in its name: rename '{part}'.")
+            raise UsageError(
+                f"commas separate tasks and options, so a file cannot have one in its name: rename '{part}'."
+            )
         elif part:
             names.append(part)
     return tuple(names)
@@ -41,13 +43,13 @@ def split_names(value: str) -> tuple[str, ...]:
 def own_task(name: str) -> tuple[Plugin, dict[str, Any]] | None:
     """The task and the fields that a name like ``text:train.txt,level=char`` stands for.
 
-    Tables call it ``text:train.txt``, by the file's name without its folder, or ``text:NAME`` after ``name=NAME``.
+    In tables it is ``text:train.txt``, with the file's name without its folder, or ``text:NAME`` after ``name=NAME``.
 
     Returns:
         None for the name of any other task.
 
     Raises:
-        UsageError: for a missing file or value, an unknown key, one given twice, or a value of another type.
+        UsageError: for a missing file or value, an unknown key, a key given twice, or a value of another type.
 
     Example:
         >>> own_task("text:train.txt,max_len=20")[1]["max_len"]
@@ -56,12 +58,12 @@ def own_task(name: str) -> tuple[Plugin, dict[str, Any]] | None:
     kind = _kind(name)
     if kind is None:
         return None
-    target, place = TASKS[kind]
+    target, main_field = TASKS[kind]
     first, *parts = name.partition(":")[2].split(",")
     example = "text:train.txt,level=char" if kind == "text" else "midi:tunes"
     if not first.strip():
-        raise UsageError(f"expected a {_noun(place)} after '{kind}:', as in --tasks {example}, got '{name}'.")
-    texts = {place: first}
+        raise UsageError(f"expected a {_noun(main_field)} after '{kind}:', as in --tasks {example}, got '{name}'.")
+    texts = {main_field: first}
     for part in parts:
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not (key and equals and value):
@@ -89,9 +91,9 @@ def own_task(name: str) -> tuple[Plugin, dict[str, Any]] | None:
 
 
 def own_reports(specs: Iterable[RunSpec]) -> dict[str, tuple[str, ...]]:
-    """What is to be said about the data of each task of the user's own, by the name that tables show.
+    """Report lines on the data of each of the user's own tasks, by the task's name in tables.
 
-    All of it is read, so that what will not do is refused before anything is trained.
+    All of the data are read, so that unusable data are refused before anything is trained.
 
     Raises:
         UsageError: for data that cannot be used.
@@ -105,10 +107,10 @@ def own_reports(specs: Iterable[RunSpec]) -> dict[str, tuple[str, ...]]:
 
 
 def _kind(name: str) -> str | None:
-    """What stands before the colon, where that is one of ours."""
+    """The prefix before the colon, if it is one of :data:`TASKS`."""
     kind, colon, _ = name.partition(":")
     return kind if colon and kind in TASKS else None
 
 
-def _noun(place: str) -> str:
-    return "folder" if place == "folder" else "file"
+def _noun(field: str) -> str:
+    return "folder" if field == "folder" else "file"

@@ -1,4 +1,4 @@
-"""Models x tasks x seeds to a list of runs: pure data."""
+"""From models x tasks x seeds to a list of runs: pure data."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ MOST_SEEDS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the user asked for, in the words of the command line.
+    """The user's request, in the terms of the command line.
 
     Attributes:
-        models: Names, ``package.module:Class``, "contenders", or "all": the controls too.
+        models: Names, ``package.module:Class``, "contenders", or "all", which includes the controls.
         tasks: Names, ``package.module:Class``, the user's own, as in ``text:train.txt,level=char``, or "all": those
-            whose data are there.
+            whose data are available.
         metrics: Names, ``package.module:Class``, or "all".
-        seeds: How many, counted from 0.
+        seeds: Number of seeds, counted from 0.
         preset: smoke, quick or paper.
-        settings: ``NAME.field=value`` each.
+        settings: Overrides, each ``NAME.field=value``.
         device: "cpu" or "cuda".
-        budget: Limits of training; empty for none.
-        temperatures: Of the frontier; None for the preset's.
+        budget: Limits on training; empty for none.
+        temperatures: Temperatures of the frontier; None for the preset's.
         execution: How work is done on CUDA: eager, graph or triton.
-        bfloat16: Whether rewards may be made of operands rounded to bfloat16.
+        bfloat16: Whether rewards may be computed from operands rounded to bfloat16.
     """
 
     models: Sequence[str] = ("all",)
@@ -59,7 +59,7 @@ def make_plan(request: Request) -> list[RunSpec]:
 
     Raises:
         UsageError: for an unknown model, task, metric, preset or field, a value of the wrong type, or a task whose data
-            is not there.
+            are missing.
     """
     preset = find_preset(request.preset)
     if not 1 <= request.seeds <= MOST_SEEDS:
@@ -111,21 +111,21 @@ def _select(kind: str, names: Sequence[str]) -> list[registry.Plugin]:
         return [plugin for plugin in registry.available(kind).values() if plugin.role == "contender"]
     if not names:
         raise UsageError(f"expected at least one {kind}.")
-    whole = [name for name in ("all", "contenders") if name in names and (name == "all" or kind == "model")]
-    if whole:
-        raise UsageError(f"expected '{whole[0]}' or a list of {kind}s, got both: {','.join(names)}.")
+    groups = [name for name in ("all", "contenders") if name in names and (name == "all" or kind == "model")]
+    if groups:
+        raise UsageError(f"expected '{groups[0]}' or a list of {kind}s, got both: {','.join(names)}.")
     own = {name: found for name in names if kind == "task" and (found := own_task(name))}
     return [own[name][0] if name in own else registry.find(kind, name) for name in dict.fromkeys(names)]
 
 
 def _own_fields(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """What the names of a user's own tasks set."""
+    """The fields that the names of a user's own tasks set, by task."""
     found: dict[str, dict[str, Any]] = {}
     for plugin, fields in filter(None, map(own_task, dict.fromkeys(names))):
         if plugin.name in found:
             kind, _, shown = plugin.name.partition(":")
             raise UsageError(
-                f"two tasks are called '{plugin.name}': give one another name, as in {kind}:...,name=other-{shown}."
+                f"two tasks are called '{plugin.name}': rename one of them, as in {kind}:...,name=other-{shown}."
             )
         found[plugin.name] = fields
     return found
@@ -161,7 +161,7 @@ def _is_there(plugin: registry.Plugin, preset: str, settings: Mapping[str, str])
 def _prepare_task(
     plugin: registry.Plugin, preset: str, settings: Mapping[str, str], seed: int, own: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The task of one seed: a synthetic one whose ``draw`` is left open is drawn anew for each."""
+    """The task of one seed; a synthetic task whose ``draw`` is None is drawn anew for each seed."""
     task = _load("task", plugin)
     overrides = {**(own or {}), **{field: convert(plugin.name, task, field, text) for field, text in settings.items()}}
     config = configuration(task, preset, overrides)
@@ -175,15 +175,15 @@ def _prepare_task(
         "task_stream": getattr(task, "stream_name", ""),
         "task_version": task.version,
         "task_config": config,
-        # Not where a file lies, only what it is: that stands in the fingerprint.
-        "task_overrides": {field: value for field, value in overrides.items() if field not in _places(task)},
+        # The path of a file is left out; its content is in the fingerprint.
+        "task_overrides": {field: value for field, value in overrides.items() if field not in _paths(task)},
         "data": build(task, config).fingerprint(),
         "family": family,
     }
 
 
-def _places(task: type) -> set[str]:
-    """Fields that say where something lies."""
+def _paths(task: type) -> set[str]:
+    """Names of the fields that hold paths."""
     return {field.name for field in dataclasses.fields(task) if field.metadata.get("place")}
 
 
@@ -203,7 +203,7 @@ def _prepare_model(
 
 
 def _blank(model: str, target: str, role: str) -> dict[str, Any]:
-    """The part of a specification that is about a model without fields."""
+    """The part of a specification that describes the model, for a model without fields."""
     return {
         "model": model, "target": target, "role": role,
         "source": "", "config": {}, "overrides": {}, "execution": {},
@@ -211,7 +211,7 @@ def _blank(model: str, target: str, role: str) -> dict[str, Any]:
 
 
 def _execution(request: Request) -> dict[str, Any]:
-    """How the user wants the runs to be executed, by the names of :class:`bench.api.Execution`."""
+    """The requested execution of the runs, by the field names of :class:`bench.api.Execution`."""
     if request.execution not in EXECUTION["mode"]:
         raise unknown("execution", request.execution, EXECUTION["mode"])
     if request.execution != "eager" and request.device != "cuda":

@@ -1,6 +1,6 @@
-"""How much of everything: the harness's part of smoke, quick and paper, and how fields get their values.
+"""How much work is done: the harness's part of smoke, quick and paper, and how fields get their values.
 
-What a preset means for a generator or a task stands beside its fields, in its ``presets``.
+What a preset means for a generator or a task is listed next to its fields, in its ``presets``.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from bench.errors import UsageError, unknown
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Preset:
-    """The judge's effort.
+    """The judge's effort under a preset.
 
     Attributes:
         name: smoke, quick or paper.
         samples: Sequences drawn from each checkpoint for scoring.
         curve_points: Scored steps in each phase of training, at most.
-        curve_samples: Sequences drawn and held-out sequences read at each of them.
-        temperatures: Of the frontier: at each, a trained model is decoded anew.
-        frontier_samples: Sequences drawn and held-out sequences read at each of them.
+        curve_samples: Sequences drawn and held-out sequences read at each scored step.
+        temperatures: Temperatures of the frontier: at each, a trained model is decoded again.
+        frontier_samples: Sequences drawn and held-out sequences read at each temperature.
     """
 
     name: str
@@ -60,7 +60,7 @@ def find_preset(name: str) -> Preset:
 
 
 def parse_temperatures(text: str) -> tuple[float, ...]:
-    """``0.5..1.4`` in steps of 0.1, ``0.5..1.4:0.05`` in others, a list like ``0.7,1``, or ``none``.
+    """Parse ``0.5..1.4`` (steps of 0.1), ``0.5..1.4:0.05`` (other steps), a list like ``0.7,1``, or ``none``.
 
     Raises:
         UsageError: for anything else, and for temperatures that are not above 0.
@@ -77,7 +77,7 @@ def parse_temperatures(text: str) -> tuple[float, ...]:
             low, high, step = Decimal(found[1]), Decimal(found[2]), Decimal(found[3] or "0.1")
             if not 0 < low <= high or not step > 0 or (high - low) / step > MOST_TEMPERATURES:
                 raise ValueError
-            return tuple(float(low + step * place) for place in range(int((high - low) / step) + 1))
+            return tuple(float(low + step * index) for index in range(int((high - low) / step) + 1))
         values = sorted({float(part) for part in text.split(",")})
         if not all(0 < value < math.inf for value in values) or len(values) > MOST_TEMPERATURES:
             raise ValueError
@@ -90,7 +90,7 @@ def parse_temperatures(text: str) -> tuple[float, ...]:
 
 
 def parse_budget(text: str) -> dict[str, float]:
-    """``60s``, ``5m``, ``2M-tokens`` or ``20000-updates`` as a limit.
+    """Parse ``60s``, ``5m``, ``2M-tokens`` or ``20000-updates`` into a limit.
 
     Raises:
         UsageError: for anything else.

@@ -34,14 +34,14 @@ class PluginError(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plugin:
-    """A name and what it stands for, not yet imported.
+    """A plugin's name and its class, not yet imported.
 
     Attributes:
         kind: "model", "task" or "metric".
         name: What the user types.
         target: ``package.module:Class``.
         distribution: The installed package that registered it, "" for a target typed by hand.
-        role: "control" for a generator registered as one, else "contender"; "" for what is no model.
+        role: "control" for a generator registered as one, else "contender"; "" for anything but a model.
     """
 
     kind: str
@@ -86,7 +86,7 @@ class Plugin:
 
 
 def available(kind: str) -> dict[str, Plugin]:
-    """All installed plugins of a kind by name, imported by nobody."""
+    """All installed plugins of a kind, by name, without importing them."""
     found: dict[str, Plugin] = {}
     for group in GROUPS[kind]:
         role = "" if kind != "model" else "control" if group == CONTROLS else "contender"
@@ -100,7 +100,7 @@ def find(kind: str, name: str) -> Plugin:
     """The plugin of this name, or of this ``package.module:Class``.
 
     Raises:
-        UsageError: for a name that nothing answers to.
+        UsageError: for a name that matches no plugin.
     """
     if ":" in name:
         module, _, attribute = name.partition(":")
@@ -114,9 +114,9 @@ def find(kind: str, name: str) -> Plugin:
 
 
 def source_hash(plugin: Plugin) -> str:
-    """Sha-256 of a plugin's source: its module and all it imports from packages that hold generators, or our kernels.
+    """Sha-256 of a plugin's source: its module and all it imports from packages of generators and from bench.kernels.
 
-    The bench's own code is left out on purpose: tasks and metrics carry versions.
+    The other code of bench is left out on purpose: tasks and metrics carry versions.
 
     Raises:
         PluginError: when the module's file cannot be found.
@@ -150,7 +150,7 @@ def _source_hash(module: str) -> str:
 
 
 def _imports(name: str, path: Path) -> Iterator[str]:
-    """Every dotted name that a module's import statements may mean."""
+    """Every dotted name that a module's import statements may refer to."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
@@ -164,7 +164,7 @@ def _imports(name: str, path: Path) -> Iterator[str]:
 
 
 def _module_path(name: str) -> Path | None:
-    """Where a module's source lies, found without importing it or its parents."""
+    """The path of a module's source, found without importing the module or its parents."""
     search: list[str] | None = None
     spec = None
     parts = name.split(".")

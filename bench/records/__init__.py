@@ -1,1 +1,1 @@
-"""What is kept of every run: its specification and record, the folder they lie in, and both as tidy frames."""
+"""What is kept of every run: its specification and record, the folder that stores them, and both as tidy frames."""

@@ -24,10 +24,11 @@ KERNEL_ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": "1000000000",
     "OMP_WAIT_POLICY": "passive",
 }
-"""What a process that trains or is timed starts with.
+"""Environment variables of a process that trains or is timed.
 
-glibc would give every large tensor back to the system and fault its pages in anew: a fifth of a training step. Threads
-that spin while they wait for work take the processor from those that have some.
+Without them, glibc would return the memory of every large tensor to the system and fault its pages in again, which
+takes a fifth of a training step. Threads that spin while they wait for work take the processor from those that have
+work.
 """
 
 
@@ -46,7 +47,7 @@ def describe() -> dict[str, Any]:
 
 
 def commit_of(root: Path, paths: Iterable[str] = CODE) -> tuple[str | None, bool | None]:
-    """Commit of a checkout and whether any of the paths was changed since; None where git does not say."""
+    """Commit of a checkout and whether any of the paths was changed since; None where git fails."""
     try:
         return _git(root, "rev-parse", "HEAD"), bool(_git(root, "status", "--porcelain", "--", *paths))
     except (OSError, subprocess.SubprocessError):
@@ -54,7 +55,7 @@ def commit_of(root: Path, paths: Iterable[str] = CODE) -> tuple[str | None, bool
 
 
 def reset_peak_memory() -> None:
-    """Forget the peak so far, so that :func:`peak_memory` tells that of what follows."""
+    """Forget the peak so far, so that :func:`peak_memory` reports that of what follows."""
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)  # glibc: give back what earlier work freed
@@ -63,7 +64,7 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory() -> int:
-    """Largest resident memory of this process in bytes, since :func:`reset_peak_memory` where the system can tell."""
+    """Largest resident memory of this process in bytes, since :func:`reset_peak_memory` where the system allows it."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -80,10 +81,10 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> tuple[str | None, bool | None]:
-    """Commit of the code that runs and whether it was changed since; None where it runs from no checkout of ours.
+    """Commit of the code that runs and whether it was changed since; None where it is not in a checkout of ours.
 
-    An installed package runs from site-packages: then the working directory counts if it is a checkout whose code is
-    the installed code, file by file.
+    An installed package runs from site-packages: then the working directory counts if it is a checkout whose code
+    equals the installed code, file by file.
     """
     package = Path(__file__).parents[1]
     for root in (package.parent, Path.cwd()):

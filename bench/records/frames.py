@@ -1,4 +1,4 @@
-"""Records as tidy frames, and the words that all who read frames share: columns, checkpoints, which rows count."""
+"""Records as tidy frames, and what all readers of frames share: columns, checkpoints, and which rows count."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ Row: TypeAlias = dict[str, Any]
 """A row of a frame: column to value."""
 
 REAL_DATA = "real data"
-"""The model's name in the row of real sequences, which are scored as if a model had written them."""
+"""The model's name in the row of real sequences, which are scored as if a model had generated them."""
 FINAL, SELECTED, PRETRAINED = "final", "selected", "pretrained"
-"""Checkpoints: the last step, the one that validation data pick, and what a shared pre-training gave."""
+"""Checkpoints: the last step, the one that validation data pick, and the result of a shared pre-training."""
 
 CONFIGURATION = ["task", "preset", "model"]
 """What all seeds of one contestant share."""
 CELL = [*CONFIGURATION, "checkpoint", "metric"]
 """What all seeds of one score share."""
 KEYS = ["run_id", "group_id", *("task", "model", "preset", "seed")]
-"""What names a run."""
+"""What identifies a run."""
 COSTS = ("seconds", "tokens", "updates")
-"""What training costs, cumulative and with the shared pre-training."""
+"""What training costs, cumulative and including the shared pre-training."""
 RUN_COLUMNS = [
     *KEYS, "role", "status", "reason", "finished", "version", "commit", "dirty",
     "device", "machine", "python", "torch", "threads", "settings", "samples", "data", "selected",
@@ -63,11 +63,11 @@ class Frames:
     """All records of a folder.
 
     Attributes:
-        runs: One row a run.
-        scores: One row a run, checkpoint and metric; ``value`` is NaN where ``absent`` says why there is none.
-        frontier: One row a run, temperature and metric; ``value`` likewise.
-        curves: One row a run, step and name.
-        superseded: How many runs were left out because newer code or settings replaced them.
+        runs: One row for each run.
+        scores: One row for each run, checkpoint and metric; ``value`` is NaN where ``absent`` says why there is none.
+        frontier: One row for each run, temperature and metric; ``value`` and ``absent`` as in ``scores``.
+        curves: One row for each run, step and name.
+        superseded: Number of runs that were left out because newer code or settings replaced them.
     """
 
     runs: pd.DataFrame
@@ -120,14 +120,14 @@ def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def completed(runs: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
-    """The scores or curves, less those of runs that failed, were skipped or never ended."""
+    """The scores or curves, without those of runs that failed, were skipped or never ended."""
     unfinished = runs.loc[runs["status"] != "ok", "run_id"]
     kept: pd.DataFrame = lines[~lines["run_id"].isin(unfinished)]
     return kept
 
 
 def usable(scores: pd.DataFrame) -> pd.Series:
-    """True where there is a value, and none of the other seeds' is infinite: what is left of those would flatter."""
+    """True where there is a value and no seed's is infinite: the finite values alone would flatter the model."""
     infinite = scores["absent"].astype(str).str.endswith("inf")
     mask: pd.Series = scores["value"].notna() & ~infinite.groupby([scores[name] for name in CELL]).transform("any")
     return mask

@@ -1,4 +1,4 @@
-"""What is kept of a run: its specification, its record, and strict JSON of both. Imports nothing of ours."""
+"""What is kept of a run: its specification, its record, and strict JSON of both. Imports none of our modules."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ STATUSES = ("started", "ok", "skipped", "failed", "interrupted")
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """One run: everything that decides its outcome, and nothing else that is not derived from it.
+    """One run: everything that decides its outcome, and otherwise only what is derived from that.
 
     Attributes:
         model: The generator as the user named it, or ``real data``.
         target: ``package.module:Class`` of the generator, "" for real data.
         source: Sha-256 of the generator's source.
         config: Every field of the generator.
-        overrides: Those that the user set.
+        overrides: The fields of the generator that the user set.
         task: The task as the user named it.
         task_target: ``package.module:Class`` of the task.
         task_version: Version of the task's code.
         task_config: Every field of the task.
-        task_overrides: Those that the user set.
+        task_overrides: The fields of the task that the user set.
         data: Fingerprint of the task's data.
-        seed: Names all random streams, together with the task.
+        seed: Part of the names of all random streams, as is the task.
         preset: smoke, quick or paper.
-        metrics: Name to version of each metric asked for.
-        explicit_metrics: Whether the user named them: then an absent one fails the run.
+        metrics: Name to version of each requested metric.
+        explicit_metrics: Whether the user named the metrics: then an absent one fails the run.
         samples: Sequences drawn for scoring.
         device: "cpu" or "cuda".
-        torch: Version of torch: another one draws other numbers.
+        torch: Version of torch: another version draws other random numbers.
         budget: Limits of training, such as {"seconds": 60}; empty for none.
-        temperatures: At which a trained model is decoded for the frontier.
-        role: "contender" or "control"; how a model is registered, which changes nothing about a run.
-        family: The data's fingerprint less what goes with the seed, where each seed has a draw of its own; else "".
-        execution: Of :class:`bench.api.Execution` the fields that the generator obeys.
-        task_stream: The task's name in the names of random streams; "" for ``task_target``.
-        recorded_id: The run id of a record of an earlier schema, which named its runs by other fields; else "".
+        temperatures: The temperatures at which a trained model is decoded for the frontier.
+        role: "contender" or "control"; how a model is registered, which does not change a run.
+        family: The data's fingerprint without what depends on the seed, where each seed has its own draw; else "".
+        execution: The fields of :class:`bench.api.Execution` that the generator obeys.
+        task_stream: The task's name in the names of random streams; "" means ``task_target``.
+        recorded_id: The run id of a record of an earlier schema, which computed it from other fields; else "".
     """
 
     model: str
@@ -76,17 +76,17 @@ class RunSpec:
 
     @property
     def run_id(self) -> str:
-        """Twelve hexadecimal digits that name this run."""
+        """Twelve hexadecimal digits that identify this run."""
         return self.recorded_id or _digest(self._identity())
 
     @property
     def group_id(self) -> str:
-        """The same for all seeds of one configuration."""
+        """The id that all seeds of one configuration share."""
         return _digest({**self._identity(), "seed": None, "data": self.family or self.data})
 
     @property
     def fit_id(self) -> str:
-        """Names what training yields, whatever is scored afterwards: runs that share it share their training."""
+        """The id of the training, whatever is scored afterwards: runs that share this id share their training."""
         platform = f"{self.device}/{self.torch}"
         return fit_id(
             self.target, self.source, self.config, self.stream, platform, self.budget, decisive(self.execution)
@@ -99,13 +99,13 @@ class RunSpec:
 
     @property
     def label(self) -> str:
-        """The model with what the user set, as tables show it; how it was executed, where that moves numbers."""
+        """The model with what the user set, and how it was executed where that changes numbers, as tables show it."""
         unusual = {name: value for name, value in decisive(self.execution).items() if value != EXECUTION[name][0]}
         return _label(self.model, {**self.overrides, **unusual})
 
     @property
     def preset_label(self) -> str:
-        """The preset with the budget, as tables show it: runs under different budgets are different contests."""
+        """The preset with the budget, as tables show it: runs under different budgets are not compared."""
         budget = " and ".join(f"{amount:,.10g} {name}" for name, amount in sorted(self.budget.items()))
         return f"{self.preset}, {budget} each" if budget else self.preset
 
@@ -116,18 +116,18 @@ class RunSpec:
 
     def _identity(self) -> dict[str, Any]:
         identity = dataclasses.asdict(self)
-        # Where the data lies does not matter, only what it is: its fingerprint is in ``data``.
+        # Where the data is stored does not matter, only its content: its fingerprint is in ``data``.
         for name in ("task_config", "task_overrides", "role", "recorded_id"):
             del identity[name]
         return identity | {"execution": decisive(self.execution)}
 
 
 EXECUTION: Mapping[str, tuple[Any, ...]] = {"mode": ("eager", "graph", "triton"), "bfloat16": (True, False)}
-"""The fields of :class:`bench.api.Execution` and their values, the usual one first; stated here, without torch."""
+"""The fields of :class:`bench.api.Execution` and their values, the default first; repeated here to avoid torch."""
 
 
 def decisive(execution: Mapping[str, Any]) -> dict[str, Any]:
-    """What of an execution moves numbers: a recorded graph gives those of the operations that it recorded."""
+    """The part of an execution that changes numbers: a recorded graph gives those of the operations in it."""
     return {name: "eager" if value == "graph" else value for name, value in execution.items()}
 
 
@@ -137,8 +137,8 @@ class Score:
 
     Attributes:
         metric: Its name, such as "nll_oracle".
-        value: Never NaN or infinite; None when there is none.
-        absent: Why there is no value; None exactly when there is one.
+        value: Never NaN or infinite; None when there is no value.
+        absent: Why there is no value; None exactly when there is a value.
         unit: "nats/token", "s", "" for pure numbers.
         direction: "lower", "higher", or "real": the nearer to the real data's value the better.
         kind: "quality" or "cost".
@@ -165,16 +165,16 @@ class RunRecord:
     """The outcome of a run.
 
     Attributes:
-        spec: What was asked for.
+        spec: The specification of the run.
         status: started, ok, skipped, failed or interrupted.
         reason: One line: why skipped or failed.
-        traceback: The whole story of a failure.
+        traceback: The complete traceback of a failure.
         scores: Checkpoint ("pretrained", "selected", "final") to scores.
         frontier: Temperature, as :func:`spell_temperature` has it, to scores.
         selected: Phase and step of the selected checkpoint and its score; None where none was scored while training.
-        curve: Training curve: phase, step, seconds, tokens, updates, and one number a name.
-        samples: A few generated sequences as people read them.
-        data_sha256: Hash of the very tokens that were used.
+        curve: Training curve: for each step the phase, step, seconds, tokens, updates, and scalars by name.
+        samples: A few generated sequences in readable form.
+        data_sha256: Hash of the exact tokens that were used.
         environment: Versions, commit, machine.
         started: UTC, ISO 8601.
         finished: UTC, ISO 8601; None before the end.
@@ -196,7 +196,7 @@ class RunRecord:
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
-            raise ValueError(f"expected a status of {', '.join(STATUSES)}, got '{self.status}'")
+            raise ValueError(f"expected status to be one of {', '.join(STATUSES)}, got '{self.status}'")
 
 
 def fit_id(
@@ -208,7 +208,7 @@ def fit_id(
     budget: Mapping[str, float],
     execution: Mapping[str, Any],
 ) -> str:
-    """Name of a training by its content."""
+    """The id of a training, made from its content."""
     content = {"target": target, "source": source, "config": config, "stream": stream, "platform": platform}
     return _digest({**content, "budget": budget, "execution": execution})
 
@@ -223,7 +223,7 @@ def from_json(text: str) -> RunRecord:
     """The record back from :func:`to_json`'s text, of this or an earlier schema.
 
     Raises:
-        ValueError: for a text that is no record, or one of a later schema.
+        ValueError: for a text that is not a record, or is one of a later schema.
     """
     content = json.loads(text)
     try:
@@ -240,13 +240,13 @@ def from_json(text: str) -> RunRecord:
 
 
 def migrate(content: dict[str, Any]) -> dict[str, Any]:
-    """Bring a record of an earlier schema up to this one; the one place where old shapes are known."""
+    """Convert a record of an earlier schema to this one; the only place where old schemas are known."""
     schema = content.get("schema") if isinstance(content, dict) else None
-    if schema == 1:  # no frontier, no selection, and curves against seconds alone
+    if schema == 1:  # no frontier, no selection, and curves over seconds only
         curve = [{**row, "tokens": None, "updates": None} for row in content.get("curve", ())]
         content = {**content, "schema": 2, "frontier": {}, "selected": None, "curve": curve}
         schema = 2
-    if schema == 2:  # how a run was executed stood among the generator's fields, and run ids went by other fields
+    if schema == 2:  # execution was among the generator's fields, and run ids were made from other fields
         spec = {**content["spec"], "recorded_id": content["run_id"]}
         config = spec["config"]
         moved = {"cuda": "mode"} if config.get("cuda") in EXECUTION["mode"] else {}

@@ -1,4 +1,4 @@
-"""Results on disk: one JSON file a run, written atomically; read as tidy pandas frames."""
+"""Results on disk: one JSON file for each run, written atomically; read as tidy pandas frames."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DONE = ("ok", "skipped")
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A results folder: ``runs/`` with a file a run, the leaderboards beside it.
+    """A results folder: ``runs/`` with a file for each run, and the leaderboards next to it.
 
     Attributes:
         path: The folder.
@@ -34,24 +34,24 @@ class Store:
 
     @property
     def runs(self) -> Path:
-        """Where the records lie."""
+        """The folder of the records."""
         return self.path / "runs"
 
     @property
     def checkpoints(self) -> Path:
-        """Where trained states lie."""
+        """The folder of the trained states."""
         return self.runs / "checkpoints"
 
     @property
     def logs(self) -> Path:
-        """Where what workers print is kept."""
+        """The folder of what workers print."""
         return self.runs / "logs"
 
     def open(self) -> None:
         """Make the folder, or accept one that is empty or was made here before.
 
         Raises:
-            UsageError: for a file, a folder that cannot be written, or one that holds somebody else's things.
+            UsageError: for a file, a folder that cannot be written, or one that is neither empty nor a results folder.
         """
         marker = self.path / MARKER
         try:
@@ -60,7 +60,7 @@ class Store:
             strange = self.path.exists() and any(self.path.iterdir()) and not self._marked()
             if strange:
                 raise UsageError(
-                    f"'{self.path}' is not empty and no results folder (it has no valid {MARKER}); "
+                    f"'{self.path}' is not empty and is not a results folder (it has no valid {MARKER}); "
                     "choose an empty or new folder with --output."
                 )
             self.runs.mkdir(parents=True, exist_ok=True)
@@ -73,10 +73,10 @@ class Store:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Work in the folder while nobody else does.
+        """Lock the folder, so that nobody else works in it.
 
         Raises:
-            UsageError: when another ``bench run`` is at work there.
+            UsageError: when another ``bench run`` is working there.
         """
         lock = FileLock(self.runs / "store.lock")
         try:
@@ -105,17 +105,17 @@ class Store:
         return False
 
     def file(self, spec: RunSpec) -> Path:
-        """Where a run's record lies: readable names, told apart by the run id."""
+        """The file of a run's record: a readable name, made unique by the run id."""
         parts = (spec.task, spec.model, spec.preset, f"s{spec.seed}", spec.run_id)
         name = ".".join("".join(c if c.isalnum() or c in "-_" else "-" for c in part) for part in parts)
         return self.runs / f"{name}.json"
 
     def write(self, record: RunRecord) -> None:
-        """Keep a record; a reader sees the old one or the new one, whole."""
+        """Keep a record; a reader sees the complete old one or the complete new one."""
         write_atomically(self.file(record.spec), to_json(record))
 
     def begin(self, spec: RunSpec) -> None:
-        """Give a run its first record, from its first byte a valid one."""
+        """Write a run's first record, with status ``started``; the file is a valid record from its first byte."""
         self.write(RunRecord(spec, "started"))
 
     def read(self, spec: RunSpec) -> RunRecord | None:
@@ -127,7 +127,7 @@ class Store:
         """All records, in order of their files' names.
 
         Raises:
-            UsageError: for a file that is no record.
+            UsageError: for a file that is not a record.
         """
         for file in sorted(path for path in self.runs.glob("*.json") if path.is_file()):
             try:
@@ -140,13 +140,13 @@ class Store:
         return {record.spec.run_id: record.status for record in self.records() if record.status in DONE}
 
     def choose(self, specs: Sequence[RunSpec]) -> None:
-        """Make these configurations the ones that the reports show, whatever finished later."""
-        chosen = self._chosen() | {_place(spec): spec.group_id for spec in specs}
-        write_atomically(self.runs / CHOSEN, json.dumps([[*place, group] for place, group in sorted(chosen.items())]))
+        """Make these configurations the ones that the reports show, whichever finished last."""
+        chosen = self._chosen() | {_labels(spec): spec.group_id for spec in specs}
+        write_atomically(self.runs / CHOSEN, json.dumps([[*labels, group] for labels, group in sorted(chosen.items())]))
 
     def _chosen(self) -> dict[tuple[str, ...], str]:
         with contextlib.suppress(OSError, ValueError):
-            return {tuple(place): group for *place, group in json.loads((self.runs / CHOSEN).read_text("utf-8"))}
+            return {tuple(labels): group for *labels, group in json.loads((self.runs / CHOSEN).read_text("utf-8"))}
         return {}
 
     def interrupt(self, specs: list[RunSpec]) -> None:
@@ -160,24 +160,24 @@ class Store:
     def load(self) -> Frames:
         """Everything as tidy frames.
 
-        Of the runs of one model on one task under one preset, those of one configuration count, because code and
-        versions change, and old rows must not mix with new ones: the one that was last asked for, or where that is not
-        known the one that finished last. What the user set with ``--set`` is part of the model's and the task's label,
-        so that variants stand side by side.
+        Of the runs of one model on one task under one preset, only those of one configuration count, because code and
+        versions change, and old rows must not mix with new ones: the configuration that was requested last or, where
+        that is not known, the one that finished last. What the user set with ``--set`` is part of the model's and the
+        task's label, so that variants are shown side by side.
         """
         records = list(self.records())
         chosen = self._chosen()
         newest: dict[tuple[str, ...], tuple[bool, str, str]] = {}
         for record in records:
-            place, group = _place(record.spec), record.spec.group_id
-            rank = (chosen.get(place) == group, record.finished or "", group)
-            newest[place] = max(newest.get(place, rank), rank)
-        current = [record for record in records if newest[_place(record.spec)][2] == record.spec.group_id]
+            labels, group = _labels(record.spec), record.spec.group_id
+            rank = (chosen.get(labels) == group, record.finished or "", group)
+            newest[labels] = max(newest.get(labels, rank), rank)
+        current = [record for record in records if newest[_labels(record.spec)][2] == record.spec.group_id]
         return frames(current, len(records) - len(current))
 
 
 def write_atomically(file: Path, content: str | bytes) -> None:
-    """Write a file such that it is never seen half-written, whatever happens meanwhile; text goes in as UTF-8."""
+    """Write a file such that it is never seen half-written, whatever happens meanwhile; text is encoded as UTF-8."""
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     with partial.open("wb") as stream:
         stream.write(content.encode() if isinstance(content, str) else content)
@@ -186,5 +186,5 @@ def write_atomically(file: Path, content: str | bytes) -> None:
     partial.replace(file)
 
 
-def _place(spec: RunSpec) -> tuple[str, ...]:
+def _labels(spec: RunSpec) -> tuple[str, ...]:
     return spec.task_label, spec.label, spec.preset_label

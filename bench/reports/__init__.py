@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def write_reports(results: Results, folder: Path) -> Document:
-    """Write ``leaderboard.csv`` and ``.md``, ``verdicts.csv`` and ``figures/``; return the same in brief.
+    """Write ``leaderboard.csv`` and ``.md``, ``verdicts.csv`` and ``figures/``; return them in brief.
 
     Args:
         results: What to show.

@@ -1,8 +1,8 @@
-"""Pages as data: what a page says, whatever it is rendered as.
+"""Pages as data, independent of the format they are rendered in.
 
-A page is a list of blocks. Words in them are data, shown as they are, or :func:`prose`, our own sentences, in which
-code and emphasis are marked. The renderers, :mod:`bench.reports.markdown` and :mod:`bench.reports.terminal`, escape
-what means something to them.
+A page is a list of blocks. Words in them are either data, shown as they are, or :func:`prose`, our own sentences, in
+which code and emphasis are marked. The renderers, :mod:`bench.reports.markdown` and :mod:`bench.reports.terminal`,
+escape what has a meaning in their format.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item of a list, and those below it."""
+    """An item of a list, and the items nested below it."""
 
     words: Words
     below: tuple[Words, ...] = ()
@@ -75,7 +75,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Bullets:
-    """A list, and what stands above it; "" for nothing."""
+    """A list and its title; "" for no title."""
 
     title: Words
     items: tuple[Item, ...]
@@ -97,8 +97,8 @@ class Table:
         header: A name for each column.
         groups: All lines.
         left: How many columns, from the first, hold words; the others hold numbers.
-        caption: What it is called, where no heading says it.
-        compact: Whether it must fit a narrow terminal: then its first column is folded and no number is.
+        caption: Its name, where no heading gives it.
+        compact: Whether it must fit a narrow terminal: then its first column is folded, but numbers are not.
     """
 
     header: tuple[Words, ...]
@@ -110,7 +110,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A picture in a file, its path relative to where the page is."""
+    """A picture in a file; its path is relative to the page's folder."""
 
     caption: str
     path: str
@@ -164,12 +164,12 @@ def code(text: str) -> Line:
 
 
 def strong(text: str) -> Line:
-    """Something that stands out."""
+    """Something to be emphasised strongly."""
     return (Span(text, "strong"),)
 
 
 def joined(separator: str, parts: Iterable[Words]) -> Line:
-    """Several words as one line, with something between any two."""
+    """Several words as one line, with a separator between any two."""
     spans: list[Span] = []
     for part in parts:
         spans += [Span(separator)] if spans else []

@@ -34,15 +34,15 @@ class Grid:
             self._cells.setdefault((row["model"], row["checkpoint"]), []).append(row)
 
     def measured(self, metric: str) -> bool:
-        """Whether any row has a number for it."""
+        """Whether any row has a number for a metric."""
         return any(row["n"] for row in self.lines if row["metric"] == metric)
 
     def arrow(self, metric: str) -> str:
-        """Where better is."""
+        """The arrow that points to better values of a metric."""
         return next((ARROWS.get(row["direction"], "") for row in self.lines if row["metric"] == metric), "")
 
     def unit(self, metric: str) -> str:
-        """Its unit, "" for pure numbers."""
+        """The unit of a metric, "" for pure numbers."""
         return next((row["unit"] for row in self.lines if row["metric"] == metric and row["unit"]), "")
 
     def of(self, model: str, checkpoint: str) -> list[Row]:
@@ -50,7 +50,7 @@ class Grid:
         return self._cells[model, checkpoint]
 
     def label(self, model: str, checkpoint: str) -> str:
-        """What stands at the beginning of a row."""
+        """The label at the beginning of a row."""
         return model if checkpoint == FINAL else LABELS.get(checkpoint, f"↳ {checkpoint}")
 
     def is_best(self, model: str, checkpoint: str, metric: str) -> bool:
@@ -58,7 +58,7 @@ class Grid:
         return checkpoint == FINAL and self.best.get(metric) == model
 
     def cell(self, model: str, checkpoint: str, metric: str) -> str:
-        """Mean ± half-width; the number of seeds too, where it is small or some of the row's have no value."""
+        """Mean ± half-width; also the number of seeds, where it is small or some of the row's seeds have no value."""
         rows = self.of(model, checkpoint)
         if rows[0]["metric"] == "":
             return ""
@@ -71,7 +71,7 @@ class Grid:
         return " / ".join(cells) or "n/a"
 
     def seeds(self, model: str, checkpoint: str) -> str:
-        """How many seeds the row rests on, out of how many that were begun when some are missing."""
+        """The number of seeds behind a row; where some are missing, also how many were started."""
         rows = self.of(model, checkpoint)
         n = max(row["n"] for row in rows)
         begun = sum(int(number) for number in re.findall(r"\d+", rows[0]["status"]))

@@ -1,4 +1,4 @@
-"""A document as Markdown, as GitHub reads it."""
+"""A document as GitHub's Markdown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["render"]
 
 
 def render(document: Iterable[Block]) -> str:
-    """The whole of a page; the same document gives the same text."""
+    """The complete page; the same document gives the same text."""
     return "\n\n".join(map(_block, document)) + "\n"
 
 
@@ -33,7 +33,7 @@ def _item(item: Item) -> str:
 
 
 def _start(words: Words) -> str:
-    """Words that begin a line: what would make it a heading, a quotation or a list of its own is escaped."""
+    """Words that begin a line: what would turn it into a heading, a quotation or a nested list is escaped."""
     return re.sub(r"^(\d*)([-+#>.)])", r"\1\\\2", _inline(words))
 
 
@@ -45,9 +45,9 @@ def _table(table: Table) -> str:
             grid.append([f"*{_inline(group.heading)}*", *([""] * (len(table.header) - 1))])
         grid += [[_inline(cell) for cell in cells] for cells in group.lines]
     widths = [max(3, *(len(cell) for cell in column)) for column in zip(*grid, strict=True)]
-    rule = ["-" * width if place < table.left else "-" * (width - 1) + ":" for place, width in enumerate(widths)]
+    rule = ["-" * width if index < table.left else "-" * (width - 1) + ":" for index, width in enumerate(widths)]
     padded = [
-        [cell.ljust(width) if place < table.left else cell.rjust(width) for place, (cell, width) in enumerate(columns)]
+        [cell.ljust(width) if index < table.left else cell.rjust(width) for index, (cell, width) in enumerate(columns)]
         for columns in (list(zip(cells, widths, strict=True)) for cells in grid)
     ]
     shown = "\n".join(f"| {' | '.join(cells)} |" for cells in (padded[0], rule, *padded[1:]))
@@ -59,11 +59,11 @@ def _inline(words: Words) -> str:
     marks = {"code": "`", "strong": "**", "emphasis": "*"}
     shown = ""
     for span in line(words):
-        mark, whole = marks.get(span.style, ""), span.style in ("code", "own")
-        shown += mark + (span.text if whole else _escape(span.text)) + mark
+        mark, raw = marks.get(span.style, ""), span.style in ("code", "own")
+        shown += mark + (span.text if raw else _escape(span.text)) + mark
     return shown.strip()
 
 
 def _escape(text: str) -> str:
-    """Plain text: no emphasis, code, HTML, new cell or new line; underscores inside words may stay."""
+    """Plain text without emphasis, code, HTML, new cells or new lines; underscores inside words are kept."""
     return re.sub(r"([\\`*<|]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", re.sub(r"\s+", " ", text))

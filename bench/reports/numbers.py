@@ -11,19 +11,17 @@ from bench.records.frames import Row
 
 __all__ = ["FEW_SEEDS", "cell", "estimate", "few", "seed_count"]
 
-FEW_SEEDS = (
-    f"n < {FEW}: intervals from fewer than five seeds are wide, and lean on the seeds being normally distributed."
-)
+FEW_SEEDS = f"n < {FEW}: intervals from fewer than five seeds are wide, and assume normally distributed scores."
 
 
 def estimate(values: pd.Series, seeds: int, decimals: int = 3, sign: str = "") -> str:
     """Mean ± half of Student's 95% t interval, without the interval for one value.
 
     Args:
-        values: One number a seed, none of them missing.
-        seeds: How many there could be; fewer are counted in the text.
-        decimals: Digits after the point.
-        sign: ``+`` to write it before positive numbers too.
+        values: One number per seed, none of them missing.
+        seeds: How many there could be; if there are fewer, the text says how many.
+        decimals: Number of decimals.
+        sign: ``+`` to write a sign before positive numbers too.
     """
     if values.empty:
         return "n/a"
@@ -35,22 +33,22 @@ def estimate(values: pd.Series, seeds: int, decimals: int = 3, sign: str = "") -
 
 
 def few(n: int) -> bool:
-    """Whether an interval from so many seeds needs a warning beside it."""
+    """Whether an interval from ``n`` seeds needs a warning."""
     return 1 < n < FEW
 
 
 def seed_count(n: int) -> str:
-    """The cell of a table that says how many seeds the row's intervals rest on."""
+    """The table cell with the number of seeds behind the row's intervals."""
     return f"{n} (< {FEW})" if few(n) else str(n)
 
 
 def cell(row: Row) -> str:
     """Mean ± half of Student's interval of a row of the leaderboard."""
-    places = _places(row["mean"]) if row["kind"] == "cost" else entry(row["metric"]).decimals
-    mean = f"{round(row['mean'], places) + 0.0:,.{places}f}"  # adding zero turns -0.0 into 0.0
-    return mean if pd.isna(row["low"]) else f"{mean} ± {(row['high'] - row['low']) / 2:,.{places}f}"
+    decimals = _decimals(row["mean"]) if row["kind"] == "cost" else entry(row["metric"]).decimals
+    mean = f"{round(row['mean'], decimals) + 0.0:,.{decimals}f}"  # adding zero turns -0.0 into 0.0
+    return mean if pd.isna(row["low"]) else f"{mean} ± {(row['high'] - row['low']) / 2:,.{decimals}f}"
 
 
-def _places(cost: float) -> int:
-    """Decimals that leave about three digits."""
+def _decimals(cost: float) -> int:
+    """The number of decimals that shows about three digits."""
     return 0 if cost >= 100 else 1 if cost >= 10 else 2

@@ -15,13 +15,13 @@ __all__ = ["plain", "render"]
 
 STYLES = {"strong": "bold", "emphasis": "italic"}
 NARROWEST, WIDEST = 10, 22
-"""Columns of the first column of a compact table."""
+"""Least and greatest width of the first column of a compact table, in characters."""
 BREAKS = {" / ": "\n", " ± ": "\n±", " (n=": "\n(n="}
-"""Where the cells of a compact table are broken."""
+"""Where the cells of a compact table are broken into lines."""
 
 
 def render(document: Iterable[Block], padding: int = 0) -> RenderableType:
-    """What rich prints.
+    """A document as rich prints it.
 
     Args:
         document: A page.
@@ -31,7 +31,7 @@ def render(document: Iterable[Block], padding: int = 0) -> RenderableType:
 
 
 def plain(document: Iterable[Block]) -> str:
-    """Text without any style, for what goes into pipes too; of tables only their captions."""
+    """Text without any style, also for pipes; of tables only their captions."""
     return "\n".join(text for block in document for text in _lines(block))
 
 
@@ -45,13 +45,13 @@ def _lines(block: Block) -> list[str]:
 
 
 def _table(block: Table, padding: int) -> table.Table:
-    """The words to the left and the numbers to the right; a rule between groups."""
+    """A table with words aligned left, numbers aligned right, and a rule between groups."""
     shown = table.Table(
         box=box.SIMPLE_HEAD, padding=(0, padding), show_edge=False,
         title=_text(block.caption, "bold") if block.caption else None, title_justify="left",
     )  # fmt: skip
-    for place, name in enumerate(block.header):
-        if place < block.left:
+    for index, name in enumerate(block.header):
+        if index < block.left:
             least, most = (NARROWEST, WIDEST) if block.compact else (None, None)
             shown.add_column(_text(name), overflow="fold", min_width=least, max_width=most)
         else:
@@ -68,7 +68,7 @@ def _table(block: Table, padding: int) -> table.Table:
 
 
 def _on_two_lines(heading: str) -> str:
-    """A metric's name broken at its last underscore, with its arrow behind the first part."""
+    """A metric's name broken at its last underscore, with its arrow after the first part."""
     metric, _, arrow = heading.partition(" ")
     name, _, rest = metric.rpartition("_")
     return f"{name} {arrow}\n{rest}" if name else f"{rest}\n{arrow}".rstrip()

@@ -1,1 +1,1 @@
-"""From a plan to records: the loop over runs, one run, its clock and checkpoints, and who gets the runs done."""
+"""From a plan to records: the loop over runs, one run, its clock and checkpoints, and the executors."""

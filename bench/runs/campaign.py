@@ -26,9 +26,9 @@ class Campaign:
     Attributes:
         plan: All runs.
         store: The results folder.
-        finished: Run id to status, of all runs in the folder that need not be done again.
-        missing: Those of the plan that are not among them.
-        counts: Status to how many runs of the plan ended so, earlier or now.
+        finished: Run id to status, for all runs in the folder that need not be done again.
+        missing: The runs of the plan that are not among the finished ones.
+        counts: Status to the number of runs of the plan that ended with it, earlier or now.
         failures: Records of the runs that failed now.
 
     Args:
@@ -45,14 +45,14 @@ class Campaign:
 
     @property
     def left(self) -> int:
-        """How many runs of the plan have not ended."""
+        """Number of runs of the plan that have not ended."""
         return len(self.plan) - sum(self.counts.values())
 
     def events(self, executor: Executor) -> Generator[Event, None, None]:
-        """Do the missing runs and keep their records; every event is told after what it says is on disk.
+        """Do the missing runs and keep their records; every event is yielded after what it reports is on disk.
 
         When the iterator is closed, or Ctrl-C ends it, the workers are ended and the runs that did not finish are
-        marked as interrupted; the same plan then continues where it was.
+        marked as interrupted; the same plan then continues from there.
         """
         events = executor.execute(self.missing)
         try:
@@ -76,10 +76,10 @@ class Campaign:
 
 @contextlib.contextmanager
 def begin(plan: Sequence[RunSpec], store: Store) -> Iterator[Campaign]:
-    """A campaign in a results folder, in which nobody else works as long as the context lasts.
+    """A campaign in a results folder, which is locked for all others until the context ends.
 
     Raises:
-        UsageError: for a folder that cannot be used, or that another benchmark is at work in.
+        UsageError: for a folder that cannot be used, or in which another benchmark is running.
     """
     store.open()
     with store.alone():
@@ -89,12 +89,12 @@ def begin(plan: Sequence[RunSpec], store: Store) -> Iterator[Campaign]:
 
 
 def executor(store: Store, workers: int, see: Callable[[Event], None]) -> Executor:
-    """Who does the runs: that many worker processes, or this process.
+    """The executor of the runs: worker processes, or this process.
 
     Args:
         store: Where checkpoints and logs are kept.
-        workers: How many; 0 for this process.
-        see: Told of the progress within runs in this process, since nothing can be yielded from there.
+        workers: Number of worker processes; 0 for this process.
+        see: Called with the progress within runs in this process, since nothing can be yielded from there.
     """
     if workers == 0:
         from bench.runs.executors.serial import SerialExecutor

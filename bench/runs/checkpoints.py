@@ -18,7 +18,7 @@ SAVE_SECONDS = 15.0
 """Training time between two saved states."""
 
 FitId = Callable[[Generator, Mapping[str, float]], str]
-"""Names the training of a generator under a budget."""
+"""Gives the id of a generator's training under a budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,12 @@ class CheckpointFolder:
     path: Path
 
     def lock(self, fit_id: str) -> FileLock:
-        """Held while a training runs: whoever comes second waits, and then finds it done. Freed if its holder dies."""
+        """Held while a training runs: a second process waits, and then finds it done. Released if its holder dies."""
         self.path.mkdir(parents=True, exist_ok=True)
         return FileLock(self.path / f"{fit_id}.lock")
 
     def load(self, fit_id: str) -> dict[str, Any] | None:
-        """The state, on the CPU; None where there is none, or a damaged one: then training begins anew.
+        """The state, on the CPU; None where there is none, or a damaged one: then training starts from scratch.
 
         Only tensors and plain containers are read, never code.
         """
@@ -51,7 +51,7 @@ class CheckpointFolder:
         return state
 
     def save(self, fit_id: str, state: dict[str, Any]) -> None:
-        """Write the state; a reader sees the old one or the new one, whole."""
+        """Write the state; a reader sees the complete old one or the complete new one."""
         self.path.mkdir(parents=True, exist_ok=True)
         partial = self.path / f"{fit_id}.{os.getpid()}.partial"
         torch.save(state, partial)
@@ -63,9 +63,9 @@ class Kept:
     """Where a training is kept, and under which name.
 
     Attributes:
-        folder: Of all states.
-        fit_id: Names the training.
-        name_fit: Names a shared pre-training; None to keep none.
+        folder: The folder of all states.
+        fit_id: The id of the training.
+        name_fit: Gives the id of a shared pre-training; None to keep none.
         every: Seconds of training between two saved states.
     """
 

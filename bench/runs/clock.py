@@ -22,9 +22,9 @@ class Clock:
         budget: Limits: "steps" of all phases together, "seconds" of training, "tokens", "updates".
 
     Args:
-        device: Where the training computes: a CUDA device is waited for before the clock is read.
+        device: Where the training computes: a CUDA device is synchronized before the clock is read.
         budget: Limits; empty for none.
-        now: Tells seconds.
+        now: Returns the time in seconds.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class Clock:
         self._since: float | None = None
 
     def start(self) -> None:
-        """Go on."""
+        """Start the clock."""
         self._since = self._now()
 
     def stop(self) -> None:
-        """Add the time since the start to the cost, if it runs."""
+        """Stop the clock, if it runs, and add the time since its start to the cost."""
         if self._since is not None:
             self._synchronize()
             self.cost.seconds += self._now() - self._since
@@ -50,7 +50,7 @@ class Clock:
             self.cost.peak_memory = max(self.cost.peak_memory, self._peak_memory())
 
     def set(self, cost: Cost) -> None:
-        """Go on from a cost that was saved."""
+        """Continue from a saved cost."""
         running = self._since is not None
         self._since, self.cost = None, cost
         if running:
@@ -89,7 +89,7 @@ class Clock:
         return any(self.cost.used(name) >= limit for name, limit in self.budget.items())
 
     def share(self) -> float:
-        """How much of the budget is used up: 1 for all of it."""
+        """The fraction of the budget that is used up: 1 for all of it."""
         return max(self.cost.used(name) / limit for name, limit in self.budget.items())
 
     def left(self) -> dict[str, float]:
@@ -97,7 +97,7 @@ class Clock:
         return {name: limit - self.cost.used(name) for name, limit in self.budget.items()}
 
     def forget_peak(self) -> None:
-        """Measure the peak of memory from here."""
+        """Measure the peak of memory from now on."""
         environment.reset_peak_memory()
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)

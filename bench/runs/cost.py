@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 BUDGETS = ("seconds", "tokens", "updates")
-"""What a budget may be in."""
+"""The units that a budget may have."""
 
 
 @dataclass
 class Cost:
-    """What training took.
+    """What a training has cost.
 
     Attributes:
         seconds: Wall time, without evaluation and without writing checkpoints.
-        pretraining_seconds: The part of it that was shared.
+        pretraining_seconds: The part of ``seconds`` that a shared pre-training took.
         steps: Steps of all phases.
         amounts: What was counted, such as {"train_tokens": 200000, "updates": 157}.
-        durations: The seconds in which each of those was done.
+        durations: Seconds spent on each of these amounts.
         peak_memory: Bytes: resident memory of the process, or allocated memory of the CUDA device.
     """
 
@@ -53,7 +53,7 @@ class Cost:
         return self.amounts.get("updates")
 
     def used(self, limit: str) -> float:
-        """How much of a limit ("seconds", "tokens", "updates" or "steps") is used up."""
+        """Amount spent so far of "seconds", "tokens", "updates" or "steps", to compare with a limit."""
         if limit in ("seconds", "steps"):
             return float(getattr(self, limit))
         return float((self.tokens if limit == "tokens" else self.updates) or 0)

@@ -15,7 +15,7 @@ __all__ = ["CurveJudge"]
 
 
 class CurveJudge:
-    """Knows no test set, so that nothing that a curve selects has seen it.
+    """Has no access to the test set, so that what a curve selects cannot depend on it.
 
     Args:
         spec: The sequences' shape.
@@ -27,7 +27,7 @@ class CurveJudge:
         self.spec, self.valid, self.oracle = spec, valid, oracle
 
     def scores(self, sampler: Sampler, samples: Tensor) -> dict[str, float]:
-        """What can be told of a sampler; what is infinite is left out.
+        """The scores that are known for a sampler; infinite ones are left out.
 
         Args:
             sampler: What is judged.
@@ -35,7 +35,7 @@ class CurveJudge:
 
         Returns:
             ``nll_oracle``, the samples under the oracle; ``nll_valid``, the validation sequences under the model; and
-            ``jsd_valid``, as ``jsd_token`` of :class:`bench.metrics.divergence.Divergence` between the two.
+            ``jsd_valid``, computed as ``jsd_token`` of :class:`bench.metrics.divergence.Divergence` between the two.
 
         Raises:
             ValueError: for a score that is not a number.

@@ -15,10 +15,10 @@ __all__ = ["choose_device", "describe", "prepare", "seed_global_streams"]
 
 
 def choose_device(device: str) -> str:
-    """``cpu`` or ``cuda`` for what a user asked for; ``auto`` is CUDA where there is a device.
+    """``cpu`` or ``cuda`` for the device that a user named; ``auto`` is CUDA where it is available.
 
     Raises:
-        UsageError: for another name, and for CUDA where there is none.
+        UsageError: for another name, and for CUDA where it is not available.
     """
     if device not in ("auto", "cpu", "cuda"):
         raise unknown("device", device, ("auto", "cpu", "cuda"))
@@ -45,9 +45,9 @@ def describe(spec: RunSpec) -> dict[str, Any]:
 
 @lru_cache
 def prepare(device: str) -> None:
-    """Once a process: make CUDA repeatable, and take the first optimizer step, which imports seconds' worth of modules.
+    """Once per process: make CUDA repeatable, and take the first optimizer step.
 
-    Otherwise the first run would pay for it.
+    That step imports modules for seconds, which would otherwise be charged to the first run.
     """
     import torch
 
@@ -62,7 +62,7 @@ def prepare(device: str) -> None:
 
 
 def seed_global_streams(spec: RunSpec) -> None:
-    """Our code uses named streams only; a plugin that does not is at least repeatable."""
+    """Seed the global streams: our code uses named streams only, and a plugin that does not is at least repeatable."""
     import numpy as np
     import torch
 

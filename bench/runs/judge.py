@@ -1,4 +1,4 @@
-"""The judge: a task as it sees it, and what it says of a sampler, finished or not."""
+"""The judge: its view of a task, and its scores of a sampler, during training and afterwards."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ __all__ = [
 
 SHOWN_SAMPLES = 5
 SELECTED_BY = "nll_valid"
-"""What picks the selected checkpoint: held-out NLL on the validation split, which no leaderboard shows."""
+"""The score that picks the selected checkpoint: held-out NLL on the validation split, which no leaderboard shows."""
 FRONTIER = ("nll", "language-model")
-"""Metrics of the frontier: quality and coverage, by densities and by samples alone."""
+"""Metrics of the frontier: quality and coverage, from densities and from samples alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,10 @@ class LoadedTask:
 
 
 class RealData:
-    """Training sequences as if a model had written them: what the scores look like for the real thing.
+    """Training sequences as if a model had generated them: they show the scores of real data.
 
     Args:
-        data: The task.
+        data: The data of the task.
     """
 
     def __init__(self, data: TaskData) -> None:
@@ -67,15 +67,15 @@ class RealData:
             self.log_prob, self.token_log_prob = data.oracle.log_prob, data.oracle.token_log_prob
 
     def sample(self, n: int, decoding: Decoding, rng: torch.Generator) -> Tensor:
-        """N different training sequences, or all where there are fewer; they are as new to the test set as any."""
+        """N different training sequences, or all if there are fewer; like a model's, they are new to the test set."""
         return self._train[torch.randperm(len(self._train), generator=rng)[:n]]
 
 
-@lru_cache(maxsize=16)  # a few megabytes each, and seconds to draw: as many as there may be seeds and tasks
+@lru_cache(maxsize=16)  # each takes megabytes, and seconds to draw: as many as there may be seeds and tasks
 def _load_task(name: str, target: str, config: tuple[tuple[str, Any], ...], fingerprint: str) -> LoadedTask:
     task = build(registry.Plugin("task", name, target).load(), dict(config))
     if task.fingerprint() != fingerprint:
-        raise UsageError(f"the data of '{name}' changed after the runs were planned: give the same command again.")
+        raise UsageError(f"the data of '{name}' changed after the runs were planned: run the same command again.")
     data: TaskData = task.load()
     unk, words = (data.vocabulary.unk, data.vocabulary.words) if data.vocabulary else (None, None)
     held_out = HeldOut(data.training.spec, data.test, data.oracle, unk, data.tokenizer, data.training.train, words)
@@ -86,7 +86,7 @@ def load_task(spec: RunSpec) -> LoadedTask:
     """The data of a run's task, kept for the next run of the same task.
 
     Raises:
-        UsageError: when they are others than those that the run was planned with.
+        UsageError: when they are not those with which the run was planned.
     """
     config = {name: tuple(value) if isinstance(value, list) else value for name, value in spec.task_config.items()}
     return _load_task(spec.task, spec.task_target, tuple(config.items()), spec.data)
@@ -94,7 +94,7 @@ def load_task(spec: RunSpec) -> LoadedTask:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A checkpoint's scores, a few samples as people read them, and how fast they were drawn."""
+    """A checkpoint's scores, a few samples in readable form, and the speed of sampling."""
 
     scores: tuple[Score, ...]
     shown: tuple[str, ...]
@@ -105,7 +105,7 @@ def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spe
     """Draw samples from the evaluation stream, which is the same for all models of a seed, and score them.
 
     Raises:
-        ValueError: for samples that are no sequences of the task, or a metric that was asked for by name and is absent.
+        ValueError: for samples that are not sequences of the task, or a metric that the user named and that is absent.
     """
     rng = named_stream(spec.stream, "evaluation", "cpu" if spec.model == REAL_DATA else spec.device)
     start = time.perf_counter()
@@ -146,7 +146,7 @@ def checked(samples: object, spec: SequenceSpec) -> Tensor:
 
 
 def curve_judge(task: LoadedTask, n: int, spec: RunSpec) -> Callable[[Sampler], dict[str, float]]:
-    """Scores a sampler for the training curve: n samples, and as much of the *validation* split."""
+    """Scorer of samplers for the training curve, on n samples and n sequences of the *validation* split."""
     judge = CurveJudge(task.data.training.spec, task.data.training.valid[:n], task.data.oracle)
 
     def scores(sampler: Sampler) -> dict[str, float]:
@@ -157,7 +157,7 @@ def curve_judge(task: LoadedTask, n: int, spec: RunSpec) -> Callable[[Sampler], 
 
 
 def frontier_scores(sampler: Sampler, task: LoadedTask, temperature: float, n: int, spec: RunSpec) -> tuple[Score, ...]:
-    """Quality and coverage at a temperature, from the same random numbers at all of them; a reason where it cannot."""
+    """Quality and coverage at a temperature, with the same random numbers at all; a reason where that fails."""
     whole = task.held_out
     try:
         samples = checked(
@@ -165,7 +165,7 @@ def frontier_scores(sampler: Sampler, task: LoadedTask, temperature: float, n: i
         )
         evidence = Evidence(sampler, samples, whole.first(n), temperature)
         results = [result for name in FRONTIER for result in evidence.ask(registry.find("metric", name).load()())]
-    except Exception as error:  # a finished training is not lost over how it is decoded afterwards
+    except Exception as error:  # a finished training is not lost because decoding it fails
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         columns = ("nll_oracle", "nll_test", "lm_nll", "reverse_nll")[whole.oracle is None :]
         results = [Estimate(column, None, "nats/token", "lower", Signature.of(), reason) for column in columns]
@@ -173,11 +173,11 @@ def frontier_scores(sampler: Sampler, task: LoadedTask, temperature: float, n: i
 
 
 def cost_scores(cost: Cost, judged: Judged, device: str) -> tuple[Score, ...]:
-    """What training took, evaluation left out.
+    """What training has cost, without evaluation.
 
-    Training tokens are those of the generator's own updates, real or sampled, over all seconds of training, whatever
-    else they went to; rollouts and the discriminator's sequences are counted over the seconds in which they were worked
-    off.
+    Training tokens per second are the tokens of the generator's own updates, real or sampled, over all seconds of
+    training, including those spent on anything else; rollouts and the discriminator's sequences are divided by only the
+    seconds spent on them.
     """
     columns = {
         "seconds": (cost.seconds, "s", "lower"),

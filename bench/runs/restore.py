@@ -1,10 +1,10 @@
 """Samples from a finished run: find it, restore its sampler, draw.
 
-A finished training is restored as a resumed one is: ``fit`` runs again on the state that it left, goes through all its
-phases, and has nothing left to do. Here that is demanded: a generator with parts to restore that is about to take a
-step is stopped with a sentence, because to train again is not what was asked for, and might not give the same model.
-One that tracks no parts (word pairs counted, the training set by heart) keeps no state: it is fitted again on the same
-data with the same random streams, step for step, which gives the same model.
+A finished training is restored as an interrupted one is resumed: ``fit`` runs again on the saved state, goes through
+all its phases, and has nothing left to do. Here this is required: a generator that tracks parts and is about to take a
+step is stopped with an error, because the user did not request a new training, which might not give the same model. A
+generator that tracks no parts (it counts word pairs, or memorises the training set) keeps no state: it is fitted again
+on the same data with the same random streams, step for step, which gives the same model.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ from bench.runs.streams import named_stream
 from bench.tasks.base import TaskData
 
 BATCH = 250
-"""Sequences drawn at a time, always that many, so that few samples are the first of many."""
+"""Sequences drawn at a time: a fixed number, so that a small draw is the beginning of a large one."""
 DIGITS = (4, 12)
-"""Of a run id: as many as are needed, and all."""
+"""The digits of a run id: how many are needed, and how many there are."""
 AGAIN = "train it again with 'bench run'"
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A finished run that can be drawn from.
+    """A finished run from which samples can be drawn.
 
     Attributes:
-        record: What is kept of it.
-        data: Its task's.
-        sampler: As it was when training had ended.
-        device: Where it computes.
-        refitted: Whether it kept no state and was fitted again.
+        record: The record of the run.
+        data: The data of its task.
+        sampler: The sampler as it was at the end of training.
+        device: Where the sampler computes.
+        refitted: Whether the run kept no state and was fitted again.
     """
 
     record: RunRecord
@@ -61,11 +61,11 @@ class Restored:
     def draw(self, n: int, decoding: Decoding, seed: int = 0) -> Tensor:
         """Draw n sequences, int64 (n, T), from a random stream of their own, named by the run's task and ``seed``.
 
-        The same arguments give the same sequences on the same machine, and the first of many are the few.
+        The same arguments give the same sequences on the same machine, and a smaller n gives the first of them.
 
         Raises:
-            UsageError: for what the sampler refuses, samples that are no sequences of the task, or more real sequences
-                than there are.
+            UsageError: when the sampler refuses, when its samples are not sequences of the task, or when n is larger
+                than the number of real sequences.
         """
         spec, train = self.record.spec, self.data.training.train
         stream = named_stream(spec.stream, f"sample/{seed}", self.device)
@@ -73,13 +73,14 @@ class Restored:
             if decoding != Decoding():
                 raise UsageError("real data are not decoded: leave out --temperature, --top-k and --top-p.")
             if n > len(train):
-                raise UsageError(f"expected at most {len(train)} real sequences, all there are, got {n}.")
+                raise UsageError(f"expected at most {len(train)} real sequences (there are no more), got {n}.")
             return self.sampler.sample(n, decoding, stream)
         try:
             batches = [self.sampler.sample(BATCH, decoding, stream) for _ in range(0, n, BATCH)]
             return torch.cat([checked(batch, self.data.training.spec) for batch in batches])[:n]
         except (Unsupported, NotImplementedError, ValueError) as error:
-            raise UsageError(f"{spec.label} cannot sample so: {str(error) or type(error).__name__}.") from error
+            reason = str(error) or type(error).__name__
+            raise UsageError(f"{spec.label} cannot draw these samples: {reason}.") from error
 
     def spell(self, tokens: Tensor) -> list[list[str]]:
         """The symbols of each sequence up to its end mark; on synthetic tasks the ids: int64 (N, T)."""
@@ -90,7 +91,7 @@ class Restored:
 
 
 def find_run(name: str, results: Path) -> tuple[RunRecord, Store]:
-    """The record of a run and the store it lies in.
+    """The record of a run and the store that holds it.
 
     Args:
         name: The run's id, its first digits, or the path of its record.
@@ -114,8 +115,8 @@ def _record_file(name: str, store: Store) -> Path:
     digits = name.lower()
     if not DIGITS[0] <= len(digits) <= DIGITS[1] or set(digits) - set(string.hexdigits):
         raise UsageError(
-            f"expected a run id, at least its first {DIGITS[0]} hexadecimal digits, or a record's file, got '{name}'; "
-            "'bench sample' without one lists them."
+            f"expected a run id, at least its first {DIGITS[0]} hexadecimal digits, or the path of a record, got "
+            f"'{name}'; 'bench sample' without a run id lists them."
         )
     found = {file.stem.rpartition(".")[2]: file for file in store.runs.glob(f"*.{digits}*.json")}
     found = {run_id: file for run_id, file in found.items() if run_id.startswith(digits)}
@@ -127,16 +128,16 @@ def _record_file(name: str, store: Store) -> Path:
 
 
 def restore(record: RunRecord, checkpoints: Path, device: str = "cpu") -> Restored:
-    """The sampler of a finished run, exactly as it was, and never trained anew.
+    """The sampler of a finished run, exactly as it was, and never trained again.
 
     Args:
-        record: Of the run.
+        record: The record of the run.
         checkpoints: The folder of the trained states.
-        device: Where to draw; it need not be where it was trained.
+        device: Where to draw; it need not be the device of the training.
 
     Raises:
-        UsageError: when the run did not end well, when code, data or torch are others than they were, or when the
-            trained state is missing.
+        UsageError: when the run is not ok, when code, data or torch have changed since, or when the trained state is
+            missing.
     """
     spec = record.spec
     name = f"{spec.label} on {spec.task_label}, seed {spec.seed} (run {spec.run_id})"
@@ -157,8 +158,8 @@ def restore(record: RunRecord, checkpoints: Path, device: str = "cpu") -> Restor
         state = f"{missing.fit_id}.pt among the checkpoints"
         file = Store(checkpoints.parent.parent).file(spec)
         raise UsageError(
-            f"cannot sample from {name}: its trained state, {state}, is missing or damaged; remove '{file}' and give "
-            "its 'bench run' again to train it anew."
+            f"cannot sample from {name}: its trained state, {state}, is missing or damaged; remove '{file}' and "
+            "repeat its 'bench run' to train it again."
         ) from missing
     except (registry.PluginError, Unsupported) as error:
         raise UsageError(f"cannot sample from {name}: {error}.") from error
@@ -166,28 +167,29 @@ def restore(record: RunRecord, checkpoints: Path, device: str = "cpu") -> Restor
 
 
 def _check(record: RunRecord) -> None:
-    """That the run ended well, and that what made it is what is here."""
+    """Require that the run is ok, and that its code, data and torch are the present ones."""
     spec = record.spec
     if record.status != "ok":
         reason = f" ({record.reason})" if record.reason else ""
         raise UsageError(f"it is {record.status}{reason}, and only a run that is ok can be sampled from.")
     task = registry.Plugin("task", spec.task, spec.task_target).load()
     if task.version != spec.task_version or build(task, spec.task_config).fingerprint() != spec.data:
-        raise UsageError(f"the data of task '{spec.task}' are others than they were; {AGAIN}.")
+        raise UsageError(f"the data of task '{spec.task}' have changed since; {AGAIN}.")
     if spec.model == REAL_DATA:
         return
     if registry.source_hash(registry.Plugin("model", spec.model, spec.target)) != spec.source:
-        raise UsageError(f"the model's code has changed since; check out what it was, or {AGAIN}.")
+        raise UsageError(f"the model's code has changed since; check out the old code, or {AGAIN}.")
     if version("torch") != spec.torch:
         raise UsageError(f"it was trained with torch {spec.torch}, and this is {version('torch')}; {AGAIN}.")
 
 
 def _check_same(session: Session, record: RunRecord, device: str) -> None:
-    """That fitting again did what fitting did."""
+    """Require that fitting again did the same as the original fit."""
     if session.drew and device != record.spec.device:
-        raise UsageError(f"it keeps no state, and draws other numbers here than on {record.spec.device}; {AGAIN}.")
+        differ = f"its random numbers on {device} differ from those on {record.spec.device}"
+        raise UsageError(f"it keeps no state, and {differ}; {AGAIN}.")
     if _steps(session.curve) != _steps(record.curve):
-        raise UsageError(f"it keeps no state, and fitting it again took other steps than it did; {AGAIN}.")
+        raise UsageError(f"it keeps no state, and fitting it again took other steps than the original fit; {AGAIN}.")
 
 
 def _steps(curve: list[dict[str, Any]] | tuple[Mapping[str, Any], ...]) -> list[tuple[str, int]]:

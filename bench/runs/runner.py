@@ -32,7 +32,7 @@ Progress = Callable[[str, int, int, Mapping[str, float]], None]
 
 
 def run(spec: RunSpec, checkpoints: CheckpointFolder | None = None, progress: Progress | None = None) -> RunRecord:
-    """Do one run; whatever a plugin does wrong ends in the record, and only there."""
+    """Do one run; whatever a plugin does wrong is written into the record, and is not raised."""
     started = _now()
     facts: dict[str, Any] = {"spec": spec, "environment": describe(spec), "started": started}
     try:
@@ -102,7 +102,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, progress: Progress
     for temperature in spec.temperatures if session.trained else ():
         show("frontier", len(tempered), len(spec.temperatures), {})
         tempered[f"{temperature:g}"] = frontier_scores(sampler, task, temperature, preset.frontier_samples, spec)
-    if session.selected is not None:  # the last to be judged, because it puts the sampler back
+    if session.selected is not None:  # judged last, because this sets the sampler back to an earlier step
         if session.ended_selected:
             scores[SELECTED] = final
         else:
@@ -119,7 +119,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, progress: Progress
 
 
 def private_copy(data: TrainingData) -> TrainingData:
-    """The same data in tensors of its own, so that a generator that writes into them spoils nobody else's."""
+    """The same data in new tensors, so that a generator that writes into them changes nobody else's data."""
     return TrainingData(data.spec, data.train.clone(), data.valid.clone(), data.vocabulary)
 
 

@@ -1,9 +1,9 @@
-"""What a run lends to ``fit``: named random streams, phases, checkpoints, clock and budget.
+"""What a run provides to ``fit``: named random streams, phases, checkpoints, clock and budget.
 
-Resuming needs no code in a generator. ``fit`` runs again from its first line; the phases that were gone through yield
+Resuming needs no code in a generator. ``fit`` runs again from its first line; the phases that were completed yield
 nothing, and the phase that was saved last begins by restoring all that is tracked and every random stream. A finished
-training is the same with nothing left to do: this is how one pre-training serves several generators, and how a finished
-run is sampled from.
+training is restored in the same way, with no steps left: this is how several generators share one pre-training, and how
+samples are drawn from a finished run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bench.runs.selection import Selected, Selection, made_of
 from bench.runs.streams import named_stream
 
 PROGRESS_SECONDS = 0.2
-"""Time between two signs of life."""
+"""Time between two reports of progress."""
 
 Evaluate = Callable[[Sampler], Mapping[str, float]]
 
@@ -35,7 +35,7 @@ class Untrained(Exception):  # noqa: N818 - it is an answer
     """A training that was to be restored left no state, so that it would have to be done again.
 
     Attributes:
-        fit_id: Names it.
+        fit_id: The id of the training.
     """
 
     def __init__(self, fit_id: str) -> None:
@@ -48,11 +48,11 @@ class Observer:
     """What the harness does while a generator trains; every part of it is optional.
 
     Attributes:
-        progress: Told (phase, steps done, steps in all, scalars).
+        progress: Called with (phase, steps done, total steps, scalars).
         evaluate: Scores the tracked sampler for the curve.
-        curve_points: Times a phase that it does, at most.
+        curve_points: Evaluations per phase, at most.
         select: Which of those scores, the lower the better, picks the step that :meth:`Session.select` goes back to.
-        pretrained: Given the sampler of a shared pre-training, before it is trained on.
+        pretrained: Called with the sampler of a shared pre-training, before its training continues.
     """
 
     progress: Callable[[str, int, int, Mapping[str, float]], None] | None = None
@@ -66,19 +66,19 @@ class Session:
     """One training: the :class:`bench.api.Run` that ``fit`` gets.
 
     Attributes:
-        clock: What was spent of which budget.
-        curve: A line for each step.
+        clock: What was spent, and the budget.
+        curve: One row for each step.
         selection: The step that scored best on the validation split.
 
     Args:
         stream: The stem of every random stream's name.
         device: Where to compute.
-        kept: Where states are saved and looked for; None to keep nothing.
+        kept: Where states are saved and loaded; None to keep nothing.
         observer: What to do between steps.
         budget: Limits: "steps" of all phases together, "seconds" of training, "tokens", "updates".
         execution: How to compute.
-        now: Tells seconds.
-        shared: Whether this is a pre-training, which ends where it ends, however much of the budget is left.
+        now: Returns the time in seconds.
+        shared: Whether this is a shared pre-training, which is not prolonged to use up the budget.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Session:
         self._tracked |= state
 
     def log(self, **scalars: float) -> None:
-        """Add to the current step's line of the curve."""
+        """Add values to the curve, at the current step."""
         self._scalars |= {name: float(value) for name, value in scalars.items()}
 
     def measure(self, **amounts: int) -> contextlib.AbstractContextManager[Callable[..., None]]:
@@ -145,7 +145,7 @@ class Session:
         """Loop over the steps that are still missing; between two of them the harness takes its turn."""
         if self._saved is not None:
             if name != self._saved["phase"]:
-                return  # an earlier training went through this phase, and its end is in what is restored later
+                return  # this phase was completed earlier, and the state restored later includes its result
             self._restore()
         elif name in self._phases:
             raise ValueError(f"expected every phase of a run to have its own name, got '{name}' twice")
@@ -179,9 +179,9 @@ class Session:
             phase["ended"] = True
 
     def pretrained(self, generator: Generator, data: TrainingData) -> Sampler:
-        """What ``generator`` learns from this task and seed, trained once and shared."""
+        """The sampler that ``generator`` trains on this task and seed, trained once and shared."""
         self.clock.stop()
-        # Under a budget a model on its own goes on until it is spent, and its pre-training does not: not the same.
+        # Under a budget, a model on its own trains until that is spent, and as a pre-training it does not: two ids.
         named = {**self.clock.budget, "shared": 1.0} if self.clock.budget else {}
         watched = self._observer
         shared = Session(
@@ -195,7 +195,7 @@ class Session:
             shared=True,
         )
         sampler = shared.restore(generator, data) if self._restoring else shared.train(generator, data)
-        # To have stopped before the first step of one's own is a choice for all.
+        # Every model may also be selected at a step of its pre-training.
         self.selection.take(shared.selection.best)
         self.clock.cost.add_shared(shared.clock.cost)
         self.curve = [*shared.curve, *self.curve]
@@ -206,7 +206,7 @@ class Session:
         self.clock.start()
         return sampler
 
-    # What the harness sees
+    # What the harness calls
 
     def train(self, generator: Generator, data: TrainingData) -> Sampler:
         """Run ``fit`` from where an earlier training of the same content stopped, or from the start."""
@@ -230,33 +230,33 @@ class Session:
             lock.release()
 
     def restore(self, generator: Generator, data: TrainingData) -> Sampler:
-        """What a finished training left, on any device; nothing is written, and a half-finished one counts for nothing.
+        """The sampler of a finished training, on any device; nothing is written, and a half-finished one is not used.
 
-        What tracks no state is fitted again, with the same random streams.
+        A generator that tracks no state is fitted again, with the same random streams.
 
         Raises:
-            Untrained: before the first step of what should have been restored.
+            Untrained: before the first step of a training that should have been restored.
         """
         self._restoring = True
         state = self._kept.load() if self._kept else None
         if state is not None and state["complete"]:
-            # Random streams of another device have states that fit no stream here, and after training no use.
+            # Random streams of another device have states of another size, and are not needed after training.
             shape = torch.Generator(self._device).get_state().shape
             state["streams"] = {name: stream for name, stream in state["streams"].items() if stream.shape == shape}
             self._saved = state
         return self._train(generator, data)
 
     def select(self, sampler: Sampler) -> None:
-        """Put the sampler back to the step that scored best.
+        """Restore the sampler to the step that scored best.
 
         Raises:
-            ValueError: when none was scored.
+            ValueError: when no step was scored.
         """
         self.selection.put_back(made_of(sampler, self._tracked))
 
     @property
     def selected(self) -> Selected | None:
-        """The step that scored best; None where none was scored."""
+        """The step that scored best; None if no step was scored."""
         return self.selection.best
 
     @property
@@ -269,22 +269,22 @@ class Session:
 
     @property
     def trained(self) -> bool:
-        """Whether there is anything that learns: what is not tracked does not."""
+        """Whether anything learns, that is, whether any state is tracked."""
         return bool(self._tracked)
 
     @property
     def drew(self) -> bool:
-        """Whether ``fit`` asked for random numbers."""
+        """Whether ``fit`` requested any random stream."""
         return bool(self._streams)
 
     @property
     def cost(self) -> Cost:
-        """What the training took."""
+        """What the training has cost."""
         return self.clock.cost
 
     @property
     def steps(self) -> int:
-        """Steps of all phases, those of a shared pre-training among them."""
+        """Steps of all phases, including those of a shared pre-training."""
         return self.clock.cost.steps
 
     def _train(self, generator: Generator, data: TrainingData) -> Sampler:
@@ -297,11 +297,11 @@ class Session:
         self.clock.stop()
         if self._saved is not None and self._saved["phase"] is not None:
             raise ValueError(
-                f"the checkpoint was made in phase '{self._saved['phase']}', which fit() did not come to again: "
-                "which phases there are must not depend on what was learnt"
+                f"the checkpoint was made in phase '{self._saved['phase']}', which fit() did not reach again: "
+                "the list of phases must not depend on what was learnt"
             )
         if before is not None and before["complete"]:
-            # Nothing was trained: the cost is what it was when it was.
+            # Nothing was trained now: the cost is that of the original training.
             self._take_back(before)
         return sampler
 
@@ -311,7 +311,7 @@ class Session:
                 raise Unsupported(f"it does not count its {name} (run.measure), so no budget of {name} can stop it")
 
     def _expected(self, done: int, steps: int, endless: bool) -> int:
-        """How many steps there will be, going by how much of the budget those so far took."""
+        """Expected number of steps in total, from the share of the budget that the steps so far took."""
         if not endless:
             return steps
         share = self.clock.share()
@@ -341,12 +341,12 @@ class Session:
     # Checkpoints
 
     def _save(self, phase: str | None, keep: Sampler | None = None) -> None:
-        """Save the state in the middle of ``phase``; or, with ``keep``, the end of training: what made the sampler."""
+        """Save the state in the middle of ``phase``; or, with ``keep``, at the end of training: the sampler's parts."""
         self._saved_at = self.clock.cost.seconds
         if self._kept is None or not self._tracked:
-            return  # what is not tracked cannot be restored: it is trained anew
+            return  # what is not tracked cannot be restored: it is trained again
         complete, selected = keep is not None, self.selection.best
-        # At the end optimizers are of no more use.
+        # After the end of training, optimizers are not needed.
         tracked = self._tracked if keep is None else made_of(keep, self._tracked)
         self._kept.save(
             {
@@ -362,13 +362,13 @@ class Session:
         )
 
     def _restore(self) -> None:
-        """Take back the saved state: fit() has built what it tracks by now, and comes to the phase that was saved."""
+        """Restore the saved state: by now fit() has built what it tracks, and has reached the phase that was saved."""
         saved, self._saved = self._saved, None
         if saved is None:
             return
         missing = set(self._tracked) - set(saved["tracked"])
         if missing and not saved["complete"]:
-            raise ValueError(f"the checkpoint lacks {', '.join(sorted(missing))}; remove it to train anew")
+            raise ValueError(f"the checkpoint lacks {', '.join(sorted(missing))}; remove it to train from scratch")
         for name, state in saved["tracked"].items():
             self._tracked[name].load_state_dict(state)
         for name, state in saved["streams"].items():
@@ -386,5 +386,5 @@ class Session:
 
 
 def obeyed(generator: Generator, execution: Execution) -> Execution:
-    """What a generator is told of an execution: the fields that it obeys, and the usual values of the others."""
+    """The part of an execution that a generator sees: the fields that it obeys, and the defaults of the others."""
     return Execution(**{name: getattr(execution, name) for name in getattr(generator, "execution", ())})

@@ -1,4 +1,4 @@
-"""Random streams by name: randomness is named, so that what one draws never moves another."""
+"""Random streams by name: each has a name and its own seed, so that draws from one never change another."""
 
 from __future__ import annotations
 

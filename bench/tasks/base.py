@@ -1,4 +1,4 @@
-"""What a task is: training data for the generators, and what only the judge may see."""
+"""The interface of tasks: training data for the generators, and data that only the judge may see."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class TaskData:
 
     @property
     def vocabulary(self) -> Vocabulary | None:
-        """Words of the ids; None on synthetic tasks."""
+        """The words of the ids; None for synthetic tasks."""
         return self.training.vocabulary
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of every token of the three splits: two runs that show the same saw the same data."""
+        """Hash of all tokens of the three splits: two runs with the same hash saw the same data."""
         digest = hashlib.sha256()
         for tokens in (self.training.train, self.training.valid, self.test):
             digest.update(str(tuple(tokens.shape)).encode() + tokens.numpy().astype("<i8").tobytes())
@@ -58,18 +58,18 @@ class TaskData:
 class Task(Protocol):
     """A frozen dataclass: fields are parameters, with defaults; ``presets`` as for a generator.
 
-    A field ``draw``, an int or None, says which data are drawn where data are synthetic. Left at None, each seed has
-    the draw of its own number, so that what varies over seeds is the data, too; loaded so, it is draw 0.
+    In a synthetic task, a field ``draw``, an int or None, selects which data are drawn. Where it is None, each seed has
+    the draw of its own number, so that the data vary over seeds, too; a task that is loaded with None has draw 0.
     """
 
     version: ClassVar[str]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
 
     def fingerprint(self) -> str:
-        """A string that names the data and all parameters that shape it, made without loading anything large.
+        """A string that identifies the data and all parameters that shape them, made without loading anything large.
 
         Raises:
-            UsageError: when what the task needs is not there or not what was expected.
+            UsageError: when something that the task needs is missing or is not what was expected.
         """
         ...
 

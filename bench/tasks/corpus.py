@@ -21,12 +21,12 @@ from bench.tasks.vocabulary import WordVocabulary
 class Corpus:
     """Three splits of sequences of words.
 
-    Words seen less than ``min_count`` times in training are ``<unk>``: a token like another in every NLL, and a word
-    that matches nothing in BLEU. The word that begins a sequence is read after a start symbol that cannot be written.
+    Words seen less than ``min_count`` times in training are ``<unk>``: an ordinary token in every NLL, and a word that
+    matches nothing in BLEU. Before the first word a model reads a start symbol, which it cannot write.
 
-    Where sequences differ in length, ``<eos>`` ends each: a token like another in every NLL, and no word in BLEU. T is
-    the longest sequence of the three splits and its end mark; the places after an end mark hold end marks, which count
-    nowhere.
+    Where sequences differ in length, ``<eos>`` ends each: an ordinary token in every NLL, and not a word in BLEU. T is
+    the length of the longest sequence of the three splits, with its end mark; the positions after an end mark hold end
+    marks, which count nowhere.
     """
 
     min_count: int = 3
@@ -37,7 +37,7 @@ class Corpus:
     corpus: ClassVar[str] = ""
     """The name of its folder."""
     shipped: ClassVar[bool] = True
-    """Whether it is part of the package; else it must have been fetched."""
+    """Whether it is part of the package; otherwise it must be fetched first."""
     level: ClassVar[str] = "word"
     """What a word is, for signatures."""
     kind: ClassVar[str] = "words"
@@ -59,7 +59,7 @@ class Corpus:
         return corpus_bytes(self.corpus, split) if self.shipped else corpus_path(self.corpus, split).read_bytes()
 
     def datasheet(self) -> str:
-        """Where it comes from, its licence, how it was made and what it holds, in Markdown."""
+        """Origin, licence, derivation and contents of the corpus, in Markdown."""
         return shipped_datasheet(self.corpus) if self.shipped else fetched_datasheet(self.corpus)
 
     def lines(self) -> dict[str, list[list[str]]]:
@@ -97,7 +97,7 @@ class Quatrains(Poems):
 
 @dataclass(frozen=True, slots=True)
 class QuatrainsTang(Poems):
-    """The 3,568 Tang quatrains among the quatrains: small, for trying things out."""
+    """The 3,568 Tang poems of quatrains: small, for trying things out."""
 
     corpus: ClassVar[str] = "quatrains-tang"
 
@@ -118,14 +118,14 @@ class Sotu(Corpus):
 
 @dataclass(frozen=True, slots=True)
 class SotuObama(Corpus):
-    """The 2,214 sentences of Obama's addresses among them: small, for trying things out."""
+    """The 2,214 sentences of Obama's addresses in sotu: small, for trying things out."""
 
     corpus: ClassVar[str] = "sotu-obama"
 
 
 @dataclass(frozen=True, slots=True)
 class Pitches(Corpus):
-    """Tunes on a grid: 32 steps each, a piano key from 1 to 88 or a rest, 0; neither end mark nor padding."""
+    """Tunes on a grid of 32 steps, each a piano key from 1 to 88 or 0, a rest; neither end mark nor padding."""
 
     min_count: int = 1
     """Pitches seen less often in training become <unk>."""
@@ -155,7 +155,7 @@ class Notes(Corpus):
 
 @dataclass(frozen=True, slots=True)
 class FolkTunesPhrases(Notes):
-    """The same tunes as phrases of four bars, 8 to 48 notes with their durations, 7,779 in all."""
+    """The tunes of folk-tunes as phrases of four bars, 8 to 48 notes with their durations, 7,779 in all."""
 
     corpus: ClassVar[str] = "folk-tunes-phrases"
 
@@ -205,7 +205,7 @@ class PennTreebank(Corpus):
     """Sentences of the Penn Treebank's Wall Street Journal, 10,000 words (fetched)."""
 
     min_count: int = 1
-    """Words seen less often in training become <unk>; the file has its own already."""
+    """Words seen less often in training become <unk>; the file already contains its own <unk>."""
 
     corpus: ClassVar[str] = "ptb"
     shipped: ClassVar[bool] = False

@@ -1,6 +1,6 @@
 """Synthetic tasks whose truth is known: an LSTM with random weights writes the data (Yu et al. 2017, sec. 5.1).
 
-The LSTM stands here in a few lines of its own, so that work on the contestants can never move the yardstick.
+The LSTM is implemented here separately, in a few lines, so that work on the contestants can never move the yardstick.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.errors import NotFetched, UsageError
 from bench.tasks.base import TaskData
 
 BOS = 0
-"""Read first, and an ordinary word all the same, as in the released code."""
+"""Read first, and at the same time an ordinary word, as in the released code."""
 ROWS = 256
 """Sequences handled at a time."""
 
@@ -98,8 +98,8 @@ class LSTMOracle:
     seq_len: int = 20
     """T."""
     draw: int | None = None
-    """Which oracle and which data: another number is another task of the same kind. None gives each seed its own, so
-    that intervals over seeds cover the luck of the draw."""
+    """Which oracle and which data: another number is another task of the same type. None gives each seed its own, so
+    that intervals over seeds include the variance between draws."""
     train_size: int = 10_000
     """Training sequences."""
     valid_size: int = 2_000
@@ -134,9 +134,9 @@ class PublishedOracle:
     weights: str = field(default="", metadata={"place": True})
     """Path of the released target_params_py3.pkl."""
     sha256: str = PUBLISHED_SHA256
-    """What the file's bytes must hash to."""
+    """The expected sha-256 of the file's bytes."""
     seq_len: int = 20
-    """T. The length-40 numbers in the literature were made with another oracle, and do not compare."""
+    """T. The length-40 numbers in the literature were made with another oracle, and are not comparable."""
     draw: int | None = None
     """Which data: another number draws other sequences from the same oracle. None gives each seed its own."""
     train_size: int = 10_000
@@ -152,7 +152,7 @@ class PublishedOracle:
     }
 
     def fingerprint(self) -> str:
-        """All parameters but the file's place, whose content is checked here."""
+        """All parameters except the file's path; the file's content is checked here."""
         _check_sizes("oracle-published", self)
         load_weights(self._file(), self.sha256)
         fields = asdict(self)
@@ -170,7 +170,7 @@ class PublishedOracle:
         return datasheet(WEIGHTS)
 
     def _file(self) -> Path:
-        """The file that was named, or the one that was fetched.
+        """The named file, or else the fetched one.
 
         Raises:
             NotFetched: where there is neither.
@@ -203,7 +203,7 @@ def _seeds(stream: str, draw: int) -> Sequence[int]:
 
 
 def _write(oracle: OracleLSTM, task: LSTMOracle | PublishedOracle) -> TaskData:
-    """Let the oracle write training, validation and test sequences, each from a stream of its own."""
+    """Let the oracle write training, validation and test sequences, each split from its own stream."""
     sizes = {"train": task.train_size, "valid": task.valid_size, "test": task.test_size}
     splits = {}
     for split, size in sizes.items():

@@ -27,16 +27,16 @@ PUNCTUATION = ".,;:!?"
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Your own text: one sequence a line of a text file, or a row of a CSV, TSV or JSON-lines file.
+    """Your own text: one sequence per line of a text file, or per row of a CSV, TSV or JSON-lines file.
 
-    A word is what white space parts: text that wants its punctuation apart must come tokenized, and case is kept. At
-    level char a word is a character, a space among them, written ▁. Words seen less than ``min_count`` times in
-    training are ``<unk>``; ``<eos>`` ends each sequence and fills the places after it. T is that of the longest
-    sequence of the three splits that is kept, with its end mark.
+    Words are separated by white space: to separate punctuation from words, tokenize the text first. Case is kept. At
+    level char a word is a character; a space is one, too, written ▁. Words seen less than ``min_count`` times in
+    training are ``<unk>``; ``<eos>`` ends each sequence and fills the positions after it. T is the length of the
+    longest kept sequence of the three splits, with its end mark.
 
-    Left out and counted are blank lines, lines longer than ``max_len``, and lines of training that stand in the
-    validation or the test split, too. Where no file is given for one of these, a tenth of the training lines is taken,
-    chosen by a hash of the line: the same ones each time, and equal lines together.
+    Left out and counted are blank lines, lines longer than ``max_len``, and training lines that also occur in the
+    validation or the test split. Where no file is given for one of these splits, a tenth of the training lines is
+    taken, chosen by a hash of the line: the same lines each time, and equal lines together.
     """
 
     train: str = field(default="", metadata={"place": True})
@@ -54,13 +54,13 @@ class Text:
     min_count: int = 3
     """Words seen less often in training become <unk>."""
     max_lines: int = 1_000_000
-    """Of a longer file, so many lines are drawn at random, the same ones each time."""
+    """From a longer file, this many lines are drawn at random, the same ones each time."""
 
     version: ClassVar[str] = "1"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def fingerprint(self) -> str:
-        """What the files hold and how they are read, and the parameters; not where they lie."""
+        """The files' content, how they are read, and the parameters; not the files' paths."""
         if not self.train:
             raise UsageError("task 'text' needs a file: --tasks text:FILE.")
         if self.level not in LEVELS:
@@ -70,7 +70,7 @@ class Text:
         _check_range("max_lines", self.max_lines)
         files = {}
         for split, path in self._files().items():
-            read_lines(path, self.column or None)  # refuses at once what is no text
+            read_lines(path, self.column or None)  # refuses at once what is not text
             files[split] = [file_hash(path), path.suffix.lower()]
         fields = {name: value for name, value in asdict(self).items() if name not in SPLITS}
         return json.dumps({"files": files, **fields}, sort_keys=True)
@@ -101,7 +101,7 @@ class Midi:
 
     A tune is its melody on a grid, see :mod:`bench.data.midi`; a word is a piano key from 1 to 88, or 0 for a rest. All
     windows of a tune are in one split, a tenth of the tunes in validation and another in test, chosen by a hash of the
-    tune; windows of training that stand in another split, too, are removed.
+    tune; training windows that also occur in another split are removed.
     """
 
     folder: str = field(default="", metadata={"place": True})
@@ -113,7 +113,7 @@ class Midi:
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def fingerprint(self) -> str:
-        """What the files hold, and the parameters; not where they lie."""
+        """The files' content, and the parameters; not the files' paths."""
         if not self.folder:
             raise UsageError("task 'midi' needs a folder: --tasks midi:FOLDER.")
         _check_range("min_count", self.min_count)
@@ -141,7 +141,7 @@ def _report(task: Text | Midi, fingerprint: str) -> tuple[str, ...]:
 def _task_data(
     splits: Splits, min_count: int, ends: bool, kind: str, tokenizer: str
 ) -> tuple[TaskData, tuple[str, ...]]:
-    """Ids for words, rows for sequences, and what is to be said about them."""
+    """Replace words by ids and sequences by padded rows, and describe the result, a line each."""
     counts = {split: np.bincount(part.tokens, minlength=len(splits.words)) for split, part in splits.parts.items()}
     seen = Counter({word: count for word, count in zip(splits.words, counts["train"].tolist(), strict=True) if count})
     vocabulary = WordVocabulary.of_counts(seen, min_count, ends, kind)

@@ -1,4 +1,4 @@
-"""A task of seconds, for tests and for trying things out: a small Markov chain whose truth is known."""
+"""A task that takes seconds, for tests and for trying things out: a small Markov chain whose truth is known."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Toy:
     test_size: int = 500
     """Held-out sequences."""
     concentration: float = 0.2
-    """Of the Dirichlet law of each row: the smaller, the more predictable the chain."""
+    """Parameter of each row's Dirichlet distribution: the smaller, the more predictable the chain."""
 
     version: ClassVar[str] = "1"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}

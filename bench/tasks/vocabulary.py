@@ -22,9 +22,9 @@ class WordVocabulary:
 
     Attributes:
         words: The symbol of every id.
-        eos: The id of the mark that ends a sequence and fills the places after it; None where all have one length.
-        kind: What the words are, as in :class:`bench.api.SequenceSpec`: how people read them depends on it.
-        verse: Words of a line of verse, shown apart; None for prose.
+        eos: The id of the mark that ends a sequence and fills the positions after it; None where all lengths are equal.
+        kind: The type of the words, as in :class:`bench.api.SequenceSpec`; it decides how they are shown to people.
+        verse: Words per line of verse, each line shown separately; None for prose.
     """
 
     words: tuple[str, ...]
@@ -57,26 +57,26 @@ class WordVocabulary:
     def of_counts(
         cls, counts: Counter[str], min_count: int, ends: bool = False, kind: str = "words", verse: int | None = None
     ) -> WordVocabulary:
-        """:meth:`build` from how often each word was seen."""
+        """:meth:`build`, from the count of each word."""
         kept = [word for word, count in counts.items() if count >= min_count and word not in (UNKNOWN, END)]
         words = (UNKNOWN, *sorted(kept, key=lambda word: (-counts[word], word)), *((END,) if ends else ()))
         return cls(words, len(words) - 1 if ends else None, kind, verse)
 
     @property
     def unk(self) -> int:
-        """The id of every other word."""
+        """The id of every word outside the vocabulary."""
         return 0
 
     @cached_property
     def ids(self) -> dict[str, int]:
-        """Word to id; a text that spells out the end mark has written a word like any other unknown one."""
+        """Word to id; the end mark is left out, so that a text that spells it out has an ordinary unknown word."""
         return {word: index for index, word in enumerate(self.words) if index != self.eos}
 
     def encode(self, sequences: Sequence[Sequence[str]], length: int | None = None) -> Tensor:
         """Sequences to int64 (N, T).
 
         Args:
-            sequences: N of them; all of T words where there is no end mark, else of less than T.
+            sequences: N sequences; all of T words where there is no end mark, otherwise of less than T.
             length: T; by default that of the first sequence.
 
         Raises:
@@ -98,5 +98,5 @@ class WordVocabulary:
         return [[self.words[token] for token in row[:end]] for row, end in zip(rows, ended, strict=True)]
 
     def decode(self, tokens: Tensor) -> list[str]:
-        """One readable line a row: int64 (N, T); lines of verse are parted by " / ", tunes are notes of ABC."""
+        """One readable line a row: int64 (N, T); lines of verse are separated by " / ", tunes are ABC notes."""
         return [notation.line(words, self.kind, self.verse) for words in self.spell(tokens)]

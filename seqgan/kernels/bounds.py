@@ -1,4 +1,4 @@
-"""What compiled loops do not check: that an index is inside its table, and that arrays go together."""
+"""Checks that compiled loops do not make: an index is inside its table, and arrays have matching shapes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def check_range(tokens: Tensor, size: int) -> None:
-    """Raise IndexError unless all of an int64 tensor lies in [0, size)."""
+    """Raise IndexError unless all values of an int64 tensor are in [0, size)."""
     if tokens.numel():
         smallest, largest = (int(end) for end in tokens.aminmax())
         if smallest < 0 or largest >= size:
@@ -17,4 +17,4 @@ def check_rows(rows: int, **columns: Tensor) -> None:
     """Raise ValueError unless each of the named tensors has the shape (rows,)."""
     for name, column in columns.items():
         if column.shape != (rows,):
-            raise ValueError(f"expected {name} of shape ({rows},), one a row, got {tuple(column.shape)}")
+            raise ValueError(f"expected {name} of shape ({rows},), one per row, got {tuple(column.shape)}")

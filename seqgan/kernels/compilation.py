@@ -1,4 +1,4 @@
-"""How the loops of this package are compiled: by numba, for the processor at hand, and kept on disk."""
+"""Compilation of this package's loops: by numba, for this machine's processor, cached on disk."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from numba import njit
 
 
 def compiled(fastmath: set[str]) -> Callable[[Any], Any]:
-    """Compile at the first call, for any thread; a second process finds the result beside the source or in ``~``.
+    """Compile at the first call, to run without the GIL; a second process finds the result near the source or in ``~``.
 
     Args:
-        fastmath: LLVM's flags. They must stand in the file of the loop: what is kept on disk is made anew when that
-            file changes, and not when these flags do.
+        fastmath: LLVM's flags. Write them in the file of the loop: what is cached on disk is rebuilt when that file
+            changes, and not when these flags do.
     """
     options: dict[str, Any] = {"fastmath": fastmath, "nogil": True, "error_model": "numpy"}
 

@@ -1,13 +1,14 @@
 """Convolutions over embedded words with max over time, for the discriminator (Kim 2014).
 
-A filter of size L is an (L, E) matrix; its height at a place is its inner product with the L words that begin there;
-its feature is the greatest height plus a bias, or 0. All filters lie in one flat parameter, one after the other.
+A filter of size L is an (L, E) matrix; its height at a position is its inner product with the L words that begin there;
+its feature is the greatest height plus a bias, or 0. All filters are stored in one flat parameter, one after the other.
 
-*Training*, a batch at a time: heights by one matrix product a filter size; and since only the highest window of a
-filter has a gradient, the way back is short: each filter collects one window a sentence.
+*Training*, one batch at a time: one matrix product per filter size gives the heights. Only the highest window of a
+filter has a gradient, so the backward pass is short: each filter collects one window per sentence.
 
-*Scoring* many sentences: the inner products of every filter row with every word of the vocabulary are made once (V x 64
-x 12,500 multiplications with the paper's filters, as many as V / 9.5 sentences take), and a height is a sum of L rows.
+*Scoring* many sentences: the inner products of every filter row with every word of the vocabulary are computed once
+(V x 64 x 12,500 multiplications with the paper's filters, as many as V / 9.5 sentences take), and a height is the sum
+of L of them.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ from seqgan.kernels.bounds import check_range
 from seqgan.kernels.threads import across_threads, parts
 
 WORDS_A_SENTENCE = 10
-"""Tables are worth making from one sentence on for so many words of the vocabulary."""
+"""Tables pay off if there is at least one sentence per this many words of the vocabulary."""
 TABLE_NUMBERS = 2**24
-"""Numbers of a table: 64 MiB; filters that need more are taken in turns."""
+"""Numbers in a table: 64 MiB; filters that need more are split into several tables, used in turn."""
 
 
 class Filters:
-    """How many filters of which sizes there are, and where they lie in the flat parameter.
+    """Sizes and counts of the filters, and where each is stored in the flat parameter.
 
     Args:
-        sizes: Words that a filter spans.
-        counts: Filters of each size.
-        dim: E, a word's numbers.
+        sizes: Number of words that a filter spans.
+        counts: Number of filters of each size.
+        dim: E, size of a word embedding.
     """
 
     def __init__(self, sizes: Sequence[int], counts: Sequence[int], dim: int) -> None:
@@ -53,7 +54,7 @@ class Filters:
         return int(self.offsets[-1])
 
     def branches(self) -> list[tuple[int, slice, slice]]:
-        """Of each size: the size, which features, and which numbers of the flat parameter."""
+        """For each size: the size, its slice of the features, and its slice of the flat parameter."""
         found, first = [], 0
         for size, count in zip(self.sizes, self.counts, strict=True):
             features = slice(first, first + count)
@@ -81,7 +82,7 @@ def max_over_time(words: Tensor, parameter: Tensor, bias: Tensor, filters: Filte
 
 
 def reference_max_over_time(words: Tensor, parameter: Tensor, bias: Tensor, filters: Filters) -> Tensor:
-    """The same by torch's convolution; what runs on CUDA."""
+    """The same by torch's convolution; used on CUDA."""
     branches = filters.branches()
     weights = parameter.split([numbers.stop - numbers.start for *_, numbers in branches])
     biases = bias.split([rows.stop - rows.start for _, rows, _ in branches])

@@ -1,12 +1,12 @@
 """Log-probabilities under a linear layer and softmax, and their gradient, without the (rows, V) logits in memory.
 
 At the paper's shape a batch has 1,280 rows of 5,000 logits, 26 MB, which plain torch writes and reads about eight times
-in a training step. Here a chunk of rows goes the whole way in cache: logits, probabilities, their gradient in place,
-and its two matrix products. The gradient must be known when the forward pass is made, so what is differentiated is the
+in a training step. Here a chunk of rows stays in cache through all steps: logits, probabilities, their gradient in
+place, and its two matrix products. The gradient must be known in the forward pass, so what is differentiated is the
 weighted sum of the log-probabilities, with weights given beforehand: one over the number of tokens for maximum
 likelihood, the action values for policy gradient. Fusing linear layer and loss in this way is known from Liger (Hsu et
-al. 2024) and Cut Cross-Entropy (Wijmans et al. 2024); nothing is approximated here. Sharing rows among
-threads is left to the caller.
+al. 2024) and Cut Cross-Entropy (Wijmans et al. 2024); nothing is approximated here. Dividing rows among threads is left
+to the caller.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def weighted_nll(
         float32 (R,), in nats, which carries none.
 
     Raises:
-        ValueError: if there is not one target and one weight a row.
+        ValueError: if there is not one target and one weight per row.
         IndexError: for a target outside [0, V).
-        FloatingPointError: for logits that are no numbers, on the CPU.
+        FloatingPointError: if the largest logit of a row is NaN or infinite; checked only on the CPU.
     """
     if hidden.is_cuda:
         return reference_weighted_nll(hidden, weight, bias, targets, weights)
@@ -55,7 +55,7 @@ def weighted_nll(
 def reference_weighted_nll(
     hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, weights: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The same in plain torch; what runs on CUDA."""
+    """The same in plain torch; used on CUDA."""
     log_prob = -F.cross_entropy(F.linear(hidden, weight, bias), targets, reduction="none")
     return -(weights * log_prob).sum(), log_prob.detach()
 
@@ -78,7 +78,7 @@ def log_softmax_at(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor
 
 
 class _WeightedNLL(torch.autograd.Function):
-    """Forward makes the gradients too, for an upstream gradient of 1; backward scales them."""
+    """Forward also computes the gradients, for an upstream gradient of 1; backward scales them."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, weights: Tensor) -> Any:
@@ -115,7 +115,7 @@ class _WeightedNLL(torch.autograd.Function):
 
 
 def _chunks(rows: int, width: int) -> Iterator[tuple[slice, Tensor]]:
-    """Runs of at most CPU_ROWS rows, each with a place for its logits, which is the same memory every time."""
+    """Slices of at most CPU_ROWS rows, each with a buffer for its logits; all use the same memory."""
     logits = torch.empty(min(CPU_ROWS, rows), width)
     for start in range(0, rows, CPU_ROWS):
         chunk = slice(start, min(start + CPU_ROWS, rows))

@@ -3,8 +3,9 @@
 An algorithm file says what is computed; the functions of this file say on how many threads, in which precision, and
 whether operation by operation (``eager``), as recorded CUDA graphs (``graph``), or as graphs with all rollouts in one
 Triton kernel (``triton``). What was chosen is a property of the run (:class:`bench.api.Execution`), not of a
-generator. ``graph`` gives the numbers that ``eager`` gives; ``triton`` draws other ones from the same law; ``bfloat16``
-rounds the rewards. Neither ``graph`` nor ``triton`` has been run on a GPU yet, so ``eager`` is what runs by default.
+generator. ``graph`` gives the same numbers as ``eager``; ``triton`` draws others from the same distribution;
+``bfloat16`` rounds the rewards. Neither ``graph`` nor ``triton`` has been run on a GPU yet, so ``eager`` is the
+default.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Complete: TypeAlias = Callable[[Tensor, list[State]], Tensor]
 
 
 class LanguageModel(Protocol):
-    """What the Triton kernel reads of a policy: one LSTM layer between an embedding and a softmax."""
+    """The parts of a policy that the Triton kernel reads: one LSTM layer between an embedding and a softmax."""
 
     spec: SequenceSpec
     embedding: nn.Embedding
@@ -43,7 +44,7 @@ def concurrently(function: Callable[[Item], Result], items: Sequence[Item]) -> l
 
     Args:
         function: Must not write where another call of it reads or writes.
-        items: In the order in which they shall be started: longest first.
+        items: In the order in which to start them: longest first.
     """
     return across_threads(function, items)
 
@@ -56,16 +57,16 @@ def descend(
 ) -> tuple[Tensor, Tensor]:
     """One step of gradient descent on a loss that is a sum over rows.
 
-    On CPUs every thread takes a run of rows forward and backward by itself, and the gradients are added up.
+    On CPUs every thread takes its own slice of the rows forward and backward, and the gradients are added up.
 
     Args:
-        loss: From some of the rows to their part of the loss, a scalar, and what else is of interest, (R, ...).
-        rows: How many there are.
+        loss: Maps some of the rows to their part of the loss, a scalar, and one other result, (R, ...).
+        rows: Number of rows.
         parameters: What the loss depends on; their ``grad`` is set.
-        update: Takes the step once the gradients are there; what it returns is handed on.
+        update: Takes the step once the gradients are set; its result is returned.
 
     Returns:
-        what is of interest of all rows, without gradient, and what ``update`` returned.
+        The other result for all rows, without gradient, and what ``update`` returned.
     """
 
     def differentiate(some: slice) -> tuple[Sequence[Tensor], Tensor]:
@@ -85,16 +86,16 @@ def descend(
 
 
 def training(execution: Execution, loss: Step, optimizer: torch.optim.Optimizer, rng: torch.Generator) -> Step:
-    """A training step of a small batch: forward, backward and update. It returns what ``loss`` did, detached.
+    """A training step of a small batch: forward, backward and update. It returns what ``loss`` returned, detached.
 
     Args:
-        execution: How.
-        loss: Of a batch; returns a scalar to differentiate, and whatever else is of interest.
-        optimizer: A fused one, over parameters each of which the loss depends on.
-        rng: From which ``loss`` draws.
+        execution: How it is executed.
+        loss: Maps a batch to a scalar to differentiate, and any other results.
+        optimizer: A fused optimizer; the loss must depend on each of its parameters.
+        rng: The generator from which ``loss`` draws.
 
     Raises:
-        Unsupported: for what needs a GPU where there is none.
+        Unsupported: if the execution needs a GPU and there is none.
     """
     if _recorded(execution, rng.device):
         return captured_training(loss, optimizer, rng)
@@ -116,14 +117,14 @@ def rollouts(
     """A function that finishes the prefixes of sequences that the policy sampled.
 
     Args:
-        execution: How.
-        complete: The same, operation by operation.
+        execution: How it is executed.
+        complete: The same function, executed operation by operation.
         policy: Its parameters may change between calls, in place.
         copies: N, completions of a prefix.
         rng: The only source of randomness.
 
     Raises:
-        Unsupported: for what needs a GPU where there is none.
+        Unsupported: if the execution needs a GPU and there is none.
     """
     if not _recorded(execution, rng.device):
         return complete
@@ -140,7 +141,7 @@ def rollouts(
 def complete_on_chip(
     policy: LanguageModel, tokens: Tensor, states: list[State], copies: int, rng: torch.Generator
 ) -> Tensor:
-    """``seqgan.rollout.complete_prefixes`` by one Triton kernel, on CUDA alone: the same law, other draws."""
+    """``seqgan.rollout.complete_prefixes`` by one Triton kernel, only on CUDA: same distribution, other draws."""
     from seqgan.kernels.fused_rollout import Parameters
     from seqgan.kernels.fused_rollout import complete_on_chip as complete
 
@@ -160,7 +161,7 @@ def complete_on_chip(
 
 
 def scoring_type(execution: Execution) -> torch.dtype:
-    """In which precision rewards may be made on this processor."""
+    """The precision in which rewards may be computed on this processor."""
     return torch.bfloat16 if execution.bfloat16 and multiplies_bfloat16() else torch.float32
 
 
@@ -176,7 +177,7 @@ def _recorded(execution: Execution, device: torch.device) -> bool:
     """Whether steps are recorded.
 
     Raises:
-        Unsupported: when there is no device that could replay them.
+        Unsupported: if they should be recorded and the device is not CUDA.
     """
     if execution.mode == "eager":
         return False

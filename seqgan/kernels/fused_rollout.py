@@ -4,21 +4,22 @@ A step of a rollout multiplies the hidden states with the output layer, draws a 
 and reads that word. Done one operation after another, the (rows, V) logits are written and read several times: at the
 paper's shape (T = 20, V = 5,000, 32 units, B = 64, N = 16) 194,560 words are drawn, which is 3.9 GB of logits each
 time. Here a program takes a block of rows whose prefixes have one length and carries them to the end of the sequence:
-their hidden and cell states never leave its registers, and of the logits there is only a tile of a few words.
+their hidden and cell states never leave its registers, and only a tile of logits, of a few words, exists at a time.
 
-*Drawing.* One uniform number a word, inverse CDF, two passes over the vocabulary: the first finds the maximum and the
-sum of the weights, rescaling as the maximum grows; the second makes the logits anew, adds up the weights, and takes
+*Drawing.* One uniform number per word, inverse CDF, two passes over the vocabulary: the first finds the maximum and the
+sum of the weights, rescaling as the maximum grows; the second computes the logits again, adds up the weights, and takes
 the first word whose cumulative weight exceeds ``uniform * sum``. So the result is a function of the uniforms, and
-:func:`reference_complete_on_chip` gives the same words but where a uniform lies within rounding of a border.
+:func:`reference_complete_on_chip` gives the same words, except where a uniform is within rounding error of the border
+between two words.
 
 *Reading.* What a word adds to the gates, ``embedding @ input_weight.T + bias``, is the same whenever it is read. The
-table of all words is made once a call (20 M multiplications at the paper's shape), and a step gathers a row of it.
+table of all words is made once per call (20 M multiplications at the paper's shape), and a step gathers a row of it.
 
 *Cost* at the paper's shape: 2 x 31 G multiplications for the logits, 0.8 G for the recurrence, no byte of logits moved;
 3.2 MB of parameters, which every program reads from cache, and 4.6 MB of uniforms and words.
 
-It is not what runs by default: it has been compiled for compute capabilities 8.0 and 9.0 (Triton 3.6 and 3.9) and
-checked word for word under Triton's interpreter, but run on no GPU, and so it has been timed nowhere.
+It does not run by default: it has been compiled for compute capabilities 8.0 and 9.0 (Triton 3.6 and 3.9) and checked
+word for word under Triton's interpreter, but it has not been run on a GPU, and so it has not been timed.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ from torch import Tensor
 from seqgan.kernels.sampling import reference_sample_tokens
 
 ROWS = 64
-"""Rows of a program."""
+"""Rows per program."""
 WORDS = 128
-"""Words of a tile."""
+"""Words per tile."""
 WARPS = 8
-"""Of 32 threads, a program. The compiler runs out of registers with 4, and with more than 32 units: fewer rows then."""
+"""Warps of 32 threads per program. With 4, or with more than 32 units, registers run out: use fewer rows then."""
 SMALLEST_DOT = 16
 """``tl.dot`` takes no operand narrower than this."""
 
@@ -76,21 +77,21 @@ def complete_on_chip(
 ) -> Tensor:
     """Finish every proper prefix of every sequence N times.
 
-    A uniform number of 24 bits cannot tell apart probabilities below 6e-8. A model whose logits are no numbers writes
-    word 0; nothing is raised, because to know of it the host would have to wait.
+    A uniform number of 24 bits cannot resolve probabilities below 6e-8. A model whose logits are NaN writes word 0; no
+    error is raised, because the host would have to wait for the device to know of it.
 
     Args:
         tokens: int64, (B, T).
-        hidden: float32, (T, B, H): the t-th is the state from which token t was drawn.
-        cell: float32, (T, B, H), likewise.
+        hidden: float32, (T, B, H): the t-th is the hidden state from which token t was drawn.
+        cell: float32, (T, B, H), the cell state that belongs to it.
         parameters: The model.
         uniforms: float32 in [0, 1), (T - 1, T - 1, B, N): [k - 1, t - 1, b, n] draws token t in the n-th completion of
             the first k tokens of sequence b, for t >= k; the others are not read.
         eos: The word that ends a sequence, None if there is none.
         pad: What is written after it; None exactly when ``eos`` is.
-        rows: Rows of a program, a power of two, at least 16.
-        words: Words of a tile, a power of two, at least 16.
-        precision: Of the matrix products, as ``tl.dot`` names it: "ieee" for float32, "tf32" for tensor cores.
+        rows: Rows per program, a power of two, at least 16.
+        words: Words per tile, a power of two, at least 16.
+        precision: Of the matrix products, in the terms of ``tl.dot``: "ieee" for float32, "tf32" for tensor cores.
 
     Returns:
         int64, (T - 1, B, N, T): entry [k - 1, b] holds N sequences that begin with the first k tokens of sequence b.
@@ -117,7 +118,7 @@ def complete_on_chip(
             F.pad(hidden, (0, more_units)).contiguous(),
             F.pad(cell, (0, more_units)).contiguous(),
             F.pad(table.view(-1, 4, units), (0, more_units)).contiguous(),  # (S, 4, wide)
-            F.pad(  # (4, wide, wide): of each gate, from which unit, to which unit
+            F.pad(  # (4, wide, wide): gate, from unit, to unit
                 parameters.recurrent_weight.view(4, units, units).transpose(1, 2), (0, more_units, 0, more_units)
             ).contiguous(),
             F.pad(parameters.output_weight.t(), (0, more_words, 0, more_units)).contiguous(),  # (wide, whole tiles)
@@ -181,7 +182,7 @@ def _sizes(
     eos: int | None,
     pad: int | None,
 ) -> tuple[int, int, int, int]:
-    """B, T, N and H, which a kernel that reads by address must be able to rely on."""
+    """Check all shapes and return B, T, N and H, on which a kernel that reads by address relies."""
     (batch, length), rollouts = tokens.shape, uniforms.shape[-1]
     embedding, input_weight, recurrent_weight, gate_bias, output_weight, output_bias = parameters
     (words, units), (symbols, dim) = output_weight.shape, embedding.shape
@@ -257,7 +258,7 @@ def _complete(  # type: ignore[no-untyped-def]  # Triton compiles annotations to
             logits = tl.dot(h, tl.load(tile + first), input_precision=PRECISION)
             logits += tl.load(offsets + first + word)[None, :]
             larger = tl.maximum(largest, tl.max(logits, 1))
-            shift = tl.where(larger == -float("inf"), 0.0, larger)  # no word possible so far: -inf - -inf is no number
+            shift = tl.where(larger == -float("inf"), 0.0, larger)  # no word possible so far: -inf - -inf is NaN
             total = total * tl.exp(largest - shift) + tl.sum(tl.exp(logits - shift[:, None]), 1)
             largest = larger
 
@@ -266,7 +267,7 @@ def _complete(  # type: ignore[no-untyped-def]  # Triton compiles annotations to
         target = tl.load(uniforms + place, mask=valid, other=0.0) * total
         sum_before = tl.zeros((ROWS,), tl.float32)
         chosen = tl.full((ROWS,), 2147483647, tl.int32)  # the first word that exceeds the target
-        last = tl.zeros((ROWS,), tl.int32)  # the last word that is possible, should rounding let none exceed it
+        last = tl.zeros((ROWS,), tl.int32)  # the last possible word, in case rounding lets none exceed it
         for first in range(0, vocabulary, WORDS):
             logits = tl.dot(h, tl.load(tile + first), input_precision=PRECISION)
             logits += tl.load(offsets + first + word)[None, :]
@@ -289,7 +290,7 @@ def _complete(  # type: ignore[no-untyped-def]  # Triton compiles annotations to
         f = tl.load(gates + UNITS) + tl.dot(h, tl.load(square + UNITS * UNITS), input_precision=PRECISION)
         g = tl.load(gates + 2 * UNITS) + tl.dot(h, tl.load(square + 2 * UNITS * UNITS), input_precision=PRECISION)
         o = tl.load(gates + 3 * UNITS) + tl.dot(h, tl.load(square + 3 * UNITS * UNITS), input_precision=PRECISION)
-        # tanh(x) = 2 sigmoid(2 x) - 1, since Triton's own tanh is the device library's and not everywhere.
+        # tanh(x) = 2 sigmoid(2 x) - 1, since Triton's own tanh needs the device library, which is not everywhere.
         c = tl.sigmoid(f) * c + tl.sigmoid(i) * (2 * tl.sigmoid(2 * g) - 1)
         h = tl.sigmoid(o) * (2 * tl.sigmoid(2 * c) - 1)
 

@@ -1,14 +1,14 @@
 """Steps of fixed shapes recorded once as CUDA graphs and then replayed.
 
 A rollout or a training step of the discriminator is hundreds of small kernels, each of which the processor takes longer
-to launch than the device to run. A graph launches them all at once. It replays *addresses*: what it is given is copied
-to where it was recorded, and what it returns is copied out; parameters and optimizer state must be changed in place for
+to launch than the device to run. A graph launches them all at once. It replays *addresses*: inputs are copied to where
+they were recorded, and outputs are copied out; parameters and optimizer state must be changed in place for
 as long as the graph is used, as fused optimizers do (and an optimizer's ``load_state_dict`` does not).
 
-Before recording, the step is run a few times, because libraries set themselves up in the first run; parameters,
+Before recording, the step is run a few times, because libraries initialize themselves in the first run; parameters,
 optimizer state and random streams are then put back, so that training is the same with and without graphs.
 
-On the CPU the step is just called. On CUDA this has not been run yet, and so it is not what runs by default.
+On the CPU the step is just called. On CUDA this has not been run yet, and so it is not the default.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from torch import Tensor
 Step: TypeAlias = Callable[..., tuple[Tensor, ...]]
 """A function of tensors to tensors that neither waits for the device nor branches on what it computed."""
 
-Recording: TypeAlias = tuple[torch.cuda.CUDAGraph, tuple[Tensor, ...], tuple[Tensor, ...]]  # where it reads, writes
+Recording: TypeAlias = tuple[torch.cuda.CUDAGraph, tuple[Tensor, ...], tuple[Tensor, ...]]  # inputs, outputs
 
 
 class Captured:
     """A step that is recorded at its first call, once for each shape of its arguments, and replayed from then on.
 
     Args:
-        step: What to do.
+        step: The step to record.
         streams: Every random generator from which it draws; each may be used elsewhere as well.
-        optimizer: The fused optimizer whose step it takes, if any; made ``capturable``, which changes no number.
+        optimizer: The fused optimizer whose step it takes, if any; made ``capturable``, which does not change results.
 
     Raises:
         ValueError: at the first call on CUDA, for an optimizer that is not fused.
@@ -45,7 +45,7 @@ class Captured:
         self._recorded: dict[Any, Recording] = {}
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """What the step returns; on CUDA copies without gradient, which the next call leaves alone."""
+        """Take the step; on CUDA the results are copies without gradient, which the next call does not overwrite."""
         if not inputs[0].is_cuda:
             return self._step(*inputs)
         key = tuple((given.shape, given.dtype) for given in inputs)
@@ -74,17 +74,17 @@ class Captured:
         if torch.__version__ < "2.14":  # from then on graphs find the generators by themselves
             for stream in self._streams:
                 graph.register_generator_state(stream)
-        with torch.cuda.graph(graph, stream=aside):  # the stream for which the libraries have set themselves up
+        with torch.cuda.graph(graph, stream=aside):  # the stream on which the libraries were initialized
             outputs = tuple(output.detach() for output in self._step(*places))
         return graph, places, outputs
 
 
 @contextmanager
 def undone(streams: Sequence[torch.Generator], optimizer: torch.optim.Optimizer | None = None) -> Iterator[None]:
-    """Put back, in place, what the steps inside did to random streams, parameters and the optimizer's state.
+    """Undo, in place, what the steps inside do to random streams, parameters and the optimizer's state.
 
-    State that the optimizer makes inside stays, as zeros, with which Adam begins: made later, while a step is recorded,
-    it would be set to zero again in every replay. Gradients are dropped.
+    State that the optimizer creates inside is kept, as zeros, with which Adam begins: if it were created later, while a
+    step is recorded, it would be set to zero again in every replay. Gradients are dropped.
     """
     groups = [] if optimizer is None else optimizer.param_groups
     parameters: list[Tensor] = [parameter for group in groups for parameter in group["params"]]
@@ -113,12 +113,12 @@ def undone(streams: Sequence[torch.Generator], optimizer: torch.optim.Optimizer 
 def captured_rollouts(
     complete: Callable[[Tensor, list[tuple[Tensor, Tensor]]], Tensor], rng: torch.Generator
 ) -> Callable[[Tensor, Sequence[tuple[Tensor, Tensor]]], Tensor]:
-    """``complete``, recorded.
+    """``complete``, recorded as a CUDA graph.
 
     Args:
         complete: int64 (B, T) and T states, (B, H) each, to finished sequences: ``seqgan.rollout.complete_prefixes``
             of one policy and one number of rollouts.
-        rng: From which it draws.
+        rng: The generator from which it draws.
     """
     step = Captured(lambda tokens, hidden, cell: (complete(tokens, list(zip(hidden, cell, strict=True))),), [rng])
 
@@ -130,12 +130,12 @@ def captured_rollouts(
 
 
 def captured_training(loss: Step, optimizer: torch.optim.Optimizer, rng: torch.Generator) -> Step:
-    """A training step of a batch, recorded: forward, backward and update. It returns what ``loss`` did, detached.
+    """A training step of a batch, recorded: forward, backward and update. It returns what ``loss`` returned, detached.
 
     Args:
-        loss: Of a batch; returns a scalar to differentiate, and whatever else is of interest.
-        optimizer: A fused one, over parameters each of which the loss depends on.
-        rng: From which ``loss`` draws.
+        loss: Maps a batch to a scalar to differentiate, and any other results.
+        optimizer: A fused optimizer; the loss must depend on each of its parameters.
+        rng: The generator from which ``loss`` draws.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
 

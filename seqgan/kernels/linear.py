@@ -13,7 +13,7 @@ from seqgan.kernels.threads import across_threads, parts
 
 
 def wide_linear(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """``inputs @ weight.T + bias``, each thread with its own rows of ``weight`` both there and back.
+    """``inputs @ weight.T + bias``, each thread with its own rows of ``weight``, forward and backward.
 
     Args:
         inputs: float32, (B, I).
@@ -58,6 +58,6 @@ class _WideLinear(torch.autograd.Function):
             return d_inputs
 
         d_inputs, *others = across_threads(back, parts(len(weight)))
-        for other in others:  # in the order of the rows, whichever thread was first
+        for other in others:  # in the order of the rows, whichever thread finished first
             d_inputs += other
         return d_inputs, d_weight, slopes.sum(0)

@@ -1,4 +1,4 @@
-"""Steps of an LSTM over many rows, one token at a time, as sampling takes them: on the CPU, in place.
+"""Steps of an LSTM over many rows, one token at a time, as in sampling: on the CPU, in place.
 
 What a token adds to the gates is the same whenever it is read, so it is looked up in a table of all tokens. Chunks of
 rows go through gather, matrix product and non-linearities while they are in cache.
@@ -13,7 +13,7 @@ from torch import Tensor
 from seqgan.kernels.threads import across_threads, parts
 
 ROWS = 512
-"""Rows a chunk: 512 x 128 gates are 256 KB."""
+"""Rows per chunk: 512 x 128 gates are 256 KB."""
 
 
 def gate_table(embedding: Tensor, input_weight: Tensor, bias: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ def gate_table(embedding: Tensor, input_weight: Tensor, bias: Tensor) -> Tensor:
 
 @torch.no_grad()
 def advance(tokens: Tensor, hidden: Tensor, cell: Tensor, table: Tensor, recurrent_weight: Tensor) -> None:
-    """Read one more token a row.
+    """Read one more token per row.
 
     Args:
         tokens: int64, (R,).
@@ -50,7 +50,7 @@ def advance(tokens: Tensor, hidden: Tensor, cell: Tensor, table: Tensor, recurre
 
 @torch.no_grad()
 def reference_advance(tokens: Tensor, hidden: Tensor, cell: Tensor, table: Tensor, recurrent_weight: Tensor) -> None:
-    """The same in plain torch; what runs on CUDA."""
+    """The same in plain torch; used on CUDA."""
     gates = table[tokens] + hidden @ recurrent_weight.t()
     i, f, g, o = gates.chunk(4, dim=1)
     cell.copy_(torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g))

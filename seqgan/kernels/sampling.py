@@ -19,16 +19,16 @@ from torch import Tensor
 from seqgan.kernels.threads import across_threads, parts
 
 CPU_ROWS = 128
-"""Rows a chunk on the CPU: 128 x 5,000 floats are 2.5 MB."""
+"""Rows per chunk on the CPU: 128 x 5,000 floats are 2.5 MB."""
 CUDA_ROWS = 16_384
-"""Rows a chunk on CUDA: bounds the logits to 330 MB at V = 5,000."""
+"""Rows per chunk on CUDA: limits the logits to 330 MB at V = 5,000."""
 
 
 @torch.no_grad()
 def sample_tokens(
     hidden: Tensor, weight: Tensor, bias: Tensor, rng: torch.Generator, temperature: float = 1.0, draws: int = 1
 ) -> Tensor:
-    """Draw tokens from ``softmax((hidden @ weight.T + bias) / temperature)``, ``draws`` a row.
+    """Draw tokens from ``softmax((hidden @ weight.T + bias) / temperature)``, ``draws`` per row.
 
     Args:
         hidden: float32, (R, H).
@@ -36,13 +36,13 @@ def sample_tokens(
         bias: float32, (V,).
         rng: The only source of randomness; on the same device.
         temperature: Divides the logits.
-        draws: K, independent draws of each row, which on the CPU cost hardly more than one.
+        draws: K, number of independent draws per row; on the CPU, K draws cost hardly more than one.
 
     Returns:
         int64, (R, K). A token of probability zero is never drawn.
 
     Raises:
-        FloatingPointError: for logits that are no numbers; checked on the CPU only, where it costs nothing.
+        FloatingPointError: if the largest logit of a row is NaN or infinite; checked only on the CPU, where it is free.
     """
     if hidden.is_cuda:
         return _exponential_race(hidden.repeat_interleave(draws, 0), weight, bias, rng, temperature).view(-1, draws)
@@ -65,8 +65,8 @@ def inverse_cdf(hidden: Tensor, weight: Tensor, bias: Tensor, uniforms: Tensor, 
         int64, (R, K).
 
     Raises:
-        ValueError: if there are not as many rows of uniforms.
-        FloatingPointError: for logits that are no numbers.
+        ValueError: if ``uniforms`` does not have R rows.
+        FloatingPointError: if the largest logit of a row is NaN or infinite.
     """
     from seqgan.kernels.softmax import draw
 
@@ -94,7 +94,7 @@ def inverse_cdf(hidden: Tensor, weight: Tensor, bias: Tensor, uniforms: Tensor, 
 
 
 def padded_columns(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """The output layer, (V, H) and (V,), as (H, P) and (P,), with words of bias -inf up to a multiple of the block."""
+    """The output layer, (V, H) and (V,), as (H, P) and (P,), padded with words of bias -inf to whole blocks."""
     from seqgan.kernels.softmax import BLOCK
 
     padding = -len(weight) % BLOCK
@@ -102,10 +102,10 @@ def padded_columns(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def chunk_of_logits(hidden: Tensor, columns: Tensor, offsets: Tensor, logits: Tensor) -> Tensor:
-    """Fill in ``logits`` (R, P) from ``hidden`` (R, H) and give each row's maximum, (R,), all finite.
+    """Fill in ``logits`` (R, P) from ``hidden`` (R, H) and return each row's maximum, (R,), all finite.
 
     Raises:
-        FloatingPointError: for logits that are no numbers.
+        FloatingPointError: if the largest logit of a row is NaN or infinite.
     """
     torch.addmm(offsets, hidden, columns, out=logits)
     largest = logits.amax(-1)
@@ -115,7 +115,7 @@ def chunk_of_logits(hidden: Tensor, columns: Tensor, offsets: Tensor, logits: Te
 
 
 def _exponential_race(hidden: Tensor, weight: Tensor, bias: Tensor, rng: torch.Generator, temperature: float) -> Tensor:
-    """``argmax(p / E)`` with E from Exp(1) has law p; waits for nothing on the device. (R, H) to (R,)."""
+    """``argmax(p / E)`` with E ~ Exp(1) is distributed as p; never waits for the device. (R, H) to (R,)."""
     tokens = torch.empty(len(hidden), dtype=torch.long, device=hidden.device)
     for rows, chosen in zip(hidden.split(CUDA_ROWS), tokens.split(CUDA_ROWS), strict=True):
         probabilities = torch.softmax(torch.addmm(bias, rows, weight.t()) / temperature, -1)

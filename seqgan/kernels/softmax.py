@@ -1,7 +1,7 @@
-"""Compiled loops over rows of logits or gates: one pass that exponentiates, and whatever is then wanted of a row.
+"""Compiled loops over rows of logits or gates: one pass that exponentiates, and then what is needed from each row.
 
 The caller hands over rows in chunks that fit a core's cache, made by a matrix product, and these loops overwrite
-them. Importing this module imports numba; the compiled loops are kept on disk, so that a second process need not
+them. Importing this module imports numba; the compiled loops are cached on disk, so that a second process need not
 compile them again.
 """
 
@@ -21,18 +21,18 @@ BLOCK = 64
 """Words whose weights are summed together. A row of logits must be padded with -inf to a multiple of it."""
 
 SMALLEST = np.float32(-87)
-"""exp of less than this is 0."""
+"""exp of anything smaller is taken as 0."""
 LOG2_E, LN2 = np.float32(1.4426950408889634), np.float32(0.6931471805599453)
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}
-"""Sums may be reassociated, which makes them vectors; infinities and NaN keep their meaning."""
+"""Sums may be reassociated, so that they can be vectorized; infinities and NaN keep their meaning."""
 
 
 @njit(inline="always", fastmath=FAST, error_model="numpy")
 def _exp(x: Any) -> Any:
-    """exp(x) for -87 <= x <= 87, to 6e-7 of it: 2^n times a polynomial (Cephes' coefficients). Of NaN, anything.
+    """exp(x) for -87 <= x <= 87, relative error 6e-7: 2^n times a polynomial (Cephes' coefficients). Arbitrary for NaN.
 
-    ``n * LN2`` must not be rounded before it is subtracted: a processor without fused multiply-add makes it 5e-6.
+    ``n * LN2`` must not be rounded before it is subtracted: without fused multiply-add, the error is 5e-6.
     """
     n = np.rint(x * LOG2_E)
     r = x - n * LN2
@@ -49,7 +49,7 @@ def _exp(x: Any) -> Any:
 
 @compiled(FAST)
 def pass_gates(gates: Floats, hidden: Floats, cell: Floats) -> None:
-    """What an LSTM makes of its gates: ``c <- sigmoid(f) c + sigmoid(i) tanh(g)``, ``h <- sigmoid(o) tanh(c)``.
+    """An LSTM's new state from its gates: ``c <- sigmoid(f) c + sigmoid(i) tanh(g)``, ``h <- sigmoid(o) tanh(c)``.
 
     Args:
         gates: float32, (R, 4 H), before their non-linearities, in torch's order i, f, g, o; overwritten.
@@ -60,10 +60,10 @@ def pass_gates(gates: Floats, hidden: Floats, cell: Floats) -> None:
     for r in range(rows):
         row, h, c = gates[r], hidden[r], cell[r]
         for k in range(4 * units):
-            # tanh(x) = 2 sigmoid(2 x) - 1, so that all four gates are sigmoids, of magnitudes that exp can take.
+            # tanh(x) = 2 sigmoid(2 x) - 1, so that all four gates are sigmoids, in the range of _exp.
             x = row[k] + row[k] if 2 * units <= k < 3 * units else row[k]
             bounded = min(max(-x, SMALLEST), -SMALLEST)
-            row[k] = x if np.isnan(x) else np.float32(1) / (np.float32(1) + _exp(bounded))  # to be found later
+            row[k] = x if np.isnan(x) else np.float32(1) / (np.float32(1) + _exp(bounded))  # NaN is kept
         for k in range(units):
             c[k] = row[units + k] * c[k] + row[k] * (np.float32(2) * row[2 * units + k] - np.float32(1))
             bounded = min(max(np.float32(-2) * c[k], SMALLEST), -SMALLEST)
@@ -77,7 +77,7 @@ def draw(logits: Floats, largest: Floats, scale: Any, uniforms: Any, tokens: Any
 
     Args:
         logits: float32, (R, P), P a multiple of :data:`BLOCK`; overwritten by ``exp(scale * (logit - largest))``.
-        largest: float32, (R,), the rows' maxima, finite: with them no logit is NaN.
+        largest: float32, (R,), the rows' maxima, finite, so that no logit is NaN.
         scale: float32, one over the temperature.
         uniforms: float64 in [0, 1), (R, K).
         tokens: int64, (R, K), filled in.

@@ -1,10 +1,10 @@
-"""Work shared out to threads, each of which runs torch and compiled loops on one core.
+"""Work divided among threads, each of which runs torch and compiled loops on one core.
 
-Two threads that each take half of the rows through a chain of small steps keep their data in their own cache, and meet
-once, at the end of the chain; torch's own threads would meet after every step. While the chains run, torch is told to
-use no threads of its own.
+Two threads that each take half of the rows through a chain of small steps keep their data in their own caches, and
+synchronize once, at the end of the chain; torch's own threads would synchronize after every step. While the chains run,
+torch is set to use no threads of its own.
 
-torch's idle threads wait for work by spinning, which would take the cores away from these for milliseconds:
+Torch's idle threads wait for work by spinning, which would take the cores away from these threads for milliseconds:
 ``OMP_WAIT_POLICY=passive``, set before torch is imported, puts them to sleep (``bench perf`` sets it; the workers of
 ``bench run`` have one thread each).
 """
@@ -24,21 +24,21 @@ import torch
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_here = threading.local()  # ``threads``: how many there are to share work out to, where that is not torch's number
+_here = threading.local()  # ``threads``: number of threads to use, where it differs from torch's
 
 
 def across_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """``[function(item) for item in items]``, on as many threads as torch has been given.
 
     Args:
-        function: Must not write where another call of it reads or writes. Starts without recording gradients.
-        items: In the order in which they shall be started: longest first.
+        function: Must not write where another call of it reads or writes. Called without recording gradients.
+        items: In the order in which to start them: longest first.
     """
     threads = thread_count()
     if threads == 1 or len(items) < 2:
         with torch.no_grad():
             return [function(item) for item in items]
-    inference = torch.is_inference_mode_enabled()  # a mode of this thread, which the others must share
+    inference = torch.is_inference_mode_enabled()  # a mode of this thread, which the others must enter too
 
     def work(item: Item) -> Result:
         with torch.inference_mode() if inference else nullcontext():
@@ -50,9 +50,9 @@ def across_threads(function: Callable[[Item], Result], items: Sequence[Item]) ->
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch's own operations take one thread inside: so many small ones are done before a second thread is awake.
+    """Limit torch's own operations to one thread inside: small ones finish before a second thread has woken up.
 
-    :func:`across_threads` still has all of them.
+    :func:`across_threads` still uses all threads.
     """
     before, threads = getattr(_here, "threads", None), thread_count()
     torch_threads = torch.get_num_threads()
@@ -66,14 +66,14 @@ def one_thread() -> Iterator[None]:
 
 
 def parts(rows: int, multiple: int = 1) -> list[slice]:
-    """Cut rows into a run for each thread, of about equal length, all but the last a multiple of ``multiple`` long."""
+    """Cut rows into one slice per thread, about equally long; all but the last have a multiple of ``multiple`` rows."""
     size = -(-rows // thread_count())
     size = max(1, -(-size // multiple) * multiple)
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
 
 
 def thread_count() -> int:
-    """How many threads :func:`across_threads` has: as many as torch was given, but one inside itself."""
+    """Number of threads that :func:`across_threads` uses: as many as torch was given; one inside its own threads."""
     return getattr(_here, "threads", None) or torch.get_num_threads()
 
 

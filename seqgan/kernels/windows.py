@@ -1,6 +1,6 @@
 """Compiled loops over the windows of a sentence: pooling, the gradient through it, and scoring from tables.
 
-Importing this module imports numba; the compiled loops are kept on disk.
+Importing this module imports numba; the compiled loops are cached on disk.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}
-"""Sums may be reassociated, which makes them vectors; infinities and NaN keep their meaning."""
+"""Sums may be reassociated, so that they can be vectorized; infinities and NaN keep their meaning."""
 
 
 @compiled(FAST)
@@ -60,8 +60,8 @@ def filter_gradient(
         offsets: int64, (F + 1,), where each filter begins in the flat parameter.
         first: The first of the filters.
         last: One more than the last.
-        out: float32, flat parameter's gradient, zeros; filled in from ``offsets[first]`` to ``offsets[last]``.
-        bias: float32, (F,), filled in likewise.
+        out: float32, gradient of the flat parameter, zeros; filled in from ``offsets[first]`` to ``offsets[last]``.
+        bias: float32, (F,), gradient of the biases; filled in from ``first`` to ``last``.
     """
     for f in range(first, last):
         start, size = offsets[f], offsets[f + 1] - offsets[f]
@@ -81,7 +81,7 @@ def filter_gradient(
 def word_gradient(
     slopes: Floats, places: Any, filters: Floats, dim: int, offsets: Ints, rows: Any, out: Floats
 ) -> None:
-    """The gradient of the embedded sentences ``rows[0]`` to ``rows[1]``: each window collects the filters it won.
+    """The gradient of embedded sentences ``rows[0]`` to ``rows[1]``: each window sums the filters that chose it.
 
     Args:
         slopes: float32, (B, F).
@@ -105,19 +105,19 @@ def word_gradient(
 
 @compiled(FAST)
 def pool_from_table(tokens: Ints, table: Floats, bias: Floats, features: Floats) -> None:
-    """Max over time of convolutions whose products with every word were made beforehand.
+    """Max over time of convolutions, from a table of the products of all filters with every word.
 
-    Windows in words that a sentence shares with the one before it, from the first word on, are not summed again.
+    Windows inside the words with which both a sentence and the one before it begin are not summed again.
 
     Args:
         tokens: int64, (N, T).
-        table: float32, (V, L, K): what word v adds to filter k when it stands at place l of the filter's window.
+        table: float32, (V, L, K): what word v adds to filter k when it is at position l of the filter's window.
         bias: float32, (K,).
         features: float32, (N, K), filled in.
     """
     length, size, count = tokens.shape[1], table.shape[1], table.shape[2]
     height = np.empty(count, np.float32)
-    highest = np.empty((length - size + 1, count), np.float32)  # of the windows up to each place
+    highest = np.empty((length - size + 1, count), np.float32)  # of the windows up to each position
     for i in range(tokens.shape[0]):
         row = tokens[i]
         common = 0

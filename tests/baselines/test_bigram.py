@@ -25,7 +25,7 @@ def every(spec):
 
 
 @pytest.mark.parametrize("spec", SPECS)
-def test_it_is_the_judges_own_count_of_pairs(spec):
+def test_it_agrees_with_the_judges_bigram_model(spec):
     model = BigramModel(spec, TRAIN, 3.0, 0.5)
     plain = NgramModel.fit(TRAIN.numpy(), spec.mask(TRAIN).numpy(), 4, 0.5, (3.0,))
     expected = plain.token_log_prob(every(spec).numpy(), spec.mask(every(spec)).numpy())
@@ -38,9 +38,9 @@ def test_samples_follow_the_density_at_each_temperature(spec, temperature):
     model = BigramModel(spec, TRAIN, 1.0, 0.5)
     law = model.token_log_prob(every(spec), temperature).sum(-1).exp()
     assert float(law.sum()) == pytest.approx(1)
-    place = torch.tensor([16, 4, 1])
+    powers = torch.tensor([16, 4, 1])
     drawn = model.sample(20_000, Decoding(temperature), torch.Generator().manual_seed(0))
-    counts = torch.bincount((drawn * place).sum(-1), minlength=64)[(every(spec) * place).sum(-1)]
+    counts = torch.bincount((drawn * powers).sum(-1), minlength=64)[(every(spec) * powers).sum(-1)]
     assert int(counts.sum()) == 20_000
     common = law * 20_000 >= 5
     observed = [*counts[common].tolist(), int(counts[~common].sum())]
@@ -50,8 +50,8 @@ def test_samples_follow_the_density_at_each_temperature(spec, temperature):
     assert stats.chisquare(observed, np.array(expected) * sum(observed) / sum(expected)).pvalue > 1e-3
 
 
-def test_the_density_takes_the_memory_of_large_batches():
-    """As many events as a real test set has: scipy indexes these in another way than a few."""
+def test_the_density_of_a_large_batch_is_that_of_a_small_one():
+    """As many events as a real test set has: scipy indexes these in a different way than a few."""
     tokens = torch.randint(0, 50, (3_000, 20), generator=torch.Generator().manual_seed(0))
     model = BigramModel(SequenceSpec(50, 20, bos=50), tokens, 3.0, 0.5)
     exact = model.token_log_prob(tokens[:40])
@@ -65,7 +65,7 @@ def test_truncation(decoding, allowed):
     assert len(drawn[:, 0].unique()) == allowed
 
 
-def test_the_smoothing_is_the_one_that_validation_likes_best():
+def test_the_smoothing_is_the_one_with_the_lowest_validation_nll():
     rng = torch.Generator().manual_seed(0)
     train, valid = (torch.randint(0, 30, (60, 5), generator=rng) for _ in range(2))
     spec = SequenceSpec(30, 5, bos=30)

@@ -29,23 +29,23 @@ def test_replay_draws_training_sequences_as_often_as_they_occur():
     assert shares == pytest.approx([0.5, 0.25, 0.25], abs=0.02)
 
 
-def test_its_density_is_that_share_and_nothing_for_what_is_new():
+def test_its_density_is_that_share_and_zero_for_new_sequences():
     log_prob = fit(Replay()).log_prob(torch.cat([TRAIN[1:], torch.tensor([[2, 3, 2], [0, 0, 0]])]))
     assert log_prob.exp().tolist() == pytest.approx([0.5, 0.25, 0.25, 0.0, 0.0])
 
 
-def test_tokens_are_impossible_from_the_first_that_nothing_goes_on_with():
+def test_tokens_are_impossible_from_the_first_that_continues_no_sequence():
     found = fit(Replay()).token_log_prob(torch.tensor([[2, 3, 2]]))[0]
     assert found.tolist() == pytest.approx([math.log(3 / 4), math.log(2 / 3), -math.inf])
 
 
-def test_what_stands_after_the_end_has_no_probability_of_its_own():
+def test_tokens_after_the_end_have_no_probability_of_their_own():
     assert fit(Replay(), ENDED).token_log_prob(TRAIN[2:3])[0].tolist() == pytest.approx(
         [math.log(3 / 4), math.log(1 / 3), 0.0]
     )
 
 
-def test_colder_is_more_of_the_commonest():
+def test_a_lower_temperature_favours_the_most_frequent():
     def share(temperature):
         return float((sample(fit(Replay()), 4_000, temperature=temperature) == TRAIN[0]).all(-1).float().mean())
 
@@ -61,8 +61,8 @@ def test_repeat_writes_the_sequence_that_bigrams_find_most_probable():
     assert drawn[0].tolist() == train[best].tolist()
 
 
-def test_repeat_compares_sequences_of_different_length_a_token():
-    """The shortest sequence is the most probable one, and says the least."""
+def test_repeat_compares_sequences_of_different_length_per_token():
+    """The shortest sequence is the most probable one in total, but not per token."""
     train = torch.tensor([[1, 0, 0]] + [[2, 2, 2]] * 6)
     assert sample(fit(Repeat(), ENDED, train), 1).tolist() == [[2, 2, 2]]
 

@@ -44,7 +44,7 @@ def words(spec, row):
 
 @pytest.fixture(scope="module")
 def trained():
-    """What pre-training gave, and what the policy gradient made of it."""
+    """The policy after pre-training, and after policy gradient."""
     data = Toy(train_size=130).load().training
     run = Session("pg-bleu/0")
     policy = run.train(PGBleu(pretrain_epochs=2, rounds=12, rollouts=2, batch_size=32), data)
@@ -60,7 +60,7 @@ def test_defaults():
 def test_the_reward_is_nltks_bleu_against_all_of_the_training_set(spec, order):
     references = torch.randint(6, (40, 7), generator=generator(1))
     hypotheses = torch.cat([torch.randint(6, (60, 7), generator=generator(2)), references[:3]])
-    hypotheses[0] = spec.eos or 1  # begins with the end mark, where there is one: no words at all
+    hypotheses[0] = spec.eos or 1  # begins with the end mark, if there is one: no words at all
     reward = BleuReward(spec, references, order, 0.1)(hypotheses)
     smoothing = SmoothingFunction(epsilon=0.1).method1
     expected = [
@@ -79,7 +79,7 @@ def test_the_last_reference_counts_like_the_first():
     assert reward(references[-1:]).item() == pytest.approx(1)
 
 
-def test_the_end_mark_and_what_follows_is_no_word():
+def test_the_end_mark_and_what_follows_are_not_words():
     references = torch.tensor([[2, 3, 4, 1, 0, 0, 0], [2, 3, 4, 5, 1, 0, 0]])
     reward = BleuReward(ENDED, references, 3, 0.1)
     rows = torch.tensor([[2, 3, 4, 1, 0, 0, 0], [2, 3, 4, 1, 5, 5, 5], [0, 1, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0]])

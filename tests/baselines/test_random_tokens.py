@@ -55,10 +55,10 @@ def test_log_prob_is_the_density_that_sample_draws_from(spec, algorithm):
         sequences = sequences[(spec.mask(sequences) | (sequences == spec.pad)).all(-1)]
     probabilities = sampler.log_prob(sequences).double().exp()
     assert float(probabilities.sum()) == pytest.approx(1, abs=1e-9)
-    place = torch.tensor([16, 4, 1])
+    powers = torch.tensor([16, 4, 1])
     tokens = sampler.sample(40_000, Decoding(), generator(1))
     assert tokens.dtype == torch.int64
-    counts = torch.bincount((tokens * place).sum(-1), minlength=64)[(sequences * place).sum(-1)]
+    counts = torch.bincount((tokens * powers).sum(-1), minlength=64)[(sequences * powers).sum(-1)]
     assert int(counts.sum()) == 40_000
     assert stats.chisquare(counts.numpy(), (probabilities * 40_000).numpy()).pvalue > 1e-3
 
@@ -72,7 +72,7 @@ def test_log_prob_by_hand():
     assert ended == pytest.approx([math.log(0.4 * 0.3 * 0.4), math.log(0.3 * 0.2)])
 
 
-def test_uniform_is_log_v_a_token():
+def test_uniform_is_log_v_per_token():
     spec = SequenceSpec(5_000, 20, bos=0)
     tokens = torch.zeros(3, 20, dtype=torch.long)
     assert fit(Uniform(), spec, tokens).log_prob(tokens).tolist() == pytest.approx([-20 * math.log(5_000)] * 3)

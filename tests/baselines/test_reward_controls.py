@@ -25,7 +25,7 @@ def data():
 
 @pytest.fixture
 def rewards(monkeypatch):
-    """What every reward of a training gave, in order."""
+    """All rewards that a training computed, in order."""
     seen = []
     original = PolicyGradient.step
 
@@ -46,7 +46,7 @@ def test_the_constant_is_the_same_for_every_sequence(data, rewards):
     assert torch.cat(rewards).unique().tolist() == [pytest.approx(0.3)]
 
 
-def test_the_random_reward_is_uniform_and_another_each_time(data, rewards):
+def test_the_random_reward_is_uniform_and_new_each_time(data, rewards):
     Session("control/0").train(RandomReward(**{**SMALL, "rounds": 8}), data)
     drawn = torch.cat(rewards)
     assert 0 <= float(drawn.min()) < 0.05
@@ -78,7 +78,7 @@ def test_the_same_seed_gives_the_same_tokens(control, data):
     assert torch.equal(*drawn)
 
 
-def test_longer_mle_goes_on_from_the_shared_checkpoint(data):
+def test_longer_mle_continues_from_the_shared_checkpoint(data):
     run, alone = Session("longer/0"), Session("longer/0")
     model = run.train(MLELonger(epochs=2, extra_epochs=3), data)
     start = alone.train(MLE(epochs=2), data)
@@ -88,7 +88,7 @@ def test_longer_mle_goes_on_from_the_shared_checkpoint(data):
     assert nll[1] < nll[0] - 0.1
 
 
-def test_seqgan_baselined_is_seqgan_but_for_two_fields():
+def test_seqgan_baselined_is_seqgan_except_for_two_fields():
     plain, less = dataclasses.asdict(SeqGAN()), dataclasses.asdict(BaselinedSeqGAN())
     assert {name for name in plain if plain[name] != less[name]} == {"baseline", "standardize"}
     assert (less["baseline"], less["standardize"]) == (True, True)

@@ -52,14 +52,14 @@ def test_defaults_are_the_papers():
 
 @pytest.mark.parametrize("truth", [0.9, 0.5, 0.2])
 def test_the_coin_is_flipped_for_every_token(truth, model):
-    tokens = torch.zeros(600, 10, dtype=torch.long)  # all true tokens are 0, so that own ones show
+    tokens = torch.zeros(600, 10, dtype=torch.long)  # all true tokens are 0, so that the model's own are visible
     inputs, own = mixed_inputs(model, tokens, truth, generator(1))
     assert own.shape == (600, 9)
     assert torch.equal(inputs[:, 1:] != 0, own)
     assert (inputs[:, 0] == SPEC.bos).all()
-    for place in range(9):
-        assert stats.binomtest(int(own[:, place].sum()), 600, 1 - truth).pvalue > 1e-4
-    # Rows are not all one or all the other either: the number of own tokens of a row is binomial.
+    for position in range(9):
+        assert stats.binomtest(int(own[:, position].sum()), 600, 1 - truth).pvalue > 1e-4
+    # Rows are not entirely true or entirely own either: the number of own tokens in a row is binomial.
     expected = stats.binom(9, 1 - truth).pmf(range(10)) * 600
     counts = torch.bincount(own.sum(1), minlength=10).numpy()
     common = expected > 5
@@ -99,14 +99,14 @@ def test_own_tokens_follow_the_model_given_the_mixture_read_so_far():
     model = LSTMLanguageModel(spec, generator(4), 5, 6, init_std=1.5)
     tokens = torch.randint(3, (40_000, 4), generator=generator(5))
     inputs, own = mixed_inputs(model, tokens, 0.5, generator(6))
-    for place in (1, 2, 3):
-        prefixes = inputs[:, :place]
+    for position in (1, 2, 3):
+        prefixes = inputs[:, :position]
         for prefix in prefixes.unique(dim=0):
-            rows = (prefixes == prefix).all(1) & own[:, place - 1]
+            rows = (prefixes == prefix).all(1) & own[:, position - 1]
             law = torch.softmax(model(prefix[None])[0, -1].detach().double(), -1)
-            counts = torch.bincount(inputs[rows, place], minlength=3).numpy()
+            counts = torch.bincount(inputs[rows, position], minlength=3).numpy()
             assert stats.chisquare(counts, (law * int(rows.sum())).numpy()).pvalue > 1e-4
-    # They are the model's and not the true ones, which they were drawn without.
+    # They are the model's draws and not the true tokens, which the model did not see.
     agree = (inputs[:, 1] == tokens[:, 0])[own[:, 0]].double().mean()
     assert 0.28 < float(agree) < 0.39  # one in three, as true tokens are uniform here
 

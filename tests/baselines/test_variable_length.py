@@ -1,4 +1,4 @@
-"""Every generator of the package on sentences that end before T, with an end mark that pads as well."""
+"""Every generator of the package on sentences that end before T, with an end mark that is also the padding."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def ended(spec, tokens):
 
 
 def chain(spec, **fields):
-    """A Markov chain whose last word ends a sentence."""
+    """Sequences of a Markov chain in which the last word of the vocabulary ends a sentence."""
     data = Toy(vocab_size=spec.vocab_size, seq_len=spec.seq_len, draw=3, **fields).load().training
     return TrainingData(spec, ended(spec, data.train), ended(spec, data.valid))
 
@@ -63,7 +63,7 @@ def fitted(tiny):
     return {name: train(name, tiny) for name in NAMES}
 
 
-def test_the_package_is_all_there():
+def test_all_generators_of_the_package_are_registered():
     assert {"mle", "seqgan", "pg-bleu", "scheduled-sampling", "random", "bigram", "replay", "uniform"} <= set(NAMES)
 
 
@@ -90,16 +90,16 @@ def test_the_density_is_that_of_the_samples(name, temperature, fitted):
         summed = model.token_log_prob(sentences).sum(-1)
         torch.testing.assert_close(summed, log_prob)
     elif name in COPYISTS:
-        pytest.skip("tempers whole sentences, not words")
+        pytest.skip("its temperature applies to complete sentences, not to words")
     else:
         assert isinstance(model, HasTokenLogProb)
         log_prob = model.token_log_prob(sentences, temperature).sum(-1)
     law = log_prob.double().exp()
     assert float(law.sum()) == pytest.approx(1, abs=1e-5)
     tokens = model.sample(20_000, Decoding(temperature), generator(1))
-    place = TINY.vocab_size ** torch.arange(TINY.seq_len)
-    counts = torch.bincount((tokens * place).sum(-1), minlength=TINY.vocab_size**TINY.seq_len)
-    counts = counts[(sentences * place).sum(-1)]
+    powers = TINY.vocab_size ** torch.arange(TINY.seq_len)
+    counts = torch.bincount((tokens * powers).sum(-1), minlength=TINY.vocab_size**TINY.seq_len)
+    counts = counts[(sentences * powers).sum(-1)]
     assert int(counts.sum()) == len(tokens)
     expected = law * len(tokens)
     assert not counts[expected == 0].any()
@@ -133,14 +133,14 @@ def test_what_follows_the_end_teaches_nothing(name, fitted, tiny):
     assert torch.equal(fitted[name][0].log_prob(sentences), model.log_prob(sentences))
 
 
-def test_uniform_ends_a_sentence_at_each_place_with_probability_one_in_v(fitted):
+def test_uniform_ends_a_sentence_at_each_position_with_probability_one_in_v(fitted):
     tokens = fitted["uniform"][0].sample(20_000, Decoding(), generator())
     counts = torch.bincount(TINY.lengths(tokens), minlength=5).numpy()
     law = [0.25 * 0.75**length for length in range(4)] + [0.75**4]  # the last: no end within T
     assert stats.chisquare(counts, [share * 20_000 for share in law]).pvalue > 1e-3
 
 
-def test_random_ends_a_sentence_as_often_as_one_word_in_so_many_ends_one(fitted, tiny):
+def test_random_ends_a_sentence_with_the_frequency_of_the_end_mark(fitted, tiny):
     model, _ = fitted["random"]
     ends, words = int((tiny.train[TINY.mask(tiny.train)] == 3).sum()), TINY.count(tiny.train)
     assert float(model.log_probabilities[3].exp()) == pytest.approx((ends + 0.5) / (words + 4 * 0.5))
@@ -156,7 +156,7 @@ def test_bleu_counts_neither_end_nor_unknown_words():
             [1, 2, 3, 4, 11, 7],  # whatever follows the end
             [11, 11, 11, 11, 11, 11],  # no word at all
             [11, 1, 2, 3, 4, 11],  # no word before the end
-            [0, 0, 11, 11, 11, 11],  # unknown words, which a reference has
+            [0, 0, 11, 11, 11, 11],  # unknown words, which are also in a reference
             [0, 0, 5, 11, 11, 11],  # the same and a word
         ]
     )
@@ -190,17 +190,17 @@ def test_pg_bleu_raises_its_reward_without_giving_up_sentences():
     assert after > before + 0.1
     assert 1 < float(SPEC.lengths(samples[1]).double().mean()) < 10
     assert all(math.isfinite(value) for point in run.curve for value in point["scalars"].values())
-    # Rollouts are counted where there is something left to roll out.
+    # Rollouts are counted only for prefixes that have not ended.
     assert 15 * 32 < run.cost.amounts["rollouts"] < 15 * 32 * (2 * 9 + 1)
 
 
-def test_scheduled_sampling_draws_nothing_for_places_after_the_end():
+def test_scheduled_sampling_draws_nothing_for_positions_after_the_end():
     data = chain(SPEC, train_size=500)
     model = Session("ends/0").train(ScheduledSampling(epochs=1), data)
     inputs, own = mixed_inputs(model, data.train, 0.0, generator())
     assert torch.equal(own, SPEC.mask(data.train)[:, 1:])
     assert torch.equal(inputs[:, 1:][~own], data.train[:, :-1][~own])
     assert 0.1 < float(own.double().mean()) < 0.9
-    # What it reads before the end are its own words, end marks among them.
+    # What it reads before the end are its own words, including end marks.
     assert (inputs[:, 1:][own] != data.train[:, :-1][own]).double().mean() > 0.3
     assert (inputs[:, 1:][own] == SPEC.eos).any()

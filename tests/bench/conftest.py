@@ -22,7 +22,7 @@ from bench.records.record import RunSpec
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command gave."""
+    """The outcome of a command."""
 
     code: int
     out: str
@@ -48,7 +48,7 @@ def bench():
 
 @pytest.fixture
 def write_plugin(tmp_path, monkeypatch):
-    """Writes modules into a working directory of the test's own, and forgets them afterwards."""
+    """Writes modules into the test's own working directory, and unloads them afterwards."""
     folder = tmp_path / "plugins"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -73,7 +73,7 @@ def write_plugin(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def memory_not_measured():
-    """Collecting garbage before every measurement takes longer than the trainings of these tests."""
+    """Skips measuring the memory: its garbage collection takes longer than the trainings of these tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(environment, "reset_peak_memory", lambda: None)
         yield
@@ -112,7 +112,7 @@ def make_spec():
 
 @pytest.fixture
 def no_figures(monkeypatch):
-    """Drawing takes longer than the runs of these tests."""
+    """Draws no figures: drawing takes longer than the runs of these tests."""
     monkeypatch.setattr("bench.reports.figures.drawing.write_figures", lambda *_: [])
 
 
@@ -167,7 +167,7 @@ MLE = {
     "self_bleu4": [0.160, 0.161, 0.162],
     "copy_8gram": [0.014, 0.015, 0.016],
 }
-ORACLE = {  # model -> checkpoint -> metric -> one value a seed
+ORACLE = {  # model -> checkpoint -> metric -> one value for each seed
     "real data": {
         "final": {
             "nll_oracle": [5.75, 5.76, 5.74],
@@ -332,7 +332,7 @@ def frontier_rows(task, model, seed, quality, coverage):
 
 @pytest.fixture(scope="session")
 def results() -> Results:
-    """To be read only: tests that need others change copies of its frames."""
+    """Made-up results, read-only: tests that need other results change copies of the frames."""
     runs, scores, curves, frontier = [], [], [], []
     for task, models in (("quatrains", QUATRAINS), ("oracle", ORACLE)):
         for model, values_of in models.items():
@@ -372,14 +372,14 @@ class MadeUp:
 
     @staticmethod
     def run(model, seed, phases, task="oracle", names=METRICS, counted=SPENT):
-        """The lines of one run, in the order of training."""
+        """The rows of one run, in the order of training."""
         spent, done = np.zeros(3), 0
         for phase, steps, each in phases:
             for step in range(1, steps + 1):
                 spent, done = spent + np.array(each) * (1 + 0.01 * seed, 1, 1), done + 1
                 costs = dict(zip(SPENT, spent, strict=True))
-                for place, name in enumerate(names):
-                    value = 8 - place - np.log(done) / 3 + 0.01 * seed + (0.05 * step if phase == "adversarial" else 0)
+                for index, name in enumerate(names):
+                    value = 8 - index - np.log(done) / 3 + 0.01 * seed + (0.05 * step if phase == "adversarial" else 0)
                     yield {
                         **keys(task, model, seed),
                         "phase": phase,
@@ -400,7 +400,7 @@ class MadeUp:
 
     @classmethod
     def trained(cls, seeds=5, **others):
-        """Every model, with so many seeds."""
+        """Every model, with that many seeds."""
         return [cls.run(model, seed, phases, **others) for model, phases in cls.PHASES.items() for seed in range(seeds)]
 
 
@@ -412,7 +412,7 @@ def made():
 
 @pytest.fixture
 def mixed(made):
-    """Trained models, one that counts seconds alone, a cheap control, an untrained model, and a text."""
+    """Trained models, one that counts only seconds, a cheap control, an untrained model, and a text."""
     uncounted = [made.run("rollouts", seed, made.PHASES["seqgan"], counted=("seconds",)) for seed in range(5)]
     control = [made.run("constant", seed, [("mle", 2, (30.0, 2e5, 100.0))]) for seed in range(5)]
     untrained = [made.run("uniform", seed, [("count", 1, (0.1, 0, 0))]) for seed in range(5)]

@@ -39,12 +39,12 @@ def test_without_an_end_mark_every_token_counts():
 @pytest.mark.parametrize(
     ("row", "counted", "words"),
     [
-        ([2, 3, 1, 0], 3, 2),  # ends in the middle: the end mark counts, and is no word
+        ([2, 3, 1, 0], 3, 2),  # ends in the middle: the end mark counts, but is not a word
         ([1, 0, 0, 0], 1, 0),  # ends at once
-        ([2, 2, 2, 1], 4, 3),  # ends at the last place
+        ([2, 2, 2, 1], 4, 3),  # ends at the last position
         ([2, 2, 2, 2], 4, 4),  # does not end
         ([2, 1, 1, 3], 2, 1),  # what follows the first end mark does not count, whatever it is
-        ([0, 2, 1, 0], 3, 2),  # the padding symbol before the end is a word like another
+        ([0, 2, 1, 0], 3, 2),  # the padding symbol before the end is an ordinary word
     ],
 )
 def test_mask_and_lengths_stop_at_the_first_end_mark(row, counted, words):

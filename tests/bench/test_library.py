@@ -33,13 +33,13 @@ pytestmark = pytest.mark.usefixtures("memory_not_measured")
 
 
 def small(folder, models=("mle", "random"), **others):
-    """A benchmark of a second."""
+    """A benchmark that takes a second."""
     given = {"preset": "smoke", "seeds": 2, "settings": SETTINGS, "workers": 0, "progress": False} | others
     return run(models, "toy", output=folder, **given)
 
 
 def contents(folder):
-    """The results that a folder has, without what depends on the clock."""
+    """The results in a folder, without those that depend on the clock."""
     board = pd.read_csv(folder / "leaderboard.csv")
     return board[board["kind"] == "quality"].reset_index(drop=True)
 
@@ -148,7 +148,7 @@ def test_ctrl_c_leaves_the_folder_as_the_command_does(tmp_path, monkeypatch, cap
     monkeypatch.setattr(progress.Display, "see", see)
     with pytest.raises(KeyboardInterrupt):
         small(tmp_path / "results", progress=True)
-    assert "Interrupted, 3 runs left: the same call continues." in capsys.readouterr().out
+    assert "Interrupted, 3 runs left: repeat the same call to continue." in capsys.readouterr().out
     stopped = load(tmp_path / "results")
     assert sorted(stopped.runs["status"]) == ["interrupted"] * 3 + ["ok"] * 3
     assert (tmp_path / "results" / "leaderboard.md").exists()
@@ -216,7 +216,7 @@ def test_a_newline_within_a_sample_is_a_space():
         (([], TEST), "samples has no line that is not blank"),
         (({}, TEST), "expected at least one text of samples"),
         (("nowhere.txt", TEST), "cannot read 'nowhere.txt'"),
-        (([__file__], TEST), "the samples are names of files: give one by its path"),
+        (([__file__], TEST), "the samples are names of files: pass one file by its path"),
         (([Path(__file__)], TEST), "the samples are names of files"),
     ],
 )

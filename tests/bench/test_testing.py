@@ -1,4 +1,4 @@
-"""The contract suite: sound generators pass, and every check fails on a generator that breaks just that."""
+"""The contract suite: sound generators pass, and every check fails on a generator that breaks only its rule."""
 
 from dataclasses import dataclass
 
@@ -182,7 +182,7 @@ class DensityPerToken(Sound):
 
 
 class WritesOn(Sound):
-    """Draws words after the end of a sentence."""
+    """Draws tokens after the end of a sentence."""
 
     class model(Words):
         def sample(self, n, decoding, rng):
@@ -192,7 +192,7 @@ class WritesOn(Sound):
 
 
 class CountsOn(Sound):
-    """Adds the probabilities of what stands after the end."""
+    """Adds the log-probabilities of tokens after the end."""
 
     class model(Words):
         def log_prob(self, tokens):
@@ -200,7 +200,7 @@ class CountsOn(Sound):
 
 
 class ReadsOn(Sound):
-    """Right for what it writes, and moved by what stands after the end."""
+    """Right for its own samples, but changed by tokens after the end."""
 
     class model(Words):
         def log_prob(self, tokens):
@@ -303,9 +303,9 @@ def test_every_check_can_fail():
         (WrongSum, "check_density", "expected the 27 probabilities to sum to 1, got 1.01"),
         (WrongDensity, "check_density", "do not fit log_prob: chi-square p = "),
         (DensityPerToken, "check_density", r"expected log_prob of shape \(27,\), got \(27, 3\)"),
-        (WritesOn, "check_ends", "expected nothing but pad after the first eos"),
+        (WritesOn, "check_ends", "expected only pad after the first eos"),
         (CountsOn, "check_ends", "expected the 15 probabilities to sum to 1, got 0"),
-        (ReadsOn, "check_ends", "expected log_prob to end with eos, but what stands after it moves it by -1"),
+        (ReadsOn, "check_ends", "expected log_prob to end with eos, but tokens after it change it by -1"),
         (NoPhase, "check_budget", r"never looped over run.phase\(\)"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
@@ -316,10 +316,10 @@ def test_the_detail_says_what_is_wrong(generator, check, message):
 
 
 def test_a_crash_is_told_with_its_place():
-    assert set(failing(Crashes).values()) == {f"RuntimeError: out of luck (test_testing.py:{place(Crashes)})"}
+    assert set(failing(Crashes).values()) == {f"RuntimeError: out of luck (test_testing.py:{line_of_fit(Crashes)})"}
 
 
-def place(generator):
+def line_of_fit(generator):
     return generator.fit.__code__.co_firstlineno + 1
 
 

@@ -1,7 +1,7 @@
-"""What the performance tests share: devices, shapes, and a stopwatch that waits for the device.
+"""What the performance tests share: devices, shapes, and a timer that waits for the device.
 
 Skipped by default; run with ``bench perf``, or ``pytest tests/perf --benchmark-only``. ``BENCH_PERF_DEVICES`` and
-``BENCH_PERF_QUICK`` are how ``bench perf`` hands on its options.
+``BENCH_PERF_QUICK`` are how ``bench perf`` passes on its options.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(params=["cpu", "cuda"])
 def device(request: pytest.FixtureRequest) -> torch.device:
     if request.param not in DEVICES:
-        pytest.skip(f"{request.param} was not asked for")
+        pytest.skip(f"{request.param} was not requested")
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device on this machine")
     return torch.device(request.param)
@@ -48,8 +48,8 @@ def measure(device: torch.device, benchmark: BenchmarkFixture) -> Callable[..., 
     """Time a call after warming up, wait for the device at the end, and note what was done.
 
     Args of the function: what to call; ``kernel``, ``variant`` ("fast", "reference" or a library's name) and ``shape``,
-    which say what is compared with what; ``amount`` of ``unit`` a call; ``flops`` and ``bytes`` a call that are really
-    done, where counted, and the ``precision`` of most of them.
+    which say what is compared with what; ``amount`` of ``unit`` per call; ``flops`` and ``bytes`` per call that are
+    really done, where counted, and the ``precision`` of most of them.
     """
 
     def time_it(
@@ -96,7 +96,7 @@ def measure(device: torch.device, benchmark: BenchmarkFixture) -> Callable[..., 
 
 
 def clock() -> float | None:
-    """The GPU's present clock, MHz; None where ``nvidia-smi`` does not tell."""
+    """The GPU's current clock, MHz; None where ``nvidia-smi`` does not report it."""
     query = ["nvidia-smi", "--query-gpu=clocks.sm", "--format=csv,noheader,nounits"]
     try:
         return float(subprocess.run(query, capture_output=True, text=True, check=True, timeout=10).stdout.split()[0])

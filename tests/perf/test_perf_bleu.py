@@ -1,8 +1,8 @@
-"""BLEU-2 to 5 and self-BLEU of 9,984 sentences, beside nltk and, where it is installed, fast-bleu.
+"""BLEU-2 to 5 and self-BLEU of 9,984 sentences, compared with nltk and, where it is installed, fast-bleu.
 
-The texts are the shipped quatrains, and COCO captions where the shared data folder lies beside the clone. The libraries
-are given lists of words, as they want them, and ours lists of word numbers, as the harness has them; building the
-references is timed for all. All of them use one thread.
+The texts are the shipped quatrains, and COCO captions where the shared data folder is next to the clone. The libraries
+get lists of words, as they require, and ours gets lists of word ids, as the harness has them; building the references
+is timed for all. All of them use one thread.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def quatrains():
 
 def captions():
     if not CAPTIONS.is_dir():
-        pytest.skip("no COCO captions: the shared data folder is not beside this clone")
+        pytest.skip("no COCO captions: the shared data folder is not next to this clone")
     ids: dict[str, int] = {}
     lines = {name: (CAPTIONS / f"{name}.txt").read_text("utf-8").splitlines() for name in ("test", "train", "valid")}
     texts = {
@@ -43,7 +43,7 @@ def captions():
 
 @pytest.fixture(scope="module", params=[quatrains, captions], ids=["quatrains", "captions"])
 def corpus(request):
-    """References, hypotheses: lists of lists of word numbers."""
+    """References, hypotheses: lists of lists of word ids."""
     return request.param.__name__, *request.param()
 
 
@@ -116,7 +116,7 @@ def test_fast_bleu(bleu, corpus):
 
 
 def test_nltk(bleu, corpus):
-    """A few sentences: nltk counts all references anew for each of them."""
+    """A few sentences: nltk counts all references again for each of them."""
     library = pytest.importorskip("nltk.translate.bleu_score", reason="nltk is not installed")
     name, references, hypotheses = corpus
     references_, smoothing = words(references), library.SmoothingFunction().method1
@@ -162,7 +162,7 @@ def test_fast_self_bleu(bleu, corpus):
 
 @pytest.mark.parametrize("rows", [20_480, *(pytest.param(n, marks=pytest.mark.growth) for n in (1_280, 5_120))])
 def test_reward(measure, rows):
-    """The reward of PG-BLEU: all rollouts of a generator step against the whole training set."""
+    """The reward of PG-BLEU: all rollouts of a generator step against the entire training set."""
     train = Quatrains().load().training.train
     spec = SequenceSpec(int(train.max()) + 1, train.shape[1], bos=0)
     reward = BleuReward(spec, train, order=3, epsilon=0.1)

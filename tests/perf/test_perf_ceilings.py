@@ -1,4 +1,4 @@
-"""What the machine can do at best: a big matrix product and a big copy, against which the kernels are held."""
+"""What the machine can do at best: a big matrix product and a big copy, with which the kernels are compared."""
 
 from __future__ import annotations
 

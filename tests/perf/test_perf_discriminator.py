@@ -18,7 +18,7 @@ VOCAB_SIZE, LENGTH, BATCH, SCORED = 5_000, 20, 64, 20_480
 
 
 def convolution_flops(model: Discriminator, length: int, rows: int) -> float:
-    """Forward, every filter at every place."""
+    """Forward, every filter at every position."""
     products = sum(
         (numbers.stop - numbers.start) * (length - size + 1) for size, _, numbers in model.filters.branches()
     )
@@ -57,7 +57,7 @@ def steps(measure, generator):
         fast = variant == "fast"
         step = SeqGAN().discriminator_step(model, optimizer, generator, Execution()) if fast else plain_step
         convolution = convolution_flops(model, length, batch)
-        # Back through a maximum over time there is one window a filter and sentence, where plain torch computes all.
+        # Backward through a maximum over time there is one window per filter and sentence; plain torch computes all.
         back = 2 * (2.0 * batch * model.filters.numbers if fast else convolution)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         return measure(
@@ -68,7 +68,7 @@ def steps(measure, generator):
             amount=batch,
             unit="sequences",
             flops=3 * highway_flops(model, batch) + convolution + back,
-            bytes_moved=4 * 7 * parameters,  # Adam alone: four numbers a parameter read, three written
+            bytes_moved=4 * 7 * parameters,  # Adam alone: four numbers read per parameter, three written
             rounds=rounds,
         )
 

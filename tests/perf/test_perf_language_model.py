@@ -14,7 +14,7 @@ LENGTH, BATCH, SEQUENCES, DIM = 20, 64, 10_000, 32
 
 
 def flops_of(tokens, vocab_size):
-    """Of the output layer and the LSTM, forward; training takes three times as many."""
+    """Of the output layer and the LSTM, forward; training needs three times as many."""
     return 2 * tokens * (vocab_size * DIM + 4 * DIM * 2 * DIM)
 
 

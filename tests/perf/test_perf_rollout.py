@@ -1,4 +1,4 @@
-"""The rollouts of one generator step, sampling alone, at the paper's shape and around it."""
+"""The rollouts of one generator step, only their sampling, at the paper's shape and around it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from seqgan.rollout import complete_prefixes, reference_action_values
 PAPER = {"B": 64, "N": 16, "T": 20, "V": 5_000}
 DIM = 32
 REFERENCE_ROLLOUTS = 1 if os.environ.get("BENCH_PERF_QUICK") == "1" else 16
-"""The reference takes half a minute for sixteen; a quick run holds one rollout against one."""
+"""The reference takes half a minute for sixteen; a quick run compares one rollout with one."""
 GROWTH = [
     pytest.param({**PAPER, **change}, id=" ".join(f"{name}={size}" for name, size in change.items()), marks=marks)
     for change, marks in [
@@ -34,7 +34,7 @@ def tokens_of(shape):
 
 
 def flops_of(shape):
-    """A law for each prefix, one for each later token, and as many LSTM steps as the latter."""
+    """A softmax for each prefix, one for each later token, and an LSTM step for each of the latter."""
     laws = shape["B"] * (shape["T"] - 1) * (1 + shape["N"] * (shape["T"] - 2) / 2)
     steps = shape["B"] * shape["N"] * (shape["T"] - 1) * (shape["T"] - 2) / 2
     return 2 * (laws * shape["V"] * DIM + steps * 4 * DIM * DIM)

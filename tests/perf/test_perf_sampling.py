@@ -1,4 +1,4 @@
-"""Sampling: whole sequences, and the draws from a softmax that take most of it."""
+"""Sampling: complete sequences, and the draws from a softmax that take most of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GROWTH = [pytest.param(size, marks=pytest.mark.growth) for size in (1_250, 20_00
 
 @pytest.fixture
 def draws(measure):
-    """Measure a sampler of ROWS rows."""
+    """Measure a sampler on ROWS rows."""
 
     def run(function, variant, vocab_size, rounds=7):
         return measure(

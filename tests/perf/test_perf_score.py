@@ -1,7 +1,7 @@
-"""``bench score`` as a whole: a process that reads, tokenizes, scores and prints, on one thread.
+"""The complete ``bench score``: a process that reads, tokenizes, scores and prints, on one thread.
 
 10,000 samples against 10,000 references, with a training set of as many, every metric and interval, and real text
-alongside: the lines of the shipped quatrains, and COCO captions where the shared data folder lies beside the clone.
+alongside: the lines of the shipped quatrains, and COCO captions where the shared data folder is next to the clone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def device():
 @pytest.mark.parametrize("folder", [QUATRAINS, CAPTIONS], ids=["quatrains", "captions"])
 def test_score(measure, tmp_path, folder):
     if not folder.is_dir():
-        pytest.skip("no COCO captions: the shared data folder is not beside this clone")
+        pytest.skip("no COCO captions: the shared data folder is not next to this clone")
     parts = {split: (folder / f"{split}.txt").read_text("utf-8").splitlines() for split in ("train", "valid", "test")}
     files = {
         "samples": parts["valid"] + parts["train"],

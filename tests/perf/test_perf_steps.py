@@ -57,7 +57,7 @@ rng = torch.Generator().manual_seed(0)
 policy, discriminator = LSTMLanguageModel(spec, rng), Discriminator(spec, rng, scoring=scoring_type(Execution()))
 optimizer, d_optimizer = adam(policy, 0.01), adam(discriminator, 1e-4)
 tokens = torch.randint(5_000, (64, 20), generator=rng)
-loss, _ = discriminator.loss(tokens, torch.arange(64) % 2, 0.2, rng)  # Adam's memory of the discriminator counts too
+loss, _ = discriminator.loss(tokens, torch.arange(64) % 2, 0.2, rng)  # the memory of the discriminator's Adam counts
 loss.backward()
 d_optimizer.step()
 reset_peak_memory()

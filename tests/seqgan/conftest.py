@@ -21,7 +21,7 @@ def device(request: pytest.FixtureRequest) -> torch.device:
 
 @pytest.fixture
 def torch_threads() -> Iterator[Callable[[int], None]]:
-    """Give torch, and so the kernels, a number of threads until the end of the test."""
+    """Set torch's number of threads, and so that of the kernels, until the end of the test."""
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
@@ -29,7 +29,7 @@ def torch_threads() -> Iterator[Callable[[int], None]]:
 
 @pytest.fixture(scope="session")
 def goodness_of_fit() -> Callable[[Tensor, Tensor], float]:
-    """The p-value of counts under probabilities (chi-square); cells that expect fewer than five are pooled."""
+    """The p-value of counts under probabilities (chi-square); cells with fewer than five expected are pooled."""
 
     def p_value(counts: Tensor, probabilities: Tensor) -> float:
         observed, probabilities = counts.double().cpu(), probabilities.double().cpu()

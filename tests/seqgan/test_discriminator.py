@@ -52,7 +52,7 @@ def test_initial_parameters_are_the_released_codes(paper_sized):
     assert 0.999 < float(words.max()) <= 1
     filters = [paper_sized.filter_weight[numbers] for *_, numbers in paper_sized.filters.branches()]
     for weight in [*filters, paper_sized.output.weight]:
-        assert float(weight.detach().abs().max()) <= 0.2  # cut at two standard deviations
+        assert float(weight.detach().abs().max()) <= 0.2  # truncated at two standard deviations
         assert float(weight.detach().std()) == pytest.approx(0.088, abs=0.003)
     assert (torch.cat([paper_sized.filter_bias, paper_sized.output.bias]) == 0.1).all()
     limit = (3 / 1720) ** 0.5  # Glorot's, TensorFlow's default for matrix and bias alike
@@ -68,7 +68,7 @@ def test_forward_is_the_plain_loop(spec):
     logits = model(tokens).detach().numpy()
     for written, got in zip(tokens.tolist(), logits, strict=True):
         end = written.index(spec.eos) if spec.eos in written else spec.seq_len
-        row = [token if place <= end else spec.vocab_size for place, token in enumerate(written)]
+        row = [token if position <= end else spec.vocab_size for position, token in enumerate(written)]
         features = []
         filters, biases = weights["filter_weight"], iter(weights["filter_bias"])
         for size, count in ((1, 4), (2, 5), (4, 2)):
@@ -107,7 +107,7 @@ def test_rounding_to_bfloat16_moves_the_reward_little(steepness, paper_sized):
     model = copy.deepcopy(paper_sized)
     model.scoring = torch.bfloat16
     tokens = torch.randint(5_000, (600, 20), generator=generator(4))
-    with torch.no_grad():  # half of the sequences real, where a probability reacts most
+    with torch.no_grad():  # half of the sequences count as real, where a probability is most sensitive
         model.output.weight *= steepness
         logits = model(tokens)
         model.output.bias[1] -= (logits[:, 1] - logits[:, 0]).median()
@@ -135,7 +135,7 @@ def test_it_works_in_inference_mode(torch_threads):
 
 
 def test_the_reward_follows_the_discriminator():
-    # Tables are of one version of the parameters: after a step they must be made anew.
+    # Tables belong to one version of the parameters: after a step they must be made again.
     model, tokens = small(), sequences(600)
     before = model.reward(tokens)
     with torch.no_grad():
@@ -145,7 +145,7 @@ def test_the_reward_follows_the_discriminator():
 
 
 def features_of(model, tokens, dropout):
-    """What the output layer is given."""
+    """The input of the output layer."""
     seen = []
     handle = model.output.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
     model(tokens, dropout)
@@ -160,7 +160,7 @@ def test_dropout_in_training_drops_a_quarter_and_scales_the_rest():
     survives = dropped[there] != 0
     assert float(survives.double().mean()) == pytest.approx(0.75, abs=5 * math.sqrt(0.75 * 0.25 / survives.numel()))
     torch.testing.assert_close(dropped[there][survives], whole[there][survives] / 0.75)
-    # Every feature of every sequence by itself: neither whole features nor whole sequences go.
+    # Every feature of every sequence on its own: neither entire features nor entire sequences are dropped.
     for side in (0, 1):
         rows = there.sum(side) > 4
         shares = ((dropped != 0) & there).sum(side)[rows] / there.sum(side)[rows]
@@ -169,7 +169,7 @@ def test_dropout_in_training_drops_a_quarter_and_scales_the_rest():
     assert float(features[there.sum(0) > 500].max()) < 0.85
 
 
-def test_dropout_draws_from_the_given_generator_alone():
+def test_dropout_draws_only_from_the_given_generator():
     model, tokens = small(), sequences(50)
     real = torch.arange(50) % 2
     before = torch.random.get_rng_state()
@@ -215,7 +215,7 @@ def test_it_learns_to_tell_two_languages_apart():
     rng = generator(2)
 
     def examples(rows):
-        # Real sequences never say the same word twice in a row, the others always do.
+        # Real sequences never repeat a word directly, the others always do.
         real = (torch.randint(6, (rows, 1), generator=rng) + torch.arange(5)) % 6
         fake = torch.randint(6, (rows, 1), generator=rng).expand(-1, 5)
         return torch.cat([real, fake]), torch.arange(2 * rows) < rows

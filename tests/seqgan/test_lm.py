@@ -53,7 +53,7 @@ def test_a_gate_has_one_bias():
 def test_probabilities_of_all_sequences_sum_to_one(spec, make_policy, all_sequences):
     probabilities = make_policy(spec).log_prob(all_sequences(spec)).double().exp()
     assert float(probabilities.sum()) == pytest.approx(1, abs=1e-5)
-    assert float(probabilities.max()) > 3 / len(probabilities)  # not flat: the tests below can tell laws apart
+    assert float(probabilities.max()) > 3 / len(probabilities)  # not flat: tests can distinguish distributions
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -62,9 +62,9 @@ def test_log_prob_is_the_density_that_sample_draws_from(spec, seed, make_policy,
     model, sequences = make_policy(spec, seed), all_sequences(spec)
     tokens = model.sample(30_000, Decoding(), generator(1))
     assert tokens.dtype == torch.int64
-    place = torch.tensor([spec.vocab_size**t for t in range(spec.seq_len)])
-    counts = torch.bincount((tokens * place).sum(-1), minlength=spec.vocab_size**spec.seq_len)
-    codes = (sequences * place).sum(-1)
+    powers = torch.tensor([spec.vocab_size**t for t in range(spec.seq_len)])
+    counts = torch.bincount((tokens * powers).sum(-1), minlength=spec.vocab_size**spec.seq_len)
+    codes = (sequences * powers).sum(-1)
     assert int(counts[codes].sum()) == len(tokens)
     assert goodness_of_fit(counts[codes], model.log_prob(sequences).exp()) > 1e-3
 
@@ -115,13 +115,13 @@ def test_the_start_token_is_read_first(make_policy):
     assert make_policy(WORD_AS_BOS).shift(torch.tensor([[2, 1, 2]])).tolist() == [[0, 2, 1]]
 
 
-def test_a_start_symbol_that_is_no_word_is_read_and_never_written(make_policy):
+def test_a_start_symbol_that_is_not_a_word_is_read_and_never_written(make_policy):
     model = make_policy(FIXED)
     assert model.embedding.weight.shape[0] == 4
     assert model.output.weight.shape[0] == 3
     assert make_policy(WORD_AS_BOS).embedding.weight.shape[0] == 3
     assert int(model.sample(2_000, Decoding(), generator()).max()) == 2
-    # It is read: another vector for it gives another law of the first word.
+    # It is read: another embedding of it gives another distribution of the first word.
     tokens = torch.tensor([[0, 1, 2]])
     before = model.token_log_prob(tokens)[0, 0].item()
     with torch.no_grad():

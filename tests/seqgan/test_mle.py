@@ -50,7 +50,7 @@ def test_defaults_are_the_released_codes():
 
 def test_it_learns_a_chain_to_its_entropy(learnt):
     model, _ = learnt
-    entropy = (math.log(6) - 7 * (0.05 * math.log(0.05) + 0.95 * math.log(0.95))) / 8  # nats a token: 0.398
+    entropy = (math.log(6) - 7 * (0.05 * math.log(0.05) + 0.95 * math.log(0.95))) / 8  # nats per token: 0.398
     held_out = cycle(2_000, seed=2)
     nll = -float(model.log_prob(held_out).mean()) / 8
     assert entropy - 0.03 < nll < entropy + 0.06
@@ -64,12 +64,12 @@ def test_the_curve_and_the_cost_are_kept(learnt):
     _, run = learnt
     losses = [point["scalars"]["loss"] for point in run.curve]
     assert [(point["phase"], point["step"]) for point in run.curve] == [("mle", step) for step in range(1, 21)]
-    assert losses[0] == pytest.approx(math.log(6), abs=0.2)  # nats a token
+    assert losses[0] == pytest.approx(math.log(6), abs=0.2)  # nats per token
     assert losses[-1] < 0.5
     assert run.cost.amounts["train_tokens"] == 20 * 640 * 8
 
 
-def test_the_loss_counts_tokens_up_to_the_end_alone():
+def test_the_loss_counts_only_tokens_up_to_the_end():
     spec = SequenceSpec(6, 8, bos=6, eos=5, pad=0)
     tokens = cycle(100)
     padded = tokens.masked_fill(~spec.mask(tokens), spec.pad)
@@ -91,7 +91,7 @@ def test_the_loss_is_the_mean_over_the_tokens_of_a_batch_that_count(monkeypatch)
         assert inputs is None
         loss, log_prob = model.weighted_nll(tokens, weights)
         seen.append((float(loss.detach()), clip_norm))
-        return log_prob, torch.zeros(())  # and the model stays as it was
+        return log_prob, torch.zeros(())  # and the model stays unchanged
 
     monkeypatch.setattr("seqgan.mle.descend", spy)
     spec = SequenceSpec(6, 8, bos=6, eos=5, pad=0)
@@ -119,7 +119,7 @@ def test_a_pass_sees_every_sequence_once():
 
 
 @pytest.mark.parametrize("reshuffle", [False, True])
-def test_the_order_of_the_training_set_is_kept_or_drawn_anew_every_epoch(reshuffle, monkeypatch, torch_threads):
+def test_the_order_of_the_training_set_is_kept_or_redrawn_every_epoch(reshuffle, monkeypatch, torch_threads):
     torch_threads(1)
     batches = []
 
@@ -147,7 +147,7 @@ def test_descend_is_a_step_down_the_clipped_gradient(threads, clip_norm, torch_t
     model, plain = (LSTMLanguageModel(spec, generator(), 5, 4) for _ in range(2))
     optimizer = torch.optim.SGD(trainable(model), lr=1.0)
     for parameter in trainable(model):
-        parameter.grad = torch.full_like(parameter, 50.0)  # left over: must not count
+        parameter.grad = torch.full_like(parameter, 50.0)  # left over from before: must not count
     log_prob, norm = descend(model, optimizer, clip_norm, tokens, weights)
 
     law = torch.log_softmax(plain(plain.shift(tokens)), -1).gather(2, tokens[..., None])[..., 0]

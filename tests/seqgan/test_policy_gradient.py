@@ -78,18 +78,18 @@ def test_it_learns_to_write_what_is_rewarded(make_policy):
 
 def plain_advantages(values, mask, baseline, standardize):
     """The same in loops."""
-    rows, places = values.shape
-    found = [[float(values[b, t]) for t in range(places)] for b in range(rows)]
+    rows, length = values.shape
+    found = [[float(values[b, t]) for t in range(length)] for b in range(rows)]
     if baseline:
-        for t in range(places):
+        for t in range(length):
             there = [float(values[b, t]) for b in range(rows) if mask[b, t]]
             for b in range(rows):
                 found[b][t] -= sum(there) / len(there) if there else 0.0
     if standardize:
-        there = [found[b][t] for b in range(rows) for t in range(places) if mask[b, t]]
+        there = [found[b][t] for b in range(rows) for t in range(length) if mask[b, t]]
         mean = sum(there) / len(there)
-        spread = (sum((value - mean) ** 2 for value in there) / len(there)) ** 0.5
-        found = [[(value - mean) / spread for value in row] for row in found]
+        deviation = (sum((value - mean) ** 2 for value in there) / len(there)) ** 0.5
+        found = [[(value - mean) / deviation for value in row] for row in found]
     return torch.tensor(found)
 
 
@@ -106,19 +106,19 @@ def test_advantages_are_those_of_plain_loops_where_tokens_count(baseline, standa
         assert found is values
 
 
-def test_a_baseline_takes_off_each_places_own_mean():
+def test_a_baseline_subtracts_the_mean_at_each_position():
     values = torch.tensor([[1.0, 10.0], [3.0, 30.0]])
     assert advantages(values, torch.ones(2, 2, dtype=torch.bool), True, False).tolist() == [[-1, -10], [1, 10]]
 
 
-def test_values_all_alike_teach_nothing_once_standardized():
+def test_equal_values_teach_nothing_once_standardized():
     values = torch.full((4, 3), 0.7)
     found = advantages(values, torch.ones(4, 3, dtype=torch.bool), True, True)
     assert float(found.abs().max()) < 1e-6
 
 
 def test_a_baseline_keeps_the_expected_direction_and_lowers_the_variance(make_policy):
-    """Gradients of many batches of one policy: their means point the same way, and scatter less."""
+    """Gradients of many batches of one policy: their mean keeps its direction, and they scatter less."""
     policy = make_policy(SequenceSpec(4, 3, bos=4), init_std=0.5)
     run = Session("gradient/0")
     gradients = {}

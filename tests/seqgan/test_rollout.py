@@ -35,13 +35,13 @@ def states_of(policy: LSTMLanguageModel, tokens: Tensor) -> list[State]:
 
 
 def code(tokens: Tensor, vocab_size: int = 4) -> Tensor:
-    """A reward that tells every sequence of four words or fewer from every other, in [0, 1)."""
-    places = torch.tensor([float(vocab_size) ** -(t + 1) for t in range(tokens.shape[1])])
-    return (tokens * places).sum(-1)
+    """A reward in [0, 1) that differs between any two sequences of at most four words."""
+    powers = torch.tensor([float(vocab_size) ** -(t + 1) for t in range(tokens.shape[1])])
+    return (tokens * powers).sum(-1)
 
 
 class Recorder:
-    """A reward that remembers what it was asked."""
+    """A reward that remembers what it scored."""
 
     def __init__(self, reward):
         self.reward, self.asked = reward, []
@@ -63,8 +63,8 @@ def exact_values(policy, tokens, sequences, reward):
 
 
 def test_each_token_gets_its_own_value_when_completions_are_certain(make_policy):
-    # Every completion writes word 2 alone, so that Q(b, t) is the code of the first t words and twos after them:
-    # another number for each b and t. Rewards laid out one way and viewed another would be scrambled.
+    # Every completion writes only word 2, so that Q(b, t) is the code of the first t words followed by twos: a
+    # different number for each b and t. Rewards stored in one layout and read in another would be scrambled.
     spec = SequenceSpec(4, 8, bos=4)
     policy = make_policy(spec)
     with torch.no_grad():
@@ -80,7 +80,7 @@ def test_each_token_gets_its_own_value_when_completions_are_certain(make_policy)
 
 @pytest.mark.parametrize("bos", [0, 5])
 def test_completions_read_the_start_token_and_the_prefix(bos, make_policy):
-    # A policy so sure of itself that it is greedy: what it writes after a prefix depends on all that it has read.
+    # A policy so certain that it is greedy: what it writes after a prefix depends on all that it has read.
     spec = SequenceSpec(5, 9, bos=bos)
     policy = make_policy(spec, seed=3)
     with torch.no_grad():
@@ -95,7 +95,7 @@ def test_completions_read_the_start_token_and_the_prefix(bos, make_policy):
             expected[:, t] = policy(policy.shift(expected))[:, t].argmax(-1)
         assert torch.equal(finished[kept - 1, :, 0], expected)
         assert torch.equal(finished[kept - 1, :, 1], expected)
-    assert len(finished[0, :, 0].unique(dim=0)) > 1  # else this proves nothing
+    assert len(finished[0, :, 0].unique(dim=0)) > 1  # otherwise this proves nothing
 
 
 def test_a_reward_of_the_prefix_alone_comes_back_unchanged(make_policy):
@@ -137,7 +137,7 @@ def test_the_first_completed_word_follows_the_policys_law(make_policy, goodness_
         law = torch.softmax(policy(torch.tensor([[3, b]]))[0, -1], -1).detach()
         assert goodness_of_fit(torch.bincount(finished[0, b, :, 1], minlength=3), law) > 1e-3
         without_start = torch.softmax(policy(torch.tensor([[b]]))[0, -1], -1).detach()
-        assert float((law - without_start).abs().max()) > 0.02  # so that forgetting it would show
+        assert float((law - without_start).abs().max()) > 0.02  # so that a missing start token would be noticed
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -172,7 +172,7 @@ def test_finished_sequences_are_not_continued(make_policy):
         for b, row in enumerate(tokens):
             if (row[:kept] == ENDED.eos).any():
                 assert (finished[kept - 1, b] == row).all()
-    # A completion that ends is padded, and a pad before the end is a word like another.
+    # A completion that ends is padded, and a pad before the end is a word like any other.
     after = ~ENDED.mask(finished)
     assert (finished[after] == ENDED.pad).all()
     assert (finished[0, 4] == 2).any()
@@ -180,7 +180,7 @@ def test_finished_sequences_are_not_continued(make_policy):
 
 
 @pytest.mark.parametrize(("batch", "rollouts"), [(1, 1), (5, 4)])
-def test_the_reward_is_asked_once_for_each_sequence(batch, rollouts, make_policy):
+def test_each_sequence_is_scored_once(batch, rollouts, make_policy):
     policy = make_policy(WORD_AS_BOS)
     tokens, states = policy.sample_with_states(batch, generator(1))
     reward = Recorder(code)

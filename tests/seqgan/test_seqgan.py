@@ -58,7 +58,7 @@ SMALL = SeqGAN(
 
 
 class Witness(Session):
-    """A session that notes what was asked for, and keeps the policy as it came out of pre-training."""
+    """A session that records what was pre-trained, and keeps the policy as it was after pre-training."""
 
     def pretrained(self, generator, data):
         policy = super().pretrained(generator, data)
@@ -104,7 +104,7 @@ def test_the_pretraining_has_the_policys_fields(data):
     )
     policy = run.train(shape, data)
     assert run.asked == MLE(epochs=1, lr=0.02, batch_size=16, embedding_dim=5, hidden_dim=7)
-    assert same(policy.state_dict(), run.start)  # nothing but pre-training changes it
+    assert same(policy.state_dict(), run.start)  # only pre-training changes it
     assert policy.output.weight.shape == (12, 7)
 
 
@@ -128,7 +128,7 @@ def test_the_curve_has_the_phases_in_order(trained):
 def test_everything_is_counted(trained):
     _, run = trained
     amounts = run.cost.amounts
-    assert amounts["train_tokens"] == 3 * 120 * 8 + 3 * 2 * 16 * 8  # the shared pre-training's, and its own
+    assert amounts["train_tokens"] == 3 * 120 * 8 + 3 * 2 * 16 * 8  # those of the shared pre-training, and its own
     assert amounts["rollouts"] == 3 * 2 * 16 * (2 * 7 + 1)
     assert amounts["discriminator_sequences"] == (2 + 3 * 2) * 2 * (30 + 30)
     assert amounts["discriminator_tokens"] == 8 * amounts["discriminator_sequences"]
@@ -188,13 +188,13 @@ def test_the_discriminator_sees_as_many_new_negatives_as_positives(d_samples, da
             sets.append(set(rows[0]))
         assert sets[-1] <= set(map(tuple, data.train.tolist()))  # the positives
         assert max(len(batch) for batch, _ in model.batches) == 16
-        assert any(0 < batch.double().mean() < 1 for _, batch in model.batches)  # mixed, not one side after the other
+        assert any(0 < batch.double().mean() < 1 for _, batch in model.batches)  # mixed, not all of one label first
     assert sets[0] != sets[2]  # new negatives every time
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 @pytest.mark.parametrize("mode", ["graph", "triton"])
-def test_what_needs_a_gpu_is_not_for_the_cpu(mode, data):
+def test_what_needs_a_gpu_is_refused_on_the_cpu(mode, data):
     with pytest.raises(Unsupported, match=f"--execution {mode} needs a CUDA device"):
         Session("seqgan/0", execution=Execution(mode)).train(SMALL, data)
 

@@ -1,4 +1,4 @@
-"""Sentences that end before T: what stands after an end mark must touch nothing, on the whole way from data to step."""
+"""Sentences that end before T: tokens after an end mark must have no effect anywhere, from the data to the step."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def after(spec: SequenceSpec, tokens: Tensor) -> Tensor:
-    """Where tokens stand after an end mark, found in loops: bool (N, T)."""
+    """Which tokens are after an end mark, found in loops: bool (N, T)."""
     found = torch.zeros_like(tokens, dtype=torch.bool)
     for row, seen in zip(tokens.tolist(), found, strict=True):
         if spec.eos in row:
@@ -38,18 +38,18 @@ def after(spec: SequenceSpec, tokens: Tensor) -> Tensor:
 
 
 def scribbled(spec: SequenceSpec, tokens: Tensor, seed: int = 9) -> Tensor:
-    """The same sentences with any tokens after their end."""
+    """The same sentences with random tokens after their end."""
     anything = torch.randint(spec.vocab_size, tokens.shape, generator=generator(seed))
     return torch.where(after(spec, tokens), anything, tokens)
 
 
 def sentences_of(spec: SequenceSpec, lengths: Tensor, seed: int = 1) -> Tensor:
-    """Random words, so many of them, an end mark and pads; no end mark where there is no place for it."""
+    """``lengths`` random words, an end mark and pads; no end mark where there is no room for it."""
     words = [word for word in range(spec.vocab_size) if word != spec.eos]
     drawn = torch.tensor(words)[torch.randint(len(words), (len(lengths), spec.seq_len), generator=generator(seed))]
-    place = torch.arange(spec.seq_len)
-    tokens = torch.where(place < lengths[:, None], drawn, spec.pad)
-    return torch.where(place == lengths[:, None], spec.eos, tokens)
+    position = torch.arange(spec.seq_len)
+    tokens = torch.where(position < lengths[:, None], drawn, spec.pad)
+    return torch.where(position == lengths[:, None], spec.eos, tokens)
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -64,7 +64,7 @@ def test_what_follows_the_end_has_no_probability_and_no_gradient(spec, make_poli
 
     weights = torch.rand(tokens.shape, generator=generator(1))
     results = []
-    # A weight that is no number must not come through: 0 * NaN is NaN.
+    # A weight of NaN must have no effect either: 0 * NaN is NaN.
     for written, given in ((tokens, weights), (other, weights.masked_fill(after(spec, tokens), math.nan))):
         loss, log_prob = model.weighted_nll(written, given)
         results.append([loss.detach(), log_prob, *torch.autograd.grad(loss, trainable(model))])
@@ -73,14 +73,14 @@ def test_what_follows_the_end_has_no_probability_and_no_gradient(spec, make_poli
 
 
 @pytest.mark.parametrize("spec", SPECS)
-def test_a_sentence_without_an_end_counts_whole(spec, make_policy):
+def test_a_sentence_without_an_end_counts_in_full(spec, make_policy):
     model = make_policy(spec, init_std=0.6)
     tokens = model.sample(8_000, Decoding(), generator())
     endless = (tokens != spec.eos).all(-1)
     log_law = torch.log_softmax(model(model.shift(tokens[endless])), -1).detach()
     expected = log_law.gather(2, tokens[endless][..., None])[..., 0].sum(-1)
     torch.testing.assert_close(model.log_prob(tokens[endless]), expected, atol=1e-4, rtol=1e-5)
-    # There are as many of them as the density says of all sentences without an end.
+    # Their share is the total probability of all sentences without an end.
     words = [word for word in range(spec.vocab_size) if word != spec.eos]
     every = torch.cartesian_prod(*[torch.tensor(words)] * spec.seq_len)
     share = float(model.log_prob(every).double().exp().sum())
@@ -97,7 +97,7 @@ def test_an_ended_prefix_is_its_own_only_completion(spec, make_policy):
     assert 0.2 < float(ended.double().mean()) < 0.9
     assert torch.equal(finished[ended], tokens.expand(spec.seq_len - 1, -1, -1)[ended][:, None].expand(-1, 4, -1))
     assert (finished[after(spec, finished.view(-1, spec.seq_len)).view(finished.shape)] == spec.pad).all()
-    # Those that go on differ from each other, and end at other places than the sentence itself.
+    # Those that go on differ from each other, and end at other positions than the sentence itself.
     lengths = spec.lengths(finished)
     assert (lengths[~ended] != spec.lengths(tokens).expand(spec.seq_len - 1, -1)[~ended][:, None]).any()
     assert (lengths[ended] == spec.lengths(tokens).expand(spec.seq_len - 1, -1)[ended][:, None]).all()
@@ -150,7 +150,7 @@ def test_values_after_the_end_do_not_move_the_policy(spec, baseline, standardize
         assert all(torch.equal(clean[name], moved[name]) for name in clean)
 
 
-def test_means_and_spread_are_of_those_still_running():
+def test_means_and_deviations_are_of_those_still_running():
     values = torch.tensor([[1.0, 4.0, math.nan], [3.0, math.inf, math.nan], [5.0, 8.0, 2.0]])
     mask = torch.tensor([[True, True, False], [True, False, False], [True, True, True]])
     assert advantages(values, mask, True, False)[mask].tolist() == [-2, -2, 0, 2, 2, 0]
@@ -175,7 +175,7 @@ def test_the_discriminator_reads_nothing_after_the_end(spec):
         loss, accuracy = model.loss(written, torch.arange(80) % 2, 0.2, generator(3))
         results.append([loss.detach(), accuracy, *torch.autograd.grad(loss, list(model.parameters()))])
     assert all(torch.equal(one, two) for one, two in zip(*results, strict=True))
-    # The end itself is read, and where it stands: words alike, lengths not.
+    # The end itself is read, and its position: the words are equal, the lengths are not.
     same = torch.full((spec.seq_len + 1, spec.seq_len), 2)
     same = torch.where(torch.arange(spec.seq_len) < torch.arange(spec.seq_len + 1)[:, None], same, spec.eos)
     assert len(model.reference_reward(same).unique()) == spec.seq_len + 1
@@ -183,7 +183,7 @@ def test_the_discriminator_reads_nothing_after_the_end(spec):
 
 @pytest.mark.parametrize("length", [33, 49])
 def test_scores_from_tables_are_those_of_the_plain_pass_at_every_length(length):
-    # The paper's filters, up to 20 words, over sentences from no word at all to T, with and without an end.
+    # The paper's filters, up to 20 words, over sentences of 0 to T words, with and without an end.
     spec = SequenceSpec(60, length, bos=60, eos=59, pad=59)
     model = Discriminator(spec, generator())
     tokens = sentences_of(spec, torch.arange(2 * (length + 1)) % (length + 1))
@@ -196,7 +196,7 @@ def test_scores_from_tables_are_those_of_the_plain_pass_at_every_length(length):
 
 @pytest.mark.parametrize("pads", [0, 1, 4])
 def test_the_discriminator_cannot_tell_sentences_apart_by_their_padding(pads, make_policy):
-    """Real sentences are the policy's own with another padding: there is nothing to learn but that."""
+    """Real sentences are the policy's own with another padding: that is the only thing to learn."""
     policy = make_policy(APART, init_std=0.6)
     algorithm = SeqGAN(d_epochs=2, batch_size=50)
     train = policy.sample(2_000, Decoding(), generator(5))
@@ -215,7 +215,7 @@ def test_the_discriminator_cannot_tell_sentences_apart_by_their_padding(pads, ma
         return float(torch.cat([model.reward(real) > 0.5, model.reward(fake) <= 0.5]).double().mean())
 
     assert accuracy(APART) == pytest.approx(0.5, abs=0.05)
-    if pads:  # one that read the tokens as they stand would
+    if pads:  # one that read the tokens as they are could
         assert accuracy(SequenceSpec(6, 7, bos=6)) > 0.65
 
 
@@ -225,11 +225,11 @@ PRETRAINING = {"pretrain_epochs": 25, "pretrain_lr": 0.02, "embedding_dim": 12, 
 
 
 def runs(rows: int, seed: int) -> Tensor:
-    """Word 0 so and so often, then word 1, and the end: int64 (N, 9)."""
+    """Word 0 a random number of times, then word 1, and the end: int64 (N, 9)."""
     lengths = torch.multinomial(RUNS, rows, replacement=True, generator=generator(seed)) + 1
-    place = torch.arange(GRAMMAR.seq_len)
-    tokens = torch.where(place < lengths[:, None], 0, GRAMMAR.eos)
-    return torch.where(place == lengths[:, None], 1, tokens)
+    position = torch.arange(GRAMMAR.seq_len)
+    tokens = torch.where(position < lengths[:, None], 0, GRAMMAR.eos)
+    return torch.where(position == lengths[:, None], 1, tokens)
 
 
 def follows_the_grammar(tokens: Tensor) -> Tensor:
@@ -250,7 +250,7 @@ def test_maximum_likelihood_learns_the_lengths(grammar):
     shares = torch.bincount(GRAMMAR.lengths(tokens), minlength=9)[2:8] / len(tokens)
     taught = torch.bincount(GRAMMAR.lengths(grammar.train), minlength=9)[2:8] / len(grammar.train)
     assert float((shares - taught).abs().sum() / 2) < 0.06
-    entropy = -float((RUNS * RUNS.clamp(min=1e-9).log()).sum())  # nats a sentence: all else is certain
+    entropy = -float((RUNS * RUNS.clamp(min=1e-9).log()).sum())  # nats per sentence: all else is certain
     nll = -float(model.log_prob(runs(2_000, 4)).mean())
     assert entropy - 0.05 < nll < entropy + 0.1
 
@@ -288,7 +288,7 @@ def test_adversarial_training_neither_empties_sentences_nor_prolongs_them(algori
 
 
 def test_learning_follows_the_lengths_that_are_rewarded(make_policy):
-    """What is paid for is brevity, then length: through rollouts that end, the end mark learns when to come."""
+    """Length is rewarded, then brevity: through rollouts that end, the end mark learns when to come."""
     spec = SequenceSpec(4, 8, bos=4, eos=3, pad=3)
     for sign in (1, -1):
         policy = make_policy(spec, init_std=0.1)
@@ -301,7 +301,7 @@ def test_learning_follows_the_lengths_that_are_rewarded(make_policy):
 
 
 def test_a_step_on_short_sentences_is_the_step_on_a_shorter_t(make_policy):
-    """Places after the last end cost time and nothing else: the same batch with more room gives the same step."""
+    """Positions after the last end only cost time: the same batch with a larger T gives the same step."""
     short = SequenceSpec(6, 5, bos=6, eos=5, pad=5)
     tokens = sentences_of(short, torch.arange(20) % 5)
     moved = []

@@ -2,15 +2,15 @@
 
 Intervals say how far a score would move had other samples been drawn from the same source; the references are held
 fixed, and so is the model: another training run may differ by far more. They are bootstrap intervals (Efron, 1979) of a
-mean over samples. A score that is no such mean is replaced by the falls that each sample causes when it is taken away
-(:mod:`bench.kernels.leave_one_out`), resampled likewise around the score. For scores that count different n-grams or
-look for the best match this errs on the wide side where no sample repeats another: nominal 95 % are 95 to 99 % in
-simulations. Where few samples make the score it is too narrow. Of files of 200 real lines, drawn with replacement so
-that one or two repeat another on average, only 77 to 83 % had an interval with the mean of all files in it for
-self-BLEU-5, 83 to 90 % for self-BLEU-4, and 85 to 90 % for distinct-3. One repeated line moves these scores much, and a
-file that happens to have none does not know of it: of such, about 30, 60 and 63 %. A share of samples has Wilson's
-interval (1927), which says how much none of so many may be. There is none where all samples contribute alike to any
-other score.
+mean over samples. A score that is not such a mean is replaced by the falls that each sample causes when it is removed
+(:mod:`bench.kernels.leave_one_out`), resampled in the same way around the score. For scores that count different
+n-grams or look for the best match, these intervals tend to be too wide where no sample repeats another: nominal 95 %
+are 95 to 99 % in simulations. Where few samples determine the score, they are too narrow. Of files of 200 real lines,
+drawn with replacement so that one or two repeat another on average, only 77 to 83 % had an interval that contains the
+mean of all files for self-BLEU-5, 83 to 90 % for self-BLEU-4, and 85 to 90 % for distinct-3. One repeated line moves
+these scores strongly, and a file that happens to have none does not show it: of such files, about 30, 60 and 63 %. A
+share of samples has Wilson's interval (1927), whose upper end is above 0 even for 0 of n samples. Any other score has
+no interval where all samples contribute the same.
 """
 
 from __future__ import annotations
@@ -32,29 +32,29 @@ NORMAL = 1.959963984540054
 
 
 def with_intervals(found: Sequence[Estimate]) -> list[Estimate]:
-    """The scores with their intervals; those of equally many sequences are resampled together."""
+    """The scores with their intervals; scores of the same number of sequences are resampled together."""
     together: dict[int, list[int]] = {}
     ends: dict[int, tuple[float, float]] = {}
-    for place, each in enumerate(found):
+    for index, each in enumerate(found):
         if each.contributions is not None and each.interval == "wilson":
-            ends[place] = _wilson(float(each.contributions.mean()), len(each.contributions))
+            ends[index] = _wilson(float(each.contributions.mean()), len(each.contributions))
         elif each.contributions is not None and len(each.contributions) > 1:
-            together.setdefault(len(each.contributions), []).append(place)
-    for places in together.values():
-        for place, low, high in zip(places, *_deviations([found[i].contributions for i in places]), strict=True):
-            value, most = found[place].value or 0.0, np.inf if found[place].unit else 1.0
-            if low < high:  # else all contribute alike, and nothing is known of others
-                ends[place] = max(0.0, value + float(low)), min(most, value + float(high))
+            together.setdefault(len(each.contributions), []).append(index)
+    for indices in together.values():
+        for index, low, high in zip(indices, *_deviations([found[i].contributions for i in indices]), strict=True):
+            value, most = found[index].value or 0.0, np.inf if found[index].unit else 1.0
+            if low < high:  # else all contribute the same, which says nothing about other samples
+                ends[index] = max(0.0, value + float(low)), min(most, value + float(high))
     scores = []
-    for place, each in enumerate(found):
-        low, high = ends.get(place, (None, None))
-        interval = each.interval if place in ends else None
+    for index, each in enumerate(found):
+        low, high = ends.get(index, (None, None))
+        interval = each.interval if index in ends else None
         scores.append(replace(each, contributions=None, interval=interval, low=low, high=high))
     return scores
 
 
 def _wilson(share: float, n: int) -> tuple[float, float]:
-    """The shares that so many sequences do not speak against, at 5 % (Wilson, 1927)."""
+    """The range of shares that n sequences do not reject at the 5 % level (Wilson, 1927)."""
     square = NORMAL**2 / n
     middle = (share + square / 2) / (1 + square)
     half = math.sqrt(share * (1 - share) * square + square**2 / 4) / (1 + square)

@@ -1,4 +1,4 @@
-"""What a reader of scores has to know of the files."""
+"""Notes: what a reader of the scores has to know about the files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.metrics.text.report import Row, Text, without_blanks
 __all__ = ["notes"]
 
 LOOSE = re.compile(r"\w [.,;:!?](?: |$)")
-"""A mark that is parted from the word before it."""
+"""A mark that is separated from the word before it."""
 
 
 def notes(
@@ -39,8 +39,8 @@ def notes(
         known = sum(line in held_out for line in text.lines)
         if known > len(text.lines) / 100:
             yield (
-                f"{text.name}: lines that stand in the references, word for word: {known:,}. A model that has not seen "
-                "them writes few, short ones apart."
+                f"{text.name}: lines that are in the references, word for word: {known:,}. A model that has not seen "
+                "them writes few of them, except short ones."
             )
     if tokenizer == "word" and sum(bool(LOOSE.search(line)) for line in references.lines) > len(references.lines) / 2:
         yield (
@@ -53,7 +53,7 @@ def notes(
     if len(ns) > 1:
         yield (
             f"The files have from {ns[0]:,} to {ns[-1]:,} samples: self-BLEU, backward BLEU, MS-Jaccard, distinct-n "
-            "and vocabulary depend on how many, so compare each with the real text of its n."
+            "and vocabulary depend on this number, so compare each file with the real text of the same n."
         )
     if train is not None:
         yield "Real text is as many lines of the training set as there are samples, so it copies everything."
@@ -74,7 +74,7 @@ def notes(
         written = without_blanks(text).lines
         if repeated := len(written) - len(set(written)):
             yield (
-                f"{text.name}: lines that repeat another: {repeated:,}. They weigh much in self-BLEU and distinct-n, "
+                f"{text.name}: lines that repeat another: {repeated:,}. They strongly affect self-BLEU and distinct-n, "
                 "and other samples may have more of them, or none."
             )
         if not protocol.unknown_matches and tokens.unknown:
@@ -84,7 +84,7 @@ def notes(
                 f"and are not counted as unseen{copied}."
             )
         if tokenizer == "nltk" and any(UNKNOWN in line for line in text.lines):
-            yield f"{text.name}: nltk takes <unk> apart into three words; the other tokenizers do not."
+            yield f"{text.name}: nltk splits <unk> into three words; the other tokenizers do not."
     yield (
         "Intervals are 95 %, for other samples of the same model and the same references; another training run may "
         "differ by more."

@@ -1,4 +1,4 @@
-"""What ``bench score`` is given and what it gives: texts, and a report of their scores."""
+"""Input and output of ``bench score``: texts, and a report of their scores."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Text:
     """The lines of a file.
 
     Attributes:
-        name: What it is called.
-        lines: All of them.
-        blank: How many more were blank and left out.
+        name: Its name.
+        lines: All of them, except those left out.
+        blank: The number of blank lines that were left out.
     """
 
     name: str
@@ -30,11 +30,11 @@ class Text:
 
     @classmethod
     def read(cls, name: str, column: str | None = None) -> Text:
-        """A file, called as it is named.
+        """Read a file; the text has its name.
 
         Args:
             name: The path; see :func:`bench.data.reading.read_lines`.
-            column: Which column holds the text; plain text has none, and is read without.
+            column: The column that holds the text; not used for plain text, which has no columns.
 
         Raises:
             UsageError: for a file that cannot be read as text.
@@ -50,7 +50,7 @@ class Row:
     Attributes:
         name: The file, or "real text".
         real: Whether it is real text, scored for comparison.
-        n: Its sequences.
+        n: The number of its sequences.
         scores: In the order of the metrics, each with its interval.
     """
 
@@ -66,7 +66,7 @@ class Report:
 
     Attributes:
         rows: The samples in the order they were given, then real text.
-        notes: What to know of the numbers, in sentences.
+        notes: What to know about the numbers, in sentences.
         interval: How the intervals were made.
     """
 
@@ -80,6 +80,6 @@ class Report:
 
 
 def without_blanks(text: Text) -> Text:
-    """The text less its blank lines, which it counts."""
+    """The text without its blank lines, which are counted in ``blank``."""
     lines = tuple(filter(str.strip, text.lines))
     return Text(text.name, lines, text.blank + len(text.lines) - len(lines))

@@ -1,7 +1,7 @@
 """Scores of a text file of samples against real text, each with an interval; nothing is trained.
 
 The metrics and their conventions are those of :mod:`bench.metrics`, on words instead of a model's vocabulary: no word
-becomes ``<unk>``, and one that is spelled so in a sample matches nothing in BLEU. A blank line among samples is an
+becomes ``<unk>``, and a word that a sample spells ``<unk>`` matches nothing in BLEU. A blank line among samples is an
 empty sample, and counts.
 """
 
@@ -40,18 +40,18 @@ FAMILIES: dict[str, tuple[Any, ...]] = {
     "length": (Length(), LengthDistance()),
     "vocabulary": (Vocabulary(), Unseen()),
 }
-"""What ``bench score --metrics`` calls them to the metrics."""
+"""The metrics of each name that ``bench score --metrics`` takes."""
 
 
 def chosen_families(names: Sequence[str] | None, protocol: Protocol = OURS) -> list[str]:
-    """The families of metrics to compute, in their order.
+    """The families of metrics to compute, in the order of :data:`FAMILIES`.
 
     Args:
-        names: What was asked for; None, or ``all`` among them, is everything that the protocol knows.
-        protocol: What limits the choice.
+        names: The requested families; None, or ``all`` among them, means everything that the protocol defines.
+        protocol: It limits the choice.
 
     Raises:
-        UsageError: for a name that is no family, or one that the protocol does not know.
+        UsageError: for a name that is not a family, or a family that the protocol does not define.
     """
     known = protocol.metrics or tuple(FAMILIES)
     for name in names or ():
@@ -66,7 +66,7 @@ def chosen_families(names: Sequence[str] | None, protocol: Protocol = OURS) -> l
 def options(
     names: Sequence[str], tokenizer: str | None, protocol: str | None, trained: bool
 ) -> tuple[str, list[str], Protocol]:
-    """The tokenizer, the families of metrics and the protocol that a user means; a mistake should not wait for files.
+    """Check a user's tokenizer, families of metrics and protocol before any file is read, and return them.
 
     Args:
         names: Families, or ``all``.
@@ -75,7 +75,7 @@ def options(
         trained: Whether there is a training set.
 
     Raises:
-        UsageError: for a wrong name, and for what does not go together.
+        UsageError: for a wrong name, and for options that do not go together.
     """
     chosen = find_protocol(protocol) if protocol else OURS
     if tokenizer and protocol and {tokenizer} != {chosen.samples, chosen.references}:
@@ -84,7 +84,7 @@ def options(
         raise UsageError("expected one or more --metrics, separated by commas, or all.")
     families = chosen_families(names, chosen)
     if families == ["copy"] and not trained:
-        raise UsageError("--metrics copy needs --train: what was copied can be told with it only.")
+        raise UsageError("--metrics copy needs --train: without it copies cannot be found.")
     return tokenizer or "word", families, chosen
 
 
@@ -96,16 +96,16 @@ def score(
     families: Sequence[str] | None = None,
     protocol: Protocol = OURS,
 ) -> Report:
-    """Score texts against references, and real text beside them.
+    """Score texts against references, and real text for comparison.
 
-    Real text is, with a training set, as many of its lines as there are samples, drawn at random with a fixed seed.
-    Without one it is made of the references: in BLEU each against all others; in what describes one text as many of
-    them as there are samples; in what compares two texts as many, but at most half, against those that are left.
+    With a training set, real text is as many of its lines as there are samples, drawn at random with a fixed seed.
+    Without one, it is made of the references: for BLEU, each against all others; for metrics of one text, as many of
+    them as there are samples; for metrics that compare two texts, as many, but at most half, against those that remain.
 
     Args:
         samples: One text for each row; a blank line is an empty sample.
         references: Held-out real text; blank lines are left out.
-        train: What the models were trained on; likewise.
+        train: What the models were trained on; blank lines are left out.
         tokenizer: See :func:`bench.metrics.text.tokenizers.tokenizer`; a protocol brings its own.
         families: See :func:`chosen_families`.
         protocol: How to compute BLEU and self-BLEU.
@@ -143,14 +143,14 @@ def score(
         found.append(list(_estimates(subjects[-1], chosen, wanted)))
     scores = iter(with_intervals([each for row in found for each in row]))
     rows = tuple(
-        Row(name, bool(subject.real), len(subject.text), tuple(islice(scores, len(found[place]))))
-        for place, (name, subject) in enumerate(zip(names, subjects, strict=True))
+        Row(name, bool(subject.real), len(subject.text), tuple(islice(scores, len(found[index]))))
+        for index, (name, subject) in enumerate(zip(names, subjects, strict=True))
     )
     return Report(rows, tuple(notes(samples, references, train, made, test, ours, protocol, rows)))
 
 
 def _real(size: int, against: RealText, tokenizer: str, protocol: Protocol) -> Subject:
-    """So many sequences of real text, beside real text that they have no part in."""
+    """``size`` sequences of real text, to be compared with real text that they are not taken from."""
     rng = np.random.default_rng(SEED)
     train, test = against.train, against.references
     if train is not None:
@@ -164,7 +164,7 @@ def _real(size: int, against: RealText, tokenizer: str, protocol: Protocol) -> S
 
 
 def _estimates(subject: Subject, families: Sequence[str], wanted: int) -> Iterator[Estimate]:
-    """The scores of some families; of less text than is wanted only those that do not depend on how much there is."""
+    """The scores of some families; from less text than wanted, only those that do not depend on its amount."""
     scored = subject.protocol.self_scored if subject.protocol.self_references == "others" else None
     too_few = len(subject.text) < min(wanted, scored or wanted)
     reason = f"there are only {len(subject.text):,} lines of real text"

@@ -29,11 +29,11 @@ WORD = re.compile(
     re.VERBOSE,
 )
 WORD_VERSION = 1
-"""Raised with every change of the rule: it stands in signatures."""
+"""Increased with every change of the rule, since it is part of signatures."""
 PLAIN = re.compile(r"[A-Za-z0-9 ]*\.? *")
 CHARACTER = re.compile(r"<unk>|\S")
 LARGEST = 40_000_000
-"""Places of all sequences, short ones filled up to the longest: 1 GB while they are scored, if most are short."""
+"""Positions in all sequences, short ones padded to the longest: 1 GB while they are scored, if most are short."""
 
 
 def _nltk() -> Tokenizer:
@@ -43,9 +43,9 @@ def _nltk() -> Tokenizer:
 
     def words(text: str) -> list[str]:
         if PLAIN.fullmatch(text):
-            parted = f" {text.replace('.', ' .')} "  # as nltk has it by the time it looks for "wanna"
-            if not any(pattern.search(parted) for pattern in split.CONTRACTIONS2):
-                return parted.split()  # nltk's forty substitutions would find nothing else to do
+            spaced = f" {text.replace('.', ' .')} "  # as nltk has it by the time it looks for "wanna"
+            if not any(pattern.search(spaced) for pattern in split.CONTRACTIONS2):
+                return spaced.split()  # nltk's forty substitutions would find nothing else to do
         return list(split.tokenize(text))
 
     return words
@@ -74,11 +74,11 @@ TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
 def tokenizer(name: str) -> Tokenizer:
     """The function that splits a line into words.
 
-    ``word`` takes apart words, with what apostrophes and hyphens join in them, numbers, and every other mark by itself.
-    ``char`` takes every character that is no white space. ``space`` splits at white space, for text that has been
+    ``word`` yields words, with the parts that apostrophes and hyphens join, numbers, and every other mark by itself.
+    ``char`` yields every character that is not white space. ``space`` splits at white space, for text that has been
     tokenized already, such as the corpora that ship and what their models write. ``nltk`` is nltk's word tokenizer as
-    it is without downloaded data: a line is one sentence, so that a full stop comes off at its end only. All keep upper
-    and lower case apart. ``<unk>`` is one word to all but nltk, which takes it apart.
+    it is without downloaded data: a line is one sentence, so that a full stop is split off only at its end. All
+    distinguish upper and lower case. ``<unk>`` is one word for all but nltk, which splits it.
 
     Args:
         name: One of the four.
@@ -110,7 +110,7 @@ def encode(texts: Iterable[tuple[str, Sequence[Sequence[str]]]]) -> list[Tokens]
     """Number the words of several texts together; every word gets a number of its own.
 
     Args:
-        texts: For each a name, for error messages, and its sequences of words: one or more, and any may be empty.
+        texts: For each text a name, for error messages, and its sequences of words, at least one; any may be empty.
 
     Raises:
         UsageError: for a sequence so long that the texts would not fit into memory.
@@ -125,8 +125,8 @@ def encode(texts: Iterable[tuple[str, Sequence[Sequence[str]]]]) -> list[Tokens]
         longest = int(lengths.max())
         if rows * longest > LARGEST:
             raise UsageError(
-                f"sequence {int(lengths.argmax()) + 1} of {name} has {longest:,} words; beside the {rows:,} sequences "
-                f"that are scored, at most {LARGEST // rows:,} words each fit: expected one sample a line."
+                f"sequence {int(lengths.argmax()) + 1} of {name} has {longest:,} words; with {rows:,} sequences to "
+                f"score, at most {LARGEST // rows:,} words each fit into memory: expected one sample a line."
             )
         flat = np.fromiter(
             map(ids.__getitem__, chain.from_iterable(sequences)), dtype=np.int64, count=int(lengths.sum())

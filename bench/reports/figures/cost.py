@@ -1,4 +1,4 @@
-"""A figure of quality against cost: how far each model had come for seconds, tokens and updates."""
+"""A figure of quality against cost: what each model reached for its seconds, tokens and updates."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LABELS = {
     "updates": "optimiser updates, all networks",
 }
 ROWS = 2
-"""Metrics in a figure."""
+"""Most metrics in a figure."""
 
 
 def figures(
@@ -37,10 +37,10 @@ def figures(
     """Draw the learning of each task and preset against each cost that is counted.
 
     Args:
-        runs: One row a run.
+        runs: One row per run.
         curves: One row for each (run, phase, step, name), in the order of training.
         styles: Model to colour and line.
-        reference: The model whose final level the others are held against.
+        reference: The model whose final level the others are compared with.
 
     Returns:
         Caption, figure and stem of a file name of each.
@@ -76,7 +76,7 @@ def _figure(section: Learning, costs: list[str], styles: Styles, reference: str)
 
 
 def _panel(axes: Axes, lines: pd.DataFrame, cost: str, metric: str, styles: Styles, reference: str) -> None:
-    """Mean and range over seeds of each model, the ends of its phases, and the level on which the reference ended."""
+    """Mean and range over seeds of each model, the ends of its phases, and the level at which the reference ended."""
     ends = lines.groupby("model")[cost].max().sort_values(ascending=False)
     for model in ends.index:  # the longest first, so that what it shares with a shorter one stays visible
         own = lines[lines["model"] == model]
@@ -104,7 +104,7 @@ def _panel(axes: Axes, lines: pd.DataFrame, cost: str, metric: str, styles: Styl
 
 
 def _over_seeds(own: pd.DataFrame, cost: str, metric: str) -> pd.DataFrame:
-    """Mean, least and greatest over one model's runs at the costs that all of them passed through."""
+    """Mean, minimum and maximum over one model's runs, at the costs that all of them passed through."""
     ends = own.groupby("run_id")[cost].agg(["min", "max"])
     points = own[cost].sort_values().drop_duplicates()
     grid = points[points.between(ends["min"].max(), ends["max"].min())]
@@ -112,7 +112,7 @@ def _over_seeds(own: pd.DataFrame, cost: str, metric: str) -> pd.DataFrame:
 
 
 def _limits(lines: pd.DataFrame) -> tuple[float, float]:
-    """Ends of the y axis, set by what the runs do once they have left their random start."""
+    """Ends of the y axis, set by the values of the runs after their random start."""
     runs = lines.groupby("run_id")["value"]
     usual = boxplot_stats([*runs.min(), *runs.quantile(0.9)])[0]
     low, high = float(usual["whislo"]), float(usual["whishi"])

@@ -18,7 +18,7 @@ def write_figures(results: Results, folder: Path) -> list[tuple[str, str]]:
 
     Args:
         results: All frames.
-        folder: Where the PNG files go; made when it does not exist.
+        folder: Where the PNG files go; created if it does not exist.
 
     Returns:
         Caption and file name of each figure; the same results give the same bytes.
@@ -35,7 +35,7 @@ def write_figures(results: Results, folder: Path) -> list[tuple[str, str]]:
     for caption, figure, stem in drawn:
         name = re.sub(r"(?:[^\w.]|_)+", "-", stem).strip("-") + ".png"
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in another script shows boxes
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # characters that the font lacks become boxes
             figure.savefig(folder / name, dpi=150, metadata={"Software": None})
         written.append((caption, name))
     return written

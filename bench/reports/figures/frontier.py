@@ -1,4 +1,4 @@
-"""A figure of quality against diversity: one curve a model, from its coldest temperature to its hottest."""
+"""A figure of quality against diversity: one curve per model, from its lowest to its highest temperature."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHADE = "#f0f0f0"
 PLAIN: dict[str, Any] = {"marker": "o", "markersize": 9, "markeredgecolor": "white", "linestyle": ""}
 """The mark of temperature 1."""
 ROOM = 0.5
-"""How far beyond the box a point at temperature 1 still draws the axes, in sides of the box."""
+"""How far beyond the box the axes may extend to show a point at temperature 1, in sides of the box."""
 
 
 def figures(
@@ -38,7 +38,7 @@ def figures(
     """Draw the sweep of each task and preset on which the reference has a frontier.
 
     Args:
-        runs: One row a run.
+        runs: One row per run.
         frontier: One row for each (run, temperature, metric).
         styles: Model to colour and line; the reference's is not used.
         reference: The model that the others are measured against.
@@ -79,10 +79,10 @@ def _figure(sweep: Sweep, corner: tuple[float, float], styles: Styles) -> Figure
 
 
 def _limits(sweep: Sweep, corner: tuple[float, float]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Ends of both axes, which leave the box readable.
+    """Ends of both axes that keep the box readable.
 
-    Next to greedy sampling coverage explodes, and a model that knows nothing lies far off: axes that hold all points
-    would show little of the others. What lies in the box is shown, and temperature 1 of a model that is near it.
+    Close to greedy sampling coverage explodes, and a model that knows nothing is far off: axes that contain all points
+    would show little of the others. They show the points in the box, and temperature 1 of a model that is near it.
     """
     points = sweep.points
     inside = points[(points["quality"] <= corner[0]) & (points["coverage"] <= corner[1])]
@@ -96,7 +96,7 @@ def _limits(sweep: Sweep, corner: tuple[float, float]) -> tuple[tuple[float, flo
 
 
 def _reference(axes: Axes, mean: pd.DataFrame) -> None:
-    """Shade what the reference beats at some temperature, and say which temperature is where."""
+    """Shade what the reference beats at some temperature, and label its temperatures."""
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     front = nondominated(mean[["quality", "coverage"]].to_numpy(float))
     x, y = [front[0, 0], *front[:, 0], right], [top, *front[:, 1], front[-1, 1]]
@@ -125,7 +125,7 @@ def _reference(axes: Axes, mean: pd.DataFrame) -> None:
 
 
 def _curve(axes: Axes, points: pd.DataFrame, mean: pd.DataFrame, style: dict[str, Any]) -> None:
-    """A thin line a seed, a thick one for their mean, from cold to hot; temperature 1 is marked."""
+    """A thin line per seed and a thick one for their mean, by rising temperature; temperature 1 is marked."""
     colour, above = style["color"], style["zorder"]
     for _, seed in points.groupby("seed"):
         axes.plot(seed["quality"], seed["coverage"], color=colour, alpha=0.25, linewidth=0.6, zorder=2)
@@ -136,7 +136,7 @@ def _curve(axes: Axes, points: pd.DataFrame, mean: pd.DataFrame, style: dict[str
 
 
 def _style(model: str, sweep: Sweep, styles: Styles) -> dict[str, Any]:
-    """How a model's curve looks; the reference, which all others are held against, is thick and in ink."""
+    """The style of a model's curve; the reference, which all others are compared with, is thick and dark."""
     if model == sweep.reference:
         return {"color": INK, "linestyle": "-", "linewidth": 3.2, "zorder": 5}
     colour, dashes = styles[model]
@@ -144,9 +144,9 @@ def _style(model: str, sweep: Sweep, styles: Styles) -> dict[str, Any]:
 
 
 def _marks(order: list[str], sweep: Sweep, styles: Styles, beyond: list[dict[str, Any]]) -> list[Artist]:
-    """The legend: models in their order, and where those are that the axes do not reach; then what the marks mean."""
+    """The legend: models in their order, with the position of those outside the axes; then what the marks mean."""
     role = dict.fromkeys(sweep.controls, " (control)") | {sweep.reference: " (reference)"}
-    where = {row["model"]: f"\noff at ({row['quality']:.2f}, {row['coverage']:.2f})" for row in beyond}
+    where = {row["model"]: f"\noutside at ({row['quality']:.2f}, {row['coverage']:.2f})" for row in beyond}
     models = [
         Line2D(
             [],

@@ -1,4 +1,4 @@
-"""A figure of what each seed scored."""
+"""A figure of the scores of each seed."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = ["figures"]
 def figures(
     runs: pd.DataFrame, scores: pd.DataFrame, board: pd.DataFrame, styles: Styles
 ) -> list[tuple[str, Figure, str]]:
-    """Draw what each seed scored on each task and preset.
+    """Draw the scores of each seed on each task and preset.
 
     Args:
-        runs: One row a run.
+        runs: One row per run.
         scores: One row for each (run, checkpoint, metric).
-        board: What :func:`bench.analysis.leaderboard.aggregate` makes of them.
+        board: The result of :func:`bench.analysis.leaderboard.aggregate` on them.
         styles: Model to colour and line.
 
     Returns:
@@ -46,7 +46,7 @@ def figures(
 
 
 def _score_figure(board: pd.DataFrame, scores: pd.DataFrame, styles: Styles) -> Figure | None:
-    """Models from top to bottom in the leaderboard's order, a panel a metric, a dot a seed."""
+    """Models from top to bottom in the leaderboard's order, a panel per metric, a dot per seed."""
     measured = set(board.loc[board["model"] != REAL_DATA, "metric"])
     metrics = [metric for metric in headlines(kind_of_task(measured), Shown.FIGURE) if metric in measured]
     if not metrics:
@@ -78,20 +78,20 @@ def _score_panel(axes: Axes, board: pd.DataFrame, scores: pd.DataFrame, models: 
     real, board = board[board["model"] == REAL_DATA], board[board["model"] != REAL_DATA]
     references = real["mean"].tolist()
     metric, unit, direction = (board[column].iloc[0] for column in ("metric", "unit", "direction"))
-    near = _near(board["mean"]) | (unit == "")  # a proportion has its bounds: nothing is far off
+    near = _near(board["mean"]) | (unit == "")  # a proportion is bounded: nothing is far off
     marks = scores.merge(board.loc[near, ["model", "checkpoint"]])["value"].dropna()
     intervals = board[near].dropna(subset=["low"])
     low, high = _limits(marks, [*intervals["low"], *intervals["high"]], references)
     for row in as_rows(board):
         colour, final = styles[row["model"]][0], row["checkpoint"] == FINAL
-        place = models.index(row["model"]) + (0 if final else 0.36)
+        height = models.index(row["model"]) + (0 if final else 0.36)
         if not low <= row["mean"] <= high:
-            _beyond(axes, row["mean"], place, row["mean"] > high, colour)
+            _beyond(axes, row["mean"], height, row["mean"] > high, colour)
             continue
         seeds = scores.loc[(scores["model"] == row["model"]) & (scores["checkpoint"] == row["checkpoint"]), "value"]
-        axes.plot(seeds, [place - 0.16] * len(seeds), "o", markersize=4, color=colour, alpha=0.5, markeredgewidth=0)
-        axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=1.6 if final else 0.9)
-        axes.plot(row["mean"], place, "o", markersize=6, color=colour, markerfacecolor=colour if final else "white")
+        axes.plot(seeds, [height - 0.16] * len(seeds), "o", markersize=4, color=colour, alpha=0.5, markeredgewidth=0)
+        axes.plot([row["low"], row["high"]], [height, height], color=colour, linewidth=1.6 if final else 0.9)
+        axes.plot(row["mean"], height, "o", markersize=6, color=colour, markerfacecolor=colour if final else "white")
     axes.set_xlim(low, high)
     for value in references:
         _reference(axes, value)
@@ -114,7 +114,7 @@ def _limits(marks: Iterable[float], intervals: Iterable[float], references: Iter
 
     Args:
         marks: Values that must be visible.
-        intervals: Ends of intervals; those wider than three times the span of the marks leave the axis.
+        intervals: Ends of intervals; those farther from the marks than the marks span are cut off.
         references: Values shown as well, unless the marks and intervals would be left with less than half the axis.
     """
     values = list(marks)
@@ -129,11 +129,11 @@ def _limits(marks: Iterable[float], intervals: Iterable[float], references: Iter
     return low - margin, high + margin
 
 
-def _beyond(axes: Axes, value: float, place: float, right: bool, colour: str) -> None:
-    """Say in figures what lies outside the axis, on the side where it lies."""
+def _beyond(axes: Axes, value: float, height: float, right: bool, colour: str) -> None:
+    """Write the number of a mean outside the axis, on the side where it is."""
     axes.text(
         0.985 if right else 0.015,
-        place,
+        height,
         f"{value:.3g} ▸" if right else f"◂ {value:.3g}",
         transform=axes.get_yaxis_transform(),
         ha="right" if right else "left",
@@ -144,7 +144,7 @@ def _beyond(axes: Axes, value: float, place: float, right: bool, colour: str) ->
 
 
 def _reference(axes: Axes, value: float) -> None:
-    """A dashed line for the real data, or its value above the panel where the axis does not reach so far."""
+    """A dashed line for the real data, or its value above the panel where the axis does not reach it."""
     low, high = axes.get_xlim()
     if low <= value <= high:
         axes.axvline(value, color=GREY, linestyle="--", linewidth=1, zorder=0)

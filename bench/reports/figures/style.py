@@ -1,4 +1,4 @@
-"""What all figures share: colours and lines of models, the grid and the frame."""
+"""The style that all figures share: colours and lines of models, the grid and the frame."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from bench.records.frames import REAL_DATA
 __all__ = ["GREY", "INK", "LABEL_WIDTH", "LINES", "PALETTE", "Styles", "finish", "styles_of"]
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F5F3F")
-"""Okabe and Ito's colours, which colour-blind readers can tell apart; brown stands in for yellow, too pale on white."""
+"""Okabe and Ito's colours, which colour-blind readers can tell apart; brown replaces yellow, too pale on white."""
 LINES = ("-", "--", "-.", ":")
 LABEL_WIDTH = 26
-"""Characters of a model's label on one line."""
+"""Most characters of a model's label on one line."""
 INK, GREY = "#333333", "#888888"
 Styles = dict[str, tuple[str, Any]]
 
@@ -24,8 +24,8 @@ def styles_of(models: Iterable[str]) -> Styles:
     """A colour and a line for each model, the same in every figure."""
     names = sorted(set(models) - {REAL_DATA})
     return {
-        name: (PALETTE[place % len(PALETTE)], LINES[place // len(PALETTE) % len(LINES)])
-        for place, name in enumerate(names)
+        name: (PALETTE[index % len(PALETTE)], LINES[index // len(PALETTE) % len(LINES)])
+        for index, name in enumerate(names)
     }
 
 

@@ -1,1 +1,1 @@
-"""Pages: functions of the analysis that return documents."""
+"""Pages: functions that turn the analysis into documents."""

@@ -30,7 +30,7 @@ def brief(comparison: Comparison) -> Document:
 
 
 def page(comparison: Comparison) -> Document:
-    """The same as a table, and the closing line above it."""
+    """The same as a table, with the closing line above it."""
     lines = [
         [cells[0].verdict, *cells[0].key[:4], ", ".join(cell.key.metric for cell in cells), cells[0].words]
         for cells in _grouped(comparison)
@@ -64,9 +64,9 @@ def junit(comparison: Comparison) -> str:
     root = ElementTree.Element("testsuites", described)
     suite = ElementTree.SubElement(root, "testsuite", {"name": "bench compare", **described})
     for cell in comparison.cells:
-        *place, checkpoint, metric = cell.key
+        *configuration, checkpoint, metric = cell.key
         name = " ".join(filter(None, (checkpoint, metric))) or "run"
-        case = _element(suite, "testcase", {"classname": ", ".join(place), "name": name})
+        case = _element(suite, "testcase", {"classname": ", ".join(configuration), "name": name})
         if cell.verdict in RED:
             _element(case, "failure", {"type": cell.verdict, "message": f"{cell.verdict}: {cell.words}"})
         elif cell.verdict == NOT_COMPARABLE:
@@ -86,7 +86,7 @@ FORMATS: Mapping[str, Callable[[Comparison], str]] = {"text": text, "markdown": 
 
 
 def _grouped(comparison: Comparison) -> list[list[Cell]]:
-    """Cells that share all but the metric, those that matter most first; those that are the same are left out."""
+    """Cells that share everything except the metric, the most important first; unchanged cells are left out."""
     groups: dict[tuple[str, ...], list[Cell]] = {}
     for cell in comparison.cells:
         if cell.words != SAME:
@@ -96,7 +96,7 @@ def _grouped(comparison: Comparison) -> list[list[Cell]]:
 
 def _reading(comparison: Comparison) -> str:
     same = sum(cell.words == SAME for cell in comparison.cells)
-    told = [f"{same} of {len(comparison.cells)} cells are the same but for rounding."]
+    told = [f"{same} of {len(comparison.cells)} cells are the same except for rounding."]
     if comparison.family:
         told.append(
             f"{comparison.family} changed and were tested: head - base, paired by seed; p is two-sided, after Holm's "

@@ -1,4 +1,4 @@
-"""Quality against cost: what each model had reached by the time it had cost as much as the others."""
+"""Quality against cost: what each model had reached at the same cost as the others."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from bench.reports.numbers import FEW_SEEDS, estimate, few, seed_count
 __all__ = ["page"]
 
 READING = """\
-What each model had reached by the time it had cost as much as the others: read between the points of its curve, never
-beyond them. *Tokens* are those that went through gradient updates of any network, *updates* are optimiser steps of any
-network; all costs include the shared pre-training. Seconds compare only between runs of one machine. The costs are a
-quarter, a half and the whole of the largest one that every trained model reached, and then the largest one that every
-model with more than one phase of training reached: only there have those models left their pre-training behind."""
+What each model had reached at the same cost as the others, interpolated between the points of its curve, never
+extrapolated. *Tokens* are those that went through gradient updates of any network, *updates* are optimiser steps of any
+network; all costs include the shared pre-training. Seconds are comparable only between runs on one machine. The costs
+are a quarter, a half and all of the largest cost that every trained model reached, and then the largest cost that every
+model with more than one phase of training reached: only there are those models past their pre-training."""
 
 
 def page(runs: pd.DataFrame, curves: pd.DataFrame) -> Document:
     """The section on quality against cost; empty when no model has a curve of quality.
 
     Args:
-        runs: One row a run.
+        runs: One row per run.
         curves: One row for each (run, phase, step, name), in the order of training.
     """
     blocks: Document = []
@@ -38,7 +38,7 @@ def page(runs: pd.DataFrame, curves: pd.DataFrame) -> Document:
 
 
 def _table(section: Learning, cost: str, metric: str) -> Document:
-    """One metric at equal costs, and who does not count the cost."""
+    """One metric at equal costs, and which models do not count the cost."""
     lines = section.lines[section.lines["name"] == metric]
     counting = section.counting(cost)
     silent = sorted(set(lines["model"]) - set(counting))
@@ -57,12 +57,12 @@ def _table(section: Learning, cost: str, metric: str) -> Document:
         header = ["model", *(_amount(amount, cost) for amount in amounts), "n"]
         blocks += [Paragraph(prose("`{}` ↓ at equal {}:", metric, cost)), table(header, rows)]
     if silent:
-        blocks.append(Paragraph(f"No {cost} counted by {', '.join(silent)}."))
+        blocks.append(Paragraph(f"No {cost} were counted for {', '.join(silent)}."))
     return blocks
 
 
 def _cell(reached: pd.DataFrame, first: float, n: int, metric: str) -> str:
-    """Mean ± half the interval at one cost, or why there is none."""
+    """Mean ± half the width of the interval at one cost, or why there is none."""
     values = reached["value"].dropna()
     if values.empty:
         return "not begun" if reached["amount"].iloc[0] < first else "ended"

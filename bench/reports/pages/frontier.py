@@ -1,4 +1,4 @@
-"""Quality and diversity for people: what each temperature gave, and who beats the reference over all of them."""
+"""Quality and diversity for people: the scores at each temperature, and which models beat the reference over all."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ Differences = dict[str, dict[Hashable, float]]
 """Model to seed to value."""
 
 READING = """\
-A model sampled colder writes better sequences and fewer different ones, so one temperature says little: a model that
-only became sharper scores better on quality alone, and maximum likelihood sampled colder does the same for nothing
-(Caccia et al. 2018, arXiv 1811.02549). Every model was therefore scored at several temperatures, on quality and on
-coverage, lower being better on both. With an oracle, quality is `nll_oracle`, the samples under the oracle, and
-coverage is `nll_test`, the test sequences under the model. Elsewhere quality is `lm_nll`, the samples under an n-gram
-model of the training text, and coverage is `reverse_nll`, the test text under the same n-gram model of the samples."""
+Sampled at a lower temperature, a model writes better but less varied sequences, so one temperature says little: a model
+that only became sharper scores better on quality alone, and maximum likelihood sampled at a lower temperature does the
+same at no cost (Caccia et al. 2018, arXiv 1811.02549). Every model was therefore scored at several temperatures, on
+quality and on coverage; lower is better on both. With an oracle, quality is `nll_oracle` (the samples under the oracle)
+and coverage is `nll_test` (the test sequences under the model). Elsewhere quality is `lm_nll` (the samples under an
+n-gram model of the training text) and coverage is `reverse_nll` (the test text under the same type of n-gram model of
+the samples)."""
 
 INDICATORS = """\
-The *dominated area* is that part of a box for which some temperature of the model is at least as good on both axes
-(Zitzler and Thiele 1999): more is better, and a point outside the box counts for nothing. The box ends at {quality}
-{x} and {coverage} {y}, a little beyond the worst of the trade-offs that {reference} itself offers, as far as
-cooling it gains more than it loses; no other model moves it. *Excess* {coverage} is that of the model at temperature 1
-less that of {reference} at the temperature where it writes equally well: positive if the model forgets more than
-{reference} would at that quality. It is read between measured points, never beyond them."""
+The *dominated area* is the part of a box in which some temperature of the model is at least as good on both axes
+(Zitzler and Thiele 1999): more is better, and a point outside the box does not count. The box ends at {quality} {x} and
+{coverage} {y}, a little beyond the worst trade-offs of {reference} itself (only those where a lower temperature gains
+more than it loses); no other model moves the box. *Excess* {coverage} is that of the model at temperature 1 minus that
+of {reference} at the temperature where its quality is equal: positive if the model forgets more than {reference} would
+at that quality. It is interpolated between measured points, never extrapolated."""
 
 
 def page(runs: pd.DataFrame, frontier: pd.DataFrame, reference: str = REFERENCE) -> Document:
     """The section on quality and diversity; empty when no model was scored at any temperature.
 
     Args:
-        runs: One row a run; where it has a ``role``, models of role ``control`` are judged apart from the others.
+        runs: One row per run; where it has a ``role``, models of role ``control`` are judged apart from the others.
         frontier: One row for each (run, temperature, metric).
         reference: The model that the others are measured against.
     """
@@ -54,9 +55,9 @@ def _section(sweep: Sweep) -> Document:
     blocks += [Paragraph(prose(FEW_SEEDS))] if seeds.map(few).any() else []
     blocks += bullets("Left out:", (f"{model}: {why}" for model, why in sweep.left_out.items()))
     if sweep.corner is None:
-        lack = (
-            "no point here" if sweep.reference not in order else "no two temperatures here that trade one for the other"
-        )
+        lack = "no point here"
+        if sweep.reference in order:
+            lack = "no two temperatures here that trade quality for coverage"
         return [
             *blocks, Paragraph(f"No areas and no excess: {reference}, which they are measured against, has {lack}.")
         ]  # fmt: skip
@@ -88,7 +89,7 @@ def _notes(sweep: Sweep, order: list[str]) -> Document:
     if others:
         blocks.append(
             Paragraph(
-                f"Not all at the temperatures of {sweep.reference}, and every temperature more can only add area: "
+                f"Scored at other temperatures than {sweep.reference}, and every additional one can only add area: "
                 f"{', '.join(others)}."
             )
         )
@@ -116,7 +117,7 @@ def _temperatures(sweep: Sweep, order: list[str]) -> Table:
 
 
 def _areas(sweep: Sweep, found: pd.DataFrame, order: list[str]) -> Table:
-    """Area, what it is beside the reference's, and the excess at the reference's quality."""
+    """Area, its difference from the reference's, and the excess at equal quality."""
     differences = _differences(found, "area", sweep.reference)
     lines = []
     for model in order:
@@ -133,7 +134,7 @@ def _areas(sweep: Sweep, found: pd.DataFrame, order: list[str]) -> Table:
 def _verdicts(
     sweep: Sweep, order: list[str], values: Differences, direction: str, metric: str, unit: str
 ) -> list[Words]:
-    """A sentence for each model but the reference; contenders are one family of tests, controls another."""
+    """A sentence for each model except the reference; contenders are one family of tests, controls another."""
     models = [model for model in order if model != sweep.reference and model in values]
     lines: list[Words] = []
     for controls in (False, True):
@@ -144,7 +145,7 @@ def _verdicts(
 
 
 def _incomparable(sweep: Sweep, found: pd.DataFrame, order: list[str]) -> list[Words]:
-    """Which models have seeds whose quality the reference did not have at any temperature."""
+    """Which models have seeds whose quality the reference did not reach at any temperature."""
     return [
         prose(
             "{}: not available in {} of {} seeds, where its `{}` is {} than any that {} reached.",
@@ -161,7 +162,7 @@ def _incomparable(sweep: Sweep, found: pd.DataFrame, order: list[str]) -> list[W
 
 
 def _differences(found: pd.DataFrame, column: str, reference: str) -> Differences:
-    """Model to seed to its value less the reference's."""
+    """Model to seed to its value minus the reference's."""
     values = _by_seed(found, column)
     arm = values.get(reference, {})
     return {

@@ -1,4 +1,4 @@
-"""The leaderboard for people, whole: what ``leaderboard.md`` says."""
+"""The complete leaderboard for people: the page ``leaderboard.md``."""
 
 from __future__ import annotations
 
@@ -50,28 +50,29 @@ from bench.reports.pages.provenance import provenance, reasons, settings, unfini
 __all__ = ["page"]
 
 READING = """\
-Each cell is the mean over runs, ± half the width of Student's 95% t interval over them, never over sentences; *n*
-counts the seeds, one seed alone has no interval, and below n = 5 every interval says its n. On synthetic tasks each
-seed has an oracle and data of its own, so that intervals cover the luck of the draw; verdicts compare seed by seed,
-where that cancels, so two models may be separable although their intervals overlap. The real-data row is made of random
-parts of the training set (so it copies everything). An arrow gives the good direction: ↓ lower, ↑ higher, → nearer to
-the real-data row. A value is bold only where that contender is better than every other one that has a value, after
-Holm's correction. Rows are sorted by `jsd_token` where there is an oracle and by `nll_test` elsewhere; neither
-`nll_oracle` nor BLEU ranks, because a model that writes a few safe sentences again and again improves both: look at the
-control `repeat`. *Controls* are there to be beaten: policy gradient without a judge, more maximum likelihood, word
-pairs, the training set by heart. The last step is what counts; where validation data would have stopped earlier, the
-row below shows what that gives."""
+Each cell is the mean over runs, ± half the width of Student's 95% t interval over runs, never over sentences; *n* is
+the number of seeds. One seed alone has no interval, and below n = 5 every interval states its n. On synthetic tasks
+each seed has its own oracle and data, so the intervals include the variation between them; verdicts compare seed by
+seed, where this cancels, so two models may be separable although their intervals overlap. The real-data row is made of
+random parts of the training set (so it copies everything). An arrow shows the good direction: ↓ lower, ↑ higher,
+→ nearer to the real-data row. A value is bold only where that contender is better than every other contender that has a
+value, after Holm's correction. Rows are sorted by `jsd_token` where there is an oracle and by `nll_test` elsewhere.
+Neither `nll_oracle` nor BLEU decides the order, because a model that repeats a few safe sentences improves both: see
+the control `repeat`. *Controls* are there to be beaten: policy gradient with a constant or random reward, more maximum
+likelihood, word pairs, copies of the training set. The scores are those of the last training step; where validation
+data would have selected an earlier step, the row below shows its scores."""
 
 SIGNAL = """\
-What policy gradient was told, over the first and the last tenth of a phase. Every model has a reward of its own, so
-only the columns of one row compare. A reward that rises while held-out scores get worse is paid for something other
-than resembling the data; one that does not rise gave nothing to climb, or its judge improved with the model. Entropy
-is the policy's own, in nats a token: where it falls the model writes less and less. `d_accuracy` is the
-discriminator's on batches it has not been trained on before, in the last tenth; 0.5 is a coin."""
+The reward of policy gradient, over the first and the last tenth of a phase. Every model has its own reward, so only the
+columns of one row are comparable. If a reward rises while held-out scores get worse, it pays for something other than
+resembling the data; if it does not rise, it gave no direction to improve in, or its discriminator improved along with
+the model. Entropy is that of the policy, in nats per token: where it falls, the model writes less varied sequences.
+`d_accuracy` is the accuracy of the discriminator on batches it has not been trained on before, in the last tenth; 0.5
+is chance."""
 
 
 def page(results: Results, figures: Sequence[tuple[str, str]] = ()) -> Document:
-    """The whole page; the same results give the same page.
+    """The complete page; the same results give the same page.
 
     Args:
         results: All frames.
@@ -94,7 +95,7 @@ def page(results: Results, figures: Sequence[tuple[str, str]] = ()) -> Document:
 
 
 def _task(section: Section) -> Document:
-    """The quality tables of one task and what must be read with them."""
+    """The quality tables of one task, and what must be read with them."""
     scores, found = section.scores, section.answers
     same = _selected_last(scores)
     lines = [row for row in as_rows(section.board) if row["kind"] != "cost"]
@@ -113,36 +114,36 @@ def _task(section: Section) -> Document:
     if not any(grid.measured(metric) for metric in grid.metrics):
         blocks += bullets("", (f"{model}: {reason}" for model, reason in why.items()))
     blocks += _verdicts(found)
-    blocks += bullets("Validation picks the last step, so that what it selects is what is final, of:", _same(same))
+    blocks += bullets("Validation selects the last step, so the selected model is the final one, for:", _same(same))
     blocks += bullets("Not available (n/a):", _absences(grid, scores[scores["kind"] != "cost"]))
     blocks += bullets("How each metric was computed:", _signatures(grid))
     return blocks
 
 
 def _in_words(found: list[Answer]) -> Document:
-    """How each contender stands in the headline metric, and against what."""
+    """The verdicts on each contender in the headline metric, and what it is compared with."""
     asked = in_headline(found)
     if not asked:
         return []
     asked_about = {answer.verdict.reference for answer in asked}
-    arm = BOTH if BOTH in asked_about else REFERENCE  # with a word on pre-training, if only some have one
+    arm = BOTH if BOTH in asked_about else REFERENCE  # also says that it is a pre-training, even if not for all
     references = [arm] if {REFERENCE, BOTH} & asked_about else []
     references += [name for name in (OWN, CONSTANT) if name in asked_about]
     counts, family = seed_counts(asked), asked[0].verdict.family
-    tested = {0: "nothing that could be tested", 1: "one comparison, at 5 %"}.get(
-        family, f"{family} comparisons as one family, at 5 % for all of them together"
+    tested = {0: "nothing could be tested", 1: "one comparison, at the 5 % level"}.get(
+        family, f"{family} comparisons as one family, at the 5 % level for all of them together"
     )
     few = f". n < {FEW}: intervals and tests from fewer than five seeds are weak." if counts[0] < FEW else ":"
-    against = listed(references) + ", as far as they apply" * (len(references) > 1)
+    against = listed(references) + ", where they apply" * (len(references) > 1)
     text = prose(
-        "By `{}`, each contender against {}, paired by seed, n = {}; {}" + few,
+        "By `{}`, each contender is compared with {}, paired by seed, n = {}; {}" + few,
         *(asked[0].metric, against, " to ".join(map(str, counts)), tested),
     )
     return [Heading(3, "In words"), *bullets(text, (f"{line}." for line in summary(asked)))]
 
 
 def _headline_statistics(grid: Grid, found: list[Answer]) -> Document:
-    """The headline metric once more, with statistics that one odd seed moves less."""
+    """The headline metric once more, with statistics that a single outlying seed moves less."""
     metric = headline(metric for metric in grid.metrics if grid.measured(metric))
     chances = {
         answer.verdict.model: answer.verdict.probability
@@ -173,7 +174,7 @@ def _verdicts(found: list[Answer]) -> Document:
         blocks += bullets(prose("In `{}`:", metric), sentences)
     for role, text in (
         ("contender", "Contender minus reference, and the verdict after Holm's correction within each column:"),
-        ("control", "Control minus reference, likewise, as a family of their own:"),
+        ("control", "Control minus reference, and the verdict after Holm's correction, as a family of their own:"),
     ):
         asked = [answer for answer in found if answer.role == role]
         columns = judged({answer.metric for answer in asked})
@@ -189,13 +190,13 @@ def _verdicts(found: list[Answer]) -> Document:
 def _verdict_cell(verdict: Verdict | None, metric: str) -> str:
     if verdict is None or verdict.difference is None:
         return "n/a"
-    places, n = catalogue.entry(metric).decimals, verdict.difference.n
+    decimals, n = catalogue.entry(metric).decimals, verdict.difference.n
     few = f" (n={n})" if n < FEW else ""
-    return f"{round(verdict.difference.mean, places) + 0.0:+.{places}f} {verdict.outcome}{few}"
+    return f"{round(verdict.difference.mean, decimals) + 0.0:+.{decimals}f} {verdict.outcome}{few}"
 
 
 def _selected_last(scores: pd.DataFrame) -> set[tuple[str, str]]:
-    """Models whose selected checkpoint is the last step in every seed: its row would say the same again."""
+    """Models whose selected checkpoint is the last step in every seed: its row would repeat the final one."""
     same = set()
     for model, rows in scores[scores["kind"] == "quality"].groupby("model"):
         final, selected = (
@@ -218,9 +219,9 @@ def _table(grid: Grid, metrics: list[str], why: dict[str, str]) -> Table:
         cells: list[Words] = [grid.cell(model, checkpoint, metric) for metric in metrics]
         if not any(cells):
             cells[0] = shorten(why.get(model, "no result"), 100, placeholder=" ...")
-        for place, metric in enumerate(metrics):
+        for index, metric in enumerate(metrics):
             if grid.is_best(model, checkpoint, metric):
-                cells[place] = strong(text_of(cells[place]))
+                cells[index] = strong(text_of(cells[index]))
         line = [grid.label(model, checkpoint), *cells, grid.seeds(model, checkpoint)]
         lines.append((grid.roles[model], line))
     return _by_role(header, lines)
@@ -254,7 +255,7 @@ def _absences(grid: Grid, scores: pd.DataFrame) -> list[Words]:
 
 
 def _signatures(grid: Grid) -> list[Words]:
-    """One line a metric; two signatures of one metric are named with the models they belong to."""
+    """One line per metric; if a metric has two signatures, each is listed with its models."""
     lines: list[Words] = []
     for metric in grid.metrics:
         models: dict[str, list[str]] = {}
@@ -270,7 +271,7 @@ def _signatures(grid: Grid) -> list[Words]:
 
 
 def _training_signal(curves: pd.DataFrame) -> Document:
-    """Whether the reward rose while a model trained on it, and what became of its entropy and its judge."""
+    """Whether the reward rose while a model trained on it, with its entropy and its discriminator's accuracy."""
     logged = curves[curves["name"].isin(["reward", "entropy", "d_accuracy"])].sort_values("step")
     phases = set(logged.loc[logged["name"] == "reward", "phase"])
     lines = []
@@ -283,12 +284,12 @@ def _training_signal(curves: pd.DataFrame) -> Document:
             continue
         first, last = (sum(side) / len(ends["reward"]) for side in zip(*ends["reward"], strict=True))
         rose = sum(late > early for early, late in ends["reward"])
-        spread = [sum(side) / len(side) for side in zip(*ends["entropy"], strict=True)] or [None, None]
+        entropy = [sum(side) / len(side) for side in zip(*ends["entropy"], strict=True)] or [None, None]
         accuracy = [late for _, late in ends["d_accuracy"]]
         lines.append(
             [
                 *(*map(str, key), f"{first:.4f}", f"{last:.4f}", f"{rose} of {len(ends['reward'])}"),
-                *("n/a" if mean is None else f"{mean:.3f}" for mean in spread),
+                *("n/a" if mean is None else f"{mean:.3f}" for mean in entropy),
                 f"{sum(accuracy) / len(accuracy):.3f}" if accuracy else "n/a",
             ]
         )
@@ -300,7 +301,7 @@ def _training_signal(curves: pd.DataFrame) -> Document:
 
 
 def _throughput(board: pd.DataFrame, scores: pd.DataFrame) -> Document:
-    """What each model cost, a table a task."""
+    """The costs of each model, one table per task."""
     blocks: Document = []
     costs = board[(board["kind"] == "cost") & (board["checkpoint"] == FINAL) & (board["model"] != REAL_DATA)]
     for (task, preset), section in costs.groupby(["task", "preset"], sort=False):

@@ -1,4 +1,4 @@
-"""How the numbers were made: machines, versions, settings, and the runs that gave none."""
+"""How the numbers were made: machines, versions, settings, and the runs without results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["provenance", "reasons", "settings", "unfinished"]
 
 
 def provenance(runs: pd.DataFrame) -> Document:
-    """How the numbers were made, from what the runs themselves say."""
+    """How the numbers were made, from the records of the runs."""
 
     def each(column: str) -> str:
         return ", ".join(str(value) for value in sorted(runs[column].dropna().unique()))
@@ -36,13 +36,13 @@ def provenance(runs: pd.DataFrame) -> Document:
     }
     blocks = bullets("How it was made:", [f"{name}: {fact}" for name, fact in facts.items() if fact])
     if len(runs[["machine", "device", "threads"]].drop_duplicates()) > 1:
-        text = "The runs were not all made on the same machine and threads: their speeds do not compare."
+        text = "Not all runs used the same machine, device and number of threads: their speeds are not comparable."
         blocks.append(Paragraph(text))
     return blocks
 
 
 def settings(runs: pd.DataFrame) -> Document:
-    """Every field of every model, so that nobody has to ask."""
+    """The value of every field of every model."""
     lines = [
         f"{model} ({preset}): {settings or 'no fields'}"
         for (preset, model, settings), _ in runs[runs["model"] != REAL_DATA].groupby(["preset", "model", "settings"])
@@ -64,7 +64,7 @@ def unfinished(runs: pd.DataFrame) -> Document:
 
 
 def reasons(runs: pd.DataFrame) -> dict[str, str]:
-    """The first thing that kept a run of each model from a result, by model; the runs of one task and preset."""
+    """Model to the first reason why one of its runs has no result; for the runs of one task and preset."""
     here = runs[runs["status"] != "ok"]
     first = here.sort_values(["model", "seed", "run_id"]).drop_duplicates("model")
     return {row["model"]: _outcome(row) for row in as_rows(first)}

@@ -1,4 +1,4 @@
-"""What the models wrote: a few sequences of each, for people to read beside the numbers."""
+"""Samples: a few sequences of each model, for people to read along with the numbers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def page(results: Results) -> Document:
         ]
         if items:
             title = prose(
-                "Of the first seed, not chosen; `bench sample` draws more from a run, by the id behind its model:"
+                "From the first seed, not hand-picked; `bench sample` draws more from a run, by the id after its model:"
             )
             blocks += [Heading(3, section.title), *bullets(title, items)]
     return [Heading(2, "Samples"), *blocks] if blocks else []

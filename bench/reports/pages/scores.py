@@ -1,4 +1,4 @@
-"""What ``bench score`` found, for people and for programs."""
+"""The results of ``bench score``, for people and for programs."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ __all__ = ["as_csv", "as_json", "as_rows", "page"]
 
 SCHEMA = 1
 SKEW = 0.2
-"""By how much of the longer arm of an interval the shorter may fall behind and still be shown as ±."""
+"""An interval is shown as ± if its arms differ by at most this part of the longer one."""
 LEFT, CELL = 27, 17
-"""Places of the names of metrics, and of a cell with what is around it."""
+"""Widths, in characters, of the names of metrics and of a cell with its surroundings."""
 COLUMNS = ("metric", "value", "low", "high", "interval", "n", "unit", "direction", "signature", "absent")
 
 
 def page(report: Report, width: int = 100) -> Document:
-    """A line for each metric and a column for each file, real text last; below it what to know of the numbers.
+    """A line for each metric and a column for each file, real text last; below it, how to read the numbers.
 
     Args:
         report: What to show.
-        width: Columns of the terminal; files that do not fit beside each other make another table.
+        width: Columns of the terminal; files that do not fit side by side go into another table.
     """
     real = [row for row in report.rows if row.real]
     samples = [row for row in report.rows if not row.real]
     fit = max(1, (width - LEFT) // CELL - len(real))
     legend = (
         "↓ lower is better, ↑ higher is better, → nearer to the real text is better; ± half of the 95 % interval, or "
-        "[both ends] of one that is lopsided; none where all sequences contribute alike."
+        "[both ends] of an asymmetric one; no interval where all sequences contribute equally."
     )
     names = _names(report.rows)
     return [
@@ -50,7 +50,7 @@ def page(report: Report, width: int = 100) -> Document:
 
 
 def as_json(report: Report) -> str:
-    """All there is, unrounded, as one object of strict JSON."""
+    """The complete report, unrounded, as one object of strict JSON."""
     rows = [
         {"name": row.name, "real": row.real, "n": row.n, "scores": [_plain(score) for score in row.scores]}
         for row in report.rows
@@ -69,7 +69,7 @@ def as_csv(report: Report) -> str:
 
 
 def as_rows(report: Report) -> list[dict[str, Any]]:
-    """One for each text and metric: the name of the text, whether it is real text, and :data:`COLUMNS`."""
+    """One row for each text and metric: the name of the text, whether it is real text, and :data:`COLUMNS`."""
     return [{"name": row.name, "real": row.real, **_plain(score)} for row in report.rows for score in row.scores]
 
 
@@ -93,19 +93,19 @@ def _columns(rows: Sequence[Row], names: dict[str, str]) -> Table:
 def _cell(score: Estimate | None) -> str:
     if score is None or score.value is None:
         return "n/a"
-    places = UNIT_DECIMALS[score.unit]
-    value = f"{score.value:,.{places}f}"
+    decimals = UNIT_DECIMALS[score.unit]
+    value = f"{score.value:,.{decimals}f}"
     if score.low is None or score.high is None:
         return value
     arms = score.value - score.low, score.high - score.value
     cut_off = score.low <= 0 or (not score.unit and score.high >= 1)
     if cut_off or max(arms) - min(arms) > SKEW * max(arms):
-        return f"{value}\n[{score.low:.{places}f}, {score.high:.{places}f}]"
-    return f"{value} ± {sum(arms) / 2:,.{places}f}"
+        return f"{value}\n[{score.low:.{decimals}f}, {score.high:.{decimals}f}]"
+    return f"{value} ± {sum(arms) / 2:,.{decimals}f}"
 
 
 def _names(rows: Sequence[Row]) -> dict[str, str]:
-    """The files without their folders, where that keeps them apart."""
+    """The names of files without their folders, where they still differ."""
     short = {row.name: row.name if row.real else PurePath(row.name).name for row in rows}
     alone = {name for name in short.values() if list(short.values()).count(name) == 1}
     return {name: shortened if shortened in alone else name for name, shortened in short.items()}

@@ -1,4 +1,4 @@
-"""The leaderboard in brief, for a terminal: one compact table a task, and what it says in words."""
+"""The leaderboard in brief, for a terminal: one compact table per task, and its verdicts in words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["page"]
 
 
 def page(results: Results) -> Document:
-    """One compact table a task with the main metrics, narrow enough for 80 columns, and its verdicts below."""
+    """One compact table per task with the main metrics, narrow enough for 80 columns, and its verdicts below."""
     return [block for section in results.sections() for block in _section(section)]
 
 
@@ -48,13 +48,13 @@ def _section(section: Section) -> Document:
 
 
 def _cell(grid: Grid, model: str, metric: str, seeds: str) -> Words:
-    """The cell, without a number of seeds that the last column says."""
+    """The cell, without the number of seeds where the last column gives it."""
     cell = grid.cell(model, FINAL, metric).replace(f" (n={seeds.partition(' ')[0]})", "")
     return strong(cell) if grid.is_best(model, FINAL, metric) else cell
 
 
 def _verdicts(asked: list[Answer]) -> Document:
-    """How the contenders stand in the headline metric."""
+    """The verdicts on the contenders in the headline metric."""
     if not asked:
         return []
     family = asked[0].verdict.family

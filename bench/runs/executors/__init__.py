@@ -1,1 +1,1 @@
-"""Ways of getting a list of runs done: in this process or in several."""
+"""Ways to do a list of runs: in this process or in several."""

@@ -1,4 +1,4 @@
-"""What an executor tells while it works. Every event names its run, since one worker may have several in hand."""
+"""The events of an executor. Every event names its run, since one worker may have several under way."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from bench.records.record import RunRecord, RunSpec
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A worker took up a run."""
+    """A worker started a run."""
 
     worker: int
     spec: RunSpec
 
     @property
     def run_id(self) -> str:
-        """The run."""
+        """The id of the run."""
         return self.spec.run_id
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A sign of life from within a run."""
+    """The progress of a run that is under way."""
 
     worker: int
     run_id: str
@@ -36,14 +36,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A run is over, one way or another."""
+    """A run has ended, with success or without."""
 
     worker: int
     record: RunRecord
 
     @property
     def run_id(self) -> str:
-        """The run."""
+        """The id of the run."""
         return self.record.spec.run_id
 
 
@@ -54,8 +54,8 @@ class Executor(Protocol):
     """Maps specifications to records."""
 
     def execute(self, specs: Sequence[RunSpec]) -> Generator[Event, None, None]:
-        """Do all runs, begun in the order given; every one of them yields one Started and one Finished.
+        """Do all runs, started in the order given; each of them yields one Started and one Finished.
 
-        Closing the iterator ends what is under way.
+        Closing the iterator ends the runs that are under way.
         """
         ...

@@ -23,7 +23,7 @@ from bench.runs.executors.base import Event, Finished, Progress, Started
 
 @dataclass
 class Worker:
-    """A process, the pipe to it, and the run it has in hand."""
+    """A process, the pipe to it, and the run that it is doing."""
 
     number: int
     process: SpawnProcess
@@ -34,12 +34,12 @@ class Worker:
 
 @dataclass
 class ProcessExecutor:
-    """Worker processes that live as long as there is work, so that torch and the data are loaded once each.
+    """Worker processes that live as long as there is work, so that each loads torch and the data once.
 
     Attributes:
-        workers: How many.
-        checkpoints: Folder of saved states, shared.
-        logs: Folder for what plugins print, so that it does not run through the progress bars; None to let it.
+        workers: Number of processes.
+        checkpoints: Folder of saved states, shared by all workers.
+        logs: Folder for what plugins print, so that it does not disturb the progress bars; None for the terminal.
     """
 
     workers: int = 2
@@ -77,7 +77,7 @@ class ProcessExecutor:
         if worker.spec is not None:
             try:
                 worker.pipe.send(worker.spec)
-            except OSError:  # it died with its last run, or since
+            except OSError:  # it died during its last run, or since then
                 replacement = self._start(worker.number)
                 worker.process, worker.pipe = replacement.process, replacement.pipe
                 worker.pipe.send(worker.spec)
@@ -101,7 +101,7 @@ class ProcessExecutor:
     def _end(self) -> None:
         for worker in self._alive:
             if worker.spec is None:
-                worker.pipe.close()  # it reads the end of its work, and leaves
+                worker.pipe.close()  # it sees the end of its pipe, and exits
             else:
                 worker.process.terminate()
         for worker in self._alive:
@@ -114,9 +114,9 @@ class ProcessExecutor:
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    """Start processes that do not import the caller's main module, as spawning does by default.
+    """Start processes that do not import the caller's main module, which spawned processes do by default.
 
-    A script would run a second time in each worker. They need none of it: plugins are found by their module's name.
+    A script would run a second time in each worker. Workers do not need it: they find plugins by their module's name.
     """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
@@ -163,14 +163,14 @@ def _now() -> str:
 def _work(
     pipe: Connection[Any, Any], checkpoints: Path | None, log: Path | None, folder: str, modules: list[str]
 ) -> None:
-    """What a worker does: take a specification, send signs of life and then the record, until the pipe closes.
+    """The loop of a worker: receive a specification, send progress and then the record, until the pipe closes.
 
-    It works in the caller's folder and imports from where the caller imports: spawned processes do so only as long as
-    the caller stays in the folder that it was started in, which a notebook need not.
+    It works in the caller's folder and imports from where the caller imports. By default, spawned processes do so only
+    if the caller is still in the folder in which it was started, and a notebook may have left that.
     """
     os.chdir(folder)
     sys.path[:] = modules
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the entire process group; the parent ends the workers
     if log is not None:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as file:

@@ -16,11 +16,11 @@ from bench.runs.runner import run
 
 @dataclass(frozen=True, slots=True)
 class SerialExecutor:
-    """One torch thread, as in a worker process, so that the results are the same bits.
+    """One torch thread, as in a worker process, so that the results are bit-identical.
 
     Attributes:
         checkpoints: Folder of saved states.
-        see: Told of the progress within runs, since nothing can be yielded from there.
+        see: Called with the progress within runs, since nothing can be yielded from there.
     """
 
     checkpoints: Path | None = None

@@ -31,7 +31,7 @@ toy,smoke,"mle[a=1, b=2]",,,0,skipped,,needs words,,,,
 
 @pytest.fixture
 def frame(tmp_path, make_spec):
-    """What is kept of a results folder of five runs."""
+    """The accepted rows of a results folder with five runs."""
     store = Store(tmp_path / "results")
     store.open()
     store.write(RunRecord(make_spec(model="mle", seed=10), "ok", scores=SCORES, finished="2026-01-01"))
@@ -74,7 +74,7 @@ def test_there_is_a_row_a_score_and_seed_but_none_for_costs(frame):
 
 
 def test_the_data_of_a_run_stand_in_each_of_its_rows(frame, make_spec):
-    assert set(frame["data"]) == {""}  # none of these runs said
+    assert set(frame["data"]) == {""}  # none of these runs recorded it
     runs = pd.DataFrame([{"run_id": "r", "status": "ok", "reason": None, "data": "d0"}])
     score = dict.fromkeys(accepted.COLUMNS, "") | {"run_id": "r", "kind": "quality", "metric": "m", "seed": 3}
     kept = accepted.tidy(runs, pd.DataFrame([score]).drop(columns=["status", "data"]).assign(value=1.0))
@@ -107,11 +107,11 @@ MISTAKES = {
     "only a header": (FILE.splitlines()[0] + "\n", "in 'PATH', which has no rows"),
     "a leaderboard": (
         "task,preset,model,checkpoint,metric,mean,low,high,n,seeds_failed,status,kind,unit,direction,signature\n",
-        "expected a row a seed, but 'PATH' is a leaderboard, whose means over seeds cannot be paired",
+        "expected one row per seed, but 'PATH' is a leaderboard: means over seeds cannot be paired",
     ),
     "column lost": (FILE.replace(",signature,", ",sign,"), "'PATH', line 1: lacks the column 'signature'"),
     "column too many": (FILE.replace(",data\n", ",data,extra\n"), "'PATH', line 1: has an unknown column 'extra'"),
-    "column twice": (FILE.replace(",data\n", ",data,data\n"), "'PATH', line 1: a column stands there twice"),
+    "column twice": (FILE.replace(",data\n", ",data,data\n"), "'PATH', line 1: a column is listed twice"),
     "short line": (FILE.replace(",v=1,d0\n", ",v=1\n", 1), "'PATH', line 2: expected 13 cells, got 12"),
     "blank line": (FILE + "\n", "'PATH', line 5: expected 13 cells, got 0"),
     "torn line": (FILE[:-1].replace("needs", '"needs'), "'PATH', line 4: unexpected end of data"),
@@ -123,12 +123,15 @@ MISTAKES = {
     "direction": (
         FILE.replace("higher", "up"), "line 2, column 'direction': expected one of lower, higher, real, got 'up'",
     ),
-    "failed with a score": (FILE.replace("1,ok", "1,failed"), "line 3, column 'status': expected ok beside a metric"),
-    "value of nothing": (
-        FILE.replace("skipped,,needs words", "skipped,3,"), "line 4, column 'metric': expected a name beside a value",
+    "failed with a score": (
+        FILE.replace("1,ok", "1,failed"), "line 3, column 'status': expected ok for a row with a metric",
     ),
-    "same score twice": (FILE.replace(",1,ok", ",0,ok"), "line 3: the same score stands in line 2"),
-    "no text": (b"\xff\xfe\x00", "expected accepted results in 'PATH', got no UTF-8 text"),
+    "value of nothing": (
+        FILE.replace("skipped,,needs words", "skipped,3,"),
+        "line 4, column 'metric': expected a name for a row with a value",
+    ),
+    "same score twice": (FILE.replace(",1,ok", ",0,ok"), "line 3: the same score is already in line 2"),
+    "no text": (b"\xff\xfe\x00", "expected accepted results in 'PATH', which is not UTF-8 text"),
 }  # fmt: skip
 
 
@@ -143,7 +146,7 @@ def test_anything_else_is_refused_in_one_sentence_that_says_where(write, case):
     assert "\n" not in str(error.value)
 
 
-def test_what_is_not_there_is_told(tmp_path):
+def test_what_is_not_there_is_reported(tmp_path):
     with pytest.raises(UsageError, match=r"cannot read the accepted results '.*none.csv': No such file or directory"):
         accepted.read(tmp_path / "none.csv")
     with pytest.raises(UsageError, match=r"expected a file of accepted results, but '.*' is a folder"):
@@ -151,7 +154,7 @@ def test_what_is_not_there_is_told(tmp_path):
 
 
 def test_only_finished_runs_are_accepted(frame, write):
-    with pytest.raises(UsageError, match="expected finished runs only in 'here', got 1 failed; see to those"):
+    with pytest.raises(UsageError, match="expected only finished runs in 'here', got 1 failed; fix these"):
         accepted.require_finished(frame, Path("here"))
     accepted.require_finished(frame[frame["status"] != "failed"], Path("here"))
     with pytest.raises(UsageError, match="expected a finished run in 'here', got none"):

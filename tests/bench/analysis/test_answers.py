@@ -1,4 +1,4 @@
-"""Which comparisons are asked, of whom and together with which others; what is said of them, and what is bold."""
+"""Which comparisons are made, for which models and in which families; how they are reported, and what is bold."""
 
 import csv
 import dataclasses
@@ -29,9 +29,9 @@ from bench.analysis.stats import mean_interval, paired_test
 from bench.analysis.verdicts import BETTER, IDENTICAL, NOT_SEPARABLE, ONE_SEED, WORSE
 
 LUCK = (0.3, -0.1, 0.2, 0.4, -0.3)
-"""What all models share of a seed."""
+"""The part of a seed's values that all models share."""
 JITTER = np.random.default_rng(0).normal(0, 0.01, (60, 5)).tolist()
-"""What they do not."""
+"""The part that they do not share."""
 
 
 class Board:
@@ -254,7 +254,7 @@ def test_an_absent_value_leaves_the_other_seeds_but_an_infinite_one_does_not():
     assert best(*board.frames) == {"jsd_token": "mle"}
 
 
-def test_one_common_seed_is_told_but_not_tested():
+def test_one_common_seed_is_reported_but_not_tested():
     (answer,) = answers(*Board().add("mle", [8.0, 8.1]).add("random", [9.0]).frames)
     assert (answer.verdict.outcome, answer.verdict.p, answer.verdict.family) == (ONE_SEED, None, 0)
 
@@ -358,7 +358,7 @@ def test_what_could_not_be_tested_is_said_too():
     board = Board().add("mle", [8.0, 8.1]).add("copy", [8.0, 8.1]).add("short", [9.0])
     found = answers(*board.frames)
     assert [answer.verdict.outcome for answer in found] == [IDENTICAL, ONE_SEED]
-    assert summary(found) == ["copy: identical: mle", "short: one seed cannot tell it from mle"]
+    assert summary(found) == ["copy: identical: mle", "short: one seed cannot separate it from mle"]
     assert seed_counts(found) == [1, 2]
     assert seed_counts(found[:1]) == [2]
     assert seed_counts([]) == []

@@ -1,4 +1,4 @@
-"""One row a metric: every metric of the package is listed, and what is derived from the rows fits together."""
+"""One row per metric: every metric of the package is listed, and what is derived from the rows fits together."""
 
 import csv
 from pathlib import Path

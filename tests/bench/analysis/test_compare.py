@@ -18,7 +18,7 @@ MIXED = tuple(value + shift for value, shift in zip(BASE, (0.1, -0.1, 0.1, -0.1,
 
 
 def rows(values, **changes):
-    """A cell's rows: a value a seed, or a reason for its absence."""
+    """A cell's rows: a value per seed, or the reason for its absence."""
     cell = {
         "task": "toy", "preset": "smoke", "model": "mle", "checkpoint": "final", "metric": "nll", "status": "ok",
         "unit": "nats", "direction": "lower", "signature": "n=5|v=1", "data": "d0",
@@ -125,7 +125,7 @@ def test_chance_alone_is_seldom_called_a_difference():
 
 
 def test_rounding_is_no_change():
-    """Another processor gives other last digits, in all seeds alike, which no test would forgive."""
+    """Another processor gives other last digits, alike in all seeds: every test would find a difference."""
     assert verdict(BASE, [value * (1 + 1e-8) for value in BASE]) == ("no difference", "the same")
     assert verdict(BASE, [value * (1 + 1e-5) for value in BASE])[0] == "worse"
     assert verdict([0.0] * 6, [1e-12] * 6) == ("no difference", "the same")
@@ -328,7 +328,7 @@ def test_a_score_that_was_absent_may_stay_so_or_come():
     assert "5 seeds" in verdict(("no log_prob", *BASE[1:]), HIGH)[1]
 
 
-# The whole
+# The complete comparison
 
 
 def test_a_benchmark_that_vanished_does_not_pass():
@@ -385,7 +385,7 @@ def test_the_order_of_rows_changes_nothing():
 def test_what_too_few_seeds_cannot_decide_is_said_and_not_called_equal():
     few = compare(frame(rows([1.0, 1.1, 1.2])), frame(rows([1.5, 3.0, 1.9])))
     assert few.undecided == 1
-    assert few.summary.endswith("green, but 1 cells changed that fewer than 5 seeds cannot decide: use more seeds")
+    assert few.summary.endswith("green, but 1 cells changed on too few seeds to decide (< 5): use more seeds")
     many = compare(frame(rows(BASE)), frame(rows(MIXED)))
     assert (len(BASE) >= 5, many.undecided) == (True, 0)
     assert many.summary.endswith("green")

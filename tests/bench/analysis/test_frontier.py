@@ -1,4 +1,4 @@
-"""Made-up sweeps in, areas counted cell by cell, straight lines of numpy, and verdicts known beforehand out."""
+"""Made-up sweeps against areas counted cell by cell, numpy's interpolation, and verdicts known beforehand."""
 
 import hashlib
 import io
@@ -146,7 +146,7 @@ def test_trade_offs_end_where_cooling_loses_more_than_it_gains():
 
 def test_one_temperature_is_no_frontier():
     assert reference_corner([np.array([[9.0, 7.5]]), np.array([[9.1, 7.4]])]) is None
-    assert reference_corner([np.array([[9.0, 7.5], [9.5, 7.6]])]) is None  # the hotter one trades nothing
+    assert reference_corner([np.array([[9.0, 7.5], [9.5, 7.6]])]) is None  # the hotter one offers no trade-off
     assert reference_corner([]) is None
 
 
@@ -155,7 +155,7 @@ def test_coverage_is_read_on_straight_lines_and_never_beyond_them():
     falling = points[:4]
     for quality in np.linspace(falling[0, 0], falling[-1, 0], 17):
         assert coverage_at(points, quality) == np.interp(quality, falling[:, 0], falling[:, 1])
-    assert coverage_at(points, 9.6) == points[3, 1]  # hotter than the best coverage: that one holds
+    assert coverage_at(points, 9.6) == points[3, 1]  # hotter than the best coverage: the best coverage counts
     assert np.isnan(coverage_at(points, points[0, 0] - 1e-6))
     assert np.isnan(coverage_at(points, points[-1, 0] + 1e-6))
     assert np.isnan(coverage_at(np.empty((0, 2)), 9.0))
@@ -187,7 +187,7 @@ def test_what_is_not_comparable_is_left_out():
     runs, frontier = frames(rows("mle", mle), broken, other, real, failed={f"oracle-broken-{n}" for n in range(6)})
     sweep = only(sweeps(runs, frontier))
     assert set(sweep.points["model"]) == {"mle"}
-    assert sweep.left_out == {"other": "nll_oracle, nll_test was computed in another way than the reference's"}
+    assert sweep.left_out == {"other": "nll_oracle, nll_test was computed differently from the reference's"}
 
 
 def test_a_new_model_moves_nobodys_corner(mixed):
@@ -213,7 +213,7 @@ def test_indicators_are_those_of_each_seed_by_itself(mixed):
 
 
 def test_a_model_that_is_only_sharper_has_no_excess():
-    """What it gains in quality maximum likelihood gains by cooling, so nothing is left of it."""
+    """Maximum likelihood gains the same quality by a lower temperature, so no advantage is left."""
     runs, frontier = frames(rows("mle", mle), rows("sharp", lambda t, seed: mle(0.7 * t, seed)))
     sweep = only(sweeps(runs, frontier))
     plain = sweep.points[sweep.points["temperature"] == 1.0].groupby("model")["quality"].mean()
@@ -297,7 +297,7 @@ def test_without_the_reference_only_the_temperatures_are_shown():
 
 def test_one_temperature_gives_no_area():
     text = "\n\n".join(markdown(*frames(rows("mle", mle, temperatures=(1.0,)), rows("worse", worse))))
-    assert "mle, which they are measured against, has no two temperatures here that trade one for the other." in text
+    assert "mle, which they are measured against, has no two temperatures here that trade quality for coverage." in text
     assert "dominated area" not in text
 
 
@@ -305,7 +305,7 @@ def test_seeds_without_a_value_are_counted():
     holes = rows("holes", lambda t, seed: (mle(t, seed)[0], None if t == 0.5 and seed > 3 else mle(t, seed)[1]))
     text = "\n\n".join(markdown(*frames(rows("mle", mle), holes)))
     assert text.count("(n=4)") == 2
-    assert "Not all at the temperatures" not in text
+    assert "Scored at other temperatures" not in text
 
 
 def test_a_seed_that_the_reference_lacks_is_no_pair():
@@ -318,7 +318,7 @@ def test_a_seed_that_the_reference_lacks_is_no_pair():
 
 def test_other_temperatures_are_pointed_out():
     other = rows("worse", worse, temperatures=(*TEMPERATURES, 0.6))
-    assert "Not all at the temperatures of mle" in "\n".join(markdown(*frames(rows("mle", mle), other)))
+    assert "Scored at other temperatures than mle" in "\n".join(markdown(*frames(rows("mle", mle), other)))
 
 
 def test_no_sweep_no_section(mixed):
@@ -364,7 +364,7 @@ def test_extreme_points_leave_the_axes_readable():
         assert low < column.min()
         assert high - low < 2.5 * np.ptp(column)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert "uniform\noff at (30.00, 8.50)" in labels
+    assert "uniform\noutside at (30.00, 8.50)" in labels
 
 
 def test_the_reference_stands_out(mixed):

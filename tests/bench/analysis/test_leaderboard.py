@@ -28,7 +28,7 @@ def cell(board, task, model, checkpoint, metric):
 
 
 def changed(scores, value, **where):
-    """The scores with another value, a number or one a seed, where the columns say so."""
+    """The scores with another value, one number or one per seed, where the columns have these values."""
     chosen = np.logical_and.reduce([scores[column] == wanted for column, wanted in where.items()])
     assert chosen.any()
     scores = scores.copy()
@@ -58,7 +58,7 @@ def test_a_row_is_the_mean_over_seeds_with_its_signature(results):
     assert (row["status"], row["seeds_failed"], row["role"]) == ("ok 3", 0, "contender")
 
 
-def test_beside_the_mean_stands_one_that_an_odd_seed_moves_less(results):
+def test_each_mean_comes_with_one_that_an_outlying_seed_moves_less(results):
     values = [3.10, 3.20, 3.15, 3.12, 9.99]
     scores = changed(results.scores, values, task="quatrains", model="mle", metric="nll_test")
     row = cell(aggregate(results.runs, scores), "quatrains", "mle", "final", "nll_test")

@@ -1,4 +1,4 @@
-"""Made-up curves in; what numpy reads from them, run by run, out."""
+"""Made-up curves, read run by run as numpy reads them."""
 
 import numpy as np
 import pytest

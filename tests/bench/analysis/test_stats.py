@@ -1,4 +1,4 @@
-"""Intervals against scipy's own, and the edges."""
+"""Intervals against scipy's, and the edge cases."""
 
 import itertools
 import math
@@ -83,7 +83,7 @@ def test_coverage_is_what_it_says():
 
 
 def brute_force_p(a, b):
-    """Over all ways to call len(a) of the values "a": how often is U as far from its middle as here?"""
+    """Over all ways to call len(a) of the values "a": how often is U as far from its mean as here?"""
     values = [*a, *b]
     middle = len(a) * len(b) / 2
 

@@ -28,7 +28,7 @@ def pair(differences, model="seqgan"):
 
 
 def board(rows):
-    """One pair a row of differences, shape (models, seeds)."""
+    """One pair per row of differences, shape (models, seeds)."""
     return [pair(row, f"model {place}") for place, row in enumerate(rows.tolist())]
 
 
@@ -50,7 +50,7 @@ def test_a_clear_difference_has_a_direction():
 
 
 def test_holm_decides_within_the_family():
-    # Two seeds a pair: Student's t with one degree of freedom has p = 2 / pi * atan(1 / t), and t is the sum of the
+    # Two seeds per pair: Student's t with one degree of freedom has p = 2 / pi * atan(1 / t), and t is the sum of the
     # two by their distance, so these three have the p that Holm's steps are worked with: 0.01, 0.02, 0.04.
     def of_p(p):
         t = 1 / math.tan(math.pi * p / 2)
@@ -206,7 +206,7 @@ def test_words_of_a_pair_that_is_not_separable():
         ([0.0], "seqgan and mle are identical in bleu, to the last bit (n = 1)."),
         (
             [0.1],
-            "seqgan and mle differ in bleu by +0.1 in the one seed they share, which cannot tell that from chance.",
+            "seqgan and mle differ in bleu by +0.1 in the one seed they share, which cannot separate that from chance.",
         ),
         ([], "seqgan and mle have no common seed in bleu: there is nothing to compare."),
         (

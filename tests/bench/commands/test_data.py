@@ -7,7 +7,7 @@ from bench.errors import UsageError
 
 @pytest.fixture
 def fetched(monkeypatch, tmp_path):
-    """Fetching, played: what is asked for and what goes wrong."""
+    """Fetching, simulated: what is requested and what goes wrong."""
     asked, errors = [], {}
 
     def fetch(name, mirror, watch):
@@ -52,7 +52,7 @@ def test_it_says_where_the_corpora_are_and_under_what_licence(bench, fetched, tm
         (["ptb", "--mirror", "foo"], "expected an address such as https://"),
     ],
 )
-def test_mistakes_are_told_once_and_before_anything_is_fetched(bench, fetched, arguments, message):
+def test_mistakes_are_reported_once_and_before_anything_is_fetched(bench, fetched, arguments, message):
     answer = bench("data", "fetch", *arguments)
     assert answer.code == 2
     assert message in answer.err
@@ -79,7 +79,7 @@ def test_all_goes_on_when_one_fails(bench, fetched):
     assert answer.err.splitlines() == [
         "bench: coco-captions: the network is down.",
         "bench: nottingham: music21 is missing.",
-        "2 failed; what has arrived is kept: fetch again to go on.",
+        "2 failed; what has arrived is kept: fetch again to continue.",
     ]
 
 
@@ -90,7 +90,7 @@ def test_all_goes_on_when_one_fails(bench, fetched):
         (["ptb", "xyz"], "unknown download 'xyz'. Known: all, coco-captions,"),
     ],
 )
-def test_an_unknown_name_is_told_before_anything_is_fetched(bench, fetched, names, message):
+def test_an_unknown_name_is_reported_before_anything_is_fetched(bench, fetched, names, message):
     answer = bench("data", "fetch", *names)
     assert answer.code == 2
     assert message in answer.err

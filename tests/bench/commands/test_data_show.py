@@ -91,7 +91,7 @@ def test_a_synthetic_task_has_nothing_to_show(show):
         (["text:nowhere.txt"], "nowhere.txt"),
     ],
 )
-def test_a_mistake_is_told_in_one_sentence(show, arguments, message):
+def test_a_mistake_is_reported_in_one_sentence(show, arguments, message):
     code, output = show(*arguments)
     assert code == 2
     assert message in output

@@ -18,7 +18,7 @@ from seqgan import mle, policy_gradient
 
 pytestmark = pytest.mark.usefixtures("memory_not_measured", "no_reports")
 
-ONE_DRAW = ("--set", "toy.draw=0")  # what differs between draws of the data would hide what the code did
+ONE_DRAW = ("--set", "toy.draw=0")  # differences between draws of the data would hide what the code did
 METRICS = ("--metrics", "nll,bleu,self-bleu")
 SETTINGS = ("--tasks", "toy", *METRICS, "--preset", "smoke", "--seeds", 6, "--workers", 0, *ONE_DRAW)
 BENCHMARK = ("--models", "pg-bleu,random", *SETTINGS, "--set", "pg-bleu.rounds=20")
@@ -57,7 +57,7 @@ def compared(bench, base):
 
 
 def counts(answer):
-    """Verdict to how often it was given, from the closing line."""
+    """Verdict to its count, from the closing line."""
     counted, _, _ = answer.out.splitlines()[-1].partition(":")
     return {verdict: int(count) for count, verdict in (part.split(" ", 1) for part in counted.split(", "))}
 
@@ -76,7 +76,7 @@ def given(answer, verdict):
 def scrambled(policy, tokens, states, reward, rollouts, rng, complete):
     """Action values as a widely used library had them: laid out (N T, B), and read as (B, T, N).
 
-    Batch and time are mixed, so that a token is paid for what others did elsewhere.
+    Batch and time are mixed, so that a token is rewarded for what other tokens did elsewhere.
     """
     batch, length = tokens.shape
     finished = torch.cat([complete(tokens, states), tokens[None, :, None].expand(1, batch, rollouts, length)])
@@ -93,7 +93,7 @@ def test_unchanged_code_is_green(bench, compared, base, tmp_path):
     same = found.pop("no difference")
     assert same > 25
     assert set(found.values()) == {0}
-    assert f"{same} of {same} cells are the same but for rounding" in answer.out
+    assert f"{same} of {same} cells are the same except for rounding" in answer.out
     before = base[0].read_bytes()
     again = bench("accept", tmp_path / "again", "--to", base[0])
     assert (again.code, again.out) == (0, f"Nothing changed in {base[0]}.\n")
@@ -107,7 +107,7 @@ def test_a_scrambled_reward_is_found_to_be_worse(bench, base, compared, tmp_path
     assert answer.code == 1
     worse = given(answer, "worse")
     assert {"bleu4", "bleu5"} <= worse[f"{TOY}: {PG}, final"]
-    assert not [place for place in worse if "pretrained" in place or "random" in place]  # they are as they were
+    assert not [place for place in worse if "pretrained" in place or "random" in place]  # they are unchanged
     found = counts(answer)
     assert (found["failed"], found["missing"], found["not comparable"]) == (0, 0, 0)
     assert f"red, {found['worse']} of " in answer.out.splitlines()[-1]
@@ -180,7 +180,7 @@ def test_a_diverged_run_has_failed(bench, compared, tmp_path, monkeypatch):
     assert counts(answer)["failed"] > 10
     refused = bench("accept", tmp_path / "head", "--to", tmp_path / "accepted.csv")
     assert refused.code == 2
-    assert "expected finished runs only in " in refused.err
+    assert "expected only finished runs in " in refused.err
     assert "got 6 failed" in refused.err
     assert not (tmp_path / "accepted.csv").exists()
 
@@ -227,11 +227,11 @@ def test_accepting_tells_what_it_changes(bench, base, results, tmp_path):
 
 
 def counts_of(answer):
-    """The counts in the line before the last one, where ``accept`` has its own closing line."""
+    """The counts in the last but one line, as ``accept`` adds its own closing line."""
     return counts(type(answer)(answer.code, "\n".join(answer.out.splitlines()[:-1]), answer.err))
 
 
-# Mistakes in use
+# Usage errors
 
 
 def test_a_leaderboard_is_no_base_and_is_not_overwritten(bench, base, tmp_path):
@@ -240,7 +240,7 @@ def test_a_leaderboard_is_no_base_and_is_not_overwritten(bench, base, tmp_path):
     for command in (["compare", path, base[1]], ["accept", base[1], "--to", path]):
         answer = bench(*command)
         assert (answer.code, answer.out) == (2, "")
-        assert "is a leaderboard, whose means over seeds cannot be paired" in answer.err
+        assert "is a leaderboard: means over seeds cannot be paired" in answer.err
     assert path.read_text() == ",".join(leaderboard.COLUMNS) + "\n"
 
 
@@ -257,7 +257,7 @@ def test_a_leaderboard_is_no_base_and_is_not_overwritten(bench, base, tmp_path):
         (["accept", "RESULTS", "--to", "unused"], "expected a file of accepted results, but 'unused' is a folder"),
     ],
 )
-def test_a_mistake_is_told_in_one_sentence(bench, base, tmp_path, monkeypatch, arguments, message):
+def test_a_mistake_is_reported_in_one_sentence(bench, base, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     Path("empty.csv").touch()
     Store(Path("unused")).open()

@@ -234,7 +234,8 @@ def test_validate_says_what_is_broken(bench, write_plugin):
     answer = bench("validate", "own_cli:WrongType")
     assert (answer.code, answer.err) == (1, "")
     broken = [line for line in answer.out.splitlines() if line.startswith("FAILED  ")]
-    assert broken[0].startswith("FAILED  Samples are int64, of the asked shape, inside the vocabulary: ValueError: ")
+    title = "Samples are int64, of the requested shape, inside the vocabulary"
+    assert broken[0].startswith(f"FAILED  {title}: ValueError: ")
     assert answer.out.splitlines()[-1] == f"own_cli:WrongType: {len(broken)} checks failed"
 
 

@@ -14,7 +14,7 @@ from bench.runs.executors.base import Finished, Progress, Started
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A time.monotonic that is told."""
+    """A time.monotonic that tests can set."""
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(progress.time, "monotonic", lambda: clock.now)
     return clock
@@ -28,7 +28,7 @@ def said(console):
     return console.file.getvalue().splitlines()
 
 
-def test_a_run_is_told_in_two_lines(make_spec, clock):
+def test_a_run_is_shown_in_two_lines(make_spec, clock):
     console, spec = plain(), make_spec(task_overrides={"draw": 1})
     scores = {
         "final": (Score("nll_oracle", 9.1234, "", "lower", ""), Score("bleu4", None, "", "higher", "", "quality", "x"))
@@ -43,7 +43,7 @@ def test_a_run_is_told_in_two_lines(make_spec, clock):
     ]
 
 
-def test_a_failure_is_told_with_its_reason_as_it_is(make_spec, clock):
+def test_a_failure_is_shown_with_its_reason_as_it_is(make_spec, clock):
     console, spec = plain(40), make_spec()
     reason = "ValueError: [bold]expected[/bold] something rather long that does not fit into a line of forty"
     with Display(console, [spec, make_spec(seed=1)], 1) as display:
@@ -67,7 +67,7 @@ def test_a_long_run_shows_signs_of_life_now_and_then(make_spec, clock):
     ]
 
 
-def test_the_time_left_is_told_from_runs_of_the_same_kind(make_spec, clock):
+def test_the_time_left_is_estimated_from_runs_of_the_same_kind(make_spec, clock):
     plan = [make_spec(model=model, seed=seed) for model in ("mle", "seqgan") for seed in (0, 1)]
     display = Display(plain(), plan, 1)
     assert display.remaining() is None

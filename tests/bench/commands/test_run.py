@@ -145,7 +145,7 @@ def test_a_dry_run_shows_what_was_set(bench, tmp_path):
     )
 
 
-# Mistakes in use
+# Usage errors
 
 
 def with_a_stranger(folder):
@@ -189,13 +189,13 @@ MISTAKES = {
     "published with other weights": (with_weights, "is not the expected file: sha256 .* wanted, .* found"),
     "weights for nobody": (["--oracle-weights", "w.pkl"], "--oracle-weights goes with --tasks oracle-published"),
     "no cuda": (["--device", "cuda"], "expected a CUDA device for --device cuda, but torch finds none"),
-    "somebody else's folder": (with_a_stranger, "is not empty and no results folder"),
+    "somebody else's folder": (with_a_stranger, "is not empty and is not a results folder"),
     "a file as output": (with_a_file, "expected --output to be a folder, but '.*' is a file"),
 }
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_a_mistake_is_told_in_one_sentence(bench, tmp_path, monkeypatch, case):
+def test_a_mistake_is_reported_in_one_sentence(bench, tmp_path, monkeypatch, case):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.chdir(tmp_path)
     given, message = MISTAKES[case]
@@ -222,7 +222,7 @@ def test_a_mistake_is_told_in_one_sentence(bench, tmp_path, monkeypatch, case):
         (["validate", "a:b:c"], "expected a model as NAME or package.module:Class"),
     ],
 )
-def test_other_commands_tell_mistakes_likewise(bench, tmp_path, monkeypatch, arguments, message):
+def test_other_commands_report_mistakes_in_the_same_way(bench, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     answer = bench(*arguments)
     assert (answer.code, answer.out) == (2, "")

@@ -20,7 +20,7 @@ RARE = ("--set", "quatrains-tang.min_count=1", "--set", "sotu-obama.min_count=1"
 
 @pytest.fixture(scope="module")
 def finished(bench, memory_not_measured, tmp_path_factory):
-    """The results of a model that hands back training sequences on tasks of all kinds, and of one that counts pairs."""
+    """The results of a model that returns training sequences, on tasks of all kinds, and of one that counts pairs."""
     folder = tmp_path_factory.mktemp("finished") / "results"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bench.reports.figures.drawing.write_figures", lambda *_: [])
@@ -180,7 +180,7 @@ def test_mistakes_are_one_sentence(sample, arguments, sentence, monkeypatch, tmp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_holds_no_results_is_told(bench, tmp_path):
+def test_a_folder_that_holds_no_results_is_reported(bench, tmp_path):
     for arguments in ([], ["abcd"]):
         answer = bench("sample", *arguments, "--results", tmp_path)
         assert (answer.code, answer.out) == (2, "")

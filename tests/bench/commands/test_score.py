@@ -115,7 +115,7 @@ def test_a_protocol_brings_its_tokenizer(bench, files):
         (["-", "-"], "read once only"),
     ],
 )
-def test_mistakes_are_told_in_a_sentence(bench, files, arguments, said):
+def test_mistakes_are_reported_in_a_sentence(bench, files, arguments, said):
     samples, references = files
     found = bench("score", samples, "--references", references, *arguments)
     assert found.code == 2

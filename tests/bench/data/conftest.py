@@ -1,4 +1,4 @@
-"""A server of files on this machine, with the bad habits of servers far away."""
+"""A local file server with the faults of remote ones."""
 
 import threading
 from dataclasses import dataclass, field
@@ -17,13 +17,13 @@ class Mirror:
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     address: str = ""
     ranges: bool = True
-    """Whether it can go on in the middle."""
+    """Whether it can continue in the middle."""
     breaks_after: int | None = None
-    """Ends each answer after so many bytes, though it promised more."""
+    """Ends each answer after this many bytes, though it announced more."""
     breaks: int = 0
-    """How many answers it still breaks off."""
+    """Number of answers that it still breaks off."""
     statuses: list[int] = field(default_factory=list)
-    """What it answers first, before it serves."""
+    """Statuses that it answers first, before it serves."""
 
     def answer(self, request):
         path, wanted = request.path.lstrip("/"), request.headers.get("Range")

@@ -1,4 +1,4 @@
-"""From a user's files to three splits: what is kept, what is left out, and what is said about it."""
+"""From a user's files to three splits: what is kept, what is left out, and what is reported."""
 
 import collections
 import csv
@@ -65,7 +65,7 @@ def test_a_hash_of_the_line_splits_a_single_file(tmp_path):
     assert all(30 < len(found[split]) < 90 for split in ("valid", "test"))
 
 
-def test_where_a_line_stands_decides_nothing(tmp_path):
+def test_the_position_of_a_line_does_not_matter(tmp_path):
     lines = text(300)
     one = lines_of(read(write(tmp_path / "a.txt", lines)))
     other = lines_of(read(write(tmp_path / "b.txt", [*text(80, seed=5), *lines[::-1]])))
@@ -112,7 +112,7 @@ def test_lines_of_other_splits_are_removed_from_training(tmp_path):
     splits = read(files)
     found = lines_of(splits)
     assert found == {"train": train, "valid": valid, "test": test}
-    assert "removed: 14 of train and 4 of valid that stand in a later split" in splits.notes
+    assert "removed: 14 of train and 4 of valid that also occur in a later split" in splits.notes
     assert "kept: 300 train, 60 valid, 60 test" in splits.notes
     assert "splits: as given" in splits.notes
 
@@ -136,7 +136,7 @@ def test_repetitions_stay_in_training_and_are_reported(tmp_path):
     train = [line for line in lines if split_of(line) == "train"]
     splits = read(write(tmp_path / "a.txt", [*lines, *train[:10], *train[:10]]))
     assert collections.Counter(lines_of(splits)["train"]) == collections.Counter([*train, *train[:10], *train[:10]])
-    assert "repeated: 20 of train stand there more than once" in splits.notes
+    assert "repeated: 20 of train occur there more than once" in splits.notes
 
 
 def test_a_sample_of_a_long_file_is_random_and_always_the_same(tmp_path):
@@ -148,13 +148,13 @@ def test_a_sample_of_a_long_file_is_random_and_always_the_same(tmp_path):
     assert len(drawn) == 1_000
     assert set(drawn) <= set(lines)
     assert all(split_of(line) == split for split, part in found.items() for line in part)
-    places = sorted(map(lines.index, drawn))
-    assert abs(np.mean(places) - 2_000) < 4 * 4_000 / np.sqrt(12 * 1_000)  # four standard errors of a uniform draw
+    positions = sorted(map(lines.index, drawn))
+    assert abs(np.mean(positions) - 2_000) < 4 * 4_000 / np.sqrt(12 * 1_000)  # four standard errors of a uniform draw
     assert lines_of(read(path, max_lines=1_000)) == found
     assert "a.txt: 4,002 lines, 2 blank, 0 longer than 40; of the others a random sample of 1,000" in splits.notes
 
 
-def test_copies_of_a_line_are_drawn_as_often_as_they_stand_there(tmp_path):
+def test_copies_of_a_line_are_drawn_as_often_as_they_occur(tmp_path):
     path = write(tmp_path / "a.txt", [*text(2_000), *["the same thing"] * 2_000])
     drawn = list(chain.from_iterable(lines_of(read(path, max_lines=1_000)).values()))
     assert abs(drawn.count("the same thing") - 500) < 60
@@ -170,7 +170,7 @@ def test_too_few_lines(tmp_path):
 
 @pytest.mark.parametrize("lines", [[], ["", " ", "\t"]])
 def test_no_text(tmp_path, lines):
-    assert f"has no text: expected a sequence a line, got {len(lines)} blank lines" in refusal(
+    assert f"has no text: expected one sequence a line, got {len(lines)} blank lines" in refusal(
         write(tmp_path / "a.txt", lines)
     )
 
@@ -183,11 +183,11 @@ def test_mostly_too_long(tmp_path):
     assert sum(n <= 191 for n in range(1, 201)) >= 0.95 * 200
     message = refusal(write(tmp_path / "a.txt", ["all in one line " * 10_000]))
     assert "1 of the 1 lines" in message
-    assert "expected one sentence a line, no documents" in message
+    assert "expected one sentence a line, not documents" in message
 
 
 def test_more_than_the_memory_holds(tmp_path, monkeypatch):
-    monkeypatch.setattr(corpus_files, "MOST_PLACES", 1_000)
+    monkeypatch.setattr(corpus_files, "MOST_POSITIONS", 1_000)
     path = write(tmp_path / "a.txt", text(200, longest=10))
     assert "lower max_len or max_lines until their product is at most 1,000" in refusal(path)
     assert len(read(path, max_lines=100).parts) == 3
@@ -220,7 +220,7 @@ def test_a_file_that_grows_meanwhile(tmp_path, monkeypatch):
 
 
 def test_rows_are_padded_and_mixed(tmp_path):
-    lines = [f"{line} {place}" for place, line in enumerate(text(400))]
+    lines = [f"{line} {index}" for index, line in enumerate(text(400))]
     splits = read(write(tmp_path / "a.txt", lines))
     rows = splits.parts["train"].padded(np.arange(len(splits.words)) + 7, 15, 6)
     assert rows.dtype == np.int64
@@ -234,11 +234,11 @@ def test_rows_are_padded_and_mixed(tmp_path):
 
 def test_crossing_is_removed_towards_the_later_split():
     keys = np.array([*range(300), 1, 2, 2, 3, 3], np.uint64)
-    places = np.array([0] * 100 + [1] * 100 + [2] * 100 + [1, 1, 2, 0, 2], np.uint8)
-    found, notes = remove_crossing(keys, places)
-    # Key 1 stands in train and valid, 2 in all three, 3 in train (twice) and test.
+    indices = np.array([0] * 100 + [1] * 100 + [2] * 100 + [1, 1, 2, 0, 2], np.uint8)
+    found, notes = remove_crossing(keys, indices)
+    # Key 1 occurs in train and valid, 2 in all three, 3 in train (twice) and test.
     assert found.tolist() == [0, 3, 3, 3, *[0] * 96, *[1] * 100, *[2] * 100, 1, 3, 2, 3, 2]
-    assert notes[0] == "removed: 4 of train and 1 of valid that stand in a later split"
+    assert notes[0] == "removed: 4 of train and 1 of valid that also occur in a later split"
 
 
 def test_file_hashes(tmp_path):

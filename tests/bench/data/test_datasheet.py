@@ -20,7 +20,7 @@ def test_what_a_split_holds(facts):
     )  # fmt: skip
 
 
-def test_what_of_the_test_set_was_seen(facts):
+def test_how_much_of_the_test_set_was_seen(facts):
     test = facts["test"]
     assert test.unknown == 2 / 14  # x and y; f is not there, and everything else was seen twice
     assert test.copied == 2

@@ -30,14 +30,14 @@ def blob(data):
 
 @pytest.fixture(params=["sha256", "git"])
 def pin(request):
-    """A pin with everything, and one of which nobody knows more than git's hash."""
+    """A pin with all fields, and one of which only git's hash is known."""
     known = request.param == "sha256"
     return Pin(RAW, len(CONTENT) if known else None, sha256(CONTENT) if known else None, blob(CONTENT))
 
 
 @pytest.fixture
 def numbers(pin, mirror, monkeypatch):
-    """A made-up corpus that can be fetched: its raw file's place and that of its corpus."""
+    """A made-up corpus that can be fetched: the path of its raw file and that of its corpus."""
     recipe_calls = []
 
     def recipe(files, watch):
@@ -120,7 +120,7 @@ def test_a_wrong_first_half_is_thrown_away(numbers, mirror):
     assert numbers.read_bytes() == CONTENT
 
 
-def test_all_that_is_missing_may_be_the_name(numbers, mirror, pin):
+def test_a_complete_part_is_only_renamed(numbers, mirror, pin):
     numbers.parent.mkdir(parents=True)
     part(numbers).write_bytes(CONTENT)
     fetch("numbers")
@@ -128,7 +128,7 @@ def test_all_that_is_missing_may_be_the_name(numbers, mirror, pin):
     assert len(mirror.asked) == (0 if pin.bytes else 1)  # else only the server knows that this is all
 
 
-def test_more_than_there_is_is_thrown_away(numbers, mirror):
+def test_a_part_longer_than_the_file_is_thrown_away(numbers, mirror):
     numbers.parent.mkdir(parents=True)
     part(numbers).write_bytes(CONTENT + b"more")
     fetch("numbers")
@@ -190,7 +190,7 @@ def test_a_broken_server_is_given_up(numbers, mirror):
     assert len(mirror.asked) == downloads.TRIES
 
 
-def test_a_line_that_always_breaks_is_given_up_but_nothing_is_lost(numbers, mirror):
+def test_a_connection_that_always_breaks_is_given_up_but_nothing_is_lost(numbers, mirror):
     mirror.breaks, mirror.breaks_after = 99, 0
     with pytest.raises(FetchFailed, match=r"broke off before the end of 'numbers.txt'"):
         fetch("numbers")
@@ -209,7 +209,7 @@ def test_offline_it_says_what_to_do(numbers, pin, monkeypatch):
 
 
 @pytest.mark.parametrize("address", ["ftp://127.0.0.1", "example.org/files", "https://"])
-def test_an_address_that_is_none(numbers, address):
+def test_an_invalid_address(numbers, address):
     with pytest.raises(UsageError, match="expected an address such as https"):
         fetch("numbers", mirror=address)
 
@@ -217,7 +217,7 @@ def test_an_address_that_is_none(numbers, address):
 def test_a_folder_that_cannot_be_written(numbers, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(downloads.PLACE, str(tmp_path / "file" / "place"))
-    with pytest.raises(FetchFailed, match=r"cannot write to .*Not a directory; \$SEQGAN_BENCH_DATA names another"):
+    with pytest.raises(FetchFailed, match=r"cannot write to .*Not a directory; set \$SEQGAN_BENCH_DATA to another"):
         fetch("numbers")
 
 
@@ -227,7 +227,7 @@ def test_two_fetches_at_once_do_not_mix(numbers):
         fetch("numbers")
 
 
-def test_a_finished_corpus_is_made_once_and_held_against_its_hashes(numbers, monkeypatch, pin):
+def test_a_finished_corpus_is_made_once_and_compared_with_its_hashes(numbers, monkeypatch, pin):
     (place,) = fetch("numbers")
     made = {split: sha256((place / f"{split}.txt").read_bytes()) for split in SPLITS}
     known = Download("none", (pin,), {"numbers": made})
@@ -242,7 +242,7 @@ def test_a_finished_corpus_is_made_once_and_held_against_its_hashes(numbers, mon
 
     wrong = Download("none", (pin,), {"numbers": {**made, "test": "0" * 64}})
     monkeypatch.setattr(downloads, "downloads", lambda: {"numbers": wrong})
-    with pytest.raises(FetchFailed, match=f"another test.txt of 'numbers' .* expected sha256 {'0' * 64}, got"):
+    with pytest.raises(FetchFailed, match=f"a test.txt of 'numbers' that differs .* expected sha256 {'0' * 64}, got"):
         fetch("numbers")
 
 
@@ -360,7 +360,7 @@ def test_the_known_hashes_are_those_of_the_reference_corpora():
 
 def test_what_was_changed_after_it_was_made_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("SEQGAN_BENCH_DATA", str(tmp_path))
-    place = tmp_path / "corpora" / "ptb"  # of which only the maker's own hashes are known
+    place = tmp_path / "corpora" / "ptb"  # of which only the hashes written when it was made are known
     lines = {f"{split}.txt": b"a b\n" for split in ("train", "valid", "test")}
     hashes = {split.partition(".")[0]: hashlib.sha256(content).hexdigest() for split, content in lines.items()}
     write(place, lines | {downloads.HASHES: json.dumps(hashes).encode()})

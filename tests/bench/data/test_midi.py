@@ -18,7 +18,7 @@ EIGHTH = BEAT // 2
 
 
 def save(path, *voices, beat=BEAT, kind=1):
-    """Write a file with one track a voice: a channel and notes (start, end, pitch) in ticks."""
+    """Write a file with one track per voice: a channel and notes (start, end, pitch) in ticks."""
     file = mido.MidiFile(ticks_per_beat=beat, type=kind)
     for channel, notes in voices:
         track = mido.MidiTrack()
@@ -35,7 +35,7 @@ def save(path, *voices, beat=BEAT, kind=1):
 
 
 def notes(pitches, step=EIGHTH, start=0, held=1.0):
-    """One note a step; None for a rest."""
+    """One note per step; None for a rest."""
     return [
         (start + i * step, start + i * step + int(held * step), pitch)
         for i, pitch in enumerate(pitches)
@@ -113,7 +113,7 @@ def test_of_equal_voices_the_higher(tmp_path):
     assert tune_pitches(save(tmp_path / "b.mid", (0, notes(tune)), (1, notes(low)))) == tune
 
 
-def test_notes_that_are_never_let_go_of(tmp_path):
+def test_notes_that_are_never_released(tmp_path):
     track = mido.MidiTrack()
     for pitch in (60, 62, 62, 64):
         track.append(mido.Message("note_on", note=pitch, time=0 if pitch == 60 else EIGHTH))
@@ -137,7 +137,7 @@ HOSTILE = {
     "cut": header(480, track(bytes([0, 0x90, 60, 64, 96, 0x80, 60, 0]))[:-3]),
     "no beats": header(0xE728, track(bytes([0, 0x90, 60, 64, 96, 0x90, 62, 64, 96, 0x80, 62, 0, 0, 0xFF, 0x2F, 0]))),
     "zero beats": header(0, track(bytes([0, 0x90, 60, 64, 96, 0x90, 62, 64, 96, 0x80, 62, 0, 0, 0xFF, 0x2F, 0]))),
-    "for ever": header(
+    "forever": header(
         4, track(bytes([0, 0x90, 60, 64, 1, 0x90, 62, 64, 1, 0x90, 64, 64, 0xFF, 0xFF, 0xFF, 0x7F, 0x80, 64, 0]))
     ),
     "noise": bytes(random.Random(0).choices(range(256), k=1_000)),
@@ -146,7 +146,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
-def test_broken_files_are_no_tunes(tmp_path, content):
+def test_broken_files_are_not_tunes(tmp_path, content):
     (tmp_path / "a.mid").write_bytes(content)
     assert not tune_pitches(tmp_path / "a.mid")
     with pytest.raises(UsageError, match=r"could be read|too few usable windows"):
@@ -155,7 +155,7 @@ def test_broken_files_are_no_tunes(tmp_path, content):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Sixty tunes of four windows, some things that are no tunes, and one tune under two names."""
+    """Sixty tunes of four windows, some things that are not tunes, and one tune under two names."""
     for seed in range(60):
         name = f"{seed % 7}/{seed}.{'MIDI' if seed % 2 else 'mid'}"
         save(tmp_path / "tunes" / name, (0, notes(melody(seed))))
@@ -188,7 +188,7 @@ def test_a_folder_is_split_tune_by_tune(folder):
     assert all(set(part.lengths.tolist()) == {STEPS} for part in splits.parts.values())
 
 
-def test_windows_that_are_no_music_are_left_out(folder):
+def test_windows_that_are_not_music_are_left_out(folder):
     before = sum(map(len, windows(read_tunes(folder)).values()))
     rests = [None if i % 6 == 5 else pitch for i, pitch in enumerate(melody(1_000, STEPS))]
     trill, low = [60, 62, 64, 62] * 8, [*melody(1_001, STEPS - 1), 20]
@@ -218,7 +218,7 @@ def test_the_hash_of_a_folder_is_that_of_its_contents(folder, tmp_path):
     assert folder_hash(folder) != before
 
 
-def test_what_is_no_folder_of_tunes(tmp_path):
+def test_what_is_not_a_folder_of_tunes(tmp_path):
     with pytest.raises(UsageError, match="expected a folder of MIDI files"):
         read_tunes(tmp_path / "missing")
     with pytest.raises(UsageError, match="holds no MIDI files"):

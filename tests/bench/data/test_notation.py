@@ -35,7 +35,7 @@ def heard(notes):
 
 
 def parse(book):
-    """What music21 hears in an ABC text: the same, a list a tune."""
+    """What music21 hears in an ABC text: the same as :func:`heard`, a list per tune."""
     converter = pytest.importorskip("music21.converter")
     parsed = converter.parse(book, format="abc")
     tunes = parsed.scores if hasattr(parsed, "scores") else [parsed]
@@ -166,7 +166,7 @@ def test_a_poem_has_four_lines():
     assert line(poem, "characters", 5).split(" / ")[1] == f"黄河{MISSING}海流"
 
 
-def test_characters_that_are_no_verse_stand_side_by_side():
+def test_characters_that_are_not_verse_are_joined():
     assert line(list("to be, or"), "characters") == reading(list("to be, or"), "characters", None, 1, "") == "to be, or"
 
 

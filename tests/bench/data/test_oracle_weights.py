@@ -23,7 +23,7 @@ def small_arrays(V=5, H=3):
 
 
 def written(path, content, protocol=4):
-    """A pickle of the content, and its hash, so that nothing but the content can be what is wrong."""
+    """A pickle of the content, and its hash, so that only the content can be wrong."""
     data = pickle.dumps(content, protocol=protocol)
     path.write_bytes(data)
     return path, hashlib.sha256(data).hexdigest()
@@ -40,7 +40,7 @@ def test_a_file_of_the_right_form_is_read(tmp_path):
     assert task.load().training.spec.vocab_size == 5
 
 
-def test_no_file_is_told_in_one_sentence(tmp_path, monkeypatch):
+def test_no_file_is_reported_in_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("SEQGAN_BENCH_DATA", str(tmp_path))
     with pytest.raises(
         NotFetched, match=r"needs its weights: `bench data fetch oracle-published` gets them, or .*FILE"
@@ -55,7 +55,7 @@ def test_a_fetched_file_need_not_be_named(tmp_path, monkeypatch):
     assert fetched.fingerprint() == named.fingerprint()
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     task = PublishedOracle(str(tmp_path / "nothing.pkl"))
     for use in (task.fingerprint, task.load):
         with pytest.raises(UsageError, match=r"cannot read the oracle's weights '.*nothing.pkl': No such file"):
@@ -64,14 +64,14 @@ def test_a_missing_file_is_told(tmp_path):
         load_weights(tmp_path, PUBLISHED_SHA256)  # a folder
 
 
-def test_another_hash_is_told_with_both(tmp_path):
+def test_another_hash_is_reported_with_the_expected_one(tmp_path):
     path, sha256 = written(tmp_path / "weights.pkl", small_arrays())
     with pytest.raises(UsageError, match=f"sha256 {PUBLISHED_SHA256} wanted, {sha256} found"):
         PublishedOracle(str(path)).fingerprint()
 
 
 class Call:
-    """Pickles as a call, which an ordinary unpickler makes."""
+    """Pickles as a call, which an ordinary unpickler executes."""
 
     def __init__(self, function, *arguments):
         self.made_of = (function, arguments)

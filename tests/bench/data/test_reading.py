@@ -26,7 +26,7 @@ AWKWARD = [
 
 
 def refusal(path, column=None):
-    """What the user reads when the file is refused, after as much of it as could be read."""
+    """The message when the file is refused, after as much of it as could be read."""
     with pytest.raises(UsageError) as caught:
         list(read_lines(path, column))
     message = str(caught.value)
@@ -94,7 +94,7 @@ def test_the_column_to_read(tmp_path):
     assert "no column 'text'" in refusal(tmp_path / "plain.txt", "text")
 
 
-def test_what_is_no_file(tmp_path):
+def test_what_is_not_a_file(tmp_path):
     assert "expected a file, got the folder" in refusal(tmp_path)
     assert "cannot read" in refusal(tmp_path / "missing.txt")
     assert "No such file" in refusal(tmp_path / "missing.txt")
@@ -128,7 +128,7 @@ def test_line_ends_of_all_kinds_are_counted_as_they_are_read(tmp_path):
     assert f"line {len(read) + 1} of" in refusal(path)
 
 
-def test_the_command_that_is_named_mends_the_file(tmp_path):
+def test_the_suggested_command_converts_the_file(tmp_path):
     path = tmp_path / "my file.txt"
     for encoding in ("latin1", "utf-16"):
         path.write_text("caf\u00e9\nbar\n", encoding=encoding)
@@ -169,7 +169,7 @@ def test_a_line_that_never_ends_is_refused_before_it_fills_the_memory(tmp_path, 
 def test_a_quote_left_open_is_an_error(tmp_path, monkeypatch):
     path = tmp_path / "a.csv"
     path.write_text('text\n"open\nnext\n')
-    assert "is no CSV" in refusal(path)
+    assert "is not CSV" in refusal(path)
     monkeypatch.setattr(reading, "LONGEST", 100)
     path.write_text('text\n"open\n' + "next\n" * 100)
     assert "field larger than field limit" in refusal(path)
@@ -192,9 +192,9 @@ def test_rows_that_do_not_fit_their_header(tmp_path):
 @pytest.mark.parametrize(
     ("line", "shown"),
     [
-        ("not json", "no JSON: expected one object a line"),
-        ('{"text": "x"', "no JSON"),
-        ("[" * 100_000, "no JSON"),
+        ("not json", "not JSON: expected one object a line"),
+        ('{"text": "x"', "not JSON"),
+        ("[" * 100_000, "not JSON"),
         ("[]", "got a list"),
         ("7", "got a number"),
         ("null", "got null"),
@@ -207,7 +207,7 @@ def test_rows_that_do_not_fit_their_header(tmp_path):
         ('{"text": "\\ud800"}', "half a surrogate pair"),
     ],
 )
-def test_json_lines_that_are_no_text(tmp_path, line, shown):
+def test_json_lines_that_are_not_text(tmp_path, line, shown):
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "x"}\n' + line + "\n")
     message = refusal(path, "text")
@@ -215,7 +215,7 @@ def test_json_lines_that_are_no_text(tmp_path, line, shown):
     assert "line 2 of" in message
 
 
-def test_a_json_document_is_no_json_lines(tmp_path):
+def test_a_json_document_is_not_json_lines(tmp_path):
     path = tmp_path / "a.json"
     path.write_text(json.dumps([{"text": "x"}], indent=1))
     assert "line 1 of" in refusal(path)

@@ -10,11 +10,11 @@ SHARED = Path(__file__).parents[3] / ".." / "shared" / "data"
 
 
 def quiet(what, done, total):
-    """Watch nothing."""
+    """Ignore the progress."""
 
 
 def make(name, tmp_path, *texts):
-    """The splits of a corpus whose raw files say this."""
+    """The splits of a corpus that is made from raw files with these texts."""
     files = []
     for index, text in enumerate(texts):
         files.append(tmp_path / f"raw{index}.txt")
@@ -54,7 +54,7 @@ def test_quatrains_that_lost_a_character_are_left_out(tmp_path):
 
 
 def test_zhang_and_lapatas_quatrains_come_out_byte_for_byte(tmp_path):
-    """From files as theirs are, lines of five characters parted by tabs, in whatever order."""
+    """From files like theirs, lines of five characters separated by tabs, in any order."""
     folder = SHARED / "download" / "rnnpg5"
     if not folder.is_dir():
         pytest.skip("the reference corpora are not on this machine")

@@ -34,13 +34,13 @@ def test_the_order_is_that_of_the_corpora_that_ship():
         assert content(reversed(shipped.decode().splitlines())) == shipped
 
 
-def test_the_order_tells_nothing_of_the_lines():
+def test_the_order_of_lines_is_random():
     first = ordered(LINES)[: len(LINES) // 2]
     numbers = [int(line.split()[1]) for line in first]
     assert abs(sum(numbers) / len(numbers) - len(LINES) / 2) < 60  # three and a half standard errors
 
 
-def test_writing_replaces_a_folder_as_a_whole(tmp_path):
+def test_writing_replaces_the_entire_folder(tmp_path):
     place = tmp_path / "corpora" / "made-up"
     write(place, {"train.txt": b"old\n", "valid.txt": b"old\n"})
     write(place, {"train.txt": b"a\nb\n", "test.txt": b"c\n"})

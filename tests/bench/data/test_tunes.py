@@ -75,7 +75,7 @@ def test_reading_is_quiet_and_leaves_nothing_behind(abc, capfd, tmp_path, monkey
     assert not (tmp_path / "home").exists()
 
 
-def test_a_file_that_is_no_music_is_said_so(tmp_path):
+def test_a_file_that_is_not_music_is_reported(tmp_path):
     pytest.importorskip("music21", reason="music21 is not installed (the extra called music)")
     path = tmp_path / "tune.abc"
     path.write_bytes(b"X:1\n\xff\xfe")
@@ -99,7 +99,7 @@ def test_some_tunes_that_ship_are_made_anew(music21_corpus):
         assert len(made) > 20
         assert all(any(line in lines for lines in shipped.values()) for _, line in made)
         own = sum(line in shipped[split] for split, line in made)
-        assert own > 0.8 * len(made)  # the rest have kin of an earlier name
+        assert own > 0.8 * len(made)  # the rest belong to families with an earlier name
 
 
 @pytest.mark.slow
@@ -130,11 +130,11 @@ def test_a_long_note_fills_its_steps_and_a_rest_is_zero():
     [
         ((bar(60), *scale(60)), 1),  # the pick-up bar is left out
         (scale(60, 3), 0),  # too short
-        (scale(60, 9), 2),  # the rest after the last window is left out
+        (scale(60, 9), 2),  # what is left after the last window is left out
         (tuple(bar(60, 62, 64, 60, 62, 64, 60, 62) for _ in range(4)), 0),  # three pitches
         (tuple(bar(60, None, 64, 65, None, 64, 60, 62) for _ in range(4)), 0),  # eight rests
         (tuple(bar(*range(105, 113)) for _ in range(4)), 0),  # higher than a piano
-        (tuple(bar(60, 62, 64, length=Fraction(1, 3)) for _ in range(20)), 0),  # triplets fit no grid
+        (tuple(bar(60, 62, 64, length=Fraction(1, 3)) for _ in range(20)), 0),  # triplets do not fit a grid
         ((), 0),
         ((bar(),), 0),
     ],
@@ -190,7 +190,7 @@ def test_shapes_do_not_depend_on_the_key_nor_on_repeated_notes():
     assert len(shapes(tune)) > 50
 
 
-def test_kin_go_to_one_family():
+def test_related_tunes_are_one_family():
     rng = random.Random(2)
     one, other = random_tune("one", rng), random_tune("other", rng)
     variant = Tune("variant", (*transposed(one, 3, "").bars[:6], *random_tune("", rng, 6).bars))
@@ -213,7 +213,7 @@ def test_families_are_those_of_a_plain_loop():
                 if shared >= 8 and shared >= 0.3 * min(len(one), len(other)):
                     expected[i] = expected[j] = min(expected[i], expected[j])
     assert families(found) == expected
-    assert 1 < len(set(expected)) < 6  # some were joined by a third
+    assert 1 < len(set(expected)) < 6  # some were joined by a third tune
 
 
 def test_a_family_is_in_one_split():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.kernels.leave_one_out import (
-    Meetings,
+    Occurrences,
     bleu_falls,
     kinds_without,
     multiset_jaccard_without,
@@ -47,7 +47,7 @@ def test_falls_of_bleu_are_its_difference_without_a_reference(seed, shape):
     rng = np.random.default_rng(seed)
     hypotheses, references = corpus(rng, 14, shape), corpus(rng, 11, shape, width=3)
     scores = sentence_bleu(*hypotheses, ReferenceCounts.build(*references, 5), ORDERS)
-    falls = bleu_falls(Meetings.build(*references, *hypotheses, 5), scores, ORDERS)
+    falls = bleu_falls(Occurrences.build(*references, *hypotheses, 5), scores, ORDERS)
     for found, order in zip(falls, ORDERS, strict=True):
         np.testing.assert_allclose(
             found, reference_bleu_falls(lists(*hypotheses), lists(*references), order), atol=1e-12
@@ -59,7 +59,7 @@ def test_falls_of_bleu_are_its_difference_without_a_reference(seed, shape):
 def test_falls_of_self_bleu_are_its_difference_without_a_sequence(seed, shape):
     rng = np.random.default_rng(seed)
     texts, others = corpus(rng, 11, shape), corpus(rng, 9, shape)
-    falls = self_bleu_falls(Meetings.build(*texts, *others, 5), self_bleu(*texts, ORDERS), ORDERS)
+    falls = self_bleu_falls(Occurrences.build(*texts, *others, 5), self_bleu(*texts, ORDERS), ORDERS)
     for found, order in zip(falls, ORDERS, strict=True):
         np.testing.assert_allclose(found, reference_self_bleu_falls(lists(*texts), order), atol=1e-12)
 
@@ -69,13 +69,13 @@ def test_falls_of_self_bleu_are_its_difference_without_a_sequence(seed, shape):
 def test_counts_without_a_sequence_are_those_of_the_rest(seed, shape):
     rng = np.random.default_rng(seed)
     one, two = corpus(rng, 17, shape), corpus(rng, 40, shape, width=3)
-    meetings = Meetings.build(*one, *two, 4)
+    occurrences = Occurrences.build(*one, *two, 4)
     for order in (1, 2, 4):
-        kinds, without = kinds_without(meetings, order)
+        kinds, without = kinds_without(occurrences, order)
         grams = np.maximum(one[1] - order + 1, 0).sum()
         assert kinds == pytest.approx(distinct(*one, order) * grams)
         assert without.tolist() == reference_kinds_without(lists(*one), order)
-        value, rest = multiset_jaccard_without(meetings, order)
+        value, rest = multiset_jaccard_without(occurrences, order)
         assert value == pytest.approx(multiset_jaccard(*one, *two, order), abs=1e-12)
         np.testing.assert_allclose(
             rest, reference_multiset_jaccard_without(lists(*one), lists(*two), order), atol=1e-12
@@ -86,13 +86,13 @@ def test_taking_an_empty_sequence_away_changes_nothing():
     rng = np.random.default_rng(0)
     one, two = corpus(rng, 20, (6, 9, 3, 0.1)), corpus(rng, 30, (6, 9, 3, 0.1))
     one[1][5] = 0
-    meetings = Meetings.build(*one, *two, 5)
-    kinds, without = kinds_without(meetings, 2)
+    occurrences = Occurrences.build(*one, *two, 5)
+    kinds, without = kinds_without(occurrences, 2)
     assert without[5] == kinds
-    value, rest = multiset_jaccard_without(meetings, 4)
+    value, rest = multiset_jaccard_without(occurrences, 4)
     assert rest[5] == value
     scores = sentence_bleu(*two, ReferenceCounts.build(*one, 5))
-    falls = bleu_falls(meetings, scores)
+    falls = bleu_falls(occurrences, scores)
     assert (falls[:, 5] == 0).all()
     assert (falls >= 0).all()
     assert falls.sum() > 0
@@ -100,9 +100,9 @@ def test_taking_an_empty_sequence_away_changes_nothing():
 
 def test_copies_stand_in_for_each_other():
     tokens, lengths = np.array([[1, 2, 3, 4], [1, 2, 3, 4], [5, 6, 7, 8]]), np.array([4, 4, 4])
-    meetings = Meetings.build(tokens, lengths, tokens[:1], lengths[:1], 2)
+    occurrences = Occurrences.build(tokens, lengths, tokens[:1], lengths[:1], 2)
     scores = self_bleu(tokens, lengths, (2,))
-    # Either copy is the other's only reference; nobody needs the stranger.
-    np.testing.assert_allclose(self_bleu_falls(meetings, scores, (2,)), [[1, 1, 0]])
+    # Each copy is the other's only matching reference; the third sequence matches neither.
+    np.testing.assert_allclose(self_bleu_falls(occurrences, scores, (2,)), [[1, 1, 0]])
     scores = sentence_bleu(tokens[:1], lengths[:1], ReferenceCounts.build(tokens, lengths, 2), (2,))
-    np.testing.assert_allclose(bleu_falls(meetings, scores, (2,)), [[0, 0, 0]])
+    np.testing.assert_allclose(bleu_falls(occurrences, scores, (2,)), [[0, 0, 0]])

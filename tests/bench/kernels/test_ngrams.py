@@ -165,7 +165,7 @@ def test_counts_keep_the_two_largest():
     assert counts.max_order == 2
     assert counts.lengths.tolist() == [1, 3, 3]
     assert [x.tolist() for x in (counts.keys[0], counts.largest[0], counts.second[0])] == [[7, 9], [3, 1], [2, 1]]
-    # 7 7 is the pair of places (0, 0), 7 9 is (0, 1)
+    # 7 7 is the pair of indices (0, 0), 7 9 is (0, 1)
     assert [x.tolist() for x in (counts.keys[1], counts.largest[1], counts.second[1])] == [[0, 1], [2, 1], [1, 0]]
 
 
@@ -218,6 +218,6 @@ def test_what_cannot_be_scored_is_said(call, message):
 def test_numbers_of_words_may_be_large():
     rng = np.random.default_rng(5)
     texts, lengths = rng.integers(6, size=(40, 9)), rng.integers(1, 10, size=40)
-    for scale in (2**40, 2**55):  # too large to be packed together with their places
+    for scale in (2**40, 2**55):  # too large to be packed together with their positions
         for function in (self_bleu, lambda *given: distinct(*given, order=3)):
             np.testing.assert_array_equal(function(texts * scale, lengths), function(texts, lengths))

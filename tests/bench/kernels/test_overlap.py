@@ -58,7 +58,7 @@ def test_both_are_their_twins(seed, shape):
 
 
 def test_ms_jaccard_by_hand():
-    # Two sequences against one: words 1 and 2 each once in both, that is 1/2 and 1/2 a sequence against 1 and 0.
+    # Two sequences against one: words 1 and 2 occur 1/2 and 1/2 times per sequence, against 1 and 0.
     one, two = np.array([[1], [2]]), np.array([[1]])
     assert multiset_jaccard(one, np.array([1, 1]), two, np.array([1]), 1) == pytest.approx(0.5 / (1 + 0.5))
 

@@ -52,7 +52,7 @@ def make_evidence() -> Callable[..., Evidence]:
 
 @pytest.fixture(scope="session")
 def make_rows():
-    """Random sequences of twelve words, an end mark in them if there is one."""
+    """Random sequences of twelve words, with an end mark if there is one."""
 
     def make(n, seed, eos=None, pad=None):
         rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Copy rates against sets."""
+"""Copy rates compared with those from sets."""
 
 from __future__ import annotations
 

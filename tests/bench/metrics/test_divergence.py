@@ -149,7 +149,7 @@ def test_units_directions_and_signatures(evidence):
 
 
 class Conditionals:
-    """The next-token laws of a law over all sequences of three out of three words."""
+    """The next-token distributions of a distribution over all sequences of three tokens from three words."""
 
     def __init__(self, probabilities):
         self.joint = torch.from_numpy(probabilities).reshape(3, 3, 3)
@@ -196,7 +196,7 @@ def test_the_token_divergence_of_a_perfect_model_is_zero(make_evidence):
 
 
 def test_heart_learning_and_repetition_are_far_from_the_truth(make_evidence):
-    """Both have probability zero for most of the test set, which no finite score of likelihood could tell."""
+    """Both have probability zero for most of the test set, which no finite likelihood score could show."""
     rng = np.random.default_rng(0)
     oracle = UniformOracle(4_000)
     train, test = (torch.from_numpy(rng.integers(0, 4_000, (200, 6))) for _ in range(2))
@@ -232,7 +232,7 @@ def test_the_token_divergence_counts_tokens_up_to_the_end(make_evidence):
         sample = None
 
     found = scores(make_evidence([[2, 1, 0]], [[2, 1, 0], [3, 3, 3]], Halves(4), UniformOracle(4), eos=1, pad=0))
-    # One place of five is half as likely under the model along the test set, twice; one of two along the samples.
+    # One position of five is half as likely under the model along the test set, twice; one of two along the samples.
     along_test = 2 / 5 * math.log(2 / (1 + 1 / 2))
     along_samples = 1 / 2 * math.log(2 / (1 + 2))
     assert found["jsd_token"].value == pytest.approx((along_test + along_samples) / 2)

@@ -32,7 +32,7 @@ def values(*arguments):
 
 
 def grid(n, seed, low=40, high=60):
-    """Random walks on the grid with rests, unknown words among them."""
+    """Random walks on the grid, with rests and unknown words."""
     rng = np.random.default_rng(seed)
     tokens = 1 + np.clip(50 + rng.integers(-3, 4, (n, 32)).cumsum(1), low, high)
     tokens[rng.random((n, 32)) < 0.1] = KEYS.index("0")
@@ -49,7 +49,7 @@ def phrases(n, seed):
 
 
 def reference_sounding(row, spec, words):
-    """The MIDI pitches of a tune, None for what does not sound, by plain words."""
+    """The MIDI pitches of a tune, None for what does not sound, read from the words."""
     found = []
     for token in row:
         word = words[token]

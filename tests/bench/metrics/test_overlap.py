@@ -1,4 +1,4 @@
-"""MS-Jaccard against its plain sum."""
+"""MS-Jaccard compared with its plain sum."""
 
 from __future__ import annotations
 

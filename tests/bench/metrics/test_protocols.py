@@ -1,4 +1,4 @@
-"""Each protocol beside nltk, sentence by sentence as the released code of its project does it."""
+"""Each protocol compared with nltk, called sentence by sentence as the released code of its project does."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WEIGHTS = [(1 / order,) * order for order in ORDERS]
 
 
 def lines(split, count, seed):
-    """Real sentences of many lengths, glued as in running text; some with copies, strangers, or one word."""
+    """Real sentences of many lengths, punctuated as in running text; some are copies, strangers, or one word."""
     rng = random.Random(seed)
     text = (CORPUS / f"{split}.txt").read_text("utf-8").splitlines()
     chosen = [line.replace(" .", ".").replace(" ,", ",").capitalize() for line in rng.sample(text, count - 4)]
@@ -156,10 +156,10 @@ def test_the_published_example_of_fast_bleu():
 def test_texygens_published_table():
     """The column "training set" of Texygen's docs/evaluation.md, from its own two files of captions.
 
-    Its numbers are cut to three digits as they are, not rounded.
+    Its numbers are truncated to three decimals, not rounded.
     """
     if not RAW.is_dir():
-        pytest.skip("no raw COCO captions: the shared data folder is not beside this clone")
+        pytest.skip("no raw COCO captions: the shared data folder is not next to this clone")
     train, test = ((RAW / f"{name}_coco.txt").read_text("utf-8").split("\n") for name in ("image", "test"))
     report = score([Text("train", tuple(train))], Text("test", tuple(test)), protocol=protocol("texygen"))
     cut = [[math.floor(1000 * value) / 1000 for value in scores] for scores in values(report)]

@@ -1,4 +1,4 @@
-"""One implementation for models and for files: what is asked for makes no difference to what is said."""
+"""One implementation for models and for files: a score does not depend on what else is requested."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ METRICS = (Bleu, SelfBleu, BackwardBleu, MSJaccard, Distinct, Copy, Length, Leng
 
 
 def text(n, seed, width=12):
-    """Words of a file: 0 is <unk>, -1 fills short sequences up."""
+    """Words of a file: 0 is <unk>, -1 pads short sequences."""
     rng = np.random.default_rng(seed)
     ids = rng.integers(0, 9, (n, width))
     lengths = rng.integers(1, width + 1, n)

@@ -1,4 +1,4 @@
-"""``bench perf`` on suites that take a second: files, sentences, exit codes, and a slowdown that was planted."""
+"""``bench perf`` on suites that take a second: files, sentences, exit codes, and a planted slowdown."""
 
 import csv
 import json
@@ -59,7 +59,7 @@ def test_nap(benchmark, device):
 
 @pytest.fixture(autouse=True)
 def in_one_process(monkeypatch):
-    """pytest-benchmark times nothing where it takes itself for a worker of pytest-xdist, as these tests may be."""
+    """pytest-benchmark times nothing in a worker of pytest-xdist, in which these tests may run."""
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
         monkeypatch.delenv(name)
 
@@ -162,7 +162,7 @@ def test_a_part_does_not_take_the_place_of_the_whole(bench, clone):
     for option in (("-k", "nap"), ("--quick",)):
         answer = bench(*whole, *option)
         assert answer.code == 2
-        assert "'out' holds a whole run; choose another --output" in answer.err
+        assert "'out' holds a complete run; choose another --output" in answer.err
     assert (clone / "out" / "throughput.json").read_bytes() == before
 
 
@@ -183,19 +183,22 @@ def test_a_suite_that_dies(bench, clone):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--suite", "nowhere"), "expected the suite in '{clone}/nowhere', which is no folder: 'bench perf' runs in a"),
+        (
+            ("--suite", "nowhere"),
+            "expected the suite in '{clone}/nowhere', which is not a folder: 'bench perf' runs in a",
+        ),
         (
             ("-k", "nobody"),
-            "no benchmark matches -k 'nobody'; it goes by the names of the tests, which 'pytest tests/perf",
+            "no benchmark matches -k 'nobody'; it selects by the names of tests, which 'pytest tests/perf",
         ),
         (("--threads", 0), "expected --threads of 1 or more, got 0."),
         (("--device", "tpu"), "unknown device 'tpu'."),
-        (("-k", "and and"), "is -k 'and and' an expression?"),
+        (("-k", "and and"), "is -k 'and and' a valid expression?"),
         (("--compare", "old.json"), "cannot read 'old.json': No such file or directory."),
         (("--compare", "pyproject.toml"), "expected the throughput.json of an earlier 'bench perf'"),
     ],
 )
-def test_mistakes_in_use(bench, clone, arguments, sentence):
+def test_usage_errors(bench, clone, arguments, sentence):
     answer = bench("perf", "--device", "cpu", "--output", "out", *arguments)
     assert answer.code == 2
     assert sentence.format(clone=clone) in answer.err
@@ -226,7 +229,7 @@ def test_ctrl_c_ends_the_suite_too(clone):
         while not (clone / "busy").exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.1)
         time.sleep(0.2)
-        os.kill(process.pid, signal.SIGINT)  # not the whole group: the suite must be ended all the same
+        os.kill(process.pid, signal.SIGINT)  # not the process group: the suite must still be ended
         _, err = process.communicate(timeout=30)
     finally:
         if process.poll() is None:
@@ -249,7 +252,7 @@ def git(folder, *arguments):
 
 @pytest.fixture
 def repository(clone):
-    """A clone whose package, called as one that is installed, naps five times as long as in its first commit."""
+    """A clone whose package, named like an installed one, naps five times as long as in its first commit."""
     (clone / "baselines").mkdir()
     (clone / "baselines" / "__init__.py").write_text("NAP = 0.004\n")
     (clone / "tests" / "perf" / "test_perf_nap.py").write_text(SLEEPING)
@@ -301,7 +304,7 @@ def test_a_planted_slowdown_is_found(bench, repository, watched):
     assert "slower" in answer.out
     assert "'then' had an abacus" in text
     assert "with uncommitted changes" in text
-    assert "With 4 pairs of runs p is 0.029 or more" in answer.out
+    assert "With 4 pairs of runs, p is at least 0.029" in answer.out
     head_first = [root == repository for root in watched]
     assert head_first == [False, True, True, False, False, True, True, False]
     assert not any(root.exists() for root in watched if root != repository)
@@ -309,12 +312,12 @@ def test_a_planted_slowdown_is_found(bench, repository, watched):
     assert not (repository / "out" / "throughput.json").exists()
 
 
-def test_a_base_that_was_dirty_is_told(bench, repository):
+def test_a_base_that_was_dirty_is_reported(bench, repository):
     rewrite(repository.parent / "old.json", dirty=True)
     answer = compare(bench, "--pairs", 1)
     assert answer.code == 0
     assert "The base was measured with uncommitted changes" in answer.out
-    assert "That can show no difference: it takes --pairs 4" in answer.out
+    assert "That cannot show any difference: use --pairs 4" in answer.out
 
 
 def test_a_suite_that_fails_gates_and_the_others_are_compared(bench, repository):
@@ -360,7 +363,7 @@ def test_no_repository(bench, repository):
     (repository / ".git").rename(repository.parent / "was-git")
     answer = compare(bench)
     assert answer.code == 2
-    assert "is in no git repository" in answer.err
+    assert "is not in a git repository" in answer.err
 
 
 def test_no_pairs(bench, repository):

@@ -1,4 +1,4 @@
-"""Numbers of pytest-benchmark in, known ratios and tables out."""
+"""Known ratios and tables from made-up numbers of pytest-benchmark."""
 
 import csv
 import io
@@ -115,7 +115,7 @@ def test_without_a_reference_at_equal_work_there_is_no_ratio(table):
     assert math.isnan(row(table, "rollouts", "fast", shape="B=64 N=16 T=20 V=1000")["ratio"])  # another shape
     assert math.isnan(row(table, "sampling", "fast", device="cuda")["ratio"])  # another device
     assert math.isnan(row(table, "bleu", "fast")["ratio"])
-    assert row(table, "rollouts", "fast", memory=True)["ratio"] == 1  # time under a tracer, set against the same
+    assert row(table, "rollouts", "fast", memory=True)["ratio"] == 1  # time under a tracer, compared with the same
 
 
 def test_fractions_are_of_the_best_ceiling(table):
@@ -287,7 +287,7 @@ def test_a_benchmark_without_our_fields_is_a_row_all_the_same():
 
 
 def runs(base, head, pairs=5):
-    """The frames of so many pairs of runs; each run is a hundredth slower than the one before."""
+    """The frames of this many pairs of runs; each run is a hundredth slower than the one before."""
     frames = []
     for pair in range(pairs):
         for side, medians in (("base", base), ("head", head)):
@@ -323,10 +323,12 @@ def test_too_few_pairs_show_nothing_and_say_so():
     table = changes(runs({"up": 0.1}, {"up": 0.5}, pairs=3), frame(report()))
     assert table["verdict"].tolist() == ["no difference shown"]
     assert reach(3, 1) == (
-        "With 3 pairs of runs p is 0.1 or more, 0.1 after the correction for 1 benchmark. "
-        "That can show no difference: it takes --pairs 4, or fewer benchmarks with -k."
+        "With 3 pairs of runs, p is at least 0.1; after the correction for 1 benchmark, at least 0.1. "
+        "That cannot show any difference: use --pairs 4, or fewer benchmarks with -k."
     )
-    assert reach(5, 3) == "With 5 pairs of runs p is 0.0079 or more, 0.024 after the correction for 3 benchmarks."
+    assert reach(5, 3) == (
+        "With 5 pairs of runs, p is at least 0.0079; after the correction for 3 benchmarks, at least 0.024."
+    )
 
 
 def test_other_work_under_the_same_name_is_not_compared():

@@ -82,7 +82,7 @@ def test_a_value_of_another_type_is_refused(name, text, wanted):
 
 
 @pytest.mark.parametrize("text", ["1e999", "{[]: 1}"])
-def test_what_is_no_number_in_disguise_is_refused(text):
+def test_what_only_looks_like_a_value_is_refused(text):
     with pytest.raises(UsageError, match=r"expected model\.lr to be float"):
         convert("model", Model, "lr", text)
 
@@ -111,7 +111,7 @@ def test_an_override_names_owner_field_and_value(text, parts):
 
 
 @pytest.mark.parametrize("text", ["", "seqgan", "seqgan.lr", "lr=1", ".lr=1", "seqgan.=1", "=1", "seqgan.l r=1"])
-def test_a_malformed_override_is_told_how_it_should_be(text):
+def test_a_malformed_override_is_refused_with_the_right_form(text):
     with pytest.raises(UsageError, match=r"expected --set NAME.field=value \(as in --set seqgan.lr=0.005\), got '"):
         parse_override(text)
 

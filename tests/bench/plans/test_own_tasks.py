@@ -1,4 +1,4 @@
-"""``--tasks text:FILE,...``: from the command line to a task, and a benchmark on one's own file with one flag."""
+"""``--tasks text:FILE,...``: from the command line to a task, and a benchmark on the user's own file with one flag."""
 
 import dataclasses
 import json
@@ -104,7 +104,7 @@ def test_a_plan_of_ones_own(lines):
     }  # fmt: skip
 
 
-def test_the_place_of_a_file_is_no_part_of_a_run(lines, tmp_path):
+def test_the_path_of_a_file_is_not_part_of_a_run(lines, tmp_path):
     before = [spec.run_id for spec in specs("text:train.txt")]
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "train.txt").rename(tmp_path / "elsewhere" / "train.txt")
@@ -115,7 +115,7 @@ def test_the_place_of_a_file_is_no_part_of_a_run(lines, tmp_path):
 
 
 def test_two_tasks_of_one_name(lines):
-    with pytest.raises(UsageError, match=r"two tasks are called 'text:train.txt': give one another name"):
+    with pytest.raises(UsageError, match=r"two tasks are called 'text:train.txt': rename one of them"):
         specs("text:train.txt", "text:train.txt,level=char")
     with pytest.raises(UsageError, match="got both"):
         specs("all", "text:train.txt")
@@ -146,7 +146,7 @@ def test_one_flag(lines, bench, tmp_path):
         (b"a\0b", "binary"),
     ],
 )
-def test_data_that_will_not_do_are_refused_before_anything_is_trained(bench, tmp_path, content, shown):
+def test_unusable_data_are_refused_before_anything_is_trained(bench, tmp_path, content, shown):
     (tmp_path / "bad.txt").write_bytes(content)
     done = bench("run", "--tasks", f"text:{tmp_path / 'bad.txt'}", "--output", tmp_path / "results")
     assert done.code == 2
@@ -170,7 +170,7 @@ def test_the_tasks_keep_the_contract():
         assert registry.Plugin("task", "text", target).load().version
 
 
-def test_a_comma_in_a_files_name_is_told(tmp_path, monkeypatch):
+def test_a_comma_in_a_files_name_is_reported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x,y.txt").write_text("a\n")
     with pytest.raises(UsageError, match=r"a file cannot have one in its name: rename 'y\.txt'"):

@@ -128,7 +128,7 @@ def write_weights(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_where_the_weights_lie_does_not_matter(tmp_path):
+def test_the_path_of_the_weights_does_not_matter(tmp_path):
     def plan(path, *more):
         settings = (f"oracle-published.weights={str(path)!r}", f"oracle-published.sha256={digest!r}", *more)
         return make_plan(dataclasses.replace(PLAIN, tasks=("oracle-published",), settings=settings))
@@ -150,7 +150,7 @@ def test_a_model_that_cannot_be_loaded_stays_in_the_plan(write_plugin):
     assert rows[2][0] == "random"
 
 
-def test_names_said_twice_count_once():
+def test_names_given_twice_count_once():
     assert ids(models=("mle", "random", "mle"), tasks=("toy", "toy"), metrics=("nll", "distinct", "nll")) == ids()
 
 
@@ -186,7 +186,7 @@ def test_all_is_every_installed_plugin_but_those_whose_data_were_not_fetched(tmp
         ({"tasks": ("seqgan.mle:MLE",)}, "breaks the contract: expected a class attribute 'version'"),
     ],
 )
-def test_a_mistake_is_told_in_one_sentence(changes, message):
+def test_a_mistake_is_reported_in_one_sentence(changes, message):
     with pytest.raises(UsageError, match=message) as caught:
         make_plan(dataclasses.replace(PLAIN, **changes))
     assert "\n" not in str(caught.value)
@@ -225,7 +225,7 @@ def test_roles():
     assert {spec.run_id for spec in contenders} < {spec.run_id for spec in everything}
 
 
-def test_temperatures_are_the_presets_unless_told_and_change_no_training():
+def test_temperatures_are_the_presets_unless_given_and_change_no_training():
     default, none = (make_plan(dataclasses.replace(PLAIN, temperatures=given)) for given in (None, ()))
     assert {spec.temperatures for spec in default} == {(0.7, 1.0, 1.3)}
     assert {spec.temperatures for spec in none} == {()}
@@ -243,19 +243,19 @@ MODELS = ("mle", "pg-bleu", "seqgan")
 
 
 def execution(**changes):
-    """Model to how it is executed, and to its run's and its training's names."""
+    """For each model its execution options and the ids of its run and of its training."""
     plan = make_plan(dataclasses.replace(PLAIN, models=MODELS, seeds=1, **changes))
     return {spec.model: (dict(spec.execution), spec.run_id, spec.fit_id) for spec in plan}
 
 
-def test_a_generator_is_told_of_the_execution_what_it_obeys():
-    told = {model: options for model, (options, *_) in execution(device="cuda", execution="triton").items()}
-    assert told == {
+def test_a_generator_gets_the_execution_options_that_it_declares():
+    declared = {model: options for model, (options, *_) in execution(device="cuda", execution="triton").items()}
+    assert declared == {
         REAL_DATA: {}, "mle": {}, "pg-bleu": {"mode": "triton"}, "seqgan": {"mode": "triton", "bfloat16": True}
     }  # fmt: skip
 
 
-def test_only_what_an_execution_moves_has_another_name():
+def test_only_what_an_execution_changes_has_another_name():
     usual, exact = execution(), execution(bfloat16=False)
     assert [model for model in usual if usual[model][1:] != exact[model][1:]] == ["seqgan"]
     eager, graph, triton = (execution(device="cuda", execution=mode) for mode in ("eager", "graph", "triton"))

@@ -1,4 +1,4 @@
-"""Presets, and what a user may say of the judging in place of theirs: temperatures and budgets."""
+"""Presets, and what a user may set for the judging instead: temperatures and budgets."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def test_temperatures(text, temperatures):
     "text",
     ["", "0", "-1", "1..0.5", "0..1", "a..b", "1..2:0", "1..2:-1", "nan", "inf", "0.1..9:0.001", "1;2"],
 )
-def test_what_are_no_temperatures_is_refused(text):
+def test_what_are_not_temperatures_is_refused(text):
     with pytest.raises(UsageError, match="expected --temperatures like"):
         parse_temperatures(text)
 
@@ -54,7 +54,7 @@ def test_budgets(text, budget):
 
 
 @pytest.mark.parametrize("text", ["", "60", "s", "0s", "-5s", "5 s", "2M", "2Mtokens", "3-steps", "1e3s", "2X-tokens"])
-def test_what_is_no_budget_is_refused(text):
+def test_what_is_not_a_budget_is_refused(text):
     with pytest.raises(UsageError, match="expected a budget like 60s"):
         parse_budget(text)
 

@@ -1,4 +1,4 @@
-"""Plugins: listed without importing, found by name or place, checked, and hashed with what they use."""
+"""Plugins: listed without importing, found by name or path, checked, and hashed with what they use."""
 
 import json
 import subprocess
@@ -67,12 +67,12 @@ def test_every_installed_plugin_keeps_the_contract():
         ("model", "a:b:c", "package.module:Class"),
     ],
 )
-def test_a_name_that_nothing_answers_to(kind, name, message):
+def test_a_name_that_matches_nothing(kind, name, message):
     with pytest.raises(UsageError, match=message):
         find(kind, name)
 
 
-def test_a_class_in_the_working_directory_is_found_by_its_place(write_plugin, monkeypatch):
+def test_a_class_in_the_working_directory_is_found_by_its_path(write_plugin, monkeypatch):
     write_plugin("own_models.first", GENERATOR)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])  # as the console script starts
     plugin = find("model", "own_models.first:Mine")
@@ -141,14 +141,14 @@ def test_every_broken_contract_has_its_own_sentence(write_plugin, case):
 
 
 def test_sentences_of_broken_contracts_differ(write_plugin):
-    told = set()
+    messages = set()
     for number, (source, _) in enumerate(VIOLATIONS.values()):
         name = f"own_broken{number}"
         write_plugin(name, f"from dataclasses import dataclass\nfrom typing import ClassVar\n{source}\n")
         with pytest.raises(PluginError) as caught:
             find("model", f"{name}:Mine").load()
-        told.add(str(caught.value).replace(name, ""))
-    assert len(told) == len(VIOLATIONS) - 1  # a plain class and a function are the same mistake
+        messages.add(str(caught.value).replace(name, ""))
+    assert len(messages) == len(VIOLATIONS) - 1  # a plain class and a function are the same mistake
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_hash_changes_with_the_plugin_and_with_what_it_imports(hash_after, name)
 
 
 @pytest.mark.parametrize("name", ["own_pack.unrelated", "own_other"])
-def test_hash_does_not_change_with_strangers(hash_after, name):
+def test_hash_does_not_change_with_unrelated_modules(hash_after, name):
     assert hash_after(None) == hash_after(name)
 
 
@@ -247,15 +247,15 @@ def test_a_change_reaches_those_in_tree_that_use_it(tmp_path, monkeypatch, chang
         return {name: source_hash(plugin) for name, plugin in available("model").items()}
 
     before = hashes()
-    place = registry._module_path
-    copy = tmp_path / place(changed).name
-    copy.write_bytes(place(changed).read_bytes() + b"# changed\n")
-    monkeypatch.setattr(registry, "_module_path", lambda name: copy if name == changed else place(name))
+    path_of = registry._module_path
+    copy = tmp_path / path_of(changed).name
+    copy.write_bytes(path_of(changed).read_bytes() + b"# changed\n")
+    monkeypatch.setattr(registry, "_module_path", lambda name: copy if name == changed else path_of(name))
     after = hashes()
     registry._source_hash.cache_clear()
     assert {name for name in before if before[name] != after[name]} == touched
 
 
-def test_source_that_is_not_there_is_told(write_plugin):
+def test_missing_source_is_reported(write_plugin):
     with pytest.raises(PluginError, match=r"cannot find the source of model 'x' \(own_missing\)"):
         source_hash(Plugin("model", "x", "own_missing:Mine"))

@@ -86,9 +86,9 @@ def test_git_that_does_not_answer_is_no_disaster(checkout, error):
     assert commit() == (None, None)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak since a moment")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports the peak since a given moment")
 def test_peak_memory_forgets_what_was_before():
-    size, slack = 96 * 2**20, 8 * 2**20  # the kernel counts pages a processor at a time
+    size, slack = 96 * 2**20, 8 * 2**20  # the kernel counts pages separately for each processor
     block = np.ones(size // 8)
     environment.reset_peak_memory()
     held = environment.peak_memory()

@@ -1,4 +1,4 @@
-"""Records: strict JSON there and back, and names that hash all that decides a run's outcome."""
+"""Records: strict JSON in both directions, and ids that hash all that decides a run's outcome."""
 
 import dataclasses
 import json
@@ -69,9 +69,9 @@ def test_tuples_do_not_change_the_name(make_spec):
 def test_what_is_no_number_is_refused(record, value):
     with pytest.raises(ValueError, match="finite nll"):
         Score("nll", value, "", "lower", "")
-    for place in ({"curve": ({"loss": value},)}, {"environment": {"x": value}}):
+    for part in ({"curve": ({"loss": value},)}, {"environment": {"x": value}}):
         with pytest.raises(ValueError, match="not JSON compliant"):
-            to_json(dataclasses.replace(record, **place))
+            to_json(dataclasses.replace(record, **part))
 
 
 @pytest.mark.parametrize("fields", [{"value": None}, {"value": 1.0, "absent": "why"}])
@@ -81,7 +81,7 @@ def test_a_score_has_a_value_or_a_reason(fields):
 
 
 def test_a_status_is_one_of_five(make_spec):
-    with pytest.raises(ValueError, match=r"expected a status of started, ok, .*, got 'fine'"):
+    with pytest.raises(ValueError, match=r"expected status to be one of started, ok, .*, got 'fine'"):
         RunRecord(make_spec(), "fine")
 
 
@@ -91,7 +91,7 @@ def test_a_status_is_one_of_five(make_spec):
         ({"schema": SCHEMA + 1}, f"expected a run record of schema {SCHEMA} or earlier, got {SCHEMA + 1}"),
         ({"schema": None}, "got None"),
         ({"schema": "1"}, "got 1"),
-        ({"status": "fine"}, "expected a status"),
+        ({"status": "fine"}, "expected status to be one of"),
         ({"colour": "red"}, f"not a run record of schema {SCHEMA}: .*colour"),
         ({"spec": {}}, f"not a run record of schema {SCHEMA}: .*missing"),
         ({"spec": None}, f"not a run record of schema {SCHEMA}"),

@@ -1,4 +1,4 @@
-"""Results on disk: whose folder, whole files, tidy frames."""
+"""Results on disk: which folders are accepted, complete files, tidy frames."""
 
 import json
 import tempfile
@@ -65,7 +65,7 @@ def newer_marker(path):
 def test_somebody_elses_folder_is_refused_and_left_alone(tmp_path, make):
     make(tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(UsageError, match=r"is not empty and no results folder .* choose an empty or new folder"):
+    with pytest.raises(UsageError, match=r"is not empty and is not a results folder .* choose an empty or new folder"):
         Store(tmp_path).open()
     with pytest.raises(UsageError, match=r"expected a results folder \(with a store.json\), got"):
         Store(tmp_path).require()
@@ -131,7 +131,7 @@ def test_a_crash_while_writing_leaves_the_old_record(store, make_spec, monkeypat
         with pytest.raises(OSError, match="disk full"):
             store.write(finished(spec, 2))
     assert store.file(spec).read_bytes() == old
-    assert [record.finished[:10] for record in store.records()] == ["2026-01-01"]  # the half-written one is no record
+    assert [record.finished[:10] for record in store.records()] == ["2026-01-01"]  # without the half-written one
     store.write(finished(spec, 3))
     assert [record.finished[:10] for record in store.records()] == ["2026-01-03"]
 
@@ -276,7 +276,7 @@ def test_the_configuration_that_finished_last_counts_with_all_its_seeds(store, m
     assert frames.superseded == 3
     store.write(finished(replace(new, seed=1), 3))
     assert store.load().runs["seed"].tolist() == [0, 1]
-    store.write(finished(replace(old, seed=0), 4))  # the old code ran again: it is the present one
+    store.write(finished(replace(old, seed=0), 4))  # the old code ran again: it is the current one
     assert store.load().runs["group_id"].unique().tolist() == [old.group_id]
 
 

@@ -1,4 +1,4 @@
-"""Pages as data, and that no renderer lets data pass for anything else."""
+"""Pages as data: renderers never let data look like anything else."""
 
 import io
 

@@ -1,7 +1,7 @@
 """Whole pages as they were: any change of a page shows here as a difference, to be accepted on purpose.
 
 ``tests/golden/store`` holds the records of a benchmark of all models on ``toy`` and ``sotu-obama`` (smoke, two seeds),
-written by version 0.1.0 at commit 285e706. They also stand for the records that users keep: later versions must read
+written by version 0.1.0 at commit 285e706. They also represent the records that users keep: later versions must read
 them. To accept what changed: ``GOLDEN=write pytest tests/bench/reports/test_golden.py``.
 """
 
@@ -62,7 +62,7 @@ def compared(results):
 
 
 def golden(name, text):
-    """Hold a text against the file of that name; numbers to ten digits, since processors round the last ones apart."""
+    """Compare a text with the file of that name; numbers to ten digits, since the last ones depend on the processor."""
     file = GOLDEN / "pages" / name
     text = re.sub(r"\d+\.\d{10,}(e-?\d+)?", lambda found: f"{float(found[0]):.10g}", text)
     if os.environ.get("GOLDEN") == "write":
@@ -74,7 +74,7 @@ def golden(name, text):
 
 
 def on_terminal(document, width, padding=0):
-    """What a terminal of so many columns gets, bold letters included."""
+    """What a terminal of this width gets, bold letters included."""
     stream = io.StringIO()
     console = Console(file=stream, width=width, force_terminal=True, color_system="standard", legacy_windows=False)
     console.print(terminal.render(document, padding))

@@ -25,7 +25,7 @@ def test_few_seeds_are_called_few():
 
 
 def line(metric="nll_test", mean=7.7, low=7.65, high=7.75, kind="quality"):
-    """What a cell is made of, of a row of the leaderboard."""
+    """The part of a row of the leaderboard that its cell is made of."""
     return {"metric": metric, "mean": mean, "low": low, "high": high, "kind": kind}
 
 

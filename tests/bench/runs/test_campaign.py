@@ -1,4 +1,4 @@
-"""The loop of a benchmark, with an executor that is made up: what is kept, what is told, and what Ctrl-C leaves."""
+"""The loop of a benchmark, with a made-up executor: what is kept, which events come, and what Ctrl-C leaves."""
 
 from contextlib import closing
 
@@ -14,7 +14,7 @@ from bench.runs.executors.serial import SerialExecutor
 
 
 class Packed:
-    """One worker that has all runs in hand at once, and ends each with the status that its seed stands for."""
+    """One worker that has all runs under way at once, and ends each with the status that its seed selects."""
 
     ENDINGS = ("ok", "failed", "skipped")
 
@@ -38,8 +38,8 @@ class Interrupted(Packed):
     """Ctrl-C comes while it waits for the third run."""
 
     def execute(self, specs):
-        for place, event in enumerate(super().execute(specs)):
-            if place == 2 * len(specs) + 2:
+        for index, event in enumerate(super().execute(specs)):
+            if index == 2 * len(specs) + 2:
                 raise KeyboardInterrupt
             yield event
 

@@ -1,4 +1,4 @@
-"""States on disk: whole or not at all, and never code."""
+"""States on disk: complete or not at all, and never code."""
 
 import pytest
 import torch

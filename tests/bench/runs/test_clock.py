@@ -9,7 +9,7 @@ from bench.runs.cost import Cost
 
 @pytest.fixture
 def time():
-    """Seconds that are told."""
+    """The time in seconds, set by the tests."""
     return [0.0]
 
 

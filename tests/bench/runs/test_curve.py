@@ -1,4 +1,4 @@
-"""The curve's scores are those of the metrics, with the validation split where they have the test set."""
+"""The curve's scores are those of the metrics, with the validation split in place of the test set."""
 
 import math
 

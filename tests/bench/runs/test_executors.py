@@ -1,4 +1,4 @@
-"""Getting runs done here or elsewhere: the same results, and a worker that dies costs one run."""
+"""Runs in this process or in workers: the same results, and a worker that dies costs one run."""
 
 import multiprocessing
 import os
@@ -95,7 +95,7 @@ def plan(*models):
 
 @dataclass
 class Day:
-    """What a day with bad plugins gave."""
+    """What happened on a day with bad plugins."""
 
     specs: list
     events: list
@@ -109,7 +109,7 @@ class Day:
 
 @pytest.fixture(scope="module")
 def day(tmp_path_factory):
-    """One worker place, in which two workers die; the iterator is closed in the middle of the last run."""
+    """One worker at a time, two of which die; the iterator is closed in the middle of the last run."""
     folder = tmp_path_factory.mktemp("executors")
     with plugins_in(folder):
         specs = plan(

@@ -1,4 +1,4 @@
-"""A stranger's package, installed beside ours: listed, validated and benchmarked without a line changed here."""
+"""A stranger's package, installed next to ours: listed, validated and benchmarked without a change here."""
 
 import os
 import subprocess

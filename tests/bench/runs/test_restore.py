@@ -1,4 +1,4 @@
-"""Finished runs are restored exactly, and never trained anew."""
+"""Finished runs are restored exactly, and never trained again."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Moody:
-    '''Keeps nothing, and takes more steps where there is a file named go.'''
+    '''Keeps nothing, and takes more steps if there is a file named go.'''
 
     def fit(self, data, run):
         for _ in run.phase("learn", 5 if Path("go").exists() else 2):
@@ -86,7 +86,7 @@ def record_of(finished):
 
 @pytest.fixture
 def checkpoints(finished, tmp_path):
-    """A copy of the trained states, to be spoilt."""
+    """A copy of the trained states, which tests may damage."""
     folder = tmp_path / "checkpoints"
     folder.mkdir()
     for file in finished.checkpoints.glob("*.pt"):
@@ -96,7 +96,7 @@ def checkpoints(finished, tmp_path):
 
 @pytest.fixture
 def run_plugin(write_plugin, bench, tmp_path, monkeypatch):
-    """Runs a generator of this module's on the toy, and gives its record and the store."""
+    """Runs a generator of this module on the toy, and returns its record and the store."""
     monkeypatch.setattr("bench.reports.figures.drawing.write_figures", lambda *_: [])
     write_plugin("moods", PLUGINS)
 
@@ -113,7 +113,7 @@ def run_plugin(write_plugin, bench, tmp_path, monkeypatch):
 
 @pytest.fixture
 def no_training(monkeypatch):
-    """Nobody takes a step."""
+    """Every optimizer step is an error."""
 
     def step(*_, **__):
         raise AssertionError("something was trained")
@@ -122,7 +122,7 @@ def no_training(monkeypatch):
 
 
 def drawn_for_scoring(restored):
-    """What the judge drew: its first sequences are in the record."""
+    """The first sequences that the judge drew: they are in the record."""
     spec = restored.record.spec
     rng = named_stream(spec.stream, "evaluation")
     rows = restored.sampler.sample(spec.samples, Decoding(), rng)[: len(restored.record.samples)]
@@ -189,7 +189,7 @@ def test_nor_is_a_damaged_one(damage, whose, record_of, checkpoints):
     record = record_of("seqgan")
     file = checkpoints / f"{record.spec.fit_id}.pt"
     if whose == "pre-training":
-        # Of all states, that of the MLE which the adversarial models share.
+        # The state of the MLE that the adversarial models share.
         (file,) = [
             path
             for path in checkpoints.glob("*.pt")
@@ -210,8 +210,8 @@ def test_nor_is_a_damaged_one(damage, whose, record_of, checkpoints):
     [
         ({"source": "0" * 64}, "the model's code has changed since"),
         ({"torch": "1.13.1"}, "it was trained with torch 1.13.1, and this is "),
-        ({"data": "others"}, "the data of task 'toy' are others than they were"),
-        ({"task_version": "0"}, "the data of task 'toy' are others than they were"),
+        ({"data": "others"}, "the data of task 'toy' have changed since"),
+        ({"task_version": "0"}, "the data of task 'toy' have changed since"),
         ({"target": "seqgan.mle:Forgotten"}, "cannot load model 'mle'"),
     ],
 )
@@ -251,7 +251,7 @@ def test_what_keeps_no_state_is_fitted_again(run_plugin):
     assert restored.refitted
     assert drawn_for_scoring(restored) == record.samples
     elsewhere = replace(record, spec=replace(record.spec, device="cuda"))
-    with pytest.raises(UsageError, match="draws other numbers here than on cuda"):
+    with pytest.raises(UsageError, match="its random numbers on cpu differ from those on cuda"):
         restore(elsewhere, store.checkpoints)
 
 
@@ -259,16 +259,16 @@ def test_what_takes_other_steps_than_it_did_is_told(run_plugin, tmp_path):
     record, store = run_plugin("Moody")
     assert restore(record, store.checkpoints).refitted
     (tmp_path / "plugins" / "go").touch()
-    with pytest.raises(UsageError, match="took other steps than it did"):
+    with pytest.raises(UsageError, match="took other steps than the original fit"):
         restore(record, store.checkpoints)
 
 
 def test_what_a_sampler_refuses_is_one_sentence(run_plugin):
     record, store = run_plugin("Drawing")
     restored = restore(record, store.checkpoints)
-    with pytest.raises(UsageError, match=re.escape("moods:Drawing cannot sample so: it has no top-k.")):
+    with pytest.raises(UsageError, match=re.escape("moods:Drawing cannot draw these samples: it has no top-k.")):
         restored.draw(3, Decoding(top_k=3))
-    with pytest.raises(UsageError, match=re.escape("cannot sample so: expected samples of dtype int64 and shape")):
+    with pytest.raises(UsageError, match="cannot draw these samples: expected samples of dtype int64 and shape"):
         restored.draw(3, Decoding(6.0))
 
 

@@ -1,4 +1,4 @@
-"""From a specification to a record: whatever a plugin does ends in the record, and only there."""
+"""From a specification to a record: whatever a plugin does wrong is written into the record, and is not raised."""
 
 import dataclasses
 import re
@@ -66,8 +66,8 @@ class Drawn:
 
 class Dense(Drawn):
     def log_prob(self, tokens):
-        places = {"scalar": (), "column": (len(tokens), 1)}.get(self.fault, (len(tokens),))
-        return torch.full(places, float("-inf") if self.fault == "impossible" else -1.0)
+        shape = {"scalar": (), "column": (len(tokens), 1)}.get(self.fault, (len(tokens),))
+        return torch.full(shape, float("-inf") if self.fault == "impossible" else -1.0)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Faulty:
 
 @dataclass(frozen=True)
 class Thirsty(Faulty):
-    '''Draws from every stream that it can reach before it does the same.'''
+    '''Draws from every stream that it can reach, and then does the same.'''
 
     def fit(self, data, run):
         for name in ("evaluation", "curve", "own"):
@@ -148,7 +148,7 @@ def test_a_run_that_works(do):
     scores = {score.metric: score for score in record.scores["final"]}
     assert {"nll_oracle", "nll_test", "bleu4", "self_bleu4", "distinct2", "jsd", "seconds"} <= scores.keys()
     assert scores["nll_test"].value == pytest.approx(1 / 5)
-    # Its density is of whole sequences, and it says nothing of what it counts.
+    # Its density is of entire sequences, and it counts no amounts.
     assert {name for name, score in scores.items() if score.value is None} == {"jsd_token"}
     assert {score.kind for score in scores.values()} == {"quality", "cost"}
     assert len(record.samples) == SHOWN_SAMPLES
@@ -351,7 +351,7 @@ def test_a_second_run_from_checkpoints_gives_the_same_record(tmp_path):
         for record in (first, second)
     ]
     for cost in costs:
-        del cost["sampled_tokens_per_second"]  # drawn anew
+        del cost["sampled_tokens_per_second"]  # measured again
     assert costs[0] == costs[1]
 
 

@@ -1,4 +1,4 @@
-"""The best step, and the way back to it."""
+"""The best step, and how it is restored."""
 
 import math
 

@@ -1,6 +1,6 @@
-"""What a run lends to fit(): streams, phases, checkpoints, clock and budget.
+"""What a run provides to fit(): streams, phases, checkpoints, clock and budget.
 
-The strongest promise is tested hardest: interrupted anywhere, evaluated or not, the tokens are the same bits.
+The strongest promise is tested hardest: interrupted anywhere, evaluated or not, the tokens are bit-identical.
 """
 
 import math
@@ -30,7 +30,7 @@ def data():
 
 
 class Clock:
-    """Time that passes when told to."""
+    """A clock that the tests move forward."""
 
     def __init__(self):
         self.now = 100.0
@@ -61,7 +61,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Walker:
-    """Two phases of random steps, and a count of those really taken."""
+    """Two phases of random steps, and a count of the steps that were really taken."""
 
     steps: int = 4
     more: int = 3
@@ -95,7 +95,7 @@ class Walker:
 
 @dataclass(frozen=True)
 class Asker:
-    """Trains on what a shared pre-training gave."""
+    """Continues training the result of a shared pre-training."""
 
     name: str
     pretraining: Walker
@@ -295,7 +295,7 @@ def test_progress_is_shown_now_and_then_and_at_the_end(data):
 
 
 class Crash(Exception):
-    """The power went."""
+    """The power failed."""
 
 
 def crashing(phase, step, seen=None):
@@ -334,7 +334,7 @@ PLACES = [(name, phase, step) for name, (_, phases) in GENERATORS.items() for ph
 
 @pytest.fixture(scope="module")
 def uninterrupted(data):
-    """Tokens and curve of every generator, trained without a break or a checkpoint."""
+    """Tokens and curve of every generator, trained without an interruption or a checkpoint."""
     results = {}
     for name, (generator, _) in GENERATORS.items():
         run = Session("toy/0")
@@ -358,7 +358,7 @@ def test_an_interrupted_training_ends_with_the_same_tokens(data, folder, uninter
     assert (curve(run), run.steps) == uninterrupted[name][1:]
     if step > 1:
         assert seen[0] == (phase, step)  # only the step that was lost is taken again
-    else:  # its state is that of the end of the phase before
+    else:  # the saved state is that of the end of the phase before
         before = phases[: phases.index(phase)]
         assert len({first for first, _ in seen} & set(before)) <= 1
 
@@ -453,7 +453,7 @@ def test_a_checkpoint_that_lacks_a_part_is_told(data, folder):
 
     with pytest.raises(Crash):
         resumable(folder, crashing("second", 2)).train(Walker(), data)
-    with pytest.raises(ValueError, match="the checkpoint lacks opponent; remove it to train anew"):
+    with pytest.raises(ValueError, match="the checkpoint lacks opponent; remove it to train from scratch"):
         resumable(folder).train(Grown(), data)
 
 
@@ -503,7 +503,7 @@ def test_pretraining_is_trained_once_and_charged_to_all(data, folder):
     for run in runs:
         assert (run.cost.seconds, run.cost.pretraining_seconds, run.steps) == (9, 7, 9)
         assert [row["phase"] for row in run.curve] == ["first"] * 4 + ["second"] * 3 + ["own"] * 2
-        # The lines of the own phase go on where those of the pre-training end.
+        # The rows of the model's own phase continue where those of the pre-training end.
         assert [row["seconds"] for row in run.curve] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
     alone = tokens(Session("toy/0").train(Walker(4, 3), data))
     assert torch.equal(seen[0], alone)

@@ -1,4 +1,4 @@
-"""Budgets that all models use up alike, and the checkpoint that validation data select."""
+"""Budgets that all models use up equally, and the checkpoint that validation data select."""
 
 from dataclasses import dataclass
 
@@ -109,7 +109,7 @@ def test_a_budget_resumed_is_used_up_no_further(data, tmp_path):
 
 @dataclass(frozen=True)
 class Uncounted:
-    """Counts nothing, and would go on for ever."""
+    """Counts nothing, and would go on forever."""
 
     def fit(self, data, run):
         model = MLE(epochs=0).fit(data, Session("inner/0"))
@@ -194,7 +194,7 @@ def test_the_selected_step_outlives_an_interruption_and_the_end(data, tmp_path):
 
 
 def test_a_pretraining_that_scored_best_is_what_is_selected(data, tmp_path):
-    """Whoever trains on from it: the candidates are the same for all models."""
+    """Whichever model continues from it: the candidates are the same for all models."""
     model = ConstantReward(pretrain_epochs=2, rounds=3, rollouts=2, batch_size=16)
     run = Session("select/0", "cpu", Kept(CheckpointFolder(tmp_path), "a"), scored(3.0, 1.0, 2.0, 2.5, 1.5))
     sampler = run.train(model, data)

@@ -13,7 +13,7 @@ def sha256(train, valid, test):
     return TaskData(TrainingData(SPEC, train, valid), test, None, "ids").sha256
 
 
-def test_the_hash_is_of_every_token_and_of_where_it_stands():
+def test_the_hash_is_of_every_token_and_of_its_position():
     same = sha256(ONE, TWO, THREE)
     assert sha256(ONE.clone(), TWO, THREE) == same
     assert sha256(TWO, ONE, THREE) != same

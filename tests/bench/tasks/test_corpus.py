@@ -27,7 +27,7 @@ SOURCES = {
     "nottingham": "nottingham-grid32",
     "rnnpg": "rnnpg5",
 }
-"""Names of the corpora where they differ beside the checkout."""
+"""Names of the corpora in the folder next to the checkout, where they differ."""
 
 
 def task_of(name):
@@ -134,15 +134,15 @@ def check_references(name, data):
     V = len(set(data.vocabulary.words) | {END})
     assert (V, unknown) == (reference["vocab"], pytest.approx(reference["test_unk"], abs=6e-5))
     counts, totals = collections.Counter(), collections.Counter()
-    kinds = collections.Counter()
+    types = collections.Counter()
     for words in train:
-        for place, word in enumerate(words):
+        for position, word in enumerate(words):
             for order in (1, 2, 3):
-                history = tuple([None, None, *words][place + 3 - order : place + 2])
+                history = tuple([None, None, *words][position + 3 - order : position + 2])
                 counts[history, word] += 1
     for (history, _), count in counts.items():
         totals[history] += count
-        kinds[history] += 1
+        types[history] += 1
 
     def probability(history, word):
         if history is None:
@@ -150,13 +150,13 @@ def check_references(name, data):
         shorter = probability(history[1:] if history else None, word)
         if not totals[history]:
             return shorter
-        return (max(counts[history, word] - 0.75, 0) + 0.75 * kinds[history] * shorter) / totals[history]
+        return (max(counts[history, word] - 0.75, 0) + 0.75 * types[history] * shorter) / totals[history]
 
     unigram = trigram = 0.0
     for words in test:
-        for place, word in enumerate(words):
+        for position, word in enumerate(words):
             unigram -= math.log(probability((), word))
-            trigram -= math.log(probability(tuple([None, None, *words][place : place + 2]), word))
+            trigram -= math.log(probability(tuple([None, None, *words][position : position + 2]), word))
     tokens = sum(map(len, test))
     assert unigram / tokens == pytest.approx(reference["unigram_nll"], abs=1e-3)
     assert trigram / tokens == pytest.approx(reference["trigram_nll"], abs=1e-3)
@@ -289,7 +289,7 @@ def test_a_text_that_spells_out_a_mark_has_an_unknown_word():
     assert vocabulary.spell(torch.tensor([[1, 1, 2, 1, 2]])) == [["a", "a", "b", "a", "b"]]
 
 
-def test_an_unknown_word_that_the_text_contains_is_no_second_entry():
+def test_an_unknown_word_that_the_text_contains_is_not_a_second_entry():
     vocabulary = WordVocabulary.build([["<unk>", "a", "a"], ["<unk>", "a", "b"]], min_count=1)
     assert vocabulary.words.count("<unk>") == 1
     assert vocabulary.encode([["<unk>"]]).tolist() == [[vocabulary.unk]]

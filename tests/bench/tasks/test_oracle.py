@@ -51,7 +51,7 @@ def plain_log_prob(weights, sequence):
 
 
 def test_log_prob_is_the_plain_loop():
-    weights = random_weights(30, 4, 7)  # E and H differ, so that no matrix can stand for another
+    weights = random_weights(30, 4, 7)  # E and H differ, so that no matrix can be used for another
     oracle = OracleLSTM(weights)
     tokens = torch.from_numpy(np.random.RandomState(1).randint(0, 30, (ROWS + 4, 6)))
     log_prob = oracle.log_prob(tokens)
@@ -95,7 +95,7 @@ def test_the_weights_are_what_they_always_were():
     assert digest.hexdigest() == WEIGHTS_SHA256
 
 
-def test_the_weights_are_standard_normal_each_of_its_own():
+def test_the_weights_are_standard_normal_and_all_different():
     oracle = LSTMOracle(train_size=2, valid_size=2, test_size=2).load().oracle
     arrays = (oracle.embedding, oracle.inputs, oracle.recurrent, oracle.gates, oracle.output, oracle.bias)
     assert [tuple(array.shape) for array in arrays] == [

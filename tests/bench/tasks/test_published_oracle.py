@@ -45,7 +45,7 @@ def test_the_papers_random_row_is_the_training_sets_word_frequencies(published):
 
 
 @needs_weights
-def test_draws_and_lengths_are_other_tasks_and_the_place_of_the_file_is_none(tmp_path):
+def test_draws_and_lengths_make_other_tasks_and_the_path_of_the_file_does_not(tmp_path):
     copied = tmp_path / "elsewhere.pkl"
     copied.write_bytes(RELEASED.read_bytes())
     small = PublishedOracle(str(RELEASED), train_size=20, valid_size=2, test_size=2)

@@ -1,4 +1,4 @@
-"""One's own text and tunes as tasks: ids, end marks, fingerprints and reports."""
+"""A user's own text and tunes as tasks: ids, end marks, fingerprints and reports."""
 
 import collections
 import json
@@ -50,7 +50,7 @@ def test_what_a_generator_gets(task):
         assert tokens.dtype == torch.int64
         assert tokens.is_contiguous()
         ends = (tokens == spec.eos).int()
-        assert (ends.diff(dim=1) >= 0).all()  # after an end mark nothing but end marks
+        assert (ends.diff(dim=1) >= 0).all()  # after an end mark only end marks
         assert ends[:, -1].all()
         assert not ends[:, 0].any()
     assert data.tokenizer == "word,min_count=3,max_len=40"
@@ -94,8 +94,8 @@ def test_two_loads_are_the_same_bytes(task):
     assert task.load().sha256 == task.load().sha256
 
 
-def test_any_prefix_is_a_sample_of_the_whole(tmp_path):
-    # A file in the order of its topics: half of any prefix is of either.
+def test_any_prefix_is_a_sample_of_all_lines(tmp_path):
+    # A file sorted by topic: about half of any prefix of the rows belongs to each topic.
     lines = [f"{topic} {line} {i}" for topic in ("early", "late") for i, line in enumerate(text(1_000))]
     (tmp_path / "a.txt").write_text("\n".join(lines))
     data = Text(train=str(tmp_path / "a.txt")).load()
@@ -103,7 +103,7 @@ def test_any_prefix_is_a_sample_of_the_whole(tmp_path):
     assert 150 < first.count("early") < 250
 
 
-def test_a_fingerprint_goes_by_content_and_parameters_not_by_place(task, path, tmp_path):
+def test_a_fingerprint_depends_on_content_and_parameters_not_on_the_path(task, path, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     copy = tmp_path / "elsewhere" / "other name.txt"
     shutil.copy(path, copy)

@@ -42,7 +42,7 @@ def test_samples_follow_log_prob():
     assert stats.chisquare(counts.numpy(), (probabilities * 20_000).numpy()).pvalue > 1e-3
 
 
-def test_rows_are_laws_and_nothing_is_impossible(toy):
+def test_rows_are_distributions_and_nothing_is_impossible(toy):
     for law in (toy.oracle.initial[None], toy.oracle.transition):
         torch.testing.assert_close(law.sum(-1), torch.ones(len(law), dtype=torch.float64))
         assert float(law.min()) > 0

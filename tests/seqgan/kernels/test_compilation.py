@@ -3,7 +3,7 @@ from __future__ import annotations
 from seqgan.kernels import compilation
 
 
-def test_without_a_folder_to_keep_it_in_a_loop_is_compiled_all_the_same(monkeypatch):
+def test_without_a_cache_folder_a_loop_is_compiled_all_the_same(monkeypatch):
     asked = []
 
     def njit(cache=False, **options):

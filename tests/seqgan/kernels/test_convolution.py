@@ -49,8 +49,8 @@ def test_tables_give_the_same_features(filters, length, threads, torch_threads):
 
 
 def test_neighbours_that_share_their_first_words_do_not_disturb_each_other():
-    # Shared beginnings of every length, growing, shrinking, whole sentences twice: with words of a tiny vocabulary, in
-    # their order and sorted.
+    # Shared beginnings of every length, growing, shrinking, entire sentences twice: by a tiny vocabulary, in random
+    # order and sorted.
     filters = Filters((1, 2, 3, 5), (4, 3, 5, 2), 4)
     tokens, embedding, parameter, bias = problem(filters, 5, batch=400, vocab_size=2)
     for rows in (tokens, tokens.unique(dim=0), tokens[tokens[:, 0].argsort()], tokens[:1].expand(9, -1)):
@@ -71,7 +71,7 @@ def test_words_outside_the_vocabulary_are_refused(wrong):
         features_from_tables(tokens, *others, filters)
 
 
-def test_branches_lie_one_after_the_other():
+def test_branches_follow_one_another():
     filters = Filters((1, 3), (2, 4), 5)
     assert (len(filters), filters.numbers) == (6, 2 * 5 + 4 * 15)
     assert filters.branches() == [(1, slice(0, 2), slice(0, 10)), (3, slice(2, 6), slice(10, 70))]
@@ -92,7 +92,7 @@ def test_no_sentences():
     assert max_over_time(embedding[tokens], parameter, bias, filters).shape == (0, 5)
 
 
-def test_tables_that_would_be_too_large_are_made_in_turns(monkeypatch):
+def test_tables_that_would_be_too_large_are_split(monkeypatch):
     filters = Filters((1, 3), (7, 5), 4)
     tokens, embedding, parameter, bias = problem(filters, 6)
     whole = features_from_tables(tokens, embedding, parameter, bias, filters)
@@ -100,12 +100,12 @@ def test_tables_that_would_be_too_large_are_made_in_turns(monkeypatch):
     torch.testing.assert_close(features_from_tables(tokens, embedding, parameter, bias, filters), whole)
 
 
-@pytest.mark.parametrize("place", [0, 3, 5])
-def test_what_is_no_number_stays_so(place):
+@pytest.mark.parametrize("position", [0, 3, 5])
+def test_nan_stays_nan(position):
     filters = Filters((1, 2), (3, 2), 4)
     tokens, embedding, parameter, bias = problem(filters, 6, vocab_size=6)
     tokens[:] = torch.arange(6)
-    embedding[place] = torch.nan
+    embedding[position] = torch.nan
     for features in (
         features_from_tables(tokens, embedding, parameter, bias, filters),
         max_over_time(embedding[tokens], parameter, bias, filters),

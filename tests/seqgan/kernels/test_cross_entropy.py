@@ -63,7 +63,7 @@ def test_targets_outside_the_vocabulary_are_refused(target):
             function(*leaves, *arguments)
 
 
-def test_a_diverged_model_is_told():
+def test_a_diverged_model_is_reported():
     leaves, targets, weights = problem(20, 9)
     with torch.no_grad():
         leaves[1][4, 2] = math.nan
@@ -78,10 +78,10 @@ def test_no_rows():
     assert not any(gradient.any() for gradient in torch.autograd.grad(loss, leaves))
 
 
-def test_targets_and_weights_are_one_a_row():
+def test_there_are_one_target_and_one_weight_per_row():
     leaves, targets, weights = problem(20, 9)
     for arguments in ((targets[:7], weights), (targets, weights[:7]), (targets[:, None], weights)):
-        with pytest.raises(ValueError, match=r"expected (targets|weights) of shape \(20,\), one a row"):
+        with pytest.raises(ValueError, match=r"expected (targets|weights) of shape \(20,\), one per row"):
             weighted_nll(*leaves, *arguments)
     with pytest.raises(ValueError, match="expected targets"):
         log_softmax_at(*leaves, targets[:7])

@@ -11,14 +11,14 @@ from bench.records.record import EXECUTION
 from seqgan.kernels import execution
 
 
-def test_the_record_knows_the_same_executions():
+def test_the_record_knows_the_same_execution_options():
     assert EXECUTION["mode"] == MODES
     usual = {name: values[0] for name, values in EXECUTION.items()}
     assert Execution() == Execution(**usual)
 
 
 def test_an_unknown_mode_is_refused():
-    with pytest.raises(ValueError, match="expected a mode of eager, graph, triton, got 'grph'"):
+    with pytest.raises(ValueError, match="expected mode to be one of eager, graph, triton, got 'grph'"):
         Execution("grph")
 
 

@@ -16,10 +16,10 @@ fused_rollout = importlib.import_module("seqgan.kernels.fused_rollout")
 Parameters, reference_complete_on_chip = fused_rollout.Parameters, fused_rollout.reference_complete_on_chip
 
 FIXED = SequenceSpec(3, 4, bos=3)
-WORD_AS_BOS = SequenceSpec(37, 5, bos=0)  # no multiple of a tile
+WORD_AS_BOS = SequenceSpec(37, 5, bos=0)  # not a multiple of a tile
 TILES = SequenceSpec(32, 3, bos=32)  # two tiles and nothing left over
 ENDED = SequenceSpec(4, 6, bos=4, eos=1, pad=0)
-ENDED_BY_PAD = SequenceSpec(17, 4, bos=17, eos=16, pad=16)  # the end mark alone in the last tile
+ENDED_BY_PAD = SequenceSpec(17, 4, bos=17, eos=16, pad=16)  # only the end mark in the last tile
 SPECS = [
     pytest.param(FIXED, id="fixed"),
     pytest.param(WORD_AS_BOS, id="bos=0"),
@@ -44,7 +44,7 @@ while True:
     pickle.dump(answer, sys.stdout.buffer)
     sys.stdout.buffer.flush()
 """
-"""Triton decides when it is imported whether kernels are compiled or interpreted: hence a process of its own."""
+"""Triton decides when it is imported whether kernels are compiled or interpreted: hence a separate process."""
 
 
 @pytest.fixture(scope="module")
@@ -114,23 +114,23 @@ def arguments_of(policy, tokens, rollouts, seed=7):
 
 
 def outside(policy, finished, uniforms):
-    """How far each uniform lies outside the share of the word that it drew, (T - 1, B, N, T); 0 where nothing was."""
+    """Distance of each uniform from the interval of the word it drew, (T - 1, B, N, T); 0 where nothing was drawn."""
     length = finished.shape[-1]
     with torch.no_grad():
         logits = policy(policy.shift(finished.view(-1, length))).double()
     cumulative = torch.nn.functional.pad(logits.softmax(-1).cumsum(-1), (1, 0)).view(*finished.shape, -1)
     lower, upper = (cumulative.gather(-1, finished[..., None] + side)[..., 0] for side in (0, 1))
     drawn_by = torch.nn.functional.pad(uniforms.permute(0, 2, 3, 1), (1, 0))  # (T - 1, B, N, T)
-    places = torch.arange(length)
+    positions = torch.arange(length)
     kept = torch.arange(1, length)[:, None, None, None]
-    drawn = (places >= kept) & policy.spec.mask(finished.view(-1, length)).view(finished.shape)
+    drawn = (positions >= kept) & policy.spec.mask(finished.view(-1, length)).view(finished.shape)
     return torch.maximum(lower - drawn_by, drawn_by - upper).clamp(min=0) * drawn
 
 
 @pytest.mark.parametrize(("batch", "rollouts"), [(5, 5), (1, 1)])
 @pytest.mark.parametrize("spec", SPECS)
 def test_the_kernel_is_its_twin_on_the_same_uniforms(spec, batch, rollouts, complete, make_policy):
-    # 5 inputs and 6 units: neither a power of two nor as many as a matrix product on chip wants.
+    # 5 inputs and 6 units: not powers of two, and fewer than a matrix product on chip needs.
     policy = make_policy(spec, seed=2)
     tokens = policy.sample_with_states(batch, generator(1))[0]
     arguments = arguments_of(policy, tokens, rollouts)
@@ -186,7 +186,7 @@ def test_the_first_completed_word_follows_the_policys_law(complete, make_policy,
 
 @pytest.mark.parametrize("impossible", [slice(0, 16), slice(5, 20), slice(1, 36), slice(20, 37)])
 def test_impossible_words_are_never_drawn(impossible, complete, make_policy):
-    # Whole tiles of them too, at either end, and uniforms at both ends of what can be drawn.
+    # Also entire tiles of them, at either end, and uniforms at both ends of their range.
     policy = make_policy(WORD_AS_BOS)
     with torch.no_grad():
         policy.output.bias[impossible] = -torch.inf
@@ -215,7 +215,7 @@ def test_a_certain_policy_reads_the_prefix_and_all_that_it_wrote(complete, make_
         for t in range(kept, 6):
             expected[:, t] = policy(policy.shift(expected))[:, t].argmax(-1)
         assert torch.equal(finished[kept - 1], expected[:, None].expand(-1, 2, -1))
-    assert len(finished[0, :, 0].unique(dim=0)) > 1  # else this proves nothing
+    assert len(finished[0, :, 0].unique(dim=0)) > 1  # otherwise this proves nothing
 
 
 def test_a_diverged_model_reads_nothing_outside_its_tables(complete, make_policy):
@@ -256,15 +256,15 @@ def test_eos_needs_pad_and_compiled_kernels_need_cuda(interpreted, make_policy):
 @pytest.mark.filterwarnings("ignore:TRITON_DEFAULT_FP_FUSION")
 @pytest.mark.parametrize("ones", [(), ("batch", "rollouts", "blocks", "eos")])
 def test_it_compiles_for_hopper_on_a_machine_without(ones, tmp_path, monkeypatch):
-    # The interpreter lets pass what the compiler refuses. Arguments that are 1 become constants of the kernel.
+    # The interpreter accepts code that the compiler refuses. Arguments that are 1 become constants of the kernel.
     compiler = importlib.import_module("triton.compiler")
     target = importlib.import_module("triton.backends.compiler").GPUTarget("cuda", 90, 32)
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     kernel = fused_rollout._kernel
     constants = {"ENDS": True, "UNITS": 16, "ROWS": 16, "WORDS": 16, "PRECISION": "ieee", **dict.fromkeys(ones, 1)}
-    kinds = dict.fromkeys(kernel.arg_names, "*fp32") | {"tokens": "*i64", "finished": "*i64"}
-    kinds |= dict.fromkeys(("batch", "rollouts", "length", "vocabulary", "eos", "pad", "blocks"), "i32")
-    kinds |= dict.fromkeys(constants, "constexpr")
-    places = {(kernel.arg_names.index(name),): value for name, value in constants.items()}
-    compiled = compiler.compile(compiler.ASTSource(kernel, kinds, places), target=target)
+    types = dict.fromkeys(kernel.arg_names, "*fp32") | {"tokens": "*i64", "finished": "*i64"}
+    types |= dict.fromkeys(("batch", "rollouts", "length", "vocabulary", "eos", "pad", "blocks"), "i32")
+    types |= dict.fromkeys(constants, "constexpr")
+    values = {(kernel.arg_names.index(name),): value for name, value in constants.items()}
+    compiled = compiler.compile(compiler.ASTSource(kernel, types, values), target=target)
     assert ".target sm_90" in compiled.asm["ptx"]

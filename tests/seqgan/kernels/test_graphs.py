@@ -77,7 +77,7 @@ def test_nothing_is_left_of_what_was_undone(steps_before, device):
     after = everything(model, optimizer, rng)
     if steps_before:
         assert_same(before, after)
-    else:  # the state is there from now on, and is what Adam begins with
+    else:  # the state exists from now on, and is what Adam begins with
         assert_same((before[0][0], before[1]), (after[0][0], after[1]))
         assert all((value == 0).all() for slot in after[0][1].values() for value in slot.values())
         assert len(after[0][1]) == len(addresses)

@@ -43,7 +43,7 @@ def test_unknown_tokens_are_refused():
 
 
 @pytest.mark.parametrize("gate", range(4))
-def test_what_is_no_number_stays_so(gate):
+def test_nan_stays_nan(gate):
     lstm, embedding, tokens, hidden, cell = problem(5, 3, 4)
     table = gate_table(embedding, lstm.weight_ih, lstm.bias_ih + lstm.bias_hh)
     table[:, gate * 4] = torch.nan

@@ -9,7 +9,7 @@ import torch
 from seqgan.kernels.sampling import CPU_ROWS, inverse_cdf, reference_sample_tokens, sample_tokens, truncate
 from seqgan.kernels.softmax import BLOCK, draw
 
-# One word, two, an odd number, less than a block, a block, a block plus one, the paper's.
+# One word, two, an odd number, less than a block, a block, a block plus one, and the paper's size.
 SIZES = [1, 2, 3, 50, 64, 65, 5_000]
 
 
@@ -33,7 +33,7 @@ def test_sample_tokens_is_its_twin_on_the_same_uniforms(vocab_size, temperature)
     expected = reference_sample_tokens(logits, uniforms)
     assert tokens.dtype == torch.int64
     assert (tokens != expected).float().mean() < 0.02
-    # Where they differ, the uniform lies on the border of two words to within the rounding of a float32 sum.
+    # Where they differ, the uniform is on the border of two words, to within the rounding of a float32 sum.
     cumulative = torch.nn.functional.pad(torch.softmax(logits.double(), -1).cumsum(-1), (1, 0))
     lower, upper = (cumulative.gather(1, tokens[:, None] + side)[:, 0] for side in (0, 1))
     assert (lower - 2e-6 <= uniforms).all()
@@ -111,7 +111,7 @@ def test_impossible_words_are_not_drawn_at_the_ends_of_the_unit_interval(uniform
     rows = 200
     hidden, weight, bias = output_layer(vocab_size, rows)
     block = min(BLOCK, vocab_size // 3)
-    bias[:block] = bias[-block:] = -math.inf  # all of the first block and, ragged or not, the end
+    bias[:block] = bias[-block:] = -math.inf  # all of the first block, and the end, whether or not it is a block
     tokens = inverse_cdf(hidden, weight, bias, torch.full((rows, 1), uniform, dtype=torch.double))
     assert (bias[tokens] > -math.inf).all()
     if uniform in (0.0, 1 - 2.0**-53):
@@ -146,7 +146,7 @@ def test_only_the_given_generator_is_used(device):
     assert not torch.equal(first, other)
 
 
-def test_chunks_do_not_show():
+def test_results_do_not_depend_on_chunks():
     hidden, weight, bias = output_layer(50, rows=3 * CPU_ROWS)
     whole = sample_tokens(hidden, weight, bias, torch.Generator().manual_seed(9))
     rng = torch.Generator().manual_seed(9)
@@ -169,7 +169,7 @@ PROBABILITIES = torch.tensor([[0.1, 0.4, 0.3, 0.2], [0.7, 0.05, 0.15, 0.1]])
         (None, 0.41, [{1, 2}, {0}]),
         (None, 0.75, [{1, 2, 3}, {0, 2}]),
         (None, 0.99, [{0, 1, 2, 3}, {0, 1, 2, 3}]),
-        (2, 0.5, [{1}, {0}]),  # the nucleus is taken of what top_k left: .4 / .7 > .5
+        (2, 0.5, [{1}, {0}]),  # the nucleus is taken from what top_k left: .4 / .7 > .5
         (2, 0.9, [{1, 2}, {0, 2}]),
     ],
 )
@@ -185,7 +185,7 @@ def test_truncate_keeps_exactly_k_of_equal_words():
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf])
-def test_a_diverged_model_is_told(wrong):
+def test_a_diverged_model_is_reported(wrong):
     with pytest.raises(FloatingPointError, match="the model has diverged"):
         sample_tokens(torch.zeros(3, 2), torch.zeros(5, 2), torch.full((5,), wrong), torch.Generator())
 
@@ -195,7 +195,7 @@ def test_a_nucleus_of_everything_drops_nothing():
     assert torch.equal(truncate(logits, None, 1.0), logits)
 
 
-def test_uniforms_are_one_a_row():
+def test_there_is_one_row_of_uniforms_per_row():
     hidden, weight, bias = output_layer(7, rows=5)
     with pytest.raises(ValueError, match="expected uniforms for 5 rows"):
         inverse_cdf(hidden, weight, bias, torch.zeros(4, 1, dtype=torch.double))

@@ -11,12 +11,12 @@ from seqgan.kernels.threads import across_threads, one_thread, parts, thread_cou
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_results_come_in_order_from_so_many_threads(threads, torch_threads):
+def test_results_come_in_order_from_that_many_threads(threads, torch_threads):
     torch_threads(threads)
-    meeting = threading.Barrier(threads, timeout=20)
+    barrier = threading.Barrier(threads, timeout=20)
 
     def work(item):
-        meeting.wait()  # only passed when all threads are at work at once
+        barrier.wait()  # only passed when all threads are at work at the same time
         return item * item, torch.get_num_threads(), thread_count(), torch.is_grad_enabled()
 
     results = across_threads(work, range(2 * threads))
@@ -40,7 +40,7 @@ def test_threads_come_back_after_a_failure(threads, torch_threads):
     assert torch.is_grad_enabled()
 
 
-def test_work_shared_out_inside_work_shared_out_stays_where_it_is(torch_threads):
+def test_nested_work_stays_on_its_thread(torch_threads):
     torch_threads(2)
 
     def outer(item):
@@ -52,11 +52,11 @@ def test_work_shared_out_inside_work_shared_out_stays_where_it_is(torch_threads)
         assert runs == 1
 
 
-def test_torch_has_one_thread_for_a_while(torch_threads):
+def test_torch_has_one_thread_inside(torch_threads):
     torch_threads(2)
     with one_thread():
         assert torch.get_num_threads() == 1
-        with one_thread():  # and work is still shared out
+        with one_thread():  # and work is still divided among threads
             assert set(across_threads(lambda _: (torch.get_num_threads(), thread_count()), range(4))) == {(1, 1)}
             assert (torch.get_num_threads(), thread_count(), len(parts(100))) == (1, 2, 2)
         assert (torch.get_num_threads(), thread_count()) == (1, 2)
@@ -85,6 +85,6 @@ def test_a_forked_process_has_threads_of_its_own(torch_threads):
     across_threads(lambda item: item, range(4))
     child = os.fork()
     if child == 0:
-        signal.alarm(20)  # rather than hang for ever
+        signal.alarm(20)  # rather than hang forever
         os._exit(0 if across_threads(lambda item: item + 1, range(3)) == [1, 2, 3] else 1)
     assert os.waitpid(child, 0)[1] == 0

@@ -1,4 +1,4 @@
-"""Scores beside those of the harness, plain loops and scipy; intervals beside repeated draws."""
+"""Scores compared with those of the harness, plain loops and scipy; intervals compared with repeated draws."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def test_scores_and_signatures_are_the_harness_own(texts, report):
         result
         for metric in (Bleu, SelfBleu, BackwardBleu, MSJaccard, Distinct, Copy, Length)
         for result in evidence.ask(metric())
-        if result.metric != "unended"  # which no text can be
+        if result.metric != "unended"  # which does not exist for files
     ]
     found = by_metric(report)
     for result in results:
         ours = found[result.metric]
-        # bench run knows its vocabulary; here <unk> may stand for more words, which copies no more of these samples.
+        # bench run knows its vocabulary; here <unk> may stand for more words, which adds no copy among these samples.
         assert str(ours.signature).replace("|unk=unwritten", "") == str(result.signature)
         assert ours.value == pytest.approx(result.value, abs=1e-12)
         assert (ours.unit, ours.direction) == (result.unit, result.direction)
@@ -95,7 +95,7 @@ def test_real_text_is_training_lines_drawn_once(texts, report):
     assert found["copy_sequence"].value == found["copy_8gram"].value == 1
     assert found["unseen_in_train"].value == 0
     assert str(found["bleu2"].signature) == "n=90|refs=test:71|smooth=method1(0.1)|tok=space|real=train|v=1"
-    # The draw is one of the training set: more samples than it has lines make it the whole of it.
+    # Lines are drawn from the training set: for more samples than it has lines, it is used completely.
     samples, references, train = texts
     many = Text("many", samples.lines * 2)
     whole = score([many], references, train, "space")
@@ -116,17 +116,17 @@ def test_too_little_real_text_has_no_score_that_depends_on_how_much_there_is(tex
         assert {found[f"self_bleu{order}"].absent for order in (2, 5)} == {f"there are only {real} lines of real text"}
         assert all(each.low is None and each.interval is None for each in found.values() if each.absent)
         assert all(each.value is not None for each in report.rows[0].scores if each.metric[:4] != "copy")
-    # A file of exactly so many has its real text, whatever other files there are.
+    # A file of exactly that many lines has its real text, whatever other files there are.
     both = score([many, Text("as many", many.lines[:71])], references, None, "space", ["distinct"])
     assert by_metric(both, -1)["distinct2"].value is not None
-    # Texygen's self-BLEU of the first 500 does not ask how many there are behind them.
+    # Texygen's self-BLEU of the first 500 does not depend on how many come after them.
     fast = replace(PROTOCOLS["texygen-fast"], self_scored=70)
     assert by_metric(score([many], references, protocol=fast), -1)["self_bleu2"].value is not None
 
 
 @pytest.mark.parametrize("count", [1, 30, None])
 def test_copies_are_found_where_rare_words_are_unknown(bench, tmp_path, count):
-    """Training sentences as a model writes them that knows no rare word, through encoding, spelling and a file."""
+    """Training sentences as a model without rare words writes them: encoded, spelled, and written to a file."""
     train = [line.split() for line in lines("train", None)]
     vocabulary = WordVocabulary.build(train, 3, ends=True)
     tokens = vocabulary.encode(train, max(map(len, train)) + 1)
@@ -147,7 +147,7 @@ def test_an_unknown_word_is_no_word_that_the_file_writes():
     made = ("a b <unk> d e f g h i", "<unk> l m", "b <unk> c", "<unk> <unk> <unk>", "c " + "<unk> " * 9)
     report = score([Text("made", made)], train, train, "space", ["copy", "vocabulary"])
     found = by_metric(report)
-    # The first has written "c" elsewhere: its <unk> is another word.
+    # The file writes "c" elsewhere: the <unk> of the first line is another word.
     assert found["copy_sequence"].value == pytest.approx(1 / 5)
     assert found["copy_8gram"].value == 0
     assert found["unseen_in_train"].value == 0
@@ -166,7 +166,7 @@ def test_what_is_unknown_throughout_copies_nothing(texts):
 def test_an_empty_sample_counts(texts):
     _, references, train = texts
     some = lines("valid", 40)
-    silent = Text("silent", tuple("" if place % 2 else line for place, line in enumerate(some)))
+    silent = Text("silent", tuple("" if index % 2 else line for index, line in enumerate(some)))
     few = Text("few", some[::2])
     empty, full = (by_metric(score([text], references, train, "space")) for text in (silent, few))
     for name in ("bleu2", "bleu5", "length_mean"):
@@ -195,7 +195,7 @@ def test_without_a_training_set_references_stand_for_real_text(texts):
     samples = Text("samples", samples.lines[:71])
     found = by_metric(score([samples], references, None, "space"), -1)
     own = by_metric(score([references], samples, None, "space"))
-    for order in (2, 3, 4, 5):  # each against the others is what self-BLEU is
+    for order in (2, 3, 4, 5):  # each against the others is self-BLEU
         for name in ("bleu", "self_bleu", "backward_bleu"):
             assert found[f"{name}{order}"].value == own[f"self_bleu{order}"].value
     assert found["distinct2"].value == own["distinct2"].value
@@ -262,7 +262,7 @@ def test_the_interval_of_a_mean_is_the_percentile_bootstrap(texts, report):
 
 
 def test_intervals_cover_repeated_draws():
-    """Draws from one source against fixed references: how often do intervals hold the mean over draws?"""
+    """Draws from one source against fixed references: how often do intervals contain the mean over draws?"""
     rng = np.random.default_rng(0)
     size, n, draws = 400, 100, 150
     law = np.arange(1, size + 1) ** -1.8
@@ -326,7 +326,7 @@ def test_notes_say_what_is_wrong_with_the_files(texts):
     assert "The training set is the references" in notes
     assert "made: lines that repeat another: 10." in notes
     notes = "\n".join(score([Text("made", ("an <unk>", *samples.lines))], references, None, "nltk", ["length"]).notes)
-    assert "takes <unk> apart" in notes
+    assert "splits <unk> into three words" in notes
 
 
 def test_samples_that_are_the_references_in_another_order_are_noticed(texts):

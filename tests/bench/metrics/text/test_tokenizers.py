@@ -104,5 +104,5 @@ def test_equal_words_have_equal_numbers_in_all_texts():
 def test_a_sequence_that_would_not_fit_is_refused(monkeypatch):
     monkeypatch.setattr(tokenizers, "LARGEST", 12)
     encode([("one", [["a"] * 4, ["a"]]), ("two", [["a"]])])
-    with pytest.raises(UsageError, match=r"sequence 2 of two has 5 words; beside the 3 sequences .* at most 4 words"):
+    with pytest.raises(UsageError, match=r"sequence 2 of two has 5 words; with 3 sequences .* at most 4 words"):
         encode([("one", [["a"]]), ("two", [["a"], ["a"] * 5])])

@@ -1,4 +1,4 @@
-"""All that is written into a results folder: which files, whole, and with the same bytes each time."""
+"""Everything that is written to a results folder: which files, complete, and with the same bytes each time."""
 
 import csv
 import dataclasses
@@ -43,7 +43,7 @@ def write(results, folder):
 
 @pytest.fixture(scope="module")
 def written(results, tmp_path_factory):
-    """A folder, and what a terminal showed meanwhile."""
+    """A results folder, and what the terminal showed."""
     folder = tmp_path_factory.mktemp("results")
     return folder, write(results, folder)
 

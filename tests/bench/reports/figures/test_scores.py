@@ -1,4 +1,4 @@
-"""What the figure of scores shows: models in the board's order, a dot a seed, nothing off its axis unsaid."""
+"""What the figure of scores shows: models in the board's order, a dot per seed, a number for a mean off the axis."""
 
 import dataclasses
 
@@ -91,7 +91,7 @@ def test_the_legend_says_only_what_is_there(results):
     assert "its shared pre-training" not in legend(found["quatrains-quick-scores"])
 
 
-def test_what_lies_far_off_is_said_in_figures(results):
+def test_what_is_far_off_is_written_as_a_number(results):
     figure = drawn(results)["oracle-quick-scores"]
     axes = panel(figure, "jsd_token")
     assert axes.get_xlim()[1] < 0.03

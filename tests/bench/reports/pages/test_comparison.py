@@ -48,9 +48,9 @@ new: toy, smoke: pg-bleu[rounds=20], final
 no difference: toy, smoke: pg-bleu[rounds=20], final
   bleu2: 0.93 → 0.91 (-0.02, p = 0.3, paired t, 6 seeds)
 
-3 of 10 cells are the same but for rounding. 3 changed and were tested: head - base, paired by seed; p is two-sided, \
-after Holm's correction for 3 tests, and a verdict needs 0.05 or less. "no difference" means that none was shown, not \
-that there is none.
+3 of 10 cells are the same except for rounding. 3 changed and were tested: head - base, paired by seed; p is \
+two-sided, after Holm's correction for 3 tests, and a verdict needs 0.05 or less. "no difference" means that none was \
+shown, not that there is none.
 1 failed, 0 missing, 1 worse, 2 not comparable, 1 better, 1 new, 4 no difference: red, 2 of 10 cells"""
 
 MARKDOWN = """\
@@ -61,7 +61,7 @@ MARKDOWN = """\
 | worse          | toy  | smoke  | pg-bleu[rounds=20] | final      | bleu4  | 0.9 → 0.8 (-0.1, p \\< 0.01)  |
 | not comparable | toy  | smoke  | mle                | final      | bleu4  | signature changed: v=1 → v=2 |
 
-0 of 2 cells are the same but for rounding. 1 changed and were tested: head - base, paired by seed; p is two-sided, \
+0 of 2 cells are the same except for rounding. 1 changed and were tested: head - base, paired by seed; p is two-sided, \
 after Holm's correction for 1 tests, and a verdict needs 0.05 or less. "no difference" means that none was shown, not \
 that there is none."""
 
@@ -98,7 +98,7 @@ def test_text_tells_the_worst_first_and_what_is_the_same_only_counted():
 
 def test_text_of_what_did_not_change_is_brief():
     assert text(SAME) == (
-        "2 of 2 cells are the same but for rounding.\n"
+        "2 of 2 cells are the same except for rounding.\n"
         "0 failed, 0 missing, 0 worse, 0 not comparable, 0 better, 0 new, 2 no difference: green"
     )
 

@@ -1,4 +1,4 @@
-"""Made-up curves in; what numpy reads from them, run by run, out."""
+"""Made-up curves, read run by run as numpy reads them, in the tables of the page."""
 
 import itertools
 
@@ -16,7 +16,7 @@ def markdown(*arguments, **more):
 
 
 def tables(text):
-    """Headed tables: what stands above a table, and its lines' cells by model."""
+    """The tables: the line above each, and its cells by model."""
     blocks = text.split("\n\n")
     return {
         above: {line.strip("|").split("|")[0].strip(): [cell.strip() for cell in line.strip("|").split("|")[1:]]
@@ -46,10 +46,10 @@ def test_cells_are_means_over_seeds_at_the_cost_of_the_column(mixed):
 
 def test_who_does_not_count_a_cost_is_named(mixed):
     parts = markdown(*mixed)
-    assert "No tokens counted by rollouts." in parts
-    assert "No updates counted by rollouts." in parts
+    assert "No tokens were counted for rollouts." in parts
+    assert "No updates were counted for rollouts." in parts
     assert not any(part.startswith("No seconds") for part in parts)
-    assert any("Seconds compare only between runs of one machine." in part for part in parts)
+    assert any("Seconds are comparable only between runs on one machine." in part for part in parts)
 
 
 def test_a_text_is_judged_by_its_held_out_likelihood(mixed):

@@ -12,7 +12,7 @@ from bench.reports.pages.leaderboard import page
 NAN = float("nan")
 
 WORDS = """
-By `jsd_token`, each contender against mle, its own pre-training and constant-reward, as far as they apply, paired by seed, n = 3; 3 comparisons as one family, at 5 % for all of them together. n < 5: intervals and tests from fewer than five seeds are weak.
+By `jsd_token`, each contender is compared with mle, its own pre-training and constant-reward, where they apply, paired by seed, n = 3; 3 comparisons as one family, at the 5 % level for all of them together. n < 5: intervals and tests from fewer than five seeds are weak.
 
 - seqgan: worse than mle and its own pre-training; not separable from constant-reward.
 """  # noqa: E501
@@ -65,7 +65,7 @@ Contender minus reference, and the verdict after Holm's correction within each c
 | seqgan    | constant-reward      | +0.0019 not separable (n=3) | +0.133 not separable (n=3) | -0.110 not separable (n=3) |   +0.100 better (n=3) |
 | uncertain | mle                  |                         n/a |                        n/a |      -6.360 one seed (n=1) | +0.440 one seed (n=1) |
 
-Control minus reference, likewise, as a family of their own:
+Control minus reference, and the verdict after Holm's correction, as a family of their own:
 
 | model           | against              |           jsd_token |           nll_test |          nll_oracle |                  bleu2 |
 | --------------- | -------------------- | ------------------: | -----------------: | ------------------: | ---------------------: |
@@ -100,7 +100,7 @@ GOLDENS = {
     "throughput": THROUGHPUT,
 }
 SELECTED = "↳ selected on validation"
-SAME = "Validation picks the last step, so that what it selects is what is final, of:\n\n- "
+SAME = "Validation selects the last step, so the selected model is the final one, for:\n\n- "
 
 
 def markdown(*arguments):
@@ -113,7 +113,7 @@ def tables(text):
 
 
 def section(text, title, level=3):
-    """What stands under a heading, up to the next one of its level."""
+    """The text under a heading, up to the next heading of its level."""
     begin = re.search(rf"^{'#' * level} {re.escape(title)}$", text, re.MULTILINE).end()
     after = re.search(rf"^#{{1,{level}}} ", text[begin:], re.MULTILINE)
     return text[begin : begin + after.start() if after else None]
@@ -163,7 +163,7 @@ def test_goldens(text, golden):
         "- seqgan is worse than its own pre-training in jsd_token: +0.00500 nats/token (95 % interval +0.00276 to "
         "+0.00724, n = 3), p = 0.021 by the paired t test after Holm's correction for 3 comparisons, better in 0 % of "
         r"seeds. n \< 5: intervals and tests from fewer than five seeds are weak.",
-        "By `nll_test`, each contender against mle, paired by seed, n = 5; one comparison, at 5 %:",
+        "By `nll_test`, each contender is compared with mle, paired by seed, n = 5; one comparison, at the 5 % level:",
         "- random: worse than mle.",
         "- `nll_test` of real data, uncertain: it has no log_prob",
         "- `bleu2`, `bleu4`, `self_bleu4` of uniform: no score was recorded",
@@ -193,7 +193,7 @@ def test_figures_are_linked(results):
     assert markdown(results, [("one [x]", "figures/one.png")]).endswith("![one [x]](figures/one.png)\n")
 
 
-# What few seeds allow to say.
+# What few seeds allow one to say.
 
 
 def test_every_interval_from_few_seeds_says_how_many(text):
@@ -209,23 +209,24 @@ def test_every_interval_from_few_seeds_says_how_many(text):
 def test_one_seed_has_no_interval_anywhere(results):
     text = markdown(only(results, seed=[0]))
     assert not any("±" in line for table in tables(text) for line in table[2:])
-    assert "paired by seed, n = 1; nothing that could be tested. n < 5:" in text
-    assert "- seqgan: one seed cannot tell it from mle, its own pre-training and constant-reward." in text
+    assert "paired by seed, n = 1; nothing could be tested. n < 5:" in text
+    assert "- seqgan: one seed cannot separate it from mle, its own pre-training and constant-reward." in text
     assert (
-        "- seqgan and mle differ in jsd_token by +0.006 nats/token in the one seed they share, which cannot tell that "
-        "from chance.\n" in text
+        "- seqgan and mle differ in jsd_token by +0.006 nats/token in the one seed they share, which cannot separate "
+        "that from chance.\n" in text
     )
     assert "+0.0060 one seed (n=1)" in text
     assert "| mle | 3.100 (n=1) | 0.310 (n=1) | 0.050 (n=1) | 1 |" in squeezed(text)
     assert "**" not in text
 
 
-def test_different_numbers_of_seeds_are_told(results):
+def test_different_numbers_of_seeds_are_shown(results):
     few = results.runs.copy()
     few.loc[(few["model"] == "random") & (few["seed"] > 1), "status"] = "failed"
     text = markdown(dataclasses.replace(results, runs=few))
     assert "| random | 4.155 ± 0.699 (n=2) | 0.115 ± 0.064 (n=2) | 0.000 ± 0.000 (n=2) | 2 of 5 |" in squeezed(text)
-    assert "By `nll_test`, each contender against mle, paired by seed, n = 2; one comparison, at 5 %. n < 5:" in text
+    assert "By `nll_test`, each contender is compared with mle, paired by seed, n = 2; one comparison, at" in text
+    assert "at the 5 % level. n < 5:" in text
 
 
 def test_a_difference_that_may_be_chance_is_not_called_one(results):
@@ -323,7 +324,7 @@ def test_without_controls_there_is_no_heading(results):
     text = markdown(only(results, model=["real data", "mle", "seqgan"]))
     assert not any("*Controls*" in line for table in tables(text) for line in table)
     assert "constant-reward" not in text
-    assert "By `jsd_token`, each contender against mle and its own pre-training, as far as they apply" in text
+    assert "By `jsd_token`, each contender is compared with mle and its own pre-training, where they apply" in text
 
 
 def test_controls_alone(results):
@@ -335,14 +336,14 @@ def test_controls_alone(results):
     assert [cells(line)[:2] for line in verdicts[2:]] == [["constant-reward", "its own pre-training"]]
 
 
-def test_without_the_reference_arm_nobody_is_held_against_it(results):
+def test_without_the_reference_arm_nobody_is_compared_with_it(results):
     text = markdown(only(results, model=["seqgan", "constant-reward"], task=["oracle"]))
-    assert "By `jsd_token`, each contender against its own pre-training and constant-reward, as far as" in text
+    assert "By `jsd_token`, each contender is compared with its own pre-training and constant-reward, where" in text
     assert "- seqgan: worse than its own pre-training; not separable from constant-reward." in text
     assert all("mle" not in line for line in tables(section(text, "Verdicts"))[0])
 
 
-def test_the_reason_of_a_failure_is_told_in_full_once(text):
+def test_the_reason_of_a_failure_is_given_in_full_once(text):
     assert r"| failed: ValueError: expected a\|b, got \<None> |" in section(text, "Headline")
     assert "| failed: MemoryError: no room |" in squeezed(section(text, "Headline"))
     for line in LIKELIHOOD.splitlines():
@@ -378,7 +379,7 @@ def test_seeds_without_a_value_are_counted_in_the_cell(results):
     assert text.count("- `bleu2` of mle: no 2-grams") == 2
 
 
-def test_an_infinite_seed_is_told_and_not_averaged_away(results):
+def test_an_infinite_seed_is_reported_and_not_averaged_away(results):
     scores = results.scores.copy()
     one = (scores["run_id"] == "oracle-seqgan-0") & (scores["metric"] == "nll_test") & (scores["checkpoint"] == "final")
     scores.loc[one, ["value", "absent"]] = [NAN, "nll_test is inf"]
@@ -404,9 +405,9 @@ def test_different_signatures_are_pointed_out_and_not_compared(results):
 
 def test_two_machines_are_pointed_out(results, text):
     runs = results.runs.copy()
-    assert "speeds do not compare" not in text
+    assert "speeds are not comparable" not in text
     runs.loc[0, "machine"] = "another"
-    assert "speeds do not compare" in markdown(dataclasses.replace(results, runs=runs))
+    assert "speeds are not comparable" in markdown(dataclasses.replace(results, runs=runs))
 
 
 def test_a_commit_with_changes_says_so(results):

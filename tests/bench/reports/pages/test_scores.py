@@ -58,7 +58,7 @@ def test_the_table_is_for_people(report):
     assert cells["self_bleu2 →"] == ["0.750 ± 0.056"] * 2
     assert cells["copy_8gram ↓"] == ["n/a", "n/a"]
     assert cells["length_mean → words"] == ["11.12 ± 0.12"] * 2
-    # Lopsided, or cut off at 0 or 1: both ends, below the number.
+    # Asymmetric, or cut off at 0 or 1: both ends, below the number.
     assert cells["copy_sequence ↓"] == ["0.000"] * 2
     assert cells["distinct2 →"] == ["0.900"] * 2
     assert cells["vocabulary → types"] == ["12,345"] * 2

@@ -10,7 +10,7 @@ from bench.reports.terminal import render
 
 
 def shown(results, width=80, **others):
-    """What a terminal of so many columns shows."""
+    """What a terminal of this width shows."""
     console = Console(width=width, **others)
     with console.capture() as captured:
         console.print(render(page(results)))
@@ -141,7 +141,8 @@ def test_what_is_best_is_bold(results):
 def test_one_seed_has_no_interval_and_nothing_was_tested(results):
     text = shown(only(results, seed=[0]))
     assert text.count("±") == text.count("mean ±") == 2
-    assert "By jsd_token, paired by seed:\n  seqgan: one seed cannot tell it from mle, its own pre-training and" in text
+    line = "  seqgan: one seed cannot separate it from mle, its own pre-training and"
+    assert f"By jsd_token, paired by seed:\n{line}" in text
     assert text.count("n < 5: intervals and verdicts are weak") == 2
 
 
