@@ -109,8 +109,9 @@ def _drawn(law: np.ndarray, uniforms: np.ndarray, decoding: Decoding) -> np.ndar
 class Bigram:
     """Counts of word pairs with Dirichlet smoothing, fitted by counting; better than one might expect.
 
-    On the published oracle, bigram counts beat the published SeqGAN: its ``nll_oracle`` without smoothing, and its
-    held-out NLL with smoothing.
+    On the published oracle, word pairs without smoothing beat the ``nll_oracle`` of 8.736 that Yu et al. 2017 give for
+    SeqGAN. With smoothing they beat both NLLs of SeqGAN's re-run by Caccia et al. 2018 (arXiv 1811.02549): 9.62 under
+    the oracle, 9.21 on held-out data.
     """
 
     strengths: tuple[float, ...] = (30.0, 100.0, 200.0, 400.0, 1000.0)

@@ -108,7 +108,7 @@ class SequenceSpec:
 
 
 class Vocabulary(Protocol):
-    """Ids to symbols and back, for tasks made of real text."""
+    """The symbols of ids, for tasks made of real text."""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -274,7 +274,7 @@ class Run(Protocol):
         ...
 
     def rng(self, name: str) -> torch.Generator:
-        """The random stream of this name, on ``device``: seeded from (task, seed, name), and one object per name."""
+        """The random stream of this name, on ``device``: seeded from (task and data, seed, name); one object per name."""
         ...
 
     def track(self, sampler: Sampler, **state: Stateful) -> None:

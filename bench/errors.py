@@ -18,7 +18,7 @@ class NotFetched(UsageError):  # noqa: N818 - it is a UsageError
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """The error for an unknown name, with the nearest names and the complete list."""
+    """The error for an unknown name, with the nearest name, if one is near, and the complete list."""
     names = sorted(known)
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""

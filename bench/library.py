@@ -177,11 +177,11 @@ def run(
             follow(console, campaign, workers)
         except KeyboardInterrupt:
             _reported(campaign.store)
-            console.print(f"Interrupted, {campaign.left} runs left: repeat the same call to continue.", style="yellow")
+            console.print(f"Interrupted, runs left: {campaign.left}. Repeat the same call to continue.", style="yellow")
             raise
         for record in campaign.failures:
-            place = campaign.store.file(record.spec)
-            console.print(f"failed: {record.reason} (see {place})", style="red", soft_wrap=True, markup=False)
+            file = campaign.store.file(record.spec)
+            console.print(f"failed: {record.reason} (see {file})", style="red", soft_wrap=True, markup=False)
         return _reported(campaign.store)
 
 

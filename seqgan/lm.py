@@ -85,16 +85,16 @@ class LSTMLanguageModel(nn.Module):
         Returns:
             The sum, a scalar that carries the gradient, and the log-probabilities, (B, T), without gradient.
         """
-        places = self.places(tokens)
+        positions = self.positions(tokens)
         hidden, _ = self.lstm(self.embedding(self.shift(tokens) if inputs is None else inputs))  # (B, T, H)
         loss, log_prob = weighted_nll(
-            hidden.flatten(0, 1)[places],
+            hidden.flatten(0, 1)[positions],
             self.output.weight,
             self.output.bias,
-            tokens.flatten()[places],
-            weights.flatten()[places],
+            tokens.flatten()[positions],
+            weights.flatten()[positions],
         )
-        return loss, self.spread(log_prob, places, tokens)
+        return loss, self.scattered(log_prob, positions, tokens)
 
     @torch.no_grad()
     def token_log_prob(self, tokens: Tensor, temperature: float = 1.0) -> Tensor:
@@ -112,9 +112,9 @@ class LSTMLanguageModel(nn.Module):
         def score(rows: Tensor) -> Tensor:
             rows = rows.to(self.device)
             hidden, _ = self.lstm(self.embedding(self.shift(rows)))  # (B, T, H)
-            places = self.places(rows)
-            log_prob = log_softmax_at(hidden.flatten(0, 1)[places], weight, bias, rows.flatten()[places])
-            return self.spread(log_prob, places, rows).cpu()
+            positions = self.positions(rows)
+            log_prob = log_softmax_at(hidden.flatten(0, 1)[positions], weight, bias, rows.flatten()[positions])
+            return self.scattered(log_prob, positions, rows).cpu()
 
         return torch.cat(concurrently(score, tokens.split(SCORING_ROWS)))
 
@@ -122,15 +122,15 @@ class LSTMLanguageModel(nn.Module):
         """Log-probability of each sequence, int64 (N, T) to float32 (N,) on the CPU, nats, up to and including eos."""
         return self.token_log_prob(tokens).sum(-1)
 
-    def places(self, tokens: Tensor) -> Tensor | slice:
+    def positions(self, tokens: Tensor) -> Tensor | slice:
         """Index into ``tokens.flatten()`` of the positions that count; only these need logits."""
         return slice(None) if self.spec.eos is None else self.spec.mask(tokens).flatten().nonzero()[:, 0]
 
     @staticmethod
-    def spread(values: Tensor, places: Tensor | slice, tokens: Tensor) -> Tensor:
-        """Put the values at ``places`` back into the shape of the tokens, (B, T), with zeros everywhere else."""
+    def scattered(values: Tensor, positions: Tensor | slice, tokens: Tensor) -> Tensor:
+        """Put the values at ``positions`` back into the shape of the tokens, (B, T), with zeros everywhere else."""
         whole = values.new_zeros(tokens.numel())
-        whole[places] = values
+        whole[positions] = values
         return whole.view_as(tokens)
 
     def shift(self, tokens: Tensor) -> Tensor:

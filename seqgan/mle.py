@@ -23,7 +23,7 @@ class MLE:
 
     Defaults are those of the released code (LantaoYu/SeqGAN @ e2b52fb). That code reads its training file in the same
     order in every epoch, and so does ``reshuffle = False``. The order matters: on one draw of the published oracle's
-    data, one seed had an ``nll_oracle`` of 9.14 at epoch 40, and 9.03 with a new order in each epoch. The released code
+    data, one seed had an ``nll_oracle`` of 9.14 at epoch 40, and 9.01 with a new order in each epoch. The released code
     also leaves out the last 16 of 10,000 sequences, which do not fill a batch; here they are a batch of their own.
     """
 

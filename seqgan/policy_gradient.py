@@ -21,8 +21,8 @@ class PolicyGradient:
     """REINFORCE with rollouts (Yu et al. 2017, eq. 6 to 8; Williams 1992).
 
     The loss is that of the released code: the sum, not the mean, over batch and positions of
-    -log G(y_t | Y_{1:t-1}) Q_t. Its gradient is nearly always longer than ``clip_norm``, so that the clip sets the
-    length of a step and Adam its shape.
+    -log G(y_t | Y_{1:t-1}) Q_t. Its gradient is nearly always longer than ``clip_norm``, so that
+    clipping gives nearly every step a gradient of the same length, however large its rewards are.
     """
 
     batch_size: int

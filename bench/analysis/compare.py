@@ -93,7 +93,8 @@ class Comparison:
         reasons += ["no score of any model could be compared"] if self.vanished else []
         verdict = "green" if self.passes else f"red, {' and '.join(reasons)}"
         if self.passes and self.undecided:
-            verdict += f", but {self.undecided} cells changed on too few seeds to decide (< {FEW}): use more seeds"
+            cells = "1 cell" if self.undecided == 1 else f"{self.undecided} cells"
+            verdict += f", but {cells} changed on too few seeds to decide (< {FEW}): use more seeds"
         return f"{counted}: {verdict}"
 
     @property

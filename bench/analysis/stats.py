@@ -311,8 +311,8 @@ def paired_test(differences: Sequence[float], comparisons: int = 1, alpha: float
     that the differences are roughly normal; the fewer they are, the more depends on this.
 
     Where all differences are equal and not zero, as between two deterministic models, they have no variance, so chance
-    cannot explain them: the t-test then gives p = 0. That is wrong for a metric with only a few possible values, two of
-    which may well agree by chance.
+    cannot explain them: with :data:`FEWEST` seeds or more the t-test then gives p = 0. With fewer seeds, where a metric
+    that has only a few possible values may well agree with itself by chance, p is the sign-flip test's smallest.
 
     Args:
         differences: One finite difference per seed, in any unit.

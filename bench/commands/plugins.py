@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 import click
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command("list")
@@ -47,6 +43,7 @@ def validate(name: str) -> None:
         failures += outcome.status == "FAILED"
         held += outcome.status == "ok"
         click.echo(f"{outcome.status:7} {outcome.check}" + (f": {outcome.detail}" if outcome.detail else ""))
-    verdict = f"{failures} checks failed" if failures else "keeps the contract" if held else "nothing could be checked"
+    failed = "1 check failed" if failures == 1 else f"{failures} checks failed"
+    verdict = failed if failures else "keeps the contract" if held else "nothing could be checked"
     click.echo(f"{name}: {verdict}")
     sys.exit(1 if failures else 0)

@@ -138,7 +138,7 @@ def _execute(console: Console, campaign: Campaign, workers: int) -> int:
             f"failed: {record.reason} (see {store.file(record.spec)})", style="red", soft_wrap=True, markup=False
         )
     if interrupted:
-        console.print(f"Interrupted, {campaign.left} runs left: the same command continues.", style="yellow")
+        console.print(f"Interrupted, runs left: {campaign.left}. Repeat the same command to continue.", style="yellow")
     counts = campaign.counts
     click.echo(f"{counts['ok']} ok, {counts['skipped']} skipped, {counts['failed']} failed")
     return INTERRUPTED if interrupted else 1 if counts["failed"] else 0

@@ -28,8 +28,8 @@ LEVELS: Mapping[str, Callable[[list[str]], Sequence[str]]] = {"word": lambda wor
 """From the words between white space to tokens: the words, or characters with a symbol for the space between words."""
 FEWEST = 100
 """Lines of all splits together, at least."""
-FEWEST_HELD_OUT = 2
-"""Lines of the validation split, and of the test split."""
+FEWEST_DIFFERENT = 2
+"""Different lines that each split must have."""
 MOST_RECORDS = 10**8
 MOST_POSITIONS = 2 * 10**8
 """Lines times the length of the longest: 1.6 GB of tokens."""
@@ -163,10 +163,10 @@ def remove_crossing(keys: Keys, indices: SplitIndices, noun: str = "line") -> tu
     crossing = f"{removed_train.sum():,} of train and {removed_valid.sum():,} of valid that also occur in a later split"
     left = ", ".join(f"{count:,} {split}" for split, count in zip(SPLITS, counts, strict=True))
     different = [len(np.unique(keys[indices == index])) for index in range(len(SPLITS))]
-    if sum(counts) < FEWEST or min(different) < FEWEST_HELD_OUT:
+    if sum(counts) < FEWEST or min(different) < FEWEST_DIFFERENT:
         raise UsageError(
             f"too few usable {noun}s: {left}, without {crossing}; expected at least {FEWEST} in all and "
-            f"{FEWEST_HELD_OUT} different ones in each."
+            f"{FEWEST_DIFFERENT} different ones in each."
         )
     kept = keys[indices == 0]
     repeated = len(kept) - len(np.unique(kept))

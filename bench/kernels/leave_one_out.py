@@ -34,10 +34,10 @@ from bench.kernels.overlap import reference_multiset_jaccard
 __all__ = [
     "Occurrences",
     "bleu_falls",
-    "kinds_without",
+    "types_without",
     "multiset_jaccard_without",
     "reference_bleu_falls",
-    "reference_kinds_without",
+    "reference_types_without",
     "reference_multiset_jaccard_without",
     "reference_self_bleu_falls",
     "self_bleu_falls",
@@ -137,7 +137,7 @@ def self_bleu_falls(
     return _falls(occurrences.sizes, occurrences.first, occurrences.first, (0, n), scores, orders, epsilon)
 
 
-def kinds_without(occurrences: Occurrences, order: int) -> tuple[int, Ints]:
+def types_without(occurrences: Occurrences, order: int) -> tuple[int, Ints]:
     """The number of different n-grams in the first set, and that number without each of its sequences.
 
     Args:
@@ -153,8 +153,8 @@ def kinds_without(occurrences: Occurrences, order: int) -> tuple[int, Ints]:
     sequences = np.bincount(grams, minlength=occurrences.sizes[order - 1])
     unlike_any = _room(occurrences.lengths, order) - np.bincount(rows, weights=counts, minlength=n).astype(np.int64)
     own = np.bincount(rows[sequences[grams] == 1], minlength=n) + unlike_any
-    kinds = int(np.count_nonzero(sequences) + unlike_any.sum())
-    return kinds, kinds - own
+    types = int(np.count_nonzero(sequences) + unlike_any.sum())
+    return types, types - own
 
 
 def multiset_jaccard_without(occurrences: Occurrences, max_order: int) -> tuple[float, Floats]:
@@ -296,8 +296,8 @@ def _blanked(sequences: list[list[int]]) -> Iterator[list[list[int]]]:
         yield [*sequences[:j], [-1] * len(sequence), *sequences[j + 1 :]]
 
 
-def reference_kinds_without(sequences: list[list[int]], order: int) -> list[int]:
-    """The plain twin of the second result of :func:`kinds_without`: distinct-n times the number of all n-grams."""
+def reference_types_without(sequences: list[list[int]], order: int) -> list[int]:
+    """The plain twin of the second result of :func:`types_without`: distinct-n times the number of all n-grams."""
     return [
         round(reference_distinct(rest, order) * sum(max(len(words) - order + 1, 0) for words in rest))
         for rest in _emptied(sequences)

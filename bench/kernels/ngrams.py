@@ -1,8 +1,8 @@
 """Exact n-gram overlap: sentence BLEU against many references, leave-one-out self-BLEU, distinct-n.
 
 A k-gram is two (k-1)-grams that overlap in all but one word, so the pair of their indices identifies it. Numbering the
-n-grams of the references order by order in this way fits any vocabulary into int64, and an n-gram none of whose parts
-is known is dropped before anything is looked up. Every function costs O(n log n) in tokens, whatever the number of
+n-grams of the references order by order in this way fits any vocabulary into int64, and an n-gram with a part that is
+not known is dropped before it is looked up. Every function costs O(n log n) in tokens, whatever the number of
 references. The functions named ``reference_*`` compute the same in plain loops; the tests compare the two.
 
 A negative token is a symbol that equals nothing, not even itself: an out-of-vocabulary word. It counts in the

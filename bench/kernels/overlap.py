@@ -139,7 +139,7 @@ def reference_multiset_jaccard(one: list[list[int]], two: list[list[int]], max_o
 
 
 def reference_shared_ngrams(sequences: list[list[int]], others: list[list[int]], order: int) -> float:
-    """The plain twin of :func:`shared_ngrams`: a set of n-grams and a walk through the others."""
+    """The plain twin of :func:`shared_ngrams`: a set of the others' n-grams, and a look-up for each of ours."""
 
     def grams(side: list[list[int]]) -> list[tuple[int, ...]]:
         return [tuple(words[i : i + order]) for words in side for i in range(len(words) - order + 1)]

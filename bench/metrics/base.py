@@ -65,7 +65,7 @@ class Estimate:
         absent: Why there is no value.
         contributions: float64, (n,), where the subject requests intervals: what each sequence that was drawn adds to
             the score, from the statistics that the score was computed from. When other sequences are drawn, the score
-            moves by the difference between the mean of the contributions and the mean of the resampled ones. None where
+            becomes itself plus their mean contribution minus the mean contribution of the present ones. None where
             nothing is known, or the score is certain.
         interval: What the contributions are: "mean", the sequences' own values; "wilson", the sequences' own values,
             each 0 or 1; "leave-one-out", how far the score falls without each sequence, times their number.

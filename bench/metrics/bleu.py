@@ -36,7 +36,7 @@ class Bleu:
             scores, contributions = (each[:, :scored] for each in subject.against.self_bleu)
             against = "other references"
         else:
-            reason = "a reference has no other to be compared with"
+            reason = "there is no other reference to compare it with"
             yield from too_few("bleu", subject, self.version, "higher", reason)
             return
         signature = subject.signature(self.version, n=scores.shape[1], refs=against, smooth=SMOOTHING)
@@ -50,6 +50,9 @@ class SelfBleu:
     sampler that repeats it repeats itself. The value grows with the number of samples, which is in the signature.
 
     The real data's own value is the goal: lower values mean noise, higher ones repetition.
+
+    How it can be gamed: by mixing noise with repetition until the mean is right, which NLL and distinct-n show, and by
+    handing back the training set, which the copy rates show.
     """
 
     version: ClassVar[str] = "1"

@@ -28,7 +28,8 @@ class Copy:
     ``<unk>`` matches anything of its length, and is not a copy; a file that is nearly so, "the <unk> <unk> <unk>",
     still seems to copy.
 
-    Not a goal by itself: noise copies nothing. High values invalidate every other score, since handing back the
+    How it can be gamed: it is not a goal by itself, since noise copies nothing, and one changed word in every eight
+    hides a copy. High values invalidate every other score, since handing back the
     training set is enough for a good value of any. The real-data row is made of training sequences, so it copies
     everything.
     """
@@ -41,7 +42,7 @@ class Copy:
         if train is None:
             signature = subject.signature(self.version, n=len(text))
             for metric in ("copy_sequence", "copy_8gram"):
-                yield Estimate(metric, None, "", "lower", signature, "what was copied can be told with --train only")
+                yield Estimate(metric, None, "", "lower", signature, "copies can be found with --train only")
             return
         if subject.hides_words:
             train = _as_written(train, text)

@@ -33,7 +33,7 @@ class HeldOut:
         oracle: The true distribution, or None.
         unk: The id that stands for words outside the vocabulary, or None.
         tokenizer: How text became tokens.
-        train: int64, (M, T), what the models were trained on; for what is copied from it, and nothing else.
+        train: int64, (M, T), what the models were trained on: to find copies, and to fit the judge's language model.
         words: The symbol of every id, V of them, where ids have symbols.
     """
 

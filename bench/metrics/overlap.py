@@ -21,8 +21,8 @@ class MSJaccard:
     divided by the number of sequences on their sides; then the geometric mean over n = 1 to 4. Too many of an n-gram
     and too few both lower the score.
 
-    How it can be gamed: by handing back the training set, which the copy rates show. It falls with the number of
-    samples, which is in the signature; the real-data row shows what that many real sequences get.
+    How it can be gamed: by handing back the training set, which the copy rates show. Fewer samples get less, so their
+    number is in the signature; the real-data row shows what that many real sequences get.
     """
 
     version: ClassVar[str] = "1"

@@ -1,4 +1,4 @@
-"""How much work is done: the harness's part of smoke, quick and paper, and how fields get their values.
+"""How much work is done: the harness's part of smoke, quick and paper, and the user's temperatures and budget.
 
 What a preset means for a generator or a task is listed next to its fields, in its ``presets``.
 """

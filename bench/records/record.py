@@ -170,7 +170,7 @@ class RunRecord:
         reason: One line: why skipped or failed.
         traceback: The complete traceback of a failure.
         scores: Checkpoint ("pretrained", "selected", "final") to scores.
-        frontier: Temperature, as :func:`spell_temperature` has it, to scores.
+        frontier: Temperature, in its shortest decimal form ("0.7", "1"), to scores.
         selected: Phase and step of the selected checkpoint and its score; None where none was scored while training.
         curve: Training curve: for each step the phase, step, seconds, tokens, updates, and scalars by name.
         samples: A few generated sequences in readable form.

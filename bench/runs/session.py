@@ -50,7 +50,7 @@ class Observer:
     Attributes:
         progress: Called with (phase, steps done, total steps, scalars).
         evaluate: Scores the tracked sampler for the curve.
-        curve_points: Evaluations per phase, at most.
+        curve_points: Evaluations per phase, at most; a phase that goes on under a budget has more, equally far apart.
         select: Which of those scores, the lower the better, picks the step that :meth:`Session.select` goes back to.
         pretrained: Called with the sampler of a shared pre-training, before its training continues.
     """

@@ -158,7 +158,7 @@ class _MaxOverTime(torch.autograd.Function):
         words, flat, offset = words.contiguous(), parameter.detach(), bias.detach()
         batch, length, dim = words.shape
         features = torch.empty(batch, len(filters))
-        places = torch.empty(batch, len(filters), dtype=torch.int32)
+        positions = torch.empty(batch, len(filters), dtype=torch.int32)
 
         def branch(which: tuple[int, slice, slice]) -> None:
             size, rows, numbers = which
@@ -169,11 +169,11 @@ class _MaxOverTime(torch.autograd.Function):
                 heights.view(batch, length - size + 1, len(kernel)).numpy(),
                 offset[rows].numpy(),
                 features[:, rows].numpy(),
-                places[:, rows].numpy(),
+                positions[:, rows].numpy(),
             )
 
         across_threads(branch, sorted(filters.branches(), key=lambda which: _cost(which, length), reverse=True))
-        ctx.save_for_backward(words, parameter, places)
+        ctx.save_for_backward(words, parameter, positions)
         ctx.filters = filters
         return features
 
@@ -182,11 +182,11 @@ class _MaxOverTime(torch.autograd.Function):
     def backward(ctx: Any, *upstream: Tensor) -> Any:
         from seqgan.kernels.windows import filter_gradient, word_gradient
 
-        words, parameter, places = ctx.saved_tensors
+        words, parameter, positions = ctx.saved_tensors
         filters: Filters = ctx.filters
         slopes = upstream[0].contiguous().numpy()
         d_words, d_parameter, d_bias = torch.zeros_like(words), torch.zeros_like(parameter), torch.empty(len(filters))
-        flat, where, rows = parameter.detach().numpy(), places.numpy(), words.flatten(1).numpy()
+        flat, where, rows = parameter.detach().numpy(), positions.numpy(), words.flatten(1).numpy()
 
         def to_filters(part: tuple[int, int]) -> None:
             filter_gradient(

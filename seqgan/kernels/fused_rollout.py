@@ -263,8 +263,8 @@ def _complete(  # type: ignore[no-untyped-def]  # Triton compiles annotations to
             largest = larger
 
         shift = tl.where(largest == -float("inf"), 0.0, largest)
-        place = ((kept - 1).to(tl.int64) * (length - 1) + t - 1) * copies + row
-        target = tl.load(uniforms + place, mask=valid, other=0.0) * total
+        index = ((kept - 1).to(tl.int64) * (length - 1) + t - 1) * copies + row
+        target = tl.load(uniforms + index, mask=valid, other=0.0) * total
         sum_before = tl.zeros((ROWS,), tl.float32)
         chosen = tl.full((ROWS,), 2147483647, tl.int32)  # the first word that exceeds the target
         last = tl.zeros((ROWS,), tl.int32)  # the last possible word, in case rounding lets none exceed it

@@ -51,9 +51,9 @@ class Captured:
         key = tuple((given.shape, given.dtype) for given in inputs)
         if key not in self._recorded:
             self._recorded[key] = self._record(inputs)
-        graph, places, outputs = self._recorded[key]
-        for place, given in zip(places, inputs, strict=True):
-            place.copy_(given)
+        graph, buffers, outputs = self._recorded[key]
+        for buffer, given in zip(buffers, inputs, strict=True):
+            buffer.copy_(given)
         graph.replay()
         return tuple(output.clone() for output in outputs)
 
@@ -62,21 +62,21 @@ class Captured:
             if not group.get("fused"):  # others keep their count of steps on the CPU
                 raise ValueError("expected a fused optimizer")
             group["capturable"] = True
-        places = tuple(given.detach().clone() for given in inputs)
+        buffers = tuple(given.detach().clone() for given in inputs)
         here, aside = torch.cuda.current_stream(), torch.cuda.Stream()  # nothing can be recorded on the default stream
         with undone(self._streams, self._optimizer):
             aside.wait_stream(here)
             with torch.cuda.stream(aside):
                 for _ in range(3):
-                    self._step(*places)
+                    self._step(*buffers)
             here.wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
         if torch.__version__ < "2.14":  # from then on graphs find the generators by themselves
             for stream in self._streams:
                 graph.register_generator_state(stream)
         with torch.cuda.graph(graph, stream=aside):  # the stream on which the libraries were initialized
-            outputs = tuple(output.detach() for output in self._step(*places))
-        return graph, places, outputs
+            outputs = tuple(output.detach() for output in self._step(*buffers))
+        return graph, buffers, outputs
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def undone(streams: Sequence[torch.Generator], optimizer: torch.optim.Optimizer 
         return [value for slot in slots for value in slot.values() if torch.is_tensor(value)]
 
     before = {id(tensor): tensor.detach().clone() for tensor in (*parameters, *state())}
-    positions = [stream.get_state() for stream in streams]
+    kept = [stream.get_state() for stream in streams]
     try:
         yield
     finally:
@@ -106,8 +106,8 @@ def undone(streams: Sequence[torch.Generator], optimizer: torch.optim.Optimizer 
                     tensor.zero_()
         for parameter in parameters:
             parameter.grad = None
-        for stream, position in zip(streams, positions, strict=True):
-            stream.set_state(position)
+        for stream, where in zip(streams, kept, strict=True):
+            stream.set_state(where)
 
 
 def captured_rollouts(

@@ -20,17 +20,17 @@ FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
 @compiled(FAST)
-def pool(heights: Floats, bias: Floats, features: Floats, places: Any) -> None:
+def pool(heights: Floats, bias: Floats, features: Floats, positions: Any) -> None:
     """Max over time: ``features[b, k] = max(0, max_p heights[b, p, k] + bias[k])``; NaN if there is one.
 
     Args:
         heights: float32, (B, P, K).
         bias: float32, (K,).
         features: float32, (B, K), filled in.
-        places: int32, (B, K), filled in: the first p with the maximum, or -1 where the feature is 0.
+        positions: int32, (B, K), filled in: the first p with the maximum, or -1 where the feature is 0.
     """
     for b in range(heights.shape[0]):
-        best, where = features[b], places[b]
+        best, where = features[b], positions[b]
         for k in range(len(bias)):
             best[k] = heights[b, 0, k]
             where[k] = 0
@@ -48,13 +48,13 @@ def pool(heights: Floats, bias: Floats, features: Floats, places: Any) -> None:
 
 @compiled(FAST)
 def filter_gradient(
-    slopes: Floats, places: Any, words: Floats, dim: int, offsets: Ints, first: int, last: int, out: Floats, bias: Any
+    slopes: Floats, positions: Any, words: Floats, dim: int, offsets: Ints, first: int, last: int, out: Floats, bias: Any
 ) -> None:
     """The gradient of filters ``first`` to ``last``: each collects the windows in which it was highest.
 
     Args:
         slopes: float32, (B, F), the gradient of the features.
-        places: int32, (B, F), from :func:`pool`.
+        positions: int32, (B, F), from :func:`pool`.
         words: float32, (B, T * E), the embedded sentences.
         dim: E.
         offsets: int64, (F + 1,), where each filter begins in the flat parameter.
@@ -68,10 +68,10 @@ def filter_gradient(
         total = np.float32(0)
         gradient = out[start : start + size]
         for b in range(slopes.shape[0]):
-            if places[b, f] >= 0:
+            if positions[b, f] >= 0:
                 slope = slopes[b, f]
                 total += slope
-                window = words[b, places[b, f] * dim : places[b, f] * dim + size]
+                window = words[b, positions[b, f] * dim : positions[b, f] * dim + size]
                 for e in range(size):
                     gradient[e] += slope * window[e]
         bias[f] = total
@@ -79,13 +79,13 @@ def filter_gradient(
 
 @compiled(FAST)
 def word_gradient(
-    slopes: Floats, places: Any, filters: Floats, dim: int, offsets: Ints, rows: Any, out: Floats
+    slopes: Floats, positions: Any, filters: Floats, dim: int, offsets: Ints, rows: Any, out: Floats
 ) -> None:
     """The gradient of embedded sentences ``rows[0]`` to ``rows[1]``: each window sums the filters that chose it.
 
     Args:
         slopes: float32, (B, F).
-        places: int32, (B, F).
+        positions: int32, (B, F).
         filters: float32, the flat parameter.
         dim: E.
         offsets: int64, (F + 1,).
@@ -94,11 +94,11 @@ def word_gradient(
     """
     for b in range(rows[0], rows[1]):
         for f in range(slopes.shape[1]):
-            if places[b, f] >= 0:
+            if positions[b, f] >= 0:
                 slope = slopes[b, f]
                 size = offsets[f + 1] - offsets[f]
                 filter_ = filters[offsets[f] : offsets[f] + size]
-                window = out[b, places[b, f] * dim : places[b, f] * dim + size]
+                window = out[b, positions[b, f] * dim : positions[b, f] * dim + size]
                 for e in range(size):
                     window[e] += slope * filter_[e]
 

@@ -148,7 +148,7 @@ def test_ctrl_c_leaves_the_folder_as_the_command_does(tmp_path, monkeypatch, cap
     monkeypatch.setattr(progress.Display, "see", see)
     with pytest.raises(KeyboardInterrupt):
         small(tmp_path / "results", progress=True)
-    assert "Interrupted, 3 runs left: repeat the same call to continue." in capsys.readouterr().out
+    assert "Interrupted, runs left: 3. Repeat the same call to continue." in capsys.readouterr().out
     stopped = load(tmp_path / "results")
     assert sorted(stopped.runs["status"]) == ["interrupted"] * 3 + ["ok"] * 3
     assert (tmp_path / "results" / "leaderboard.md").exists()

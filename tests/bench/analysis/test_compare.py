@@ -385,7 +385,7 @@ def test_the_order_of_rows_changes_nothing():
 def test_what_too_few_seeds_cannot_decide_is_said_and_not_called_equal():
     few = compare(frame(rows([1.0, 1.1, 1.2])), frame(rows([1.5, 3.0, 1.9])))
     assert few.undecided == 1
-    assert few.summary.endswith("green, but 1 cells changed on too few seeds to decide (< 5): use more seeds")
+    assert few.summary.endswith("green, but 1 cell changed on too few seeds to decide (< 5): use more seeds")
     many = compare(frame(rows(BASE)), frame(rows(MIXED)))
     assert (len(BASE) >= 5, many.undecided) == (True, 0)
     assert many.summary.endswith("green")

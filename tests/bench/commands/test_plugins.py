@@ -151,7 +151,7 @@ def test_ctrl_c_in_this_process(bench, write_plugin, tmp_path):
     )  # fmt: skip
     answer = bench(*command)
     assert answer.code == 130
-    assert "Interrupted, 2 runs left: the same command continues." in answer.out
+    assert "Interrupted, runs left: 2. Repeat the same command to continue." in answer.out
     assert answer.out.splitlines()[-1] == "2 ok, 0 skipped, 0 failed"
     assert set(statuses(tmp_path / "results").values()) == {"ok", "interrupted"}
     (folder / "go").touch()
@@ -185,7 +185,7 @@ def test_ctrl_c_in_the_terminal(bench, write_plugin, tmp_path):
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
     assert (process.returncode, err) == (130, "")
-    assert "Interrupted, 2 runs left" in out
+    assert "Interrupted, runs left: 2." in out
     assert out.splitlines()[-1] == "2 ok, 0 skipped, 0 failed"
     assert statuses(results) == {
         (REAL_DATA, 0): "ok", ("random", 0): "ok", ("own_cli:Slow", 0): "interrupted", ("uniform", 0): "interrupted",

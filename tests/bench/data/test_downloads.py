@@ -37,7 +37,7 @@ def pin(request):
 
 @pytest.fixture
 def numbers(pin, mirror, monkeypatch):
-    """A made-up corpus that can be fetched: the path of its raw file and that of its corpus."""
+    """A made-up corpus that can be fetched: the path of its raw file."""
     recipe_calls = []
 
     def recipe(files, watch):

@@ -6,10 +6,10 @@ import pytest
 from bench.kernels.leave_one_out import (
     Occurrences,
     bleu_falls,
-    kinds_without,
+    types_without,
     multiset_jaccard_without,
     reference_bleu_falls,
-    reference_kinds_without,
+    reference_types_without,
     reference_multiset_jaccard_without,
     reference_self_bleu_falls,
     self_bleu_falls,
@@ -71,10 +71,10 @@ def test_counts_without_a_sequence_are_those_of_the_rest(seed, shape):
     one, two = corpus(rng, 17, shape), corpus(rng, 40, shape, width=3)
     occurrences = Occurrences.build(*one, *two, 4)
     for order in (1, 2, 4):
-        kinds, without = kinds_without(occurrences, order)
+        kinds, without = types_without(occurrences, order)
         grams = np.maximum(one[1] - order + 1, 0).sum()
         assert kinds == pytest.approx(distinct(*one, order) * grams)
-        assert without.tolist() == reference_kinds_without(lists(*one), order)
+        assert without.tolist() == reference_types_without(lists(*one), order)
         value, rest = multiset_jaccard_without(occurrences, order)
         assert value == pytest.approx(multiset_jaccard(*one, *two, order), abs=1e-12)
         np.testing.assert_allclose(
@@ -87,7 +87,7 @@ def test_taking_an_empty_sequence_away_changes_nothing():
     one, two = corpus(rng, 20, (6, 9, 3, 0.1)), corpus(rng, 30, (6, 9, 3, 0.1))
     one[1][5] = 0
     occurrences = Occurrences.build(*one, *two, 5)
-    kinds, without = kinds_without(occurrences, 2)
+    kinds, without = types_without(occurrences, 2)
     assert without[5] == kinds
     value, rest = multiset_jaccard_without(occurrences, 4)
     assert rest[5] == value

@@ -48,9 +48,9 @@ new: toy, smoke: pg-bleu[rounds=20], final
 no difference: toy, smoke: pg-bleu[rounds=20], final
   bleu2: 0.93 → 0.91 (-0.02, p = 0.3, paired t, 6 seeds)
 
-3 of 10 cells are the same except for rounding. 3 changed and were tested: head - base, paired by seed; p is \
-two-sided, after Holm's correction for 3 tests, and a verdict needs 0.05 or less. "no difference" means that none was \
-shown, not that there is none.
+3 of 10 cells are the same except for rounding. Changed and tested: 3. Differences are head - base, paired by seed; \
+p is two-sided, after Holm's correction for the number of tests, and a verdict needs 0.05 or less. "no difference" means \
+that none was shown, not that there is none.
 1 failed, 0 missing, 1 worse, 2 not comparable, 1 better, 1 new, 4 no difference: red, 2 of 10 cells"""
 
 MARKDOWN = """\
@@ -61,9 +61,9 @@ MARKDOWN = """\
 | worse          | toy  | smoke  | pg-bleu[rounds=20] | final      | bleu4  | 0.9 → 0.8 (-0.1, p \\< 0.01)  |
 | not comparable | toy  | smoke  | mle                | final      | bleu4  | signature changed: v=1 → v=2 |
 
-0 of 2 cells are the same except for rounding. 1 changed and were tested: head - base, paired by seed; p is two-sided, \
-after Holm's correction for 1 tests, and a verdict needs 0.05 or less. "no difference" means that none was shown, not \
-that there is none."""
+0 of 2 cells are the same except for rounding. Changed and tested: 1. Differences are head - base, paired by seed; p \
+is two-sided, after Holm's correction for the number of tests, and a verdict needs 0.05 or less. "no difference" means \
+that none was shown, not that there is none."""
 
 JUNIT = """\
 <?xml version='1.0' encoding='us-ascii'?>
