@@ -274,7 +274,7 @@ class Run(Protocol):
         ...
 
     def rng(self, name: str) -> torch.Generator:
-        """The random stream of this name, on ``device``: seeded from (task and data, seed, name); one object per name."""
+        """The random stream of this name, on ``device``: seeded from (task, data, seed, name); one object per name."""
         ...
 
     def track(self, sampler: Sampler, **state: Stateful) -> None:

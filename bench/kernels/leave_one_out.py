@@ -34,13 +34,13 @@ from bench.kernels.overlap import reference_multiset_jaccard
 __all__ = [
     "Occurrences",
     "bleu_falls",
-    "types_without",
     "multiset_jaccard_without",
     "reference_bleu_falls",
-    "reference_types_without",
     "reference_multiset_jaccard_without",
     "reference_self_bleu_falls",
+    "reference_types_without",
     "self_bleu_falls",
+    "types_without",
 ]
 
 Triples = tuple[Ints, Ints, Ints]

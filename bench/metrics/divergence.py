@@ -23,13 +23,14 @@ class Divergence:
     tokens that count, so that ``kl_forward`` = ``nll_test`` minus the oracle's entropy.
 
     ``jsd`` = E_P log(2P/(P+G))/2 + E_G log(2G/(P+G))/2 in nats per sequence, between 0 and ln 2 = 0.693 (Lin 1991).
-    Where sequences are long, an imperfect model gives hardly any sequence a probability near the oracle's, and ``jsd``
-    is within 0.00001 of ln 2 for all models. They are therefore ranked by ``jsd_token``: the same two halves for the next token, p = P(y_t | y_<t) and
-    g = G(y_t | y_<t), averaged over positions: E_P log(2p/(p+g))/2 along real sequences, E_G log(2g/(p+g))/2 along the
-    model's own. Each half is a KL divergence to the mixture of the two next-token distributions, so it is never
-    negative in expectation, bounded by ln 2 / 2, and zero when the distributions agree after every prefix that its side
-    writes. The sum is zero only for G = P, and finite even for a model that cannot write a test sequence: no term of
-    its mean exceeds ln 2 / 2, so that rare tokens cannot dominate it as they do in importance weights.
+    Where sequences are long, an imperfect model gives hardly any sequence a probability near the oracle's, and
+    ``jsd`` is within 0.00001 of ln 2 for all models. They are therefore ranked by ``jsd_token``: the same two
+    halves for the next token, p = P(y_t | y_<t) and g = G(y_t | y_<t), averaged over positions: E_P log(2p/(p+g))/2
+    along real sequences, E_G log(2g/(p+g))/2 along the model's own. Each half is a KL divergence to the mixture of
+    the two next-token distributions, so it is never negative in expectation, bounded by ln 2 / 2, and zero when the
+    distributions agree after every prefix that its side writes. The sum is zero only for G = P, and finite even for
+    a model that cannot write a test sequence: no term of its mean exceeds ln 2 / 2, so that rare tokens cannot
+    dominate it as they do in importance weights.
 
     How they can be gamed: each KL by itself, like ``nll_test`` and ``nll_oracle``. ``jsd_token`` cannot be gamed by
     dropping or inventing: one repeated sentence, and the training set by heart, score near ln 2. It counts every

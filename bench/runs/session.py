@@ -119,7 +119,7 @@ class Session:
         return self._execution
 
     def rng(self, name: str) -> torch.Generator:
-        """The random stream of this name, seeded from (task and data, seed, name)."""
+        """The random stream of this name, seeded from (task, data, seed, name)."""
         if name not in self._streams:
             self._streams[name] = named_stream(self._stream, name, self._device)
         return self._streams[name]

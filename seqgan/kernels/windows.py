@@ -48,7 +48,15 @@ def pool(heights: Floats, bias: Floats, features: Floats, positions: Any) -> Non
 
 @compiled(FAST)
 def filter_gradient(
-    slopes: Floats, positions: Any, words: Floats, dim: int, offsets: Ints, first: int, last: int, out: Floats, bias: Any
+    slopes: Floats,
+    positions: Any,
+    words: Floats,
+    dim: int,
+    offsets: Ints,
+    first: int,
+    last: int,
+    out: Floats,
+    bias: Any,
 ) -> None:
     """The gradient of filters ``first`` to ``last``: each collects the windows in which it was highest.
 

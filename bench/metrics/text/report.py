@@ -73,9 +73,9 @@ class Report:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     interval: str = (
-        f"95 %: mean, percentiles of {RESAMPLES} bootstrap means over sequences (seed {SEED}); leave-one-out, the score "
-        "plus such percentiles of how far it falls without each sequence; wilson, Wilson's interval of a share of "
-        "sequences; all limited to 0 or more, and to 1 or less where there is no unit"
+        f"95 %: mean, percentiles of {RESAMPLES} bootstrap means over sequences (seed {SEED}); leave-one-out, the "
+        "score plus such percentiles of how far it falls without each sequence; wilson, Wilson's interval of a share "
+        "of sequences; all limited to 0 or more, and to 1 or less where there is no unit"
     )
 
 

@@ -99,8 +99,8 @@ def _reading(comparison: Comparison) -> str:
     told = [f"{same} of {len(comparison.cells)} cells are the same except for rounding."]
     if comparison.family:
         told.append(
-            f"Changed and tested: {comparison.family}. Differences are head - base, paired by seed; p is two-sided, after "
-            f"Holm's correction for the number of tests, and a verdict needs {ALPHA} or less. "
+            f"Changed and tested: {comparison.family}. Differences are head - base, paired by seed; p is two-sided, "
+            f"after Holm's correction for the number of tests, and a verdict needs {ALPHA} or less. "
             '"no difference" means that none was shown, not that there is none.'
         )
     return " ".join(told)

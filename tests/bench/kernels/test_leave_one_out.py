@@ -6,13 +6,13 @@ import pytest
 from bench.kernels.leave_one_out import (
     Occurrences,
     bleu_falls,
-    types_without,
     multiset_jaccard_without,
     reference_bleu_falls,
-    reference_types_without,
     reference_multiset_jaccard_without,
     reference_self_bleu_falls,
+    reference_types_without,
     self_bleu_falls,
+    types_without,
 )
 from bench.kernels.ngrams import ReferenceCounts, distinct, self_bleu, sentence_bleu
 from bench.kernels.overlap import multiset_jaccard

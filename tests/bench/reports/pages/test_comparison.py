@@ -49,8 +49,8 @@ no difference: toy, smoke: pg-bleu[rounds=20], final
   bleu2: 0.93 → 0.91 (-0.02, p = 0.3, paired t, 6 seeds)
 
 3 of 10 cells are the same except for rounding. Changed and tested: 3. Differences are head - base, paired by seed; \
-p is two-sided, after Holm's correction for the number of tests, and a verdict needs 0.05 or less. "no difference" means \
-that none was shown, not that there is none.
+p is two-sided, after Holm's correction for the number of tests, and a verdict needs 0.05 or less. "no difference" \
+means that none was shown, not that there is none.
 1 failed, 0 missing, 1 worse, 2 not comparable, 1 better, 1 new, 4 no difference: red, 2 of 10 cells"""
 
 MARKDOWN = """\
