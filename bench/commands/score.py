@@ -42,15 +42,17 @@ def score(
     Every number has a 95 % interval and a signature that says how it was computed, and is shown next to that of real
     text. Several files are compared column by column; - is the standard input. Exit code 0, or 2 for a usage error.
     """
-    from rich.console import Console
-
     from bench.data.reading import has_columns
     from bench.errors import UsageError
     from bench.metrics.text.report import Text
     from bench.metrics.text.scoring import options
     from bench.metrics.text.scoring import score as score_texts
-    from bench.reports import terminal
     from bench.reports.pages import scores as score_table
+
+    if form == "table":  # now, because importing takes longer when there is much in memory to collect
+        from rich.console import Console
+
+        from bench.reports import terminal
 
     files = (*samples, references, train or "")
     if column and not any(has_columns(Path(name)) for name in files):

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 import numpy as np
 
 from bench.kernels.leave_one_out import Occurrences, self_bleu_falls
-from bench.kernels.ngram_model import Bools, NgramModel
 from bench.kernels.ngrams import Floats, Ints, ReferenceCounts, self_bleu
 from bench.metrics import protocols
-from bench.metrics.sequences import Tokens
+from bench.metrics.sequences import Bools, Tokens
 from bench.metrics.signature import Signature
 
 if TYPE_CHECKING:
     from bench.api import SequenceSpec
+    from bench.kernels.ngram_model import NgramModel
 
 __all__ = [
     "EPSILON",
@@ -137,6 +137,8 @@ class RealText:
         """The judge's trigram model of some sequences, including their end marks."""
         if self.spec is None:
             raise ValueError("expected the sequences of a task, whose vocabulary is known")
+        from bench.kernels.ngram_model import NgramModel
+
         return NgramModel.fit(tokens.ids, self.counted(tokens), self.spec.vocab_size, ADD, STRENGTHS)
 
     def counted(self, tokens: Tokens) -> Bools:

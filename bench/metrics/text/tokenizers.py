@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import unicodedata
 from collections import defaultdict
@@ -51,16 +50,21 @@ def _nltk() -> Tokenizer:
     return words
 
 
-def _word() -> Tokenizer:
-    @functools.cache  # no word spans white space, and most texts repeat themselves
-    def words(part: str) -> list[str]:
-        if part.isascii():
-            return WORD.findall(part)
-        # Accents and vowel signs that are characters of their own belong to the letter before them.
-        shape = "".join("a" if unicodedata.category(character)[0] == "M" else character for character in part)
-        return [part[found.start() : found.end()] for found in WORD.finditer(shape)]
+class _Parts(dict[str, tuple[str, ...]]):
+    """What stands between two white spaces to its words; found once each, for most texts repeat themselves."""
 
-    return lambda text: [word for part in text.split() for word in words(part)]
+    def __missing__(self, part: str) -> tuple[str, ...]:
+        shape = part
+        if not part.isascii():
+            # Accents and vowel signs that are characters of their own belong to the letter before them.
+            shape = "".join("a" if unicodedata.category(character)[0] == "M" else character for character in part)
+        self[part] = words = tuple(part[found.start() : found.end()] for found in WORD.finditer(shape))
+        return words
+
+
+def _word() -> Tokenizer:
+    words_of = _Parts().__getitem__
+    return lambda text: list(chain.from_iterable(map(words_of, text.split())))
 
 
 TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
