@@ -66,6 +66,7 @@ def score(
     made = [_standard_input() if name == STANDARD_INPUT else Text.read(name, column) for name in samples]
     real = Text.read(references, column)
     trained = Text.read(train, column) if train else None
+    _keep_freed_memory()
     report = score_texts(made, real, trained, *chosen)
     if form == "table":
         console = Console()
@@ -76,6 +77,17 @@ def score(
         click.echo(score_table.as_csv(report), nl=False)
         for note in report.notes:
             click.echo(f"bench: {note}", err=True)
+
+
+def _keep_freed_memory() -> None:
+    """Let the next array use the memory of the one before: this saves about 5 % of the time for 10,000 lines.
+
+    By default glibc gives each large array back to the system. Its threshold for that rises to the largest array that
+    was freed, at most 32 MiB (mallopt(3), ``M_MMAP_THRESHOLD``). This array costs nothing: its memory is never touched.
+    """
+    import numpy as np
+
+    np.empty((32 << 20) - (64 << 10), dtype=np.uint8)
 
 
 def _standard_input() -> Text:

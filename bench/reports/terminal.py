@@ -61,7 +61,7 @@ def _table(block: Table, padding: int) -> table.Table:
         if number:
             shown.add_section()
         if group.heading:
-            shown.add_row(_text(group.heading, "italic"))
+            shown.add_row(_text(group.heading, "italic"), *[Text()] * (len(block.header) - 1))
         for cells in group.lines:
             shown.add_row(*(_text(cell, breaks=BREAKS if block.compact else {}) for cell in cells))
     return shown

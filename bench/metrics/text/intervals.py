@@ -67,9 +67,10 @@ def _deviations(contributions: Sequence[Floats | None]) -> Floats:
     values = values - values.mean(axis=0)
     n = len(values)
     rng = np.random.default_rng(SEED)
-    means = []
+    means, resample = [], np.arange(CHUNK)[:, None] * n
     for _ in range(RESAMPLES // CHUNK):
-        drawn = rng.integers(n, size=(CHUNK, n)) + np.arange(CHUNK)[:, None] * n
+        drawn = rng.integers(n, size=(CHUNK, n))
+        drawn += resample
         means.append(np.bincount(drawn.ravel(), minlength=CHUNK * n).reshape(CHUNK, n) @ values / n)
     points: Floats = np.quantile(np.concatenate(means), [0.025, 0.975], axis=0)
     return points
