@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells use it."""
@@ -19,6 +18,8 @@ class NotFetched(UsageError):  # noqa: N818 - it is a UsageError
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error for an unknown name, with the nearest name, if one is near, and the complete list."""
+    from difflib import get_close_matches  # not at the top: importing it takes longer than importing this file
+
     names = sorted(known)
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -36,6 +35,8 @@ def perf(
     Writes throughput.json, throughput.csv, throughput.md and a figure to the results folder; with --compare only
     throughput-compare.md. Exit code 0, 1 when a benchmark failed or none ran, 2 for a usage error, 130 after Ctrl-C.
     """
+    from dataclasses import replace
+
     from rich.console import Console
 
     from bench.perf.suite import compare, find_suite, measure, read_report

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,6 +124,8 @@ def render(
     Raises:
         UsageError: for a format of tunes, if the sequences are not tunes.
     """
+    import json
+
     from bench.data import notation
 
     if form in ("abc", "midi") and kind not in notation.TUNES:
