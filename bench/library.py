@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from os import PathLike
+from os import PathLike, fspath
 from os.path import isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -30,7 +30,7 @@ Lines: TypeAlias = "str | PathLike[str] | Iterable[str]"
 """A file by its path, or the lines themselves."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Benchmark:
     """The results of a folder, as its leaderboards and figures show them.
 
@@ -99,7 +99,7 @@ def run(
     preset: str = "quick",
     settings: Mapping[str, object] | None = None,
     budget: str | None = None,
-    temperatures: str | Sequence[float] | None = None,
+    temperatures: str | float | Sequence[float] | None = None,
     device: str = "auto",
     execution: str = "eager",
     bfloat16: bool = True,
@@ -120,7 +120,8 @@ def run(
         preset: smoke (seconds), quick (minutes) or paper (days).
         settings: ``{"seqgan.lr": 0.005}``: fields of models and tasks, as ``--set`` sets them.
         budget: What each run may use up: ``60s``, ``5m``, ``2M-tokens`` or ``20000-updates``.
-        temperatures: Temperatures of the frontier: numbers, ``"0.5..1.4"`` or ``"none"``; None for the preset's.
+        temperatures: Temperatures of the frontier: one or several numbers, ``"0.5..1.4"`` or ``"none"``; None for those
+            of the preset.
         device: auto, cpu or cuda.
         execution: On CUDA: eager, graph (recorded) or triton (graphs, and rollouts in one kernel).
         bfloat16: Whether rewards may be computed in bfloat16, on processors that multiply bfloat16.
@@ -140,7 +141,7 @@ def run(
     """
     from rich.console import Console
 
-    from bench.commands.progress import announce, follow, plan_table
+    from bench.commands.progress import announce, conclude, follow, plan_table
     from bench.plans.plan import Request, make_plan
     from bench.plans.presets import parse_budget, parse_temperatures
     from bench.records.store import Store
@@ -149,19 +150,22 @@ def run(
 
     _expect(int, seeds=seeds, workers=workers)
     _expect(str, preset=preset, device=device, execution=execution)
+    _expect(bool, bfloat16=bfloat16, progress=progress)
+    _expect((str, PathLike), output=output)
     if not isinstance(settings or {}, Mapping):
         raise UsageError(f"expected settings like {{'seqgan.lr': 0.005}}, got {settings!r}.")
     if workers < 0:
         raise UsageError(f"expected workers of 0 or more, got {workers}.")
     if temperatures is not None and not isinstance(temperatures, str):
-        temperatures = ",".join(map(str, temperatures)) or "none"
+        each = temperatures if isinstance(temperatures, Iterable) else [temperatures]
+        temperatures = ",".join(map(str, each)) or "none"
     request = Request(
         _names(models),
         _names(tasks),
         _names(metrics),
         seeds,
         preset,
-        tuple(f"{name}={value!r}" for name, value in (settings or {}).items()),
+        tuple(f"{name}={_literal(value)}" for name, value in (settings or {}).items()),
         choose_device(device),
         {} if budget is None else parse_budget(str(budget)),
         None if temperatures is None else parse_temperatures(temperatures),
@@ -169,20 +173,16 @@ def run(
         bfloat16,
     )
     plan = make_plan(request)
-    console = Console(quiet=not progress)
+    console = Console(quiet=not progress, emoji=False)
     announce(console, plan, request.tasks)
     with begin(plan, Store(Path(output))) as campaign:
         console.print(plan_table(plan, campaign.finished))
-        try:
-            follow(console, campaign, workers)
-        except KeyboardInterrupt:
-            _reported(campaign.store)
-            console.print(f"Interrupted, runs left: {campaign.left}. Repeat the same call to continue.", style="yellow")
-            raise
-        for record in campaign.failures:
-            file = campaign.store.file(record.spec)
-            console.print(f"failed: {record.reason} (see {file})", style="red", soft_wrap=True, markup=False)
-        return _reported(campaign.store)
+        interrupted = follow(console, campaign, workers)
+        benchmark = _reported(campaign.store)
+        conclude(console, campaign, interrupted)
+        if interrupted:
+            raise KeyboardInterrupt
+        return benchmark
 
 
 def load(folder: str | PathLike[str] = "results") -> Benchmark:
@@ -236,13 +236,20 @@ def score(
     """
     import pandas as pd
 
+    from bench.data.reading import check_column
     from bench.metrics.text.scoring import options
     from bench.metrics.text.scoring import score as score_texts
     from bench.reports.pages.scores import as_rows
 
-    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    names = [metrics] if isinstance(metrics, str) else list(metrics) if isinstance(metrics, Iterable) else [metrics]
+    for name, value in {"tokenizer": tokenizer, "protocol": protocol, "column": column}.items():
+        _expect((str, type(None)), **{name: value})
+    for name in names:
+        _expect(str, metrics=name)
     names = [name.strip() for each in names for name in each.split(",") if name.strip()]
     chosen = options(names, tokenizer, protocol, train is not None)
+    given = [*(samples.values() if isinstance(samples, Mapping) else [samples]), references, train]
+    check_column(column, [each for each in given if isinstance(each, str | PathLike)])
     if isinstance(samples, Mapping):
         made = [replace(_text(str(name), lines, column), name=str(name)) for name, lines in samples.items()]
     else:
@@ -285,21 +292,37 @@ def _names(given: Names) -> tuple[str, ...]:
 
 
 def _target(plugin: type) -> str:
-    """The class as ``module:Class``, by which a worker process finds it."""
+    """The name of a class: the one that it is registered under or else ``module:Class``, by which a worker finds it."""
     if plugin.__module__ == "__main__" or "<locals>" in plugin.__qualname__:
         raise UsageError(
             f"worker processes cannot import {plugin.__qualname__}, which was defined in a notebook, a script or a "
             "function: put it into a module (in a notebook, %%writefile mine.py) and name it, as in "
             f"'mine:{plugin.__name__}'."
         )
-    return f"{plugin.__module__}:{plugin.__qualname__}"
+    from bench.plans.registry import GROUPS, available
+
+    target = f"{plugin.__module__}:{plugin.__qualname__}"
+    registered = (found for kind in GROUPS for found in available(kind).values())
+    return next((found.name for found in registered if found.target == target), target)
 
 
-def _expect(kind: type, **given: object) -> None:
-    """Refuse arguments of another type."""
+def _expect(kinds: type | tuple[type, ...], **given: object) -> None:
+    """Refuse arguments of other types; True is no number."""
+    kinds = kinds if isinstance(kinds, tuple) else (kinds,)
     for name, value in given.items():
-        if not isinstance(value, kind):
-            raise UsageError(f"expected {name} to be {kind.__name__}, got {value!r}.")
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
+            raise UsageError(f"expected {name} to be {wanted}, got {value!r}.")
+
+
+def _literal(value: object) -> str:
+    """A field's value as ``--set`` reads it: Python's spelling, also of numpy's numbers and of paths."""
+    if isinstance(value, list | tuple):
+        return f"({''.join(f'{_literal(each)}, ' for each in value)})"
+    if isinstance(value, PathLike):
+        return repr(fspath(value))
+    as_python = getattr(value, "item", None)
+    return repr(as_python() if callable(as_python) else value)
 
 
 def _text(name: str, given: Lines, column: str | None) -> Text:

@@ -61,8 +61,8 @@ def run_suite(generator: type) -> Iterator[Outcome]:
             yield Outcome(title, "FAILED", str(violation))
         except Exception as error:
             where = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{Path(where.filename).name}:{where.lineno}"
-            yield Outcome(title, "FAILED", f"{type(error).__name__}: {error} ({place})")
+            line = f"{Path(where.filename).name}:{where.lineno}"
+            yield Outcome(title, "FAILED", f"{type(error).__name__}: {error} ({line})")
         else:
             yield Outcome(title, "ok")
 

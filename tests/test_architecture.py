@@ -45,21 +45,18 @@ ROOMS = {
 }
 """Room to the rooms that it may import from, in functions too; within a room, every module may import every other."""
 
-ALGORITHMS = (
-    *("seqgan.lm", "seqgan.mle", "seqgan.rollout", "seqgan.policy_gradient", "seqgan.discriminator", "seqgan.seqgan"),
-    "baselines",
-)
 COMMANDS = ("data", "gate", "perf", "plugins", "report", "run", "sample", "score")
-ON_WORDS = (
-    *("base", "bleu", "copying", "diversity", "language_model", "length", "music", "overlap", "protocols", "sequences"),
-    *("signature", "text"),
-)
+ON_DENSITIES = ["bench.metrics.density", "bench.metrics.nll", "bench.metrics.divergence"]
+KERNELS = ["seqgan.kernels"]
+ALGORITHMS = ["seqgan", "baselines"]
 
 NEVER = {
     "torch": [
         "bench.plans", "bench.data", "bench.records", "bench.analysis", "bench.reports", "bench.perf",
-        "bench.commands.score", "bench.commands.progress", *(f"bench.metrics.{name}" for name in ON_WORDS),
+        "bench.commands.score", "bench.commands.progress", "bench.library", "bench.metrics",
     ],
+    # These import torch, and whatever imports them.
+    **{name: ["bench.metrics", "bench.reports", "bench.commands", "bench.library"] for name in ON_DENSITIES},
     "pandas": [
         "bench.runs", "bench.metrics", "bench.tasks", "bench.kernels", "bench.data", "bench.plans", "bench.api",
         "seqgan", "baselines",
@@ -70,8 +67,22 @@ NEVER = {
     "seqgan.kernels.threads": ALGORITHMS,
     "seqgan.kernels.graphs": ALGORITHMS,
     "seqgan.kernels.fused_rollout": ALGORITHMS,
+    "triton": ALGORITHMS,
 }  # fmt: skip
 """Module to the rooms and modules that may not import it, even inside a function."""
+
+UNLESS = {
+    "torch": ON_DENSITIES,
+    **dict.fromkeys(ON_DENSITIES, ON_DENSITIES),
+    "triton": KERNELS,
+    **dict.fromkeys(("seqgan.kernels.threads", "seqgan.kernels.graphs", "seqgan.kernels.fused_rollout"), KERNELS),
+}
+"""Module to the modules within those rooms that may import it nevertheless."""
+
+NOT_NAMED = {
+    ("set_num_threads", "set_num_interop_threads", "CUDAGraph", "make_graphed_callables", "cuda.graph"): ALGORITHMS,
+}
+"""Ends of dotted names that a room, but for the kernels in it, may not use: how work is executed is chosen there."""
 
 NOT_AT_IMPORT = {
     ("torch", "pandas", "numpy", "scipy", "matplotlib", "rich"): [
@@ -145,8 +156,17 @@ def within(name, places):
     return any(name == place or (place != "bench" and name.startswith(f"{place}.")) for place in places)
 
 
+def names(path):
+    """Every dotted name in a module's code, and its line."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute | ast.Name):
+            yield ast.unparse(node), node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+
+
 def violations(root):
-    """One line for each import that the tables forbid, for each module outside every room, and for each cycle."""
+    """One line for each import and name that the tables forbid, each module outside every room, and each cycle."""
     known = modules(root)
     graph = {}
     for name, path in known.items():
@@ -164,11 +184,16 @@ def violations(root):
             if top == "?" and name != "bench.plans.registry":
                 yield f"{place}: only the registry imports by name"
             for module, places in NEVER.items():
-                if within(found.module, [module]) and within(name, places):
+                if within(found.module, [module]) and within(name, places) and not within(name, UNLESS.get(module, ())):
                     yield f"{place}, which it never may"
             for packages, places in NOT_AT_IMPORT.items():
                 if found.eager and top in packages and within(name, places):
                     yield f"{place} outside a function"
+        for ends, places in NOT_NAMED.items():
+            if within(name, places) and not within(name, KERNELS):
+                for used, line in names(path):
+                    if used.endswith(tuple(f".{end}" for end in ends)):
+                        yield f"{name}:{line} uses {used}"
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -224,6 +249,21 @@ def test_the_check_reads_the_real_packages():
         ("seqgan.mle", "from seqgan.kernels.threads import one_thread"),
         ("seqgan.rollout", "def lazily():\n    from seqgan.kernels.fused_rollout import complete_on_chip"),
         ("seqgan.seqgan", "from seqgan.kernels import graphs"),
+        ("seqgan.rankgan", "from seqgan.kernels.threads import one_thread"),
+        ("seqgan.models.transformer", "from seqgan.kernels import graphs"),
+        ("seqgan.mle", "import triton.language as tl"),
+        ("seqgan.mle", "import torch\ntorch.set_num_threads(4)"),
+        ("seqgan.mle", "from torch import set_num_threads"),
+        ("baselines.pg_bleu", "import torch\ngraph = torch.cuda.CUDAGraph()"),
+        ("baselines.leakgan", "def lazily():\n    with torch.cuda.graph(recorded):\n        ..."),
+        ("bench.metrics", "import torch"),
+        ("bench.metrics.fid", "from torch import Tensor"),
+        ("bench.metrics.neural.mauve", "def lazily():\n    import torch"),
+        ("bench.metrics.bleu", "from bench.metrics.density import Evidence"),
+        ("bench.metrics.text.scoring", "def lazily():\n    from bench.metrics import nll"),
+        ("bench.commands.score", "def lazily():\n    from bench.metrics.divergence import Divergence"),
+        ("bench.reports.pages.scores", "from bench.metrics.density import Evidence"),
+        ("bench.library", "def lazily():\n    import torch"),
         ("baselines.pg_bleu", "from bench.metrics.bleu import Bleu"),
         ("bench.newcomer", "import json"),
     ],
@@ -231,6 +271,7 @@ def test_the_check_reads_the_real_packages():
 def test_a_planted_violation_is_found(empty_copy, module, line):
     known = modules(empty_copy)
     planted = known.get(module, empty_copy / f"{module.replace('.', '/')}.py")
+    planted.parent.mkdir(exist_ok=True)
     planted.write_text(f"import json\n{line}\n")
     (violation,) = violations(empty_copy)
     assert violation.startswith(f"{module}:")

@@ -50,7 +50,7 @@ class Shown(IntEnum):
     FIGURE = 3
 
 
-Place = tuple[int, Shown]
+Headline = tuple[int, Shown]
 """Position among the headline metrics of a kind of task, and how prominently it is shown."""
 
 
@@ -63,6 +63,7 @@ class Entry:
         theme: The heading that it is listed under; "" for one without a column of its own.
         decimals: Number of decimals.
         merit: Whether one model can be better in it than another: copying little is no merit.
+        axis: What it measures, below its name on the axis of a figure.
         verdict: Position among the verdicts that are shown; 0 for one that is in ``verdicts.csv`` only.
         oracle: Its position among the headline metrics of tasks with an oracle, if it has one.
         text: The same for tasks of text.
@@ -73,10 +74,11 @@ class Entry:
     theme: str
     decimals: int = 3
     merit: bool = True
+    axis: str = ""
     verdict: int = 0
-    oracle: Place | None = None
-    text: Place | None = None
-    music: Place | None = None
+    oracle: Headline | None = None
+    text: Headline | None = None
+    music: Headline | None = None
 
 
 PAGE, TERMINAL, FIGURE = Shown
@@ -84,10 +86,18 @@ PAGE, TERMINAL, FIGURE = Shown
 CATALOGUE = (
     # Over long sequences the Jensen-Shannon divergence is close to ln 2: three decimals would hide too much.
     Entry("jsd_token", LIKELIHOOD, decimals=4, verdict=1, oracle=(1, FIGURE)),
-    Entry("nll_test", LIKELIHOOD, verdict=2, oracle=(2, FIGURE), text=(1, FIGURE), music=(1, FIGURE)),
+    Entry(
+        "nll_test",
+        LIKELIHOOD,
+        axis="test sequences under the model",
+        verdict=2,
+        oracle=(2, FIGURE),
+        text=(1, FIGURE),
+        music=(1, FIGURE),
+    ),
     Entry("kl_forward", LIKELIHOOD),
     Entry("kl_reverse", LIKELIHOOD, verdict=4),
-    Entry("nll_oracle", LIKELIHOOD, verdict=3, oracle=(3, FIGURE)),
+    Entry("nll_oracle", LIKELIHOOD, axis="samples under the oracle", verdict=3, oracle=(3, FIGURE)),
     Entry("jsd", LIKELIHOOD, decimals=6),
     Entry("bleu2", NGRAMS, verdict=7, text=(2, FIGURE)),
     Entry("bleu3", NGRAMS),
@@ -98,8 +108,16 @@ CATALOGUE = (
     Entry("backward_bleu4", NGRAMS),
     Entry("backward_bleu5", NGRAMS),
     Entry("ms_jaccard4", NGRAMS, verdict=5, oracle=(4, PAGE), text=(4, TERMINAL)),
-    Entry("lm_nll", DIVERSITY),
-    Entry("reverse_nll", DIVERSITY, verdict=6, oracle=(5, TERMINAL), text=(5, PAGE), music=(6, PAGE)),
+    Entry("lm_nll", DIVERSITY, axis="samples under a model of the text"),
+    Entry(
+        "reverse_nll",
+        DIVERSITY,
+        axis="test text under a model of the samples",
+        verdict=6,
+        oracle=(5, TERMINAL),
+        text=(5, PAGE),
+        music=(6, PAGE),
+    ),
     Entry("self_bleu2", DIVERSITY),
     Entry("self_bleu3", DIVERSITY),
     Entry("self_bleu4", DIVERSITY),
@@ -166,8 +184,8 @@ def headline(metrics: Iterable[str]) -> str | None:
 
 def headlines(kind: str, shown: Shown) -> list[str]:
     """The metrics to read first for a kind of task (:func:`kind_of_task`): quality, coverage and copying."""
-    places = {row.metric: getattr(row, kind) for row in CATALOGUE}
-    chosen = {metric: place for metric, place in places.items() if place and place[1] >= shown}
+    known = {row.metric: getattr(row, kind) for row in CATALOGUE}
+    chosen = {metric: headline for metric, headline in known.items() if headline and headline[1] >= shown}
     return sorted(chosen, key=lambda metric: chosen[metric][0])
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.analysis.answers import REFERENCE
 from bench.records.frames import REAL_DATA, completed
 
 __all__ = [
     "AXES",
-    "REFERENCE",
     "Sweep",
     "coverage_at",
     "dominated_area",
@@ -29,8 +29,6 @@ Points = NDArray[np.float64]
 
 AXES = (("nll_oracle", "nll_test"), ("lm_nll", "reverse_nll"))
 """Pairs of quality and coverage, both in nats per token, lower is better; the first that a task has is used."""
-REFERENCE = "mle"
-"""The arm that the others are measured against."""
 MARGIN = 0.1
 """Distance of the corner beyond the reference's worst, in parts of its range: the ends of its frontier count too."""
 

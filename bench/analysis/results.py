@@ -15,7 +15,7 @@ from bench.records.frames import Frames, completed
 __all__ = ["Results", "Section"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Results:
     """Tidy frames, as :class:`bench.records.store.Store` loads them.
 
@@ -67,7 +67,7 @@ class Results:
             yield Section(f"{task}, {preset}", board, runs, scores, found)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Section:
     """The results of one task and preset.
 

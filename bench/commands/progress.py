@@ -24,7 +24,7 @@ from bench.records.record import RunRecord, RunSpec
 from bench.runs.campaign import Campaign, executor
 from bench.runs.executors.base import Event, Finished, Started
 
-__all__ = ["Display", "announce", "follow", "plan_table"]
+__all__ = ["Display", "announce", "conclude", "follow", "plan_table"]
 
 HEARTBEAT_SECONDS = 30.0
 MOST_TASKS = 4
@@ -52,7 +52,8 @@ class Display:
         self._bars: Progress | None = None
         self._rows: dict[str, TaskID] = {}
         self._free: list[TaskID] = []
-        if console.is_terminal or (console.is_jupyter and find_spec("ipywidgets")):
+        # A quiet console shows no bars, and these would hide what others print.
+        if not console.quiet and (console.is_terminal or (console.is_jupyter and find_spec("ipywidgets"))):
             self._bars = Progress(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=20),
@@ -163,7 +164,7 @@ def announce(console: Console, plan: Sequence[RunSpec], tasks: Sequence[str]) ->
         )
 
 
-def follow(console: Console, campaign: Campaign, workers: int) -> None:
+def follow(console: Console, campaign: Campaign, workers: int) -> bool:
     """Do the missing runs of a campaign, and show their progress.
 
     Args:
@@ -171,13 +172,26 @@ def follow(console: Console, campaign: Campaign, workers: int) -> None:
         campaign: The runs.
         workers: The number of worker processes; 0 for this process.
 
-    Raises:
-        KeyboardInterrupt: after Ctrl-C, once the runs that it interrupted are marked.
+    Returns:
+        Whether Ctrl-C ended them; by then the runs that it interrupted are marked.
     """
     display = Display(console, campaign.missing, workers)
-    with display, closing(campaign.events(executor(campaign.store, workers, display.see))) as events:
-        for event in events:
-            display.see(event)
+    try:
+        with display, closing(campaign.events(executor(campaign.store, workers, display.see))) as events:
+            for event in events:
+                display.see(event)
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def conclude(console: Console, campaign: Campaign, interrupted: bool) -> None:
+    """Say which runs failed, and how many Ctrl-C left."""
+    for record in campaign.failures:
+        file = campaign.store.file(record.spec)
+        console.print(f"failed: {record.reason} (see {file})", style="red", soft_wrap=True, markup=False)
+    if interrupted:
+        console.print(f"Interrupted, runs left: {campaign.left}. Do the same again to continue.", style="yellow")
 
 
 def plan_table(plan: Sequence[RunSpec], finished: Mapping[str, str]) -> Table:

@@ -43,7 +43,7 @@ def _task_names(_: click.Context, __: click.Parameter, value: str) -> tuple[str,
               help="Names, package.module:Class, or all; "
               "your own data as text:FILE,level=word|char,... or midi:FOLDER.")  # fmt: skip
 @click.option("--metrics", default="all", callback=_names,
-              help="Names, package.module:Class, or all; one named here must not be absent.")  # fmt: skip
+              help="Names, package.module:Class, or all; a run fails without a value of one named here.")  # fmt: skip
 @click.option("--seeds", default=3, show_default=True, help="Number of seeds, counted from 0.")
 @click.option("--preset", default="quick", show_default=True, help="smoke (seconds), quick (minutes) or paper (days).")
 @click.option("--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE", help="Set a model's or task's field.")
@@ -106,7 +106,7 @@ def run(
         bfloat16,
     )
     plan = make_plan(request)
-    console = Console()
+    console = Console(emoji=False)
     announce(console, plan, tasks)
     store = Store(output)
     if dry_run:
@@ -124,21 +124,12 @@ def run(
 
 def _execute(console: Console, campaign: Campaign, workers: int) -> int:
     """Do the missing runs and show their progress, write the reports, and print the outcome."""
-    from bench.commands.progress import follow
+    from bench.commands.progress import conclude, follow
     from bench.commands.report import write_reports
 
-    store, interrupted = campaign.store, False
-    try:
-        follow(console, campaign, workers)
-    except KeyboardInterrupt:
-        interrupted = True
-    write_reports(console, store)
-    for record in campaign.failures:
-        console.print(
-            f"failed: {record.reason} (see {store.file(record.spec)})", style="red", soft_wrap=True, markup=False
-        )
-    if interrupted:
-        console.print(f"Interrupted, runs left: {campaign.left}. Repeat the same command to continue.", style="yellow")
+    interrupted = follow(console, campaign, workers)
+    write_reports(console, campaign.store)
+    conclude(console, campaign, interrupted)
     counts = campaign.counts
     click.echo(f"{counts['ok']} ok, {counts['skipped']} skipped, {counts['failed']} failed")
     return INTERRUPTED if interrupted else 1 if counts["failed"] else 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -42,7 +41,7 @@ def score(
     Every number has a 95 % interval and a signature that says how it was computed, and is shown next to that of real
     text. Several files are compared column by column; - is the standard input. Exit code 0, or 2 for a usage error.
     """
-    from bench.data.reading import has_columns
+    from bench.data.reading import check_column
     from bench.errors import UsageError
     from bench.metrics.text.report import Text
     from bench.metrics.text.scoring import options
@@ -55,8 +54,7 @@ def score(
         from bench.reports import terminal
 
     files = (*samples, references, train or "")
-    if column and not any(has_columns(Path(name)) for name in files):
-        raise UsageError("--column goes with .csv, .tsv and .jsonl files, and none is given.")
+    check_column(column, files)
     if STANDARD_INPUT in (references, train):
         raise UsageError("the standard input can be given as samples only.")
     names = [name.strip() for name in metrics.split(",") if name.strip()]
@@ -69,7 +67,7 @@ def score(
     _keep_freed_memory()
     report = score_texts(made, real, trained, *chosen)
     if form == "table":
-        console = Console()
+        console = Console(emoji=False)
         console.print(terminal.render(score_table.page(report, console.width), padding=1))
     elif form == "json":
         click.echo(score_table.as_json(report))

@@ -26,7 +26,7 @@ from bench.data.recipes import RECIPES, Watch
 from bench.data.splits import SPLITS, Splits, content, write
 from bench.errors import NotFetched, UsageError, unknown
 
-PLACE = "SEQGAN_BENCH_DATA"
+VARIABLE = "SEQGAN_BENCH_DATA"
 """The environment variable that names the folder."""
 MIRROR = "SEQGAN_BENCH_MIRROR"
 """The environment variable that names another address to fetch from."""
@@ -121,7 +121,7 @@ def folder() -> Path:
     """The folder of everything that is fetched: $SEQGAN_BENCH_DATA, or the user's cache folder."""
     import pooch
 
-    return Path(os.environ.get(PLACE) or pooch.os_cache("seqgan-bench")).expanduser().absolute()
+    return Path(os.environ.get(VARIABLE) or pooch.os_cache("seqgan-bench")).expanduser().absolute()
 
 
 def corpus_path(name: str, split: str) -> Path:
@@ -159,14 +159,14 @@ def require(name: str) -> None:
         NotFetched: when it is not here.
         UsageError: when a file of it was changed, or for a name that cannot be fetched.
     """
-    place = corpus_path(name, SPLITS[0]).parent
+    path = corpus_path(name, SPLITS[0]).parent
     parent = next(parent for parent, download in downloads().items() if name in download.corpora)
-    known, written = downloads()[parent].corpora[name], place / HASHES
+    known, written = downloads()[parent].corpora[name], path / HASHES
     if known is None and written.is_file():
         known = json.loads(written.read_text(encoding="utf-8"))
-    if known is not None and _hashes(place) != known:
+    if known is not None and _hashes(path) != known:
         raise UsageError(
-            f"the files of '{name}' in '{place}' are not those that were fetched: `bench data fetch {parent}` makes "
+            f"the files of '{name}' in '{path}' are not those that were fetched: `bench data fetch {parent}` makes "
             "them anew."
         )
 
@@ -212,17 +212,17 @@ def fetch(name: str, mirror: str | None = None, watch: Watch = lambda what, done
         from bench.data.tunes import require_music21
 
         require_music21()
-    place = folder()
+    path = folder()
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        with FileLock(place / "fetch.lock", timeout=0):
+        path.mkdir(parents=True, exist_ok=True)
+        with FileLock(path / "fetch.lock", timeout=0):
             raw = _download(downloads()[name].pins, address, watch)
             return raw if name == WEIGHTS else _make(name, raw, watch)
     except Timeout as error:
-        raise FetchFailed(f"another `bench data fetch` is at work in '{place}': try again when it is done.") from error
+        raise FetchFailed(f"another `bench data fetch` is at work in '{path}': try again when it is done.") from error
     except OSError as error:
         reason = error.strerror or str(error)
-        raise FetchFailed(f"cannot write to '{place}': {reason}; set ${PLACE} to another folder.") from error
+        raise FetchFailed(f"cannot write to '{path}': {reason}; set ${VARIABLE} to another folder.") from error
 
 
 def source(mirror: str | None = None) -> str:
@@ -266,9 +266,9 @@ def _download(pins: Sequence[Pin], address: str, watch: Watch) -> list[Path]:
 def _make(name: str, raw: Sequence[Path], watch: Watch) -> list[Path]:
     """Clean and split, unless the splits are here with the known hashes."""
     wanted = downloads()[name].corpora
-    places = {corpus: folder() / "corpora" / corpus for corpus in wanted}
-    if all(hashes and _hashes(places[corpus]) == hashes for corpus, hashes in wanted.items()):
-        return list(places.values())
+    folders = {corpus: folder() / "corpora" / corpus for corpus in wanted}
+    if all(hashes and _hashes(folders[corpus]) == hashes for corpus, hashes in wanted.items()):
+        return list(folders.values())
     watch("cleaning", 0, None)
     made: Mapping[str, Splits] = RECIPES[name](raw, watch)
     for corpus, hashes in wanted.items():
@@ -282,15 +282,15 @@ def _make(name: str, raw: Sequence[Path], watch: Watch) -> list[Path]:
                     f"expected sha256 {hashes[split]}, got {found}{hint}."
                 )
         made_now = {split: hashlib.sha256(data[split]).hexdigest() for split in SPLITS}
-        if _hashes(places[corpus]) != made_now or not (places[corpus] / HASHES).is_file():
+        if _hashes(folders[corpus]) != made_now or not (folders[corpus] / HASHES).is_file():
             files = {f"{split}.txt": data[split] for split in SPLITS}
-            write(places[corpus], files | {HASHES: json.dumps(made_now).encode()})
-    return list(places.values())
+            write(folders[corpus], files | {HASHES: json.dumps(made_now).encode()})
+    return list(folders.values())
 
 
-def _hashes(place: Path) -> dict[str, str]:
+def _hashes(path: Path) -> dict[str, str]:
     """The sha-256 of every split that a corpus's folder has."""
-    found = {split: place / f"{split}.txt" for split in SPLITS}
+    found = {split: path / f"{split}.txt" for split in SPLITS}
     return {split: hashlib.sha256(path.read_bytes()).hexdigest() for split, path in found.items() if path.is_file()}
 
 

@@ -28,7 +28,10 @@ def load_weights(path: Path, sha256: str) -> dict[str, np.ndarray[Any, np.dtype[
     Raises:
         UsageError: for a missing file, another hash, anything but arrays, or arrays that do not fit together.
     """
-    where = f"Get the released file (sha256 {PUBLISHED_SHA256}) from {PUBLISHED_URL} and pass --oracle-weights FILE."
+    where = (
+        f"Get the released file (sha256 {PUBLISHED_SHA256}) from {PUBLISHED_URL} and name it: --oracle-weights FILE, "
+        "or the field oracle-published.weights."
+    )
     try:
         content = path.read_bytes()
     except OSError as error:

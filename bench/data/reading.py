@@ -7,8 +7,9 @@ import csv
 import json
 import shlex
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import Literal, TextIO
 
@@ -55,6 +56,16 @@ def read_lines(path: Path, column: str | None = None) -> Iterator[str]:
             f"'{path}' is plain text and has no column '{column}': columns are read from .csv, .tsv and .jsonl files."
         )
     return (line.rstrip("\n") for line in _lines(path))
+
+
+def check_column(column: str | None, files: Iterable[str | PathLike[str]]) -> None:
+    """Refuse the name of a column where no file has columns.
+
+    Raises:
+        UsageError: if none of the files has them.
+    """
+    if column and not any(has_columns(Path(name)) for name in files):
+        raise UsageError("a column goes with .csv, .tsv and .jsonl files, and none is given.")
 
 
 def has_columns(path: Path) -> bool:
@@ -183,8 +194,8 @@ def _column(path: Path, column: str | None, names: list[str], line: int = 1) -> 
         column = names[0] if len(names) == 1 else USUAL_COLUMN
         if column not in names:
             raise UsageError(
-                f"'{path}' has several columns: expected --column, or column= after text:, with one of "
-                f"{', '.join(names)}."
+                f"'{path}' has several columns: choose one of {', '.join(names)} with --column, or with column= in "
+                "Python and after text:."
             )
     if column not in names:
         raise UsageError(f"line {line} of '{path}': {unknown('column', column, names)}")

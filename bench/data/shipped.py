@@ -6,7 +6,6 @@ import hashlib
 from functools import lru_cache
 from importlib.resources import files
 
-SPLITS = ("train", "valid", "test")
 NAMES = ("quatrains", "quatrains-tang", "tang5", "sotu", "sotu-obama", "folk-tunes", "folk-tunes-phrases")
 
 
@@ -16,23 +15,12 @@ def corpus_bytes(name: str, split: str) -> bytes:
     return (files("bench") / "corpora" / name / f"{split}.txt").read_bytes()
 
 
-@lru_cache
-def corpus_hash(name: str) -> str:
-    """Sha-256 of the three splits' bytes."""
-    return splits_hash([corpus_bytes(name, split) for split in SPLITS])
-
-
 def splits_hash(splits: list[bytes]) -> str:
     """Sha-256 of the sha-256 of every split."""
     digest = hashlib.sha256()
     for content in splits:
         digest.update(hashlib.sha256(content).digest())
     return digest.hexdigest()
-
-
-def corpus_lines(name: str, split: str) -> list[list[str]]:
-    """The words of every example of a split."""
-    return sequences(corpus_bytes(name, split))
 
 
 def sequences(content: bytes) -> list[list[str]]:

@@ -55,11 +55,11 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
         OSError: for a folder that cannot be written.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as place:
-        fresh = Path(place) / folder.name
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        fresh = Path(scratch) / folder.name
         fresh.mkdir()
         for name, data in files.items():
             (fresh / name).write_bytes(data)
         if folder.exists():
-            folder.rename(Path(place) / "old")
+            folder.rename(Path(scratch) / "old")
         fresh.rename(folder)

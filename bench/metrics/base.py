@@ -63,10 +63,9 @@ class Estimate:
         direction: "lower", "higher" or "real" (the nearer to the real text's value the better).
         signature: What a comparable score must share.
         absent: Why there is no value.
-        contributions: float64, (n,), where the subject requests intervals: what each sequence that was drawn adds to
-            the score, from the statistics that the score was computed from. When other sequences are drawn, the score
-            becomes itself plus their mean contribution minus the mean contribution of the present ones. None where
-            nothing is known, or the score is certain.
+        contributions: float64, (n,), where the subject requests intervals: what each sequence adds to the score, from
+            the statistics that the score was computed from. The score of other sequences differs by the difference of
+            the mean contributions. None where nothing is known, or the score is certain.
         interval: What the contributions are: "mean", the sequences' own values; "wilson", the sequences' own values,
             each 0 or 1; "leave-one-out", how far the score falls without each sequence, times their number.
         low: Lower end of the 95 % interval, once it is computed; None where there is none.

@@ -29,9 +29,8 @@ class Copy:
     still seems to copy.
 
     How it can be gamed: it is not a goal by itself, since noise copies nothing, and one changed word in every eight
-    hides a copy. High values invalidate every other score, since handing back the
-    training set is enough for a good value of any. The real-data row is made of training sequences, so it copies
-    everything.
+    hides a copy. High values invalidate every other score, since handing back the training set is enough for a good
+    value of any. The real-data row is made of training sequences, so it copies everything.
     """
 
     version: ClassVar[str] = "1"
@@ -42,7 +41,7 @@ class Copy:
         if train is None:
             signature = subject.signature(self.version, n=len(text))
             for metric in ("copy_sequence", "copy_8gram"):
-                yield Estimate(metric, None, "", "lower", signature, "copies can be found with --train only")
+                yield Estimate(metric, None, "", "lower", signature, "copies can be found only with the training text")
             return
         if subject.hides_words:
             train = _as_written(train, text)

@@ -20,7 +20,7 @@ def parse_override(text: str) -> tuple[str, str, str]:
     path, equals, value = text.partition("=")
     owner, dot, field = path.strip().rpartition(".")
     if not (equals and dot and owner and field.isidentifier()):
-        raise UsageError(f"expected --set NAME.field=value (as in --set seqgan.lr=0.005), got '{text}'.")
+        raise UsageError(f"expected a setting NAME.field=value, as in seqgan.lr=0.005, got '{text}'.")
     return owner, field, value.strip()
 
 

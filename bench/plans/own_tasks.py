@@ -62,12 +62,12 @@ def own_task(name: str) -> tuple[Plugin, dict[str, Any]] | None:
     first, *parts = name.partition(":")[2].split(",")
     example = "text:train.txt,level=char" if kind == "text" else "midi:tunes"
     if not first.strip():
-        raise UsageError(f"expected a {_noun(main_field)} after '{kind}:', as in --tasks {example}, got '{name}'.")
+        raise UsageError(f"expected a {_noun(main_field)} after '{kind}:', as in {example}, got '{name}'.")
     texts = {main_field: first}
     for part in parts:
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not (key and equals and value):
-            raise UsageError(f"expected key=value after '{kind}:{first},', as in --tasks {example}, got '{part}'.")
+            raise UsageError(f"expected key=value after '{kind}:{first},', as in {example}, got '{part}'.")
         if key in texts:
             raise UsageError(f"'{key}' is given twice in '{name}'.")
         texts[key] = value
@@ -83,7 +83,7 @@ def own_task(name: str) -> tuple[Plugin, dict[str, Any]] | None:
         raise unknown(f"key of '{kind}:'", strangers[0], [*known, NAME])
     fields = {
         key: str(Path(value).expanduser().absolute())
-        if known[key].metadata.get("place")
+        if known[key].metadata.get("path")
         else convert(kind, task, key, value)
         for key, value in texts.items()
     }

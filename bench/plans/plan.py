@@ -61,6 +61,7 @@ def make_plan(request: Request) -> list[RunSpec]:
         UsageError: for an unknown model, task, metric, preset or field, a value of the wrong type, or a task whose data
             are missing.
     """
+    registry.forget()
     preset = find_preset(request.preset)
     if not 1 <= request.seeds <= MOST_SEEDS:
         raise UsageError(f"expected 1 to {MOST_SEEDS} seeds, got {request.seeds}.")
@@ -136,9 +137,8 @@ def _overrides(settings: Sequence[str], selected: set[str]) -> dict[str, dict[st
     for setting in settings:
         owner, field, value = parse_override(setting)
         if owner not in selected:
-            raise UsageError(
-                f"--set {setting}: '{owner}' is not among the chosen models and tasks ({', '.join(sorted(selected))})."
-            )
+            chosen = ", ".join(sorted(selected))
+            raise UsageError(f"cannot set {setting}: '{owner}' is not among the chosen models and tasks ({chosen}).")
         overrides.setdefault(owner, {})[field] = value
     return overrides
 
@@ -184,7 +184,7 @@ def _prepare_task(
 
 def _paths(task: type) -> set[str]:
     """Names of the fields that hold paths."""
-    return {field.name for field in dataclasses.fields(task) if field.metadata.get("place")}
+    return {field.name for field in dataclasses.fields(task) if field.metadata.get("path")}
 
 
 def _prepare_model(
@@ -216,7 +216,7 @@ def _execution(request: Request) -> dict[str, Any]:
         raise unknown("execution", request.execution, EXECUTION["mode"])
     if request.execution != "eager" and request.device != "cuda":
         raise UsageError(
-            f"--execution {request.execution} needs a CUDA device, and the runs are for the {request.device}; "
-            "leave it out, or see --device."
+            f"execution '{request.execution}' needs a CUDA device, and the runs are for the {request.device}: "
+            "choose eager, or device cuda."
         )
     return {"mode": request.execution, "bfloat16": request.bfloat16}

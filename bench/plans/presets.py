@@ -1,4 +1,4 @@
-"""How much work is done: the harness's part of smoke, quick and paper, and the user's temperatures and budget.
+"""How much work is done: what smoke, quick and paper mean for the judge, and the user's temperatures and budget.
 
 What a preset means for a generator or a task is listed next to its fields, in its ``presets``.
 """
@@ -84,7 +84,7 @@ def parse_temperatures(text: str) -> tuple[float, ...]:
         return tuple(values)
     except (ValueError, ArithmeticError) as error:
         raise UsageError(
-            f"expected --temperatures like 0.5..1.4, 0.5..1.4:0.05, 0.7,1,1.3 or none, at most {MOST_TEMPERATURES} and "
+            f"expected temperatures like 0.5..1.4, 0.5..1.4:0.05, 0.7,1,1.3 or none, at most {MOST_TEMPERATURES} and "
             f"all above 0, got '{text}'."
         ) from error
 

@@ -7,12 +7,15 @@ import dataclasses
 import hashlib
 import importlib
 import inspect
+import struct
 import sys
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.machinery import PathFinder
 from importlib.metadata import entry_points
+from importlib.util import cache_from_source
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from bench.errors import UsageError, unknown
@@ -76,7 +79,7 @@ class Plugin:
             sys.path.append("")  # a target typed by hand may live in the working directory
         module, _, name = self.target.partition(":")
         try:
-            plugin = getattr(importlib.import_module(module), name)
+            plugin = getattr(_import(module), name)
         except (Exception, SystemExit) as error:
             raise PluginError(f"cannot load {self.kind} '{self.name}' ({self.target}): {_brief(error)}") from error
         problem = _CHECKS[self.kind](plugin)
@@ -121,38 +124,101 @@ def source_hash(plugin: Plugin) -> str:
     Raises:
         PluginError: when the module's file cannot be found.
     """
-    if _module_path(plugin.module) is None:
+    if _source(plugin.module) is None:
         raise PluginError(f"cannot find the source of {plugin.kind} '{plugin.name}' ({plugin.module})")
-    return _source_hash(plugin.module)
-
-
-@lru_cache
-def _source_hash(module: str) -> str:
-    homes = {plugin.module.partition(".")[0] for plugin in available("model").values()} | {module.partition(".")[0]}
-    homes.discard("bench")
-    sources: dict[str, bytes] = {}
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        path = None if name in sources else _module_path(name)
-        if path is None:
-            continue
-        sources[name] = path.read_bytes()
-        waiting += [
-            imported
-            for imported in _imports(name, path)
-            if imported.partition(".")[0] in homes or imported.startswith(KERNELS)
-        ]
     digest = hashlib.sha256()
-    for name in sorted(sources):
-        digest.update(f"{name}\0{len(sources[name])}\0".encode() + sources[name])
+    for name, source in sorted(_sources(plugin.module).items()):
+        digest.update(f"{name}\0{len(source.content)}\0".encode() + source.content)
     return digest.hexdigest()
 
 
-def _imports(name: str, path: Path) -> Iterator[str]:
-    """Every dotted name that a module's import statements may refer to."""
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_bytes())):
+def forget() -> None:
+    """Read the sources anew from now on: a process that plans twice may find them edited."""
+    importlib.invalidate_caches()
+    _source.cache_clear()
+    _homes.cache_clear()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Source:
+    """The source of a module: its path, its content, and every dotted name that its imports may refer to."""
+
+    path: Path
+    content: bytes
+    imports: frozenset[str]
+
+
+@cache
+def _source(module: str) -> Source | None:
+    path = _module_path(module)
+    if path is None:
+        return None
+    content = path.read_bytes()
+    return Source(path, content, frozenset(_imports(module, path.name == "__init__.py", content)))
+
+
+@lru_cache
+def _homes() -> frozenset[str]:
+    """The packages of generators, whose modules count as part of what imports them."""
+    return frozenset(plugin.module.partition(".")[0] for plugin in available("model").values())
+
+
+def _sources(module: str) -> dict[str, Source]:
+    """The sources of a module and of all it imports, in which what a module imports comes before it."""
+    homes = (_homes() | {module.partition(".")[0]}) - {"bench"}
+    seen: set[str] = set()
+    found: dict[str, Source] = {}
+
+    def visit(name: str) -> None:
+        source = None if name in seen else _source(name)
+        seen.add(name)
+        if source is None:
+            return
+        for imported in sorted(source.imports):
+            if imported.partition(".")[0] in homes or imported.startswith(KERNELS):
+                visit(imported)
+        found[name] = source
+
+    visit(module)
+    return found
+
+
+_IMPORTED: dict[str, bytes] = {}
+"""Module to its source when it was imported here."""
+
+
+def _import(module: str) -> ModuleType:
+    """Import a module. What was edited since it was imported is imported again, as a notebook's user expects."""
+    sources = _sources(module)
+    renewed: set[str] = set()
+    for name, source in sources.items():
+        if name in sys.modules and (_edited(name, source) or renewed & source.imports):
+            importlib.reload(sys.modules[name])
+            renewed.add(name)
+    imported = importlib.import_module(module)
+    _IMPORTED.update({name: source.content for name, source in sources.items() if name in sys.modules})
+    return imported
+
+
+def _edited(module: str, source: Source) -> bool:
+    """Whether a module's source changed since it was imported, here or by the user."""
+    if module in _IMPORTED:
+        return _IMPORTED[module] != source.content
+    # Python keeps what it compiles, with the time and the size of the source that it compiled.
+    compiled, edited = Path(cache_from_source(str(source.path))), source.path.stat()
+    times = (int(edited.st_mtime) & 0xFFFFFFFF, edited.st_size & 0xFFFFFFFF)
+    header = compiled.read_bytes()[:16] if compiled.exists() else b""
+    return len(header) == 16 and header[4:8] == bytes(4) and struct.unpack("<8x2L", header) != times
+
+
+def _imports(name: str, is_package: bool, content: bytes) -> Iterator[str]:
+    """Every dotted name that a module's import statements may refer to; none where the syntax is wrong."""
+    package = name if is_package else name.rpartition(".")[0]
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError):  # importing it says what is wrong
+        return
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -11,6 +11,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterable
+from datetime import datetime, timezone
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,6 +31,11 @@ Without them, glibc would return the memory of every large tensor to the system 
 takes a fifth of a training step. Threads that spin while they wait for work take the processor from those that have
 work.
 """
+
+
+def now() -> str:
+    """The time, UTC, as ISO 8601 with seconds."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 @lru_cache

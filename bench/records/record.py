@@ -18,7 +18,7 @@ STATUSES = ("started", "ok", "skipped", "failed", "interrupted")
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """One run: everything that decides its outcome, and otherwise only what is derived from that.
+    """One run: everything that decides its outcome, and what tables and other records need to find it by.
 
     Attributes:
         model: The generator as the user named it, or ``real data``.
@@ -46,6 +46,7 @@ class RunSpec:
         execution: The fields of :class:`bench.api.Execution` that the generator obeys.
         task_stream: The task's name in the names of random streams; "" means ``task_target``.
         recorded_id: The run id of a record of an earlier schema, which computed it from other fields; else "".
+        recorded_group: Its group id, made from other fields too; else "".
     """
 
     model: str
@@ -73,6 +74,7 @@ class RunSpec:
     execution: Mapping[str, Any] = field(default_factory=dict)
     task_stream: str = ""
     recorded_id: str = ""
+    recorded_group: str = ""
 
     @property
     def run_id(self) -> str:
@@ -82,7 +84,7 @@ class RunSpec:
     @property
     def group_id(self) -> str:
         """The id that all seeds of one configuration share."""
-        return _digest({**self._identity(), "seed": None, "data": self.family or self.data})
+        return self.recorded_group or _digest({**self._identity(), "seed": None, "data": self.family or self.data})
 
     @property
     def fit_id(self) -> str:
@@ -117,7 +119,7 @@ class RunSpec:
     def _identity(self) -> dict[str, Any]:
         identity = dataclasses.asdict(self)
         # Where the data is stored does not matter, only its content: its fingerprint is in ``data``.
-        for name in ("task_config", "task_overrides", "role", "recorded_id"):
+        for name in ("task_config", "task_overrides", "role", "recorded_id", "recorded_group"):
             del identity[name]
         return identity | {"execution": decisive(self.execution)}
 
@@ -247,10 +249,11 @@ def migrate(content: dict[str, Any]) -> dict[str, Any]:
         content = {**content, "schema": 2, "frontier": {}, "selected": None, "curve": curve}
         schema = 2
     if schema == 2:  # execution was among the generator's fields, and run ids were made from other fields
-        spec = {**content["spec"], "recorded_id": content["run_id"]}
+        spec = {**content["spec"], "recorded_id": content["run_id"], "recorded_group": _group_of_schema_2(content)}
         config = spec["config"]
-        moved = {"cuda": "mode"} if config.get("cuda") in EXECUTION["mode"] else {}
-        moved |= {"d_bfloat16": "bfloat16"} if isinstance(config.get("d_bfloat16"), bool) else {}
+        ours = spec["target"].partition(".")[0] in ("seqgan", "baselines")
+        moved = {"cuda": "mode"} if ours and config.get("cuda") in EXECUTION["mode"] else {}
+        moved |= {"d_bfloat16": "bfloat16"} if ours and isinstance(config.get("d_bfloat16"), bool) else {}
         spec["execution"] = {new: config[old] for old, new in moved.items()}
         for part in ("config", "overrides"):
             spec[part] = {name: value for name, value in spec[part].items() if name not in moved}
@@ -259,6 +262,13 @@ def migrate(content: dict[str, Any]) -> dict[str, Any]:
     if schema != SCHEMA:
         raise ValueError(f"expected a run record of schema {SCHEMA} or earlier, got {schema}")
     return content
+
+
+def _group_of_schema_2(content: Mapping[str, Any]) -> str:
+    identity = {"budget": {}, "temperatures": [], "family": "", **content["spec"]}
+    for name in ("task_config", "task_overrides", "role"):
+        identity.pop(name, None)
+    return _digest({**identity, "seed": None, "data": identity["family"] or identity["data"]})
 
 
 def _digest(content: Any) -> str:

@@ -56,12 +56,12 @@ class Store:
         marker = self.path / MARKER
         try:
             if self.path.exists() and not self.path.is_dir():
-                raise UsageError(f"expected --output to be a folder, but '{self.path}' is a file.")
+                raise UsageError(f"expected a folder for the results, but '{self.path}' is a file.")
             strange = self.path.exists() and any(self.path.iterdir()) and not self._marked()
             if strange:
                 raise UsageError(
                     f"'{self.path}' is not empty and is not a results folder (it has no valid {MARKER}); "
-                    "choose an empty or new folder with --output."
+                    "choose an empty or new folder."
                 )
             self.runs.mkdir(parents=True, exist_ok=True)
             if not marker.exists():
@@ -69,7 +69,7 @@ class Store:
             with tempfile.TemporaryFile(dir=self.runs):
                 pass
         except OSError as error:
-            raise UsageError(f"cannot write to '{self.path}': {error.strerror}; choose another --output.") from error
+            raise UsageError(f"cannot write to '{self.path}': {error.strerror}; choose another folder.") from error
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -83,7 +83,7 @@ class Store:
             lock.acquire(timeout=0)
         except Timeout as error:
             raise UsageError(
-                f"another 'bench run' is working in '{self.path}'; wait for it or choose another --output."
+                f"another 'bench run' is working in '{self.path}'; wait for it or choose another folder."
             ) from error
         try:
             yield
@@ -166,11 +166,11 @@ class Store:
         task's label, so that variants are shown side by side.
         """
         records = list(self.records())
-        chosen = self._chosen()
+        chosen = set(self._chosen().values())
         newest: dict[tuple[str, ...], tuple[bool, str, str]] = {}
         for record in records:
             labels, group = _labels(record.spec), record.spec.group_id
-            rank = (chosen.get(labels) == group, record.finished or "", group)
+            rank = (group in chosen, record.finished or "", group)
             newest[labels] = max(newest.get(labels, rank), rank)
         current = [record for record in records if newest[_labels(record.spec)][2] == record.spec.group_id]
         return frames(current, len(records) - len(current))

@@ -136,8 +136,12 @@ def prose(template: str, *values: Words, **named: Words) -> Line:
         name = field.strip("{}")
         return named[name] if name else next(fields)
 
+    parts = list(_PARTS.finditer(template.replace("\n", " ")))
+    if sum(len(part[0]) for part in parts) != len(template):
+        raise ValueError(f"expected each mark to be closed, got {template!r}")
+
     def spans() -> Iterator[Span]:
-        for part in _PARTS.finditer(template.replace("\n", " ")):
+        for part in parts:
             if part["field"]:
                 yield from line(value(part["field"]))
             else:

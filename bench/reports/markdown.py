@@ -19,7 +19,7 @@ def _block(block: Block) -> str:
     if isinstance(block, Heading):
         return f"{'#' * block.level} {_inline(block.words)}"
     if isinstance(block, Paragraph):
-        return _inline(block.words)
+        return _start(block.words)
     if isinstance(block, Bullets):
         items = "\n".join(map(_item, block.items))
         return f"{_inline(block.title)}\n\n{items}" if block.title else items
@@ -29,21 +29,23 @@ def _block(block: Block) -> str:
 
 
 def _item(item: Item) -> str:
-    return "\n  - ".join([f"- {_inline(item.words)}", *map(_start, item.below)])
+    return "\n  - ".join([f"- {_start(item.words)}", *map(_start, item.below)])
 
 
 def _start(words: Words) -> str:
-    """Words that begin a line: what would turn it into a heading, a quotation or a nested list is escaped."""
-    return re.sub(r"^(\d*)([-+#>.)])", r"\1\\\2", _inline(words))
+    """Words that begin a line: data that would turn it into a heading, a quotation or a list are escaped."""
+    shown = _inline(words)
+    is_data = line(words)[:1] and line(words)[0].style == ""
+    return re.sub(r"^(\d*)([-+#>.)])", r"\1\\\2", shown) if is_data else shown
 
 
 def _table(table: Table) -> str:
     """A table whose pipes are aligned."""
-    grid = [[_inline(cell) for cell in table.header]]
+    grid = [[_cell(words) for words in table.header]]
     for group in table.groups:
         if group.heading:
-            grid.append([f"*{_inline(group.heading)}*", *([""] * (len(table.header) - 1))])
-        grid += [[_inline(cell) for cell in cells] for cells in group.lines]
+            grid.append([f"*{_cell(group.heading)}*", *([""] * (len(table.header) - 1))])
+        grid += [[_cell(words) for words in cells] for cells in group.lines]
     widths = [max(3, *(len(cell) for cell in column)) for column in zip(*grid, strict=True)]
     rule = ["-" * width if index < table.left else "-" * (width - 1) + ":" for index, width in enumerate(widths)]
     padded = [
@@ -54,16 +56,38 @@ def _table(table: Table) -> str:
     return f"{_inline(table.caption)}\n\n{shown}" if table.caption else shown
 
 
+def _cell(words: Words) -> str:
+    """Words in a cell of a table, where a pipe must be escaped even in code."""
+    return re.sub(r"(?<!\\)\|", r"\\|", _inline(words))
+
+
 def _inline(words: Words) -> str:
     """Spans in one line; data is escaped, code and our own sentences are not."""
-    marks = {"code": "`", "strong": "**", "emphasis": "*"}
+    marks = {"strong": "**", "emphasis": "*"}
     shown = ""
     for span in line(words):
-        mark, raw = marks.get(span.style, ""), span.style in ("code", "own")
-        shown += mark + (span.text if raw else _escape(span.text)) + mark
+        mark = marks.get(span.style, "")
+        shown += _code(span.text) if span.style == "code" else span.text if span.style == "own" else ""
+        shown += f"{mark}{_escape(span.text)}{mark}" if span.style not in ("code", "own") else ""
     return shown.strip()
 
 
+def _code(text: str) -> str:
+    """Code between backticks: one more than stand side by side in it."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence, space = "`" * (longest + 1), " " if longest else ""
+    return f"{fence}{space}{text}{space}{fence}"
+
+
+MARKS = re.compile(
+    r"[\\`*<|~$]"  # emphasis, code, HTML, cells of tables, deletions, formulas
+    r"|&(?=#?\w+;)"  # characters by name
+    r"|(?<=\])\("  # links and pictures
+    r"|(?<![^\W_])_|_(?![^\W_])"  # emphasis: underscores inside words are kept
+)
+"""What has a meaning in GitHub's Markdown."""
+
+
 def _escape(text: str) -> str:
-    """Plain text without emphasis, code, HTML, new cells or new lines; underscores inside words are kept."""
-    return re.sub(r"([\\`*<|]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", re.sub(r"\s+", " ", text))
+    """Plain text in one line, in which nothing has a meaning."""
+    return MARKS.sub(r"\\\g<0>", re.sub(r"\s+", " ", text))

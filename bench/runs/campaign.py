@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 
 from bench.records.record import RunRecord, RunSpec
-from bench.records.store import Store
+from bench.records.store import DONE, Store
 from bench.runs.executors.base import Event, Executor, Finished, Started
 
 __all__ = ["Campaign", "begin", "executor"]
@@ -27,9 +27,6 @@ class Campaign:
         plan: All runs.
         store: The results folder.
         finished: Run id to status, for all runs in the folder that need not be done again.
-        missing: The runs of the plan that are not among the finished ones.
-        counts: Status to the number of runs of the plan that ended with it, earlier or now.
-        failures: Records of the runs that failed now.
 
     Args:
         plan: All runs.
@@ -39,14 +36,28 @@ class Campaign:
     def __init__(self, plan: Sequence[RunSpec], store: Store) -> None:
         self.plan, self.store = tuple(plan), store
         self.finished = store.finished()
-        self.missing = [spec for spec in plan if spec.run_id not in self.finished]
-        self.counts = Counter(self.finished[spec.run_id] for spec in plan if spec.run_id in self.finished)
-        self.failures: list[RunRecord] = []
+        self._failed: dict[str, RunRecord] = {}
+
+    @property
+    def missing(self) -> list[RunSpec]:
+        """The runs of the plan that are not among the finished ones; a run that failed is still missing."""
+        return [spec for spec in self.plan if spec.run_id not in self.finished]
+
+    @property
+    def failures(self) -> list[RunRecord]:
+        """Records of the runs that failed now."""
+        return list(self._failed.values())
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Status to the number of runs of the plan that ended with it, earlier or now."""
+        ended = [self.finished[spec.run_id] for spec in self.plan if spec.run_id in self.finished]
+        return Counter([*ended, *(record.status for record in self._failed.values())])
 
     @property
     def left(self) -> int:
         """Number of runs of the plan that have not ended."""
-        return len(self.plan) - sum(self.counts.values())
+        return len(self.plan) - self.counts.total()
 
     def events(self, executor: Executor) -> Generator[Event, None, None]:
         """Do the missing runs and keep their records; every event is yielded after what it reports is on disk.
@@ -67,11 +78,13 @@ class Campaign:
     def _keep(self, event: Event) -> None:
         if isinstance(event, Started):
             self.store.begin(event.spec)
+            self._failed.pop(event.run_id, None)
         elif isinstance(event, Finished):
             self.store.write(event.record)
-            self.counts[event.record.status] += 1
-            if event.record.status == "failed":
-                self.failures.append(event.record)
+            if event.record.status in DONE:
+                self.finished[event.run_id] = event.record.status
+            else:
+                self._failed[event.run_id] = event.record
 
 
 @contextlib.contextmanager

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-BUDGETS = ("seconds", "tokens", "updates")
-"""The units that a budget may have."""
-
 
 @dataclass
 class Cost:

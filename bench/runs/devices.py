@@ -29,7 +29,7 @@ def choose_device(device: str) -> str:
     if torch.cuda.is_available():
         return "cuda"
     if device == "cuda":
-        raise UsageError("expected a CUDA device for --device cuda, but torch finds none; use --device cpu.")
+        raise UsageError("expected a CUDA device for device cuda, but torch finds none; use cpu.")
     return "cpu"
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from datetime import datetime, timezone
 from typing import Any
 
 from bench.api import Execution, Generator, Sampler, TrainingData, Unsupported
 from bench.plans import registry
 from bench.plans.fields import build, configuration
 from bench.plans.presets import PRESETS
+from bench.records import environment
 from bench.records.frames import FINAL, PRETRAINED, REAL_DATA, SELECTED
 from bench.records.record import RunRecord, RunSpec, Score, decisive, fit_id
 from bench.runs.checkpoints import CheckpointFolder, Kept
@@ -33,7 +33,7 @@ Progress = Callable[[str, int, int, Mapping[str, float]], None]
 
 def run(spec: RunSpec, checkpoints: CheckpointFolder | None = None, progress: Progress | None = None) -> RunRecord:
     """Do one run; whatever a plugin does wrong is written into the record, and is not raised."""
-    started = _now()
+    started = environment.now()
     facts: dict[str, Any] = {"spec": spec, "environment": describe(spec), "started": started}
     try:
         facts |= _run(spec, checkpoints, progress)
@@ -47,7 +47,7 @@ def run(spec: RunSpec, checkpoints: CheckpointFolder | None = None, progress: Pr
             "reason": first if isinstance(error, registry.PluginError) else f"{type(error).__name__}: {first}",
             "traceback": traceback.format_exc(),
         }
-    return RunRecord(**facts, finished=_now())
+    return RunRecord(**facts, finished=environment.now())
 
 
 def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, progress: Progress | None) -> dict[str, Any]:
@@ -131,7 +131,3 @@ def name_fit(generator: Generator, budget: Mapping[str, float], spec: RunSpec) -
     fields = {name: getattr(generator, name) for name in configuration(kind, spec.preset, {})}
     execution = {name: asdict(Execution(**spec.execution))[name] for name in getattr(kind, "execution", ())}
     return fit_id(target, source, fields, spec.stream, f"{spec.device}/{spec.torch}", budget, decisive(execution))
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")

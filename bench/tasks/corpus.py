@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 from bench.api import SequenceSpec, TrainingData
 from bench.data.downloads import corpus_path, require
 from bench.data.downloads import datasheet as fetched_datasheet
-from bench.data.shipped import SPLITS, corpus_bytes, sequences, splits_hash
+from bench.data.shipped import corpus_bytes, sequences, splits_hash
 from bench.data.shipped import datasheet as shipped_datasheet
+from bench.data.splits import SPLITS
 from bench.errors import UsageError
 from bench.tasks.base import TaskData
 from bench.tasks.vocabulary import WordVocabulary

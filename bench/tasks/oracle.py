@@ -131,7 +131,7 @@ class LSTMOracle:
 class PublishedOracle:
     """The oracle of the paper, from the released weights: entropy 5.750 nats a token at length 20 (fetched)."""
 
-    weights: str = field(default="", metadata={"place": True})
+    weights: str = field(default="", metadata={"path": True})
     """Path of the released target_params_py3.pkl."""
     sha256: str = PUBLISHED_SHA256
     """The expected sha-256 of the file's bytes."""
@@ -183,8 +183,8 @@ class PublishedOracle:
             return weights_path()
         except NotFetched as error:
             raise NotFetched(
-                "task 'oracle-published' needs its weights: `bench data fetch oracle-published` gets them, or pass "
-                "--oracle-weights FILE."
+                "task 'oracle-published' needs its weights: `bench data fetch oracle-published` gets them, or name "
+                "their file: --oracle-weights FILE, or the field oracle-published.weights."
             ) from error
 
 

@@ -39,11 +39,11 @@ class Text:
     taken, chosen by a hash of the line: the same lines each time, and equal lines together.
     """
 
-    train: str = field(default="", metadata={"place": True})
+    train: str = field(default="", metadata={"path": True})
     """The file: plain text, or .csv, .tsv or .jsonl."""
-    valid: str = field(default="", metadata={"place": True})
+    valid: str = field(default="", metadata={"path": True})
     """A file for validation; by default a tenth of the training lines."""
-    test: str = field(default="", metadata={"place": True})
+    test: str = field(default="", metadata={"path": True})
     """A file that is held out; by default a tenth of the training lines."""
     column: str = ""
     """Which column, or key, holds the text; by default the only one, or "text"."""
@@ -62,7 +62,7 @@ class Text:
     def fingerprint(self) -> str:
         """The files' content, how they are read, and the parameters; not the files' paths."""
         if not self.train:
-            raise UsageError("task 'text' needs a file: --tasks text:FILE.")
+            raise UsageError("task 'text' needs a file: text:FILE.")
         if self.level not in LEVELS:
             raise UsageError(f"expected level={' or '.join(LEVELS)}, got '{self.level}'.")
         _check_range("max_len", self.max_len, LONGEST)
@@ -104,7 +104,7 @@ class Midi:
     tune; training windows that also occur in another split are removed.
     """
 
-    folder: str = field(default="", metadata={"place": True})
+    folder: str = field(default="", metadata={"path": True})
     """The folder; its sub-folders are searched, too."""
     min_count: int = 1
     """Pitches seen less often in training become <unk>."""
@@ -115,7 +115,7 @@ class Midi:
     def fingerprint(self) -> str:
         """The files' content, and the parameters; not the files' paths."""
         if not self.folder:
-            raise UsageError("task 'midi' needs a folder: --tasks midi:FOLDER.")
+            raise UsageError("task 'midi' needs a folder: midi:FOLDER.")
         _check_range("min_count", self.min_count)
         return json.dumps({"files": folder_hash(Path(self.folder)), "min_count": self.min_count}, sort_keys=True)
 

@@ -1,7 +1,6 @@
 """What the tests of the harness share: the command line in this process, plugins, made-up runs and results."""
 
 import contextlib
-import importlib
 import io
 import itertools
 import sys
@@ -54,21 +53,20 @@ def write_plugin(tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", ["", *sys.path])
     before = set(sys.modules)
-    registry._source_hash.cache_clear()
+    registry.forget()
 
     def write(name, source):
         path = folder / f"{name.replace('.', '/')}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(source, encoding="utf-8")
-        importlib.invalidate_caches()
-        registry._source_hash.cache_clear()
+        registry.forget()
         return path
 
     yield write
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(folder)):
             del sys.modules[name]
-    registry._source_hash.cache_clear()
+    registry.forget()
 
 
 @pytest.fixture(scope="module")

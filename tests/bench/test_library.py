@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -100,6 +101,28 @@ def test_a_class_of_a_module_is_named_by_it(write_plugin, tmp_path):
     assert (failed["status"], failed["reason"]) == ("failed", "ValueError: no luck")
 
 
+def test_an_edited_model_is_another_model(write_plugin, tmp_path):
+    write_plugin("own_model", FAILING)
+    small(tmp_path / "results", "own_model:Failing", seeds=1)
+    write_plugin("own_model", FAILING.replace("no luck", "other luck"))
+    benchmark = small(tmp_path / "results", "own_model:Failing", seeds=1)
+    assert set(benchmark.runs["reason"].dropna()) == {"ValueError: other luck"}
+
+
+def test_a_class_that_is_registered_goes_by_its_name(tmp_path):
+    from seqgan.mle import MLE
+
+    benchmark = small(tmp_path / "results", [MLE, "mle"], seeds=1)
+    assert set(benchmark.runs["model"]) == {"real data", "mle"}
+
+
+def test_without_progress_what_others_print_is_shown(write_plugin, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("rich.console.Console.is_terminal", True)
+    write_plugin("own_model", FAILING.replace("        raise", "        print('aloud')\n        raise"))
+    small(tmp_path / "results", "own_model:Failing", seeds=1)
+    assert capsys.readouterr().out == "aloud\n"
+
+
 def test_a_class_that_no_worker_could_import_is_refused(tmp_path):
     class Local: ...
 
@@ -118,11 +141,16 @@ def test_a_class_that_no_worker_could_import_is_refused(tmp_path):
         ({"settings": ["toy.draw=1"]}, r"expected settings like \{'seqgan.lr': 0.005\}, got \['toy.draw=1'\]"),
         ({"settings": {"mle.lrr": 1}}, "unknown field of 'mle' 'lrr'"),
         ({"budget": 60}, "expected a budget like 60s, .* got '60'"),
-        ({"temperatures": [0.7, -1]}, "expected --temperatures like .* got '0.7,-1'"),
+        ({"temperatures": [0.7, -1]}, "expected temperatures like .* got '0.7,-1'"),
         ({"models": 5}, "expected names or classes, got 5"),
         ({"models": [5]}, "expected a name or a class, got 5"),
         ({"models": "mle,nobody"}, "unknown model 'nobody'"),
         ({"device": "gpu"}, "unknown device 'gpu'"),
+        ({"seeds": True}, "expected seeds to be int, got True"),
+        ({"bfloat16": "no"}, "expected bfloat16 to be bool, got 'no'"),
+        ({"temperatures": -1}, "expected temperatures like .* got '-1'"),
+        ({"temperatures": object}, "expected temperatures like .* got '<class 'object'>'"),
+        ({"settings": {"lr": 1}}, "expected a setting NAME.field=value, as in seqgan.lr=0.005, got 'lr=1'"),
     ],
 )
 def test_mistakes_in_use_are_told_in_one_sentence(tmp_path, given, message):
@@ -132,10 +160,28 @@ def test_mistakes_in_use_are_told_in_one_sentence(tmp_path, given, message):
 
 
 def test_settings_and_temperatures_are_python_values(tmp_path):
-    own = {**SETTINGS, "mle.epochs": 2}
+    own = {**SETTINGS, "mle.epochs": np.int64(2), "mle.lr": np.float32(0.5)}
     benchmark = small(tmp_path / "results", "mle", seeds=1, temperatures=[0.7, 1], settings=own)
     assert sorted(benchmark.frontier["temperature"].unique()) == [0.7, 1.0]
-    assert "mle[epochs=2]" in set(benchmark.runs["model"])
+    assert "mle[epochs=2, lr=0.5]" in set(benchmark.runs["model"])
+    benchmark = small(tmp_path / "results", "mle", seeds=1, temperatures=0.9, settings=own)
+    assert list(benchmark.frontier["temperature"].unique()) == [0.9]
+
+
+def test_paths_are_settings(tmp_path):
+    weights = {"oracle-published.weights": tmp_path / "none.pkl"}
+    with pytest.raises(UsageError, match=f"cannot read the oracle's weights '{tmp_path}/none.pkl'"):
+        run("mle", "oracle-published", preset="smoke", settings=weights, output=tmp_path / "results")
+
+
+def test_a_folder_is_a_path():
+    with pytest.raises(UsageError, match="expected output to be str or PathLike, got 5"):
+        small(5)
+
+
+def test_a_benchmark_is_only_equal_to_itself(finished):
+    assert load(finished.folder) != finished
+    assert len({finished, finished, load(finished.folder)}) == 2
 
 
 def test_ctrl_c_leaves_the_folder_as_the_command_does(tmp_path, monkeypatch, capsys):
@@ -148,7 +194,7 @@ def test_ctrl_c_leaves_the_folder_as_the_command_does(tmp_path, monkeypatch, cap
     monkeypatch.setattr(progress.Display, "see", see)
     with pytest.raises(KeyboardInterrupt):
         small(tmp_path / "results", progress=True)
-    assert "Interrupted, runs left: 3. Repeat the same call to continue." in capsys.readouterr().out
+    assert "Interrupted, runs left: 3. Do the same again to continue." in capsys.readouterr().out
     stopped = load(tmp_path / "results")
     assert sorted(stopped.runs["status"]) == ["interrupted"] * 3 + ["ok"] * 3
     assert (tmp_path / "results" / "leaderboard.md").exists()
@@ -204,6 +250,21 @@ def test_several_samples_have_the_names_they_were_given(tmp_path):
 def test_a_newline_within_a_sample_is_a_space():
     spaced, broken = (score([f"the{sign}cat sat"], TEST, metrics="bleu") for sign in (" ", "\r\n"))
     pd.testing.assert_frame_equal(spaced, broken)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"metrics": None}, "expected metrics to be str, got None"),
+        ({"metrics": ["bleu", 5]}, "expected metrics to be str, got 5"),
+        ({"tokenizer": 5}, "expected tokenizer to be str or None, got 5"),
+        ({"metrics": "copy"}, "copies can be found only if the training text is given, too"),
+        ({"column": "text"}, "a column goes with .csv, .tsv and .jsonl files, and none is given"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(given, message):
+    with pytest.raises(UsageError, match=message):
+        score(SAMPLES, TEST, **given)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def notes(
             )
     if tokenizer == "word" and sum(bool(LOOSE.search(line)) for line in references.lines) > len(references.lines) / 2:
         yield (
-            f"{references.name} looks tokenized already, with spaces around its marks: --tokenizer space keeps its "
+            f"{references.name} looks tokenized already, with spaces around its marks: the tokenizer space keeps its "
             "words as they are, and is how bench run reads it."
         )
     if train is not None and train.lines == references.lines:
@@ -58,12 +58,12 @@ def notes(
     if train is not None:
         yield "Real text is as many lines of the training set as there are samples, so it copies everything."
     elif protocol.name:
-        yield "Real text is the references, each against the others. With --train it is lines of the training set."
+        yield "Real text is the references, each against the others. With a training set it is lines of that."
     else:
         yield (
             "Real text is the references themselves: in BLEU each against the others; in MS-Jaccard, length_distance "
             "and unseen_in_references at most half of them against the rest, which makes them look less alike than "
-            "they are. With --train it is lines of the training set."
+            "they are. With a training set it is lines of that."
         )
     for text in (references, *([train] if train else [])):
         if text.blank:

@@ -58,7 +58,7 @@ def chosen_families(names: Sequence[str] | None, protocol: Protocol = OURS) -> l
         if name not in (*FAMILIES, "all"):
             raise unknown("metric", name, (*FAMILIES, "all"))
         if name not in (*known, "all"):
-            raise UsageError(f"--protocol {protocol.name} defines {' and '.join(known)} only, not {name}.")
+            raise UsageError(f"protocol {protocol.name} defines {' and '.join(known)} only, not {name}.")
     wanted = known if names is None or "all" in names else names
     return [name for name in FAMILIES if name in wanted]
 
@@ -79,12 +79,12 @@ def options(
     """
     chosen = find_protocol(protocol) if protocol else OURS
     if tokenizer and protocol and {tokenizer} != {chosen.samples, chosen.references}:
-        raise UsageError(f"--protocol {protocol} brings its own tokenizer: leave --tokenizer {tokenizer} out.")
+        raise UsageError(f"protocol {protocol} brings its own tokenizer: leave tokenizer {tokenizer} out.")
     if not names:
-        raise UsageError("expected one or more --metrics, separated by commas, or all.")
+        raise UsageError("expected one or more metrics, separated by commas, or all.")
     families = chosen_families(names, chosen)
     if families == ["copy"] and not trained:
-        raise UsageError("--metrics copy needs --train: without it copies cannot be found.")
+        raise UsageError("copies can be found only if the training text is given, too.")
     return tokenizer or "word", families, chosen
 
 

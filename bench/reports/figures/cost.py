@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter
 
-from bench.analysis.frontier import REFERENCE
+from bench.analysis.answers import REFERENCE
 from bench.analysis.learning import Learning, at_cost, equal_costs, learning
 from bench.records.frames import COSTS
 from bench.reports.figures.style import GREY, INK, LABEL_WIDTH, Styles, finish

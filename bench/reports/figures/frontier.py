@@ -13,18 +13,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from bench.analysis.frontier import REFERENCE, Sweep, indicators, nondominated, sweeps
+from bench.analysis.answers import REFERENCE
+from bench.analysis.catalogue import entry
+from bench.analysis.frontier import Sweep, indicators, nondominated, sweeps
 from bench.records.frames import as_rows
 from bench.reports.figures.style import GREY, INK, LABEL_WIDTH, Styles, finish
 
 __all__ = ["figures"]
 
-MEANINGS = {
-    "nll_oracle": "samples under the oracle",
-    "nll_test": "test sequences under the model",
-    "lm_nll": "samples under a model of the text",
-    "reverse_nll": "test text under a model of the samples",
-}
 SHADE = "#f0f0f0"
 PLAIN: dict[str, Any] = {"marker": "o", "markersize": 9, "markeredgecolor": "white", "linestyle": ""}
 """The mark of temperature 1."""
@@ -69,7 +65,7 @@ def _figure(sweep: Sweep, corner: tuple[float, float], styles: Styles) -> Figure
     for model in order[::-1]:
         _curve(axes, sweep.of(model), means[means["model"] == model], _style(model, sweep, styles))
     for axis, metric in ((axes.xaxis, sweep.quality), (axes.yaxis, sweep.coverage)):
-        axis.set_label_text(f"{metric} ({sweep.unit}), lower is better:\n{MEANINGS[metric]}", fontsize=9)
+        axis.set_label_text(f"{metric} ({sweep.unit}), lower is better:\n{entry(metric).axis}", fontsize=9)
     finish(axes)
     plain = means[means["temperature"] == 1.0]
     beyond = plain[(plain["quality"] > right) | (plain["coverage"] > top)]

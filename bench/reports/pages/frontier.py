@@ -6,7 +6,8 @@ from collections.abc import Hashable
 
 import pandas as pd
 
-from bench.analysis.frontier import REFERENCE, Sweep, indicators, sweeps
+from bench.analysis.answers import REFERENCE
+from bench.analysis.frontier import Sweep, indicators, sweeps
 from bench.analysis.verdicts import Pair, judge
 from bench.reports.document import Document, Heading, Paragraph, Table, Words, bullets, code, prose, table
 from bench.reports.numbers import FEW_SEEDS, estimate, few, seed_count

@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -73,7 +72,7 @@ class ProcessExecutor:
         return Worker(number, process, ours)
 
     def _hand_out(self, worker: Worker, waiting: list[RunSpec]) -> Iterator[Event]:
-        worker.spec, worker.since = (waiting.pop(), _now()) if waiting else (None, None)
+        worker.spec, worker.since = (waiting.pop(), environment.now()) if waiting else (None, None)
         if worker.spec is not None:
             try:
                 worker.pipe.send(worker.spec)
@@ -152,12 +151,8 @@ def _died(worker: Worker) -> RunRecord:
         reason=f"the worker process ended with {cause}{hint}",
         environment={**environment.describe(), "device": worker.spec.device, "threads": 1},
         started=worker.since,
-        finished=_now(),
+        finished=environment.now(),
     )
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def _work(

@@ -118,7 +118,7 @@ def test_a_terminal_shows_a_bar(bench, fetched, monkeypatch):
 
 
 def test_for_real_offline(bench, monkeypatch, tmp_path):
-    monkeypatch.setenv(downloads.PLACE, str(tmp_path))
+    monkeypatch.setenv(downloads.VARIABLE, str(tmp_path))
     monkeypatch.setattr(downloads, "PAUSE", 0.0)
     answer = bench("data", "fetch", "ptb", "texygen-shi", "--mirror", "http://127.0.0.1:9")
     assert answer.code == 1

@@ -151,7 +151,7 @@ def test_ctrl_c_in_this_process(bench, write_plugin, tmp_path):
     )  # fmt: skip
     answer = bench(*command)
     assert answer.code == 130
-    assert "Interrupted, runs left: 2. Repeat the same command to continue." in answer.out
+    assert "Interrupted, runs left: 2. Do the same again to continue." in answer.out
     assert answer.out.splitlines()[-1] == "2 ok, 0 skipped, 0 failed"
     assert set(statuses(tmp_path / "results").values()) == {"ok", "interrupted"}
     (folder / "go").touch()

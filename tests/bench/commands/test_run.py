@@ -170,7 +170,7 @@ MISTAKES = {
     "unknown preset": (["--preset", "smok"], r"unknown preset 'smok'. Did you mean 'smoke'\?"),
     "unknown field": (["--set", "mle.lrr=1"], r"unknown field of 'mle' 'lrr'. Did you mean 'lr'\?"),
     "unknown device": (["--device", "gpu"], r"unknown device 'gpu'. .*Known: auto, cpu, cuda"),
-    "malformed set": (["--set", "mle"], "expected --set NAME.field=value"),
+    "malformed set": (["--set", "mle"], "expected a setting NAME.field=value"),
     "model not chosen": (["--set", "seqgan.lr=1"], "'seqgan' is not among the chosen models and tasks"),
     "bad type": (["--set", "mle.epochs=many"], "expected mle.epochs to be int, got 'many'"),
     "bad value": (["--set", "toy.train_size=0"], "expected a larger toy.train_size, got 0"),
@@ -180,7 +180,7 @@ MISTAKES = {
     "no such module": (["--tasks", "no_such:Task"], "No module named 'no_such'"),
     "published without weights": (
         ["--tasks", "oracle-published"],
-        "needs its weights: `bench data fetch oracle-published` gets them, or pass --oracle-weights FILE",
+        "needs its weights: `bench data fetch oracle-published` gets them, or name their file: --oracle-weights FILE",
     ),
     "published with missing weights": (
         ["--tasks", "oracle-published", "--oracle-weights", "nowhere.pkl"],
@@ -188,9 +188,9 @@ MISTAKES = {
     ),
     "published with other weights": (with_weights, "is not the expected file: sha256 .* wanted, .* found"),
     "weights for nobody": (["--oracle-weights", "w.pkl"], "--oracle-weights goes with --tasks oracle-published"),
-    "no cuda": (["--device", "cuda"], "expected a CUDA device for --device cuda, but torch finds none"),
+    "no cuda": (["--device", "cuda"], "expected a CUDA device for device cuda, but torch finds none"),
     "somebody else's folder": (with_a_stranger, "is not empty and is not a results folder"),
-    "a file as output": (with_a_file, "expected --output to be a folder, but '.*' is a file"),
+    "a file as output": (with_a_file, "expected a folder for the results, but '.*' is a file"),
 }
 
 
@@ -286,9 +286,9 @@ def test_a_budget_and_temperatures_are_those_of_every_run(bench, tmp_path):
     ("option", "value", "message"),
     [
         ("--budget", "", "expected a budget like 60s"),
-        ("--temperatures", "", "expected --temperatures like"),
+        ("--temperatures", "", "expected temperatures like"),
         ("--budget", "60", "expected a budget like 60s, 5m, 2M-tokens or 20000-updates, got '60'"),
-        ("--temperatures", "0..1", "expected --temperatures like 0.5..1.4"),
+        ("--temperatures", "0..1", "expected temperatures like 0.5..1.4"),
         ("--models", "contenders,mle", "expected 'contenders' or a list of models"),
     ],
 )

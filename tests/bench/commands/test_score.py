@@ -105,11 +105,11 @@ def test_a_protocol_brings_its_tokenizer(bench, files):
     ("arguments", "said"),
     [
         (["--metrics", "blue"], "unknown metric 'blue'. Did you mean 'bleu'?"),
-        (["--metrics", " , "], "expected one or more --metrics"),
+        (["--metrics", " , "], "expected one or more metrics"),
         (["--tokenizer", "words"], "unknown tokenizer 'words'. Did you mean 'word'?"),
         (["--protocol", "relgans"], "unknown protocol 'relgans'. Did you mean 'relgan'?"),
-        (["--protocol", "texygen", "--tokenizer", "word"], "--protocol texygen brings its own tokenizer"),
-        (["--protocol", "textgan", "--tokenizer", "space"], "--protocol textgan brings its own tokenizer"),
+        (["--protocol", "texygen", "--tokenizer", "word"], "protocol texygen brings its own tokenizer"),
+        (["--protocol", "textgan", "--tokenizer", "space"], "protocol textgan brings its own tokenizer"),
         (["--protocol", "texygen", "--metrics", "copy"], "texygen defines bleu and self-bleu only, not copy"),
         (["--train", "nowhere.txt"], "nowhere.txt"),
         (["-", "-"], "read once only"),
@@ -155,8 +155,8 @@ def test_neither_torch_nor_pandas_is_imported(files):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--column", "body"], "--column goes with .csv, .tsv and .jsonl files, and none is given."),
-        (["--metrics", "copy"], "--metrics copy needs --train"),
+        (["--column", "body"], "a column goes with .csv, .tsv and .jsonl files, and none is given."),
+        (["--metrics", "copy"], "copies can be found only if the training text is given"),
         (["--train", "-"], "the standard input can be given as samples only"),
     ],
 )

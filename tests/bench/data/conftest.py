@@ -72,7 +72,7 @@ def mirror(monkeypatch, tmp_path):
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     monkeypatch.setenv(downloads.MIRROR, served.address)
-    monkeypatch.setenv(downloads.PLACE, str(tmp_path / "place"))
+    monkeypatch.setenv(downloads.VARIABLE, str(tmp_path / "place"))
     monkeypatch.setattr(downloads, "PAUSE", 0.0)
     yield served
     server.shutdown()

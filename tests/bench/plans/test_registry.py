@@ -200,7 +200,7 @@ def hash_after(write_plugin):
     def change(name):
         if name:
             paths[name].write_text(paths[name].read_text() + "# changed\n")
-        registry._source_hash.cache_clear()
+        registry.forget()
         return source_hash(plugin)
 
     return change
@@ -224,6 +224,50 @@ def test_hash_does_not_change_with_unrelated_modules(hash_after, name):
     assert hash_after(None) == hash_after(name)
 
 
+WITH_FIELDS = """
+from dataclasses import dataclass
+from own_pack.defaults import LR
+
+@dataclass(frozen=True)
+class Mine:
+    lr: float = LR
+
+    def fit(self, data, run):
+        return None
+"""
+
+
+@pytest.mark.parametrize("imported_by", ["us", "the user"])
+def test_what_was_edited_since_it_was_imported_is_imported_again(write_plugin, monkeypatch, imported_by):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    write_plugin("own_pack.defaults", "LR = 0.1\n")
+    write_plugin("own_pack.model", WITH_FIELDS)
+    plugin = find("model", "own_pack.model:Mine")
+    if imported_by == "us":
+        assert plugin.load()().lr == 0.1
+    else:
+        pass
+    before = source_hash(plugin)
+    write_plugin("own_pack.defaults", "LR = 0.25\n")
+    assert plugin.load()().lr == 0.25
+    assert source_hash(plugin) != before
+    kept = plugin.load()
+    registry.forget()
+    assert plugin.load() is kept
+
+
+def test_an_edit_that_does_not_import_is_reported_until_it_does(write_plugin):
+    write_plugin("own_edited", GENERATOR)
+    plugin = find("model", "own_edited:Mine")
+    plugin.load()
+    for _ in range(2):
+        write_plugin("own_edited", GENERATOR + "raise ValueError('half done')\n")
+        with pytest.raises(PluginError, match="ValueError: half done"):
+            plugin.load()
+    write_plugin("own_edited", GENERATOR.replace("0.1", "0.25"))
+    assert plugin.load()().lr == 0.25
+
+
 REINFORCED = {"seqgan", "seqgan-baselined", "pg-bleu", "constant-reward", "random-reward"}
 
 
@@ -243,7 +287,7 @@ REINFORCED = {"seqgan", "seqgan-baselined", "pg-bleu", "constant-reward", "rando
 )
 def test_a_change_reaches_those_in_tree_that_use_it(tmp_path, monkeypatch, changed, touched):
     def hashes():
-        registry._source_hash.cache_clear()
+        registry.forget()
         return {name: source_hash(plugin) for name, plugin in available("model").items()}
 
     before = hashes()
@@ -252,7 +296,7 @@ def test_a_change_reaches_those_in_tree_that_use_it(tmp_path, monkeypatch, chang
     copy.write_bytes(path_of(changed).read_bytes() + b"# changed\n")
     monkeypatch.setattr(registry, "_module_path", lambda name: copy if name == changed else path_of(name))
     after = hashes()
-    registry._source_hash.cache_clear()
+    registry.forget()
     assert {name for name in before if before[name] != after[name]} == touched
 
 

@@ -37,8 +37,8 @@ def test_a_package_that_is_not_there_has_no_version(monkeypatch):
 def checkout(tmp_path, monkeypatch):
     """An installed package, a checkout of the same code as the working directory, and what git would say there."""
     for root in ("site", "checkout"):
-        (tmp_path / root / "bench").mkdir(parents=True)
-        (tmp_path / root / "bench" / "environment.py").write_text("code")
+        (tmp_path / root / "bench" / "records").mkdir(parents=True)
+        (tmp_path / root / "bench" / "records" / "environment.py").write_text("code")
     (tmp_path / "checkout" / ".git").mkdir()
     monkeypatch.setattr(environment, "__file__", str(tmp_path / "site" / "bench" / "records" / "environment.py"))
     monkeypatch.chdir(tmp_path / "checkout")
@@ -70,7 +70,7 @@ def test_an_installed_package_finds_the_checkout_that_it_came_from(checkout):
 
 
 def test_a_checkout_of_other_code_does_not_count(checkout):
-    Path("bench/environment.py").write_text("other code")
+    Path("bench/records/environment.py").write_text("other code")
     assert commit() == (None, None)
     assert checkout[1] == []
 

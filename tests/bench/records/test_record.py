@@ -6,11 +6,13 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from bench.records.record import SCHEMA, RunRecord, RunSpec, Score, from_json, migrate, to_json
 
+STORE = Path(__file__).parents[2] / "golden" / "store" / "runs"
 SCORE = Score("nll_oracle", 1 / 3, "nats/token", "lower", "n=200|v=1")
 ABSENT = Score("nll_test", None, "nats/token", "lower", "n=200|v=1", absent="the model has no log_prob")
 
@@ -144,7 +146,7 @@ def second_schema(record, config, overrides):
     """The record as the second schema had it: execution among the fields, and another run id."""
     content = json.loads(to_json(record))
     spec = {name: value for name, value in content["spec"].items()
-            if name not in ("execution", "task_stream", "recorded_id")}  # fmt: skip
+            if name not in ("execution", "task_stream", "recorded_id", "recorded_group")}  # fmt: skip
     spec |= {"config": config, "overrides": overrides}
     return json.dumps(content | {"schema": 2, "run_id": "0123456789ab", "spec": spec})
 
@@ -165,10 +167,23 @@ def test_a_record_of_the_second_schema_keeps_its_run_id(record):
     assert json.loads(to_json(read))["run_id"] == "0123456789ab"
 
 
-def test_a_strangers_field_of_that_name_stays_a_field(record):
-    read = from_json(second_schema(record, {"cuda": True, "d_bfloat16": "auto"}, {"cuda": True}))
-    assert (read.spec.execution, read.spec.config) == ({}, {"cuda": True, "d_bfloat16": "auto"})
-    assert read.spec.label == "mle[cuda=True]"
+@pytest.mark.parametrize("config", [{"cuda": True, "d_bfloat16": "auto"}, OLD])
+def test_a_strangers_field_of_that_name_stays_a_field(record, config):
+    theirs = dataclasses.replace(record, spec=dataclasses.replace(record.spec, target="their.models:Own"))
+    read = from_json(second_schema(theirs, config, {"cuda": config["cuda"]}))
+    assert (read.spec.execution, read.spec.config) == ({}, config)
+    assert read.spec.label == f"mle[cuda={config['cuda']}]"
+
+
+def test_a_record_of_the_second_schema_keeps_its_group_id():
+    """The groups in the list were computed by the code of that schema."""
+    chosen = {tuple(labels): group for *labels, group in json.loads((STORE / "chosen.list").read_text("utf-8"))}
+    records = [from_json(file.read_text("utf-8")) for file in STORE.glob("*.json")]
+    assert len(records) == 56
+    for record in records:
+        spec = record.spec
+        assert chosen[spec.task_label, spec.label, spec.preset_label] == spec.group_id
+        assert from_json(to_json(record)).spec.group_id == spec.group_id
 
 
 def test_this_schema_needs_no_migration(record):
@@ -187,7 +202,7 @@ OTHER = {
 
 def test_every_field_is_in_the_name_but_where_the_data_lies(make_spec):
     names = {field.name for field in dataclasses.fields(RunSpec)}
-    assert names - set(OTHER) == {"task_config", "task_overrides", "role", "family", "recorded_id"}
+    assert names - set(OTHER) == {"task_config", "task_overrides", "role", "family", "recorded_id", "recorded_group"}
     ids = {make_spec().run_id, *(make_spec(**{name: value}).run_id for name, value in OTHER.items())}
     assert len(ids) == 1 + len(OTHER)
     assert make_spec(task_config={"weights": "/elsewhere"}, task_overrides={"x": 1}).run_id == make_spec().run_id

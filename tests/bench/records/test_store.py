@@ -74,7 +74,7 @@ def test_somebody_elses_folder_is_refused_and_left_alone(tmp_path, make):
 
 def test_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(UsageError, match=r"expected --output to be a folder, but '.*file' is a file"):
+    with pytest.raises(UsageError, match=r"expected a folder for the results, but '.*file' is a file"):
         Store(tmp_path / "file").open()
     with pytest.raises(UsageError, match=r"cannot write to .*: Not a directory"):
         Store(tmp_path / "file" / "below").open()
@@ -88,7 +88,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_any_work(store, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(tempfile, "TemporaryFile", refuse)
-        with pytest.raises(UsageError, match=r"cannot write to '.*': Permission denied; choose another --output"):
+        with pytest.raises(UsageError, match=r"cannot write to '.*': Permission denied; choose another folder"):
             store.open()
     store.runs.rmdir()
     store.runs.write_text("in the way")
@@ -158,6 +158,15 @@ def test_reports_show_what_was_last_asked_for(store, make_spec):
     assert store.load().runs["run_id"].tolist() == [old.run_id]
     store.choose([new])
     assert store.load().runs["run_id"].tolist() == [new.run_id]
+
+
+def test_a_configuration_stays_chosen_when_its_label_is_spelled_otherwise(store, make_spec):
+    old, new = make_spec(source="1" * 64), make_spec(source="2" * 64)
+    store.write(finished(old, 1))
+    store.write(finished(new, 2))
+    labels = [old.task_label, f"{old.label}[cuda=graph]", old.preset_label]  # as an earlier version wrote it
+    (store.runs / "chosen.list").write_text(json.dumps([[*labels, old.group_id]]))
+    assert store.load().runs["run_id"].tolist() == [old.run_id]
 
 
 def test_an_interrupt_marks_what_it_kept_from_finishing(store, make_spec):

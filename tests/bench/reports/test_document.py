@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from markdown_it import MarkdownIt
 from rich.console import Console
 
 from bench.reports import markdown, terminal
@@ -43,6 +44,12 @@ def test_what_fills_a_sentence_is_not_read_as_one():
     assert prose("{}", "`x` *y* {z}") == (Span("`x` *y* {z}"),)
 
 
+@pytest.mark.parametrize("template", ["half *", "half `code", "{ and", "`a` * b"])
+def test_a_mark_that_is_not_closed_is_no_prose(template):
+    with pytest.raises(ValueError, match="expected each mark to be closed"):
+        prose(template)
+
+
 PAGE = [
     Heading(1, "a_b: <x>"),
     Paragraph(prose("`n` < 5, *not* {}.", "a|b")),
@@ -68,11 +75,48 @@ def test_markdown():
     )
 
 
-@pytest.mark.parametrize("text", ["*bold*", "`code`", "<b>", "a | b", "_x_", "\\"])
+STRANGE = [
+    *("*bold*", "`code`", "<b>", "a | b", "_x_", "snake_case_name", "\\", "~~gone~~", "&lt;b&gt; &amp; AT&T"),
+    *(
+        "[click](http://x)",
+        "![i](http://x)",
+        "$x_1$ costs $y$",
+        "# head",
+        "1. first",
+        "- item",
+        "> said",
+        "mle[lr=0.1]",
+    ),
+]
+
+
+def as_read(page):
+    """The visible text of a Markdown page, as a reader of GitHub's dialect sees it, and what is not plain text."""
+    text, marks = "", set()
+    for token in MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(page):
+        marks |= {token.type} if not token.type.startswith(("paragraph", "inline")) else set()
+        for child in token.children or ():
+            text += child.content
+            marks |= {child.type} - {"text"}
+    return text, marks
+
+
+@pytest.mark.parametrize("text", STRANGE)
 def test_markdown_shows_data_as_it_is(text):
-    plain = markdown.render([Paragraph(text)])
-    assert plain != f"{text}\n"
-    assert plain.replace("\\", "") == f"{text}\n".replace("\\", "")
+    assert as_read(markdown.render([Paragraph(text)])) == (text, set())
+    assert "$" not in markdown.render([Paragraph(text)]).replace("\\$", "")  # what GitHub shows as a formula
+    shown, marks = as_read(markdown.render([table(["a"], [[text]]), *bullets("b", [text])]))
+    assert (shown, {mark for mark in marks if not mark.startswith(("t", "bullet", "list"))}) == (
+        f"a{text}b{text}",
+        set(),
+    )
+
+
+@pytest.mark.parametrize("text", ["a|b", "a `b` c", "`", "``x", "<b>"])
+def test_markdown_shows_code_as_it_is(text):
+    shown, marks = as_read(markdown.render([table(["a"], [[code(text)]])]))
+    assert shown == f"a{text}"
+    assert "code_inline" in marks
 
 
 def test_data_stays_in_its_line():

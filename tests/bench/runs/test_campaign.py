@@ -79,6 +79,18 @@ def test_a_second_campaign_does_what_is_missing(plan, tmp_path):
         assert campaign.left == 1
 
 
+def test_the_same_campaign_continues(plan, tmp_path):
+    with begin(plan, Store(tmp_path / "results")) as campaign:
+        with pytest.raises(KeyboardInterrupt):
+            list(campaign.events(Interrupted()))
+        assert [spec.seed for spec in campaign.missing] == [1, 2]
+        started = [event.spec.seed for event in campaign.events(Packed()) if isinstance(event, Started)]
+        assert started == [1, 2]
+        assert campaign.counts == {"ok": 1, "failed": 1, "skipped": 1}
+        assert [record.spec.seed for record in campaign.failures] == [1]
+        assert campaign.left == 0
+
+
 def test_ctrl_c_leaves_finished_runs_and_marks_the_others(plan, tmp_path):
     store = Store(tmp_path / "results")
     with begin(plan, store) as campaign, pytest.raises(KeyboardInterrupt):

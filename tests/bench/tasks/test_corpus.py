@@ -12,7 +12,8 @@ import torch
 
 from bench.data import shipped as corpora
 from bench.data.datasheet import COLUMNS, count_facts, facts_table
-from bench.data.shipped import NAMES, SPLITS, corpus_hash, corpus_lines
+from bench.data.shipped import NAMES, corpus_bytes, sequences, splits_hash
+from bench.data.splits import SPLITS
 from bench.errors import UsageError
 from bench.plans.registry import available
 from bench.tasks.corpus import FolkTunes, Quatrains, Sotu, SotuObama
@@ -28,6 +29,11 @@ SOURCES = {
     "rnnpg": "rnnpg5",
 }
 """Names of the corpora in the folder next to the checkout, where they differ."""
+
+
+def corpus_lines(name, split):
+    """The words of every example of a split."""
+    return sequences(corpus_bytes(name, split))
 
 
 def task_of(name):
@@ -210,7 +216,10 @@ def test_the_count_makes_another_task(quatrains):
     assert other.fingerprint() != Quatrains().fingerprint()
     assert other.load().training.spec.vocab_size == 3_276
     assert other.load().sha256 != quatrains.sha256
-    assert json.loads(Quatrains().fingerprint()) == {"corpus": corpus_hash("quatrains"), "min_count": 3}
+    assert json.loads(Quatrains().fingerprint()) == {
+        "corpus": splits_hash([corpus_bytes("quatrains", split) for split in SPLITS]),
+        "min_count": 3,
+    }
     with pytest.raises(UsageError, match="min_count of at least 1"):
         Quatrains(min_count=0).fingerprint()
 
