@@ -46,7 +46,7 @@ def learning(runs: pd.DataFrame, curves: pd.DataFrame) -> list[Learning]:
     """The learning curves of each task and preset that has at least one curve of quality.
 
     Args:
-        runs: One row per run; where it has a ``role``, how far controls were trained does not matter for the equal costs.
+        runs: One row per run; if it has a ``role``, the costs of controls do not set the equal costs.
         curves: One row for each (run, phase, step, name), in the order of training.
     """
     controls = frozenset(runs.loc[runs["role"] == "control", "model"]) if "role" in runs else frozenset()
