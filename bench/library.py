@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 from os.path import isfile
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bench.errors import UsageError
 
@@ -148,17 +148,20 @@ def run(
     from bench.runs.campaign import begin
     from bench.runs.devices import choose_device
 
+    seeds, workers, bfloat16, progress = map(_plain, (seeds, workers, bfloat16, progress))
     _expect(int, seeds=seeds, workers=workers)
     _expect(str, preset=preset, device=device, execution=execution)
     _expect(bool, bfloat16=bfloat16, progress=progress)
-    _expect((str, PathLike), output=output)
-    if not isinstance(settings or {}, Mapping):
+    folder = _path("output", output)
+    if not isinstance({} if settings is None else settings, Mapping):
         raise UsageError(f"expected settings like {{'seqgan.lr': 0.005}}, got {settings!r}.")
     if workers < 0:
         raise UsageError(f"expected workers of 0 or more, got {workers}.")
     if temperatures is not None and not isinstance(temperatures, str):
-        each = temperatures if isinstance(temperatures, Iterable) else [temperatures]
-        temperatures = ",".join(map(str, each)) or "none"
+        given = _plain(temperatures)
+        if isinstance(given, bytes | Mapping):
+            raise UsageError(f"expected temperatures like [0.7, 1.0], got {given!r}.")
+        temperatures = ",".join(map(str, given if isinstance(given, Iterable) else [given])) or "none"
     request = Request(
         _names(models),
         _names(tasks),
@@ -175,7 +178,7 @@ def run(
     plan = make_plan(request)
     console = Console(quiet=not progress, emoji=False)
     announce(console, plan, request.tasks)
-    with begin(plan, Store(Path(output))) as campaign:
+    with begin(plan, Store(folder)) as campaign:
         console.print(plan_table(plan, campaign.finished))
         interrupted = follow(console, campaign, workers)
         benchmark = _reported(campaign.store)
@@ -194,7 +197,7 @@ def load(folder: str | PathLike[str] = "results") -> Benchmark:
     from bench.analysis.results import Results
     from bench.records.store import Store
 
-    store = Store(Path(folder))
+    store = Store(_path("folder", folder))
     store.require()
     return Benchmark(store.path, Results.of(store.load()))
 
@@ -251,6 +254,7 @@ def score(
     given = [*(samples.values() if isinstance(samples, Mapping) else [samples]), references, train]
     check_column(column, [each for each in given if isinstance(each, str | PathLike)])
     if isinstance(samples, Mapping):
+        _check_names([str(name) for name in samples])
         made = [replace(_text(str(name), lines, column), name=str(name)) for name, lines in samples.items()]
     else:
         made = [_text("samples", samples, column)]
@@ -317,12 +321,32 @@ def _expect(kinds: type | tuple[type, ...], **given: object) -> None:
 
 def _literal(value: object) -> str:
     """A field's value as ``--set`` reads it: Python's spelling, also of numpy's numbers and of paths."""
+    value = _plain(value)
     if isinstance(value, list | tuple):
         return f"({''.join(f'{_literal(each)}, ' for each in value)})"
     if isinstance(value, PathLike):
         return repr(fspath(value))
-    as_python = getattr(value, "item", None)
-    return repr(as_python() if callable(as_python) else value)
+    return repr(value)
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Refuse names of texts that could not be told apart in the frame."""
+    for name in names:
+        if names.count(name) > 1 or name.startswith("real text"):
+            raise UsageError(f"expected names that differ, also from 'real text', got {', '.join(names)}.")
+
+
+def _plain(value: Any) -> Any:
+    """Numpy's and torch's numbers and arrays as Python's; anything else as it is."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _path(name: str, given: object) -> Path:
+    """A folder that the user named."""
+    _expect((str, PathLike), **{name: given})
+    if not str(given) or "\0" in str(given):
+        raise UsageError(f"expected {name} to be the path of a folder, got {given!r}.")
+    return Path(str(given))
 
 
 def _text(name: str, given: Lines, column: str | None) -> Text:
@@ -332,6 +356,8 @@ def _text(name: str, given: Lines, column: str | None) -> Text:
 
     if isinstance(given, str | PathLike):
         return Text.read(str(given), column)
+    if hasattr(given, "columns"):  # iterating over a table gives the names of its columns
+        raise UsageError(f"expected lines or the path of a file for {name}, got a table: pass one column of it.")
     if isinstance(given, Mapping) or not isinstance(given, Iterable):
         raise UsageError(f"expected lines or the path of a file for {name}, got {type(given).__name__}.")
     lines = list(given)

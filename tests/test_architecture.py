@@ -30,7 +30,7 @@ ROOMS = {
     "bench.runs": ["bench.plans", "bench.tasks", "bench.metrics", "bench.records", "bench.api", "bench.errors"],
     "bench.testing": ["bench.runs", "bench.plans", "bench.tasks", "bench.api"],
     "bench.analysis": ["bench.records", "bench.errors"],
-    "bench.reports": ["bench.analysis", "bench.records", "bench.metrics"],
+    "bench.reports": ["bench.analysis", "bench.records", "bench.metrics", "bench.errors"],
     "bench.perf": ["bench.reports", "bench.analysis", "bench.records", "bench.errors"],
     # What users call.
     "bench.commands": HARNESS,

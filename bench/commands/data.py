@@ -71,6 +71,7 @@ def show(name: str | None, settings: tuple[str, ...]) -> None:
     own data as in "bench run": text:FILE,... or midi:FOLDER.
     """
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(emoji=False)
     if name is None:
@@ -92,7 +93,7 @@ def show(name: str | None, settings: tuple[str, ...]) -> None:
         described.fingerprint()
     except NotFetched as error:
         missing = str(error)
-    console.print(f"[bold]{plugin.name}[/bold] {plugin.description}", highlight=False)
+    console.print(Text.assemble((plugin.name, "bold"), f" {plugin.description}"), highlight=False)
     if missing:
         console.print(f"{missing} Until then there is nothing to count.\n", highlight=False, markup=False)
     if hasattr(described, "report"):

@@ -110,6 +110,7 @@ def run(
     announce(console, plan, tasks)
     store = Store(output)
     if dry_run:
+        store.check()
         finished = store.finished()
         console.print(plan_table(plan, finished))
         for spec in plan:

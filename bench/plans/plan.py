@@ -194,7 +194,9 @@ def _prepare_model(
     try:
         generator = plugin.load()
         row["source"] = registry.source_hash(plugin)
-    except registry.PluginError:
+    except registry.PluginError as error:
+        if ":" in plugin.name and plugin.is_missing:
+            raise UsageError(f"{error}.") from error  # a typing error, unlike a module that cannot be imported
         return row  # the run itself will fail, and say why
     row["overrides"] = {field: convert(plugin.name, generator, field, text) for field, text in settings.items()}
     row["config"] = configuration(generator, preset, row["overrides"])

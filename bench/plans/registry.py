@@ -9,6 +9,7 @@ import importlib
 import inspect
 import struct
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from importlib.machinery import PathFinder
@@ -59,6 +60,16 @@ class Plugin:
         return self.target.partition(":")[0]
 
     @property
+    def is_missing(self) -> bool:
+        """Whether there is no module of this name."""
+        self._search()
+        return _module_path(self.module) is None
+
+    def _search(self) -> None:
+        if ":" in self.name and "" not in sys.path:
+            sys.path.append("")  # a target typed by hand may live in the working directory
+
+    @property
     def description(self) -> str:
         """First line of the class's docstring, read from its source without importing it; "" where that fails."""
         path = _module_path(self.module)
@@ -75,8 +86,7 @@ class Plugin:
         Raises:
             PluginError: saying which part of the contract is broken.
         """
-        if ":" in self.name and "" not in sys.path:
-            sys.path.append("")  # a target typed by hand may live in the working directory
+        self._search()
         module, _, name = self.target.partition(":")
         try:
             plugin = getattr(_import(module), name)
@@ -117,9 +127,10 @@ def find(kind: str, name: str) -> Plugin:
 
 
 def source_hash(plugin: Plugin) -> str:
-    """Sha-256 of a plugin's source: its module and all it imports from packages of generators and from bench.kernels.
+    """Sha-256 of a plugin's source: its module and all it imports that is not an installed library.
 
-    The other code of bench is left out on purpose: tasks and metrics carry versions.
+    That is the user's own modules, packages of generators, and bench.kernels. The other code of bench is left out on
+    purpose: tasks and metrics carry versions. So are libraries, whose versions are in the records.
 
     Raises:
         PluginError: when the module's file cannot be found.
@@ -137,6 +148,7 @@ def forget() -> None:
     importlib.invalidate_caches()
     _source.cache_clear()
     _homes.cache_clear()
+    _is_own.cache_clear()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -163,9 +175,22 @@ def _homes() -> frozenset[str]:
     return frozenset(plugin.module.partition(".")[0] for plugin in available("model").values())
 
 
+@cache
+def _is_own(package: str) -> bool:
+    """Whether a package or module is the user's own code: neither part of Python nor an installed library."""
+    spec = None if not package or package in sys.builtin_module_names else PathFinder.find_spec(package)
+    if spec is None:
+        return False
+    paths = [Path(path) for path in ([spec.origin] if spec.origin else spec.submodule_search_locations or [])]
+    python = Path(sysconfig.get_path("stdlib"))
+    return not any(
+        path.is_relative_to(python) or {"site-packages", "dist-packages"} & set(path.parts) for path in paths
+    )
+
+
 def _sources(module: str) -> dict[str, Source]:
     """The sources of a module and of all it imports, in which what a module imports comes before it."""
-    homes = (_homes() | {module.partition(".")[0]}) - {"bench"}
+    homes = _homes() | {module.partition(".")[0]}
     seen: set[str] = set()
     found: dict[str, Source] = {}
 
@@ -175,7 +200,8 @@ def _sources(module: str) -> dict[str, Source]:
         if source is None:
             return
         for imported in sorted(source.imports):
-            if imported.partition(".")[0] in homes or imported.startswith(KERNELS):
+            package = imported.partition(".")[0]
+            if imported.startswith(KERNELS) or (package != "bench" and (package in homes or _is_own(package))):
                 visit(imported)
         found[name] = source
 

@@ -55,14 +55,7 @@ class Store:
         """
         marker = self.path / MARKER
         try:
-            if self.path.exists() and not self.path.is_dir():
-                raise UsageError(f"expected a folder for the results, but '{self.path}' is a file.")
-            strange = self.path.exists() and any(self.path.iterdir()) and not self._marked()
-            if strange:
-                raise UsageError(
-                    f"'{self.path}' is not empty and is not a results folder (it has no valid {MARKER}); "
-                    "choose an empty or new folder."
-                )
+            self.check()
             self.runs.mkdir(parents=True, exist_ok=True)
             if not marker.exists():
                 write_atomically(marker, json.dumps(MARKED) + "\n")
@@ -70,6 +63,20 @@ class Store:
                 pass
         except OSError as error:
             raise UsageError(f"cannot write to '{self.path}': {error.strerror}; choose another folder.") from error
+
+    def check(self) -> None:
+        """Accept a folder that does not exist, is empty or was made here before.
+
+        Raises:
+            UsageError: for any other, and for a file.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"expected a folder for the results, but '{self.path}' is a file.")
+        if self.path.exists() and any(self.path.iterdir()) and not self._marked():
+            raise UsageError(
+                f"'{self.path}' is not empty and is not a results folder (it has no valid {MARKER}); "
+                "choose an empty or new folder."
+            )
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.errors import UsageError
+
 if TYPE_CHECKING:
     from bench.analysis.results import Results
     from bench.reports.document import Document
@@ -16,7 +18,20 @@ def write_reports(results: Results, folder: Path) -> Document:
     Args:
         results: What to show.
         folder: The results folder.
+
+    Raises:
+        UsageError: for a file that cannot be written.
     """
+    try:
+        return _write_reports(results, folder)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write '{error.filename}': {error.strerror}. The runs are kept: `bench report` makes the reports "
+            "of them."
+        ) from error
+
+
+def _write_reports(results: Results, folder: Path) -> Document:
     from bench.analysis.answers import table
     from bench.analysis.leaderboard import write_csv
     from bench.reports import markdown

@@ -146,6 +146,9 @@ def test_a_class_that_no_worker_could_import_is_refused(tmp_path):
         ({"models": [5]}, "expected a name or a class, got 5"),
         ({"models": "mle,nobody"}, "unknown model 'nobody'"),
         ({"device": "gpu"}, "unknown device 'gpu'"),
+        ({"settings": []}, "expected settings like"),
+        ({"temperatures": b"12"}, "expected temperatures like .* got b'12'"),
+        ({"models": "nowhere:Model"}, "No module named 'nowhere'"),
         ({"seeds": True}, "expected seeds to be int, got True"),
         ({"bfloat16": "no"}, "expected bfloat16 to be bool, got 'no'"),
         ({"temperatures": -1}, "expected temperatures like .* got '-1'"),
@@ -164,7 +167,7 @@ def test_settings_and_temperatures_are_python_values(tmp_path):
     benchmark = small(tmp_path / "results", "mle", seeds=1, temperatures=[0.7, 1], settings=own)
     assert sorted(benchmark.frontier["temperature"].unique()) == [0.7, 1.0]
     assert "mle[epochs=2, lr=0.5]" in set(benchmark.runs["model"])
-    benchmark = small(tmp_path / "results", "mle", seeds=1, temperatures=0.9, settings=own)
+    benchmark = small(tmp_path / "results", "mle", seeds=np.int64(1), temperatures=np.array(0.9), settings=own)
     assert list(benchmark.frontier["temperature"].unique()) == [0.9]
 
 
@@ -174,9 +177,11 @@ def test_paths_are_settings(tmp_path):
         run("mle", "oracle-published", preset="smoke", settings=weights, output=tmp_path / "results")
 
 
-def test_a_folder_is_a_path():
-    with pytest.raises(UsageError, match="expected output to be str or PathLike, got 5"):
-        small(5)
+@pytest.mark.parametrize("given", [5, None, "", "a\0b"])
+def test_a_folder_is_a_path(given):
+    for name, call in {"output": small, "folder": load}.items():
+        with pytest.raises(UsageError, match=f"expected {name} to be "):
+            call(given)
 
 
 def test_a_benchmark_is_only_equal_to_itself(finished):
@@ -274,6 +279,9 @@ def test_options_that_make_no_sense_are_refused(given, message):
         ((["a", None], TEST), "expected strings for samples, got NoneType at position 1"),
         ((SAMPLES, {"test": TEST}), "expected lines or the path of a file for references, got dict"),
         ((5, TEST), "expected lines or the path of a file for samples, got int"),
+        ((pd.DataFrame({"text": ["a b"]}), TEST), "got a table: pass one column of it"),
+        (({1: SAMPLES, "1": SAMPLES}, TEST), "expected names that differ"),
+        (({"real text": SAMPLES}, TEST), "also from 'real text'"),
         (([], TEST), "samples has no line that is not blank"),
         (({}, TEST), "expected at least one text of samples"),
         (("nowhere.txt", TEST), "cannot read 'nowhere.txt'"),

@@ -182,6 +182,7 @@ def test_all_is_every_installed_plugin_but_those_whose_data_were_not_fetched(tmp
         ({"settings": ("mle",)}, "expected a setting NAME.field=value"),
         ({"tasks": ("no_such_module:Task",)}, "cannot load task .*No module named 'no_such_module'"),
         ({"metrics": ("no_such_module:Metric",)}, "cannot load metric"),
+        ({"models": ("no_such_module:Model",)}, "cannot load model .*No module named 'no_such_module'"),
         ({"tasks": ("oracle-published",)}, "needs its weights: `bench data fetch oracle-published`"),
         ({"tasks": ("seqgan.mle:MLE",)}, "breaks the contract: expected a class attribute 'version'"),
     ],

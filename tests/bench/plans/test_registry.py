@@ -256,6 +256,19 @@ def test_what_was_edited_since_it_was_imported_is_imported_again(write_plugin, m
     assert plugin.load() is kept
 
 
+def test_the_users_other_modules_are_part_of_the_source(write_plugin):
+    write_plugin("own_helper", "LR = 0.1\n")
+    write_plugin("own_folder.layers", "from own_helper import LR\n")
+    write_plugin("own_alone", "import json, torch\n" + WITH_FIELDS.replace("own_pack.defaults", "own_folder.layers"))
+    plugin = find("model", "own_alone:Mine")
+    assert plugin.load()().lr == 0.1
+    before = source_hash(plugin)
+    assert set(registry._sources("own_alone")) == {"own_helper", "own_folder.layers", "own_alone"}
+    write_plugin("own_helper", "LR = 0.25\n")
+    assert plugin.load()().lr == 0.25
+    assert source_hash(plugin) != before
+
+
 def test_an_edit_that_does_not_import_is_reported_until_it_does(write_plugin):
     write_plugin("own_edited", GENERATOR)
     plugin = find("model", "own_edited:Mine")
