@@ -176,7 +176,7 @@ def run(
         bfloat16,
     )
     plan = make_plan(request)
-    console = Console(quiet=not progress, emoji=False)
+    console = Console(quiet=not progress, markup=False, emoji=False)
     announce(console, plan, request.tasks)
     with begin(plan, Store(folder)) as campaign:
         console.print(plan_table(plan, campaign.finished))

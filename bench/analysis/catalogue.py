@@ -86,15 +86,8 @@ PAGE, TERMINAL, FIGURE = Shown
 CATALOGUE = (
     # Over long sequences the Jensen-Shannon divergence is close to ln 2: three decimals would hide too much.
     Entry("jsd_token", LIKELIHOOD, decimals=4, verdict=1, oracle=(1, FIGURE)),
-    Entry(
-        "nll_test",
-        LIKELIHOOD,
-        axis="test sequences under the model",
-        verdict=2,
-        oracle=(2, FIGURE),
-        text=(1, FIGURE),
-        music=(1, FIGURE),
-    ),
+    Entry("nll_test", LIKELIHOOD, axis="test sequences under the model", verdict=2,
+          oracle=(2, FIGURE), text=(1, FIGURE), music=(1, FIGURE)),
     Entry("kl_forward", LIKELIHOOD),
     Entry("kl_reverse", LIKELIHOOD, verdict=4),
     Entry("nll_oracle", LIKELIHOOD, axis="samples under the oracle", verdict=3, oracle=(3, FIGURE)),
@@ -109,15 +102,8 @@ CATALOGUE = (
     Entry("backward_bleu5", NGRAMS),
     Entry("ms_jaccard4", NGRAMS, verdict=5, oracle=(4, PAGE), text=(4, TERMINAL)),
     Entry("lm_nll", DIVERSITY, axis="samples under a model of the text"),
-    Entry(
-        "reverse_nll",
-        DIVERSITY,
-        axis="test text under a model of the samples",
-        verdict=6,
-        oracle=(5, TERMINAL),
-        text=(5, PAGE),
-        music=(6, PAGE),
-    ),
+    Entry("reverse_nll", DIVERSITY, axis="test text under a model of the samples", verdict=6,
+          oracle=(5, TERMINAL), text=(5, PAGE), music=(6, PAGE)),
     Entry("self_bleu2", DIVERSITY),
     Entry("self_bleu3", DIVERSITY),
     Entry("self_bleu4", DIVERSITY),
@@ -143,7 +129,7 @@ CATALOGUE = (
     # Of training curves.
     Entry("jsd_valid", "", decimals=6),
     Entry("nll_valid", ""),
-)
+)  # fmt: skip
 """All listed metrics, in the order of rows and columns everywhere."""
 
 RANKING = ("jsd_token", "nll_test")
@@ -185,7 +171,7 @@ def headline(metrics: Iterable[str]) -> str | None:
 def headlines(kind: str, shown: Shown) -> list[str]:
     """The metrics to read first for a kind of task (:func:`kind_of_task`): quality, coverage and copying."""
     known = {row.metric: getattr(row, kind) for row in CATALOGUE}
-    chosen = {metric: headline for metric, headline in known.items() if headline and headline[1] >= shown}
+    chosen = {metric: found for metric, found in known.items() if found and found[1] >= shown}
     return sorted(chosen, key=lambda metric: chosen[metric][0])
 
 

@@ -43,7 +43,7 @@ def fetch(names: tuple[str, ...], mirror: str | None) -> None:
         if name not in (*known, "all"):
             raise unknown("download", name, (*known, "all"))
     downloads.source(mirror)  # a wrong address is reported once
-    console = Console(emoji=False)
+    console = Console(markup=False, emoji=False)
     failed = 0
     for name in known if "all" in names else dict.fromkeys(names):
         click.echo(f"{name}: licence: {downloads.downloads()[name].licence}")
@@ -73,7 +73,7 @@ def show(name: str | None, settings: tuple[str, ...]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(emoji=False)
+    console = Console(markup=False, emoji=False)
     if name is None:
         _list_corpora(console)
         return

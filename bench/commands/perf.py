@@ -51,7 +51,7 @@ def perf(
     store.open()
     with store.alone():  # a benchmark run at the same time would slow the kernels down
         if earlier is None:
-            code = measure(found, output, Console(emoji=False))
+            code = measure(found, output, Console(markup=False, emoji=False))
         else:
-            code = compare(found, earlier, pairs, output, Console(emoji=False))
+            code = compare(found, earlier, pairs, output, Console(markup=False, emoji=False))
     sys.exit(code)

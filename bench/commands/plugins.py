@@ -22,7 +22,7 @@ def list_plugins(kind: str) -> None:
         table.add_column(column, no_wrap=column != "what")
     for plugin in available(kind[:-1]).values():
         table.add_row(plugin.name, *(plugin.role for _ in roles), plugin.description, plugin.distribution)
-    Console(emoji=False).print(table)
+    Console(markup=False, emoji=False).print(table)
 
 
 @click.command()

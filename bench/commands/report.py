@@ -23,7 +23,7 @@ def report(folder: Path) -> None:
 
     store = Store(folder)
     store.require()
-    write_reports(Console(emoji=False), store)
+    write_reports(Console(markup=False, emoji=False), store)
 
 
 def write_reports(console: Console, store: Store) -> None:

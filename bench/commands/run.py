@@ -106,7 +106,7 @@ def run(
         bfloat16,
     )
     plan = make_plan(request)
-    console = Console(emoji=False)
+    console = Console(markup=False, emoji=False)
     announce(console, plan, tasks)
     store = Store(output)
     if dry_run:

@@ -67,7 +67,7 @@ def score(
     _keep_freed_memory()
     report = score_texts(made, real, trained, *chosen)
     if form == "table":
-        console = Console(emoji=False)
+        console = Console(markup=False, emoji=False)
         console.print(terminal.render(score_table.page(report, console.width), padding=1))
     elif form == "json":
         click.echo(score_table.as_json(report))

@@ -9,7 +9,6 @@ import importlib
 import inspect
 import struct
 import sys
-import sysconfig
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from importlib.machinery import PathFinder
@@ -178,14 +177,11 @@ def _homes() -> frozenset[str]:
 @cache
 def _is_own(package: str) -> bool:
     """Whether a package or module is the user's own code: neither part of Python nor an installed library."""
-    spec = None if not package or package in sys.builtin_module_names else PathFinder.find_spec(package)
+    spec = None if not package or package in sys.stdlib_module_names else PathFinder.find_spec(package)
     if spec is None:
         return False
-    paths = [Path(path) for path in ([spec.origin] if spec.origin else spec.submodule_search_locations or [])]
-    python = Path(sysconfig.get_path("stdlib"))
-    return not any(
-        path.is_relative_to(python) or {"site-packages", "dist-packages"} & set(path.parts) for path in paths
-    )
+    paths = [spec.origin] if spec.origin else spec.submodule_search_locations or []
+    return not any({"site-packages", "dist-packages"} & set(Path(path).parts) for path in paths)
 
 
 def _sources(module: str) -> dict[str, Source]:
@@ -230,6 +226,8 @@ def _edited(module: str, source: Source) -> bool:
     """Whether a module's source changed since it was imported, here or by the user."""
     if module in _IMPORTED:
         return _IMPORTED[module] != source.content
+    if sys.dont_write_bytecode:
+        return False
     # Python keeps what it compiles, with the time and the size of the source that it compiled.
     compiled, edited = Path(cache_from_source(str(source.path))), source.path.stat()
     times = (int(edited.st_mtime) & 0xFFFFFFFF, edited.st_size & 0xFFFFFFFF)

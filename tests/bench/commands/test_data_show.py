@@ -96,3 +96,10 @@ def test_a_mistake_is_reported_in_one_sentence(show, arguments, message):
     assert code == 2
     assert message in output
     assert "Traceback" not in output
+
+
+def test_a_name_is_shown_as_it_was_given(show, tmp_path):
+    (tmp_path / "t.txt").write_text("".join(f"a b {number}\n" for number in range(100)), encoding="utf-8")
+    code, output = show(f"text:{tmp_path / 't.txt'},name=a[/b] [x] :x:")
+    assert code == 0
+    assert output.startswith("text:a[/b] [x] :x: ")

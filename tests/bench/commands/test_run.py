@@ -303,3 +303,12 @@ def test_contenders_are_all_but_the_controls(bench, tmp_path):
     assert answer.code == 0
     assert "seqgan-baselined" in answer.out
     assert "repeat" not in answer.out
+
+
+def test_a_folder_is_shown_by_its_name(bench, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    answer = bench("run", "--models", "uniform", "--seeds", 1, *TOY, "--output", "a[b] :x: [/c]")
+    assert answer.code == 0
+    assert "Leaderboard: a[b] :x: [/c]/leaderboard.md" in answer.out
+    answer = bench("report", "a[b] :x: [/c]")
+    assert "Leaderboard: a[b] :x: [/c]/leaderboard.md" in answer.out
