@@ -16,7 +16,7 @@ from bench.commands.report import report
 from bench.commands.run import run
 from bench.commands.sample import sample
 from bench.commands.score import score
-from bench.errors import INTERRUPTED, UsageError
+from bench.errors import INTERRUPTED, Halted, UsageError
 
 
 class Group(click.Group):
@@ -32,6 +32,9 @@ class Group(click.Group):
         except UsageError as error:
             click.echo(f"bench: {error}", err=True)
             ctx.exit(2)
+        except Halted as error:
+            click.echo(f"bench: {error}", err=True)
+            ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)

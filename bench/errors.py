@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells use it."""
+SIGNALLED = 128
+"""Exit code of a command that a signal ended, as shells have it: this and the number of the signal."""
+INTERRUPTED = SIGNALLED + 2
+"""Exit code after Ctrl-C."""
 
 
 class UsageError(Exception):
     """A mistake in use, reported in one sentence: what was expected, what was given, what to do. Exit code 2."""
+
+
+class Halted(Exception):  # noqa: N818 - nobody's mistake
+    """What keeps work from going on, such as a full disk, in sentences: what happened, what is kept, what to do.
+
+    Exit code 1.
+    """
 
 
 class NotFetched(UsageError):  # noqa: N818 - it is a UsageError

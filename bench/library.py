@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from os.path import isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from bench.errors import UsageError
+from bench.errors import SIGNALLED, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,6 +105,7 @@ def run(
     execution: str = "eager",
     bfloat16: bool = True,
     workers: int = 2,
+    timeout: str | None = None,
     output: str | PathLike[str] = "results",
     progress: bool = True,
 ) -> Benchmark:
@@ -125,8 +127,9 @@ def run(
         device: auto, cpu or cuda.
         execution: On CUDA: eager, graph (recorded) or triton (graphs, and rollouts in one kernel).
         bfloat16: Whether rewards may be computed in bfloat16, on processors that multiply bfloat16.
-        workers: Worker processes, one thread each; 0 does all runs in this process, and leaves its global random
-            streams seeded.
+        workers: Worker processes, one thread each; 0 does all runs in this process.
+        timeout: What each run may take at most, such as ``90s``, ``30m`` or ``8h``; None for any time. It needs worker
+            processes.
         output: The results folder.
         progress: Whether to show the plan and the progress of the runs.
 
@@ -135,15 +138,16 @@ def run(
 
     Raises:
         UsageError: for a mistake in use, reported in one sentence, before anything is run.
+        Halted: for what keeps the work from going on, such as a full disk.
         KeyboardInterrupt: after Ctrl-C or a notebook's stop button. The folder is then as the command leaves it:
-            finished runs are kept, the others are marked as interrupted, the reports are written; the same call
-            continues.
+            finished runs are kept, those under way have saved their states, the others are marked as interrupted, the
+            reports are written; the same call continues. After SIGTERM it is SystemExit.
     """
     from rich.console import Console
 
     from bench.commands.progress import announce, conclude, follow, plan_table
     from bench.plans.plan import Request, make_plan
-    from bench.plans.presets import parse_budget, parse_temperatures
+    from bench.plans.presets import parse_budget, parse_temperatures, parse_time
     from bench.records.store import Store
     from bench.runs.campaign import begin
     from bench.runs.devices import choose_device
@@ -157,6 +161,9 @@ def run(
         raise UsageError(f"expected settings like {{'seqgan.lr': 0.005}}, got {settings!r}.")
     if workers < 0:
         raise UsageError(f"expected workers of 0 or more, got {workers}.")
+    seconds = None if timeout is None else parse_time(str(timeout))
+    if seconds is not None and workers == 0:
+        raise UsageError("a timeout needs worker processes, which can be ended: choose workers of 1 or more.")
     if temperatures is not None and not isinstance(temperatures, str):
         given = _plain(temperatures)
         if isinstance(given, bytes | Mapping):
@@ -180,11 +187,15 @@ def run(
     announce(console, plan, request.tasks)
     with begin(plan, Store(folder)) as campaign:
         console.print(plan_table(plan, campaign.finished))
-        interrupted = follow(console, campaign, workers)
-        benchmark = _reported(campaign.store)
-        conclude(console, campaign, interrupted)
-        if interrupted:
+        ended_by = follow(console, campaign, workers, seconds)
+        try:
+            benchmark = _reported(campaign.store)
+        finally:
+            conclude(console, campaign, ended_by != 0)
+        if ended_by == signal.SIGINT:
             raise KeyboardInterrupt
+        if ended_by:
+            raise SystemExit(SIGNALLED + ended_by)
         return benchmark
 
 

@@ -14,23 +14,32 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from bench.api import Decoding, Generator, HasLogProb, HasTokenLogProb, Sampler, SequenceSpec, TrainingData, Unsupported
+from bench.plans import registry
 from bench.plans.fields import build, configuration
 from bench.runs.checkpoints import CheckpointFolder, Kept
+from bench.runs.executors.child import Child
 from bench.runs.judge import checked
 from bench.runs.session import Observer, Session
 from bench.tasks.toy import Toy
 
 PRESET = "smoke"
+LOADING = "it can be loaded"
+"""The check that comes before all others."""
+POLL_SECONDS = 0.2
 CHI_SQUARE_SAMPLES = 20_000
 CHI_SQUARE_LEVEL = 1e-4
 """A sound sampler fails the chi-square check once in 10,000 seeds; the seed is fixed."""
@@ -52,19 +61,77 @@ class Outcome:
 def run_suite(generator: type) -> Iterator[Outcome]:
     """Run all checks one after another; one that fails does not stop the others."""
     for check in CHECKS:
-        title = (check.__doc__ or check.__name__).partition("\n")[0].rstrip(".")
+        yield _outcome(check, generator)
+
+
+def run_suite_apart(name: str, timeout: float | None = None) -> Iterator[Outcome]:
+    """Run all checks in a process of their own, so that one that hangs or crashes costs one check.
+
+    Args:
+        name: The generator: the name under which it is registered, or ``package.module:Class``.
+        timeout: Seconds that each check may take, the import included; None for any number.
+
+    Yields:
+        The outcome of each check; a single one for a generator that cannot be loaded.
+    """
+    child = None
+    try:
+        for index, check in enumerate(CHECKS):
+            deadline = math.inf if timeout is None else time.monotonic() + timeout
+            child = child or Child(_check_apart, name)
+            child.pipe.send(index)
+            while not child.pipe.poll(POLL_SECONDS) and not child.is_over() and time.monotonic() < deadline:
+                pass
+            try:
+                outcome = child.pipe.recv() if child.pipe.poll() else None
+            except (EOFError, OSError):
+                outcome = None
+            if outcome is None:
+                late = time.monotonic() >= deadline
+                why = f"it took longer than {timeout:g} s" if late else f"it ended with {child.cause_of_death()}"
+                outcome = Outcome(_title(check), "FAILED", why)
+                child.kill()
+                child = None
+            yield outcome
+            if outcome.check == LOADING:
+                return
+    finally:
+        if child is not None:
+            child.kill()
+
+
+def _check_apart(pipe: Connection[Any, Any], name: str) -> None:
+    """Do the checks whose numbers come through the pipe."""
+    try:
+        generator = registry.find("model", name).load()
+    except registry.PluginError as error:
+        pipe.send(Outcome(LOADING, "FAILED", str(error)))
+        return
+    while True:
         try:
-            check(generator)
-        except Unsupported as reason:
-            yield Outcome(title, "skipped", str(reason))
-        except ContractViolation as violation:
-            yield Outcome(title, "FAILED", str(violation))
-        except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            line = f"{Path(where.filename).name}:{where.lineno}"
-            yield Outcome(title, "FAILED", f"{type(error).__name__}: {error} ({line})")
-        else:
-            yield Outcome(title, "ok")
+            check = CHECKS[pipe.recv()]
+        except EOFError:
+            return
+        pipe.send(_outcome(check, generator))
+
+
+def _outcome(check: Callable[[type], None], generator: type) -> Outcome:
+    title = _title(check)
+    try:
+        check(generator)
+    except Unsupported as reason:
+        return Outcome(title, "skipped", str(reason))
+    except ContractViolation as violation:
+        return Outcome(title, "FAILED", str(violation))
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        line = f"{Path(where.filename).name}:{where.lineno}"
+        return Outcome(title, "FAILED", f"{type(error).__name__}: {error} ({line})")
+    return Outcome(title, "ok")
+
+
+def _title(check: Callable[[type], None]) -> str:
+    return (check.__doc__ or check.__name__).partition("\n")[0].rstrip(".")
 
 
 def check_samples(generator: type) -> None:

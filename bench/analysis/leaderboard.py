@@ -10,6 +10,7 @@ import pandas as pd
 
 from bench.analysis.catalogue import headline, position
 from bench.analysis.stats import bootstrap_interval, mean_interval
+from bench.records.files import write_atomically
 from bench.records.frames import CELL, CONFIGURATION, FINAL, PRETRAINED, REAL_DATA, SELECTED, completed, usable
 
 __all__ = [
@@ -70,7 +71,7 @@ def aggregate(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 
 def write_csv(path: Path, aggregate: pd.DataFrame) -> None:
     """Write the leaderboard with every digit: ``float`` of a cell gives the same number; missing values are empty."""
-    aggregate.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
+    write_atomically(path, aggregate.to_csv(index=False, lineterminator="\n"))
 
 
 def _configuration(row: dict[str, Any]) -> tuple[str, str, str]:

@@ -47,7 +47,8 @@ def accept(head: Path, target: Path) -> None:
     """
     from bench.analysis import accepted
     from bench.analysis.compare import compare as compare_results
-    from bench.records.store import Store, write_atomically
+    from bench.records.files import write_atomically
+    from bench.records.store import Store
     from bench.reports.pages.comparison import text
 
     store = Store(head)

@@ -5,10 +5,11 @@ Bars on a terminal, and in a notebook that has ipywidgets; plain lines elsewhere
 
 from __future__ import annotations
 
+import signal
 import statistics
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from importlib.util import find_spec
 from types import TracebackType
@@ -22,9 +23,10 @@ from bench.plans.own_tasks import own_reports
 from bench.plans.registry import available
 from bench.records.record import RunRecord, RunSpec
 from bench.runs.campaign import Campaign, executor
-from bench.runs.executors.base import Event, Finished, Started
+from bench.runs.executors.base import Event, Finished, Started, Stopping, Warned
+from bench.runs.stopping import Stop
 
-__all__ = ["Display", "announce", "conclude", "follow", "plan_table"]
+__all__ = ["Display", "announce", "conclude", "follow", "plan_table", "warn_of"]
 
 HEARTBEAT_SECONDS = 30.0
 MOST_TASKS = 4
@@ -81,8 +83,18 @@ class Display:
             self._started(event.spec)
         elif isinstance(event, Finished):
             self._finished(event.record)
+        elif isinstance(event, Warned):
+            self._say(f"{_title(self.now[event.run_id][0])}: warning: {event.message}", "yellow")
+        elif isinstance(event, Stopping):
+            number = len(event.run_ids)
+            what = "" if not number else f" {number} run{'s' if number > 1 else ''} under way saved first."
+            self._say(f"Stopping;{what} Once more to stop at once." if what else "Stopping.", "yellow")
         else:
             self._moved(event.run_id, event.phase, event.done, event.steps, event.scalars)
+
+    def _say(self, line: str, style: str | None) -> None:
+        console = self._bars.console if self._bars else self.console
+        console.print(line, style=style, highlight=False, soft_wrap=True, markup=False)
 
     def remaining(self) -> float | None:
         """Estimated seconds to the end, from how long runs of the same model and task took; None at first."""
@@ -129,12 +141,7 @@ class Display:
         colour = {"ok": "green", "skipped": "yellow"}.get(record.status, "red")
         line = f"[{self.done}/{self.total}] {_title(spec)}: {record.status} in {_duration(seconds)}"
         line += f" - {record.reason}" if record.reason else _outcome(record)
-        console = self._bars.console if self._bars else self.console
-        console.print(
-            line + ("" if self._bars else self._left()),
-            style=colour if record.status != "ok" else None,
-            highlight=False, soft_wrap=True, markup=False,
-        )  # fmt: skip
+        self._say(line + ("" if self._bars else self._left()), colour if record.status != "ok" else None)
         self._show_whole()
 
     def _show_whole(self) -> None:
@@ -164,34 +171,52 @@ def announce(console: Console, plan: Sequence[RunSpec], tasks: Sequence[str]) ->
         )
 
 
-def follow(console: Console, campaign: Campaign, workers: int) -> bool:
+def follow(console: Console, campaign: Campaign, workers: int, timeout: float | None = None) -> int:
     """Do the missing runs of a campaign, and show their progress.
 
     Args:
         console: Where to write.
         campaign: The runs.
         workers: The number of worker processes; 0 for this process.
+        timeout: Seconds that each run may take; None for any number.
 
     Returns:
-        Whether Ctrl-C ended them; by then the runs that it interrupted are marked.
+        The number of the signal that ended them, as Ctrl-C does, and 0 where none did; by then the runs that it
+        interrupted have saved their states and are marked.
+
+    Raises:
+        Halted: where records cannot be written.
     """
-    display = Display(console, campaign.missing, workers)
+    display, stop = Display(console, campaign.missing, workers), Stop()
+    doing = executor(campaign.store, workers, display.see, stop, timeout)
     try:
-        with display, closing(campaign.events(executor(campaign.store, workers, display.see))) as events:
+        with stop.listening(), display, closing(campaign.events(doing)) as events:
             for event in events:
                 display.see(event)
-    except KeyboardInterrupt:
-        return True
-    return False
+    except KeyboardInterrupt:  # the second signal, or one from elsewhere
+        return stop.signal or signal.SIGINT
+    return stop.signal
 
 
 def conclude(console: Console, campaign: Campaign, interrupted: bool) -> None:
-    """Say which runs failed, and how many Ctrl-C left."""
+    """Say which runs failed, how many were interrupted, and which files do not count."""
     for record in campaign.failures:
         file = campaign.store.file(record.spec)
         console.print(f"failed: {record.reason} (see {file})", style="red", soft_wrap=True, markup=False)
+    if campaign.vanished:
+        console.print(
+            f"The records of {campaign.vanished} runs that were finished are not in '{campaign.store.path}' any more: "
+            "somebody removed them. Do the same again to repeat those runs.",
+            style="red", soft_wrap=True,
+        )  # fmt: skip
     if interrupted:
         console.print(f"Interrupted, runs left: {campaign.left}. Do the same again to continue.", style="yellow")
+
+
+def warn_of(console: Console, unreadable: Iterable[object]) -> None:
+    """Show what is wrong with files of a results folder, a line for each."""
+    for each in unreadable:
+        console.print(f"warning: {each}", style="yellow", soft_wrap=True, highlight=False)
 
 
 def plan_table(plan: Sequence[RunSpec], finished: Mapping[str, str]) -> Table:

@@ -30,9 +30,11 @@ def write_reports(console: Console, store: Store) -> None:
     """Rebuild leaderboard.csv, leaderboard.md and the figures from the records."""
     from bench import reports
     from bench.analysis.results import Results
+    from bench.commands.progress import warn_of
     from bench.reports import terminal
 
     frames = store.load()
+    warn_of(console, frames.notes)
     results = Results.of(frames)
     if not results.any_ended:
         console.print("No run is finished: there is nothing to report, and nothing was written.")

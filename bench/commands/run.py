@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.errors import INTERRUPTED, UsageError
+from bench.errors import SIGNALLED, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,6 +57,7 @@ def _task_names(_: click.Context, __: click.Parameter, value: str) -> tuple[str,
 @click.option("--bfloat16/--no-bfloat16", default=True, show_default=True,
               help="Whether rewards may be rounded to bfloat16, on processors that multiply it.")  # fmt: skip
 @click.option("--workers", default=2, show_default=True, help="Worker processes, one thread each; 0: this process.")
+@click.option("--timeout", metavar="TIME", help="What a run may take at most, such as 90s, 30m or 8h.")
 @click.option("--output", default="results", show_default=True, type=click.Path(path_type=Path), help="Results folder.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 def run(
@@ -73,25 +74,30 @@ def run(
     execution: str,
     bfloat16: bool,
     workers: int,
+    timeout: str | None,
     output: Path,
     dry_run: bool,
 ) -> None:
     """Run the benchmark; finished runs are not repeated.
 
-    Writes leaderboard.csv, leaderboard.md and figures to the results folder. Exit code 0 when every run is ok or
-    skipped, 1 when one failed, 2 for a usage error, 130 after Ctrl-C.
+    Writes leaderboard.csv, leaderboard.md and figures to the results folder. Ctrl-C and SIGTERM end it in order: the
+    runs under way save their states, and the same command continues; once more ends it at once. Exit code 0 when every
+    run is ok or skipped, 1 when one failed, 2 for a usage error, 130 after Ctrl-C, 143 after SIGTERM.
     """
     from rich.console import Console
 
-    from bench.commands.progress import announce, plan_table
+    from bench.commands.progress import announce, plan_table, warn_of
     from bench.plans.plan import Request, make_plan
-    from bench.plans.presets import parse_budget, parse_temperatures
-    from bench.records.store import Store
+    from bench.plans.presets import parse_budget, parse_temperatures, parse_time
+    from bench.records.store import DONE, Store
     from bench.runs.campaign import begin
     from bench.runs.devices import choose_device
 
     if workers < 0:
         raise UsageError(f"expected --workers of 0 or more, got {workers}.")
+    seconds = None if timeout is None else parse_time(timeout)
+    if seconds is not None and workers == 0:
+        raise UsageError("--timeout needs worker processes, which it can end: choose --workers of 1 or more.")
     request = Request(
         models,
         tasks,
@@ -111,29 +117,34 @@ def run(
     store = Store(output)
     if dry_run:
         store.check()
-        finished = store.finished()
+        records, unreadable = store.scan()
+        warn_of(console, unreadable)
+        finished = {record.spec.run_id: record.status for record in records if record.status in DONE}
         console.print(plan_table(plan, finished))
         for spec in plan:
             state = finished.get(spec.run_id, "to do")
             click.echo(f"{spec.run_id} {spec.task_label} {spec.label} seed {spec.seed}: {state}")
         return
     with begin(plan, store) as campaign:
+        warn_of(console, campaign.unreadable)
         console.print(plan_table(plan, campaign.finished))
-        code = _execute(console, campaign, workers)
+        code = _execute(console, campaign, workers, seconds)
     sys.exit(code)
 
 
-def _execute(console: Console, campaign: Campaign, workers: int) -> int:
+def _execute(console: Console, campaign: Campaign, workers: int, timeout: float | None) -> int:
     """Do the missing runs and show their progress, write the reports, and print the outcome."""
     from bench.commands.progress import conclude, follow
     from bench.commands.report import write_reports
 
-    interrupted = follow(console, campaign, workers)
-    write_reports(console, campaign.store)
-    conclude(console, campaign, interrupted)
-    counts = campaign.counts
-    click.echo(f"{counts['ok']} ok, {counts['skipped']} skipped, {counts['failed']} failed")
-    return INTERRUPTED if interrupted else 1 if counts["failed"] else 0
+    signal = follow(console, campaign, workers, timeout)
+    try:
+        write_reports(console, campaign.store)
+    finally:  # what the runs did is said even if the reports cannot be written
+        conclude(console, campaign, signal != 0)
+        counts = campaign.counts
+        click.echo(f"{counts['ok']} ok, {counts['skipped']} skipped, {counts['failed']} failed")
+    return SIGNALLED + signal if signal else 1 if counts["failed"] or campaign.left else 0
 
 
 def _with_weights(settings: tuple[str, ...], tasks: tuple[str, ...], weights: Path | None) -> tuple[str, ...]:

@@ -94,7 +94,7 @@ def sample(
         click.echo(note, err=True)
         click.echo(content, nl=False)
         return
-    from bench.records.store import write_atomically
+    from bench.records.files import write_atomically
 
     try:
         write_atomically(output, content)

@@ -22,7 +22,7 @@ from xml.etree import ElementTree
 
 from bench.errors import UsageError
 from bench.records import environment
-from bench.records.store import write_atomically
+from bench.records.files import write_atomically
 
 if TYPE_CHECKING:
     from rich.console import Console

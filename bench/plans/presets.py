@@ -89,6 +89,23 @@ def parse_temperatures(text: str) -> tuple[float, ...]:
         ) from error
 
 
+def parse_time(text: str) -> float:
+    """Parse ``90s``, ``30m`` or ``8h`` into seconds.
+
+    Raises:
+        UsageError: for anything else, and for no time at all.
+
+    Example:
+        >>> parse_time("30m")
+        1800.0
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)", text.strip())
+    seconds = float(found[1]) * _UNITS[found[2]][1] if found else 0.0
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"expected a time like 90s, 30m or 8h, got '{text}'.")
+    return seconds
+
+
 def parse_budget(text: str) -> dict[str, float]:
     """Parse ``60s``, ``5m``, ``2M-tokens`` or ``20000-updates`` into a limit.
 

@@ -29,6 +29,8 @@ GROUPS = {
 """Entry points by kind. A generator that is there to be beaten, not to win, is registered as a control."""
 CONTROLS = "bench.controls"
 KERNELS = "bench.kernels"
+OURS = "seqgan-bench"
+"""The distribution that this file is part of."""
 
 
 class PluginError(Exception):
@@ -123,6 +125,12 @@ def find(kind: str, name: str) -> Plugin:
     if name not in plugins:
         raise unknown(kind, name, plugins)
     return plugins[name]
+
+
+@lru_cache
+def is_shipped(target: str) -> bool:
+    """Whether a generator, ``package.module:Class``, is one that this project registers."""
+    return any(plugin.target == target for plugin in available("model").values() if plugin.distribution == OURS)
 
 
 def source_hash(plugin: Plugin) -> str:

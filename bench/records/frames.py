@@ -68,6 +68,7 @@ class Frames:
         frontier: One row for each run, temperature and metric; ``value`` and ``absent`` as in ``scores``.
         curves: One row for each run, step and name.
         superseded: Number of runs that were left out because newer code or settings replaced them.
+        notes: What is wrong with files of the folder, a sentence for each.
     """
 
     runs: pd.DataFrame
@@ -75,9 +76,10 @@ class Frames:
     frontier: pd.DataFrame
     curves: pd.DataFrame
     superseded: int
+    notes: tuple[str, ...] = ()
 
 
-def frames(records: Sequence[RunRecord], superseded: int = 0) -> Frames:
+def frames(records: Sequence[RunRecord], superseded: int = 0, notes: tuple[str, ...] = ()) -> Frames:
     """The records as frames, in their order."""
     import pandas as pd
 
@@ -111,6 +113,7 @@ def frames(records: Sequence[RunRecord], superseded: int = 0) -> Frames:
         pd.DataFrame(frontier, columns=FRONTIER_COLUMNS),
         pd.DataFrame(curves, columns=CURVE_COLUMNS).astype(dict.fromkeys(COSTS, float)),
         superseded,
+        notes,
     )
 
 

@@ -8,9 +8,11 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of the record's shape. Every change of it adds a step to :func:`migrate`."""
 
 STATUSES = ("started", "ok", "skipped", "failed", "interrupted")
@@ -176,6 +178,7 @@ class RunRecord:
         selected: Phase and step of the selected checkpoint and its score; None where none was scored while training.
         curve: Training curve: for each step the phase, step, seconds, tokens, updates, and scalars by name.
         samples: A few generated sequences in readable form.
+        warnings: What went wrong without harm to the results, a sentence for each.
         data_sha256: Hash of the exact tokens that were used.
         environment: Versions, commit, machine.
         started: UTC, ISO 8601.
@@ -191,6 +194,7 @@ class RunRecord:
     selected: Mapping[str, Any] | None = None
     curve: tuple[Mapping[str, Any], ...] = ()
     samples: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     data_sha256: str | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
     started: str | None = None
@@ -215,30 +219,65 @@ def fit_id(
     return _digest({**content, "budget": budget, "execution": execution})
 
 
+class NewerRecord(ValueError):  # noqa: N818 - it is not damaged
+    """A record of a schema that only a later version of the code knows."""
+
+
 def to_json(record: RunRecord) -> str:
-    """Strict JSON: no NaN, no infinity, sorted keys."""
+    """Strict JSON with a checksum: no NaN, no infinity, sorted keys.
+
+    Raises:
+        ValueError: for a record that cannot be written so.
+    """
     content = {"schema": SCHEMA, "run_id": record.spec.run_id, **dataclasses.asdict(record)}
-    return json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    try:
+        content["sha256"] = checksum(content)
+        return json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+
+
+def checksum(content: Mapping[str, Any]) -> str:
+    """SHA-256 of a JSON object without its own "sha256", however it is spaced; the same rule in every schema."""
+    rest = {name: value for name, value in content.items() if name != "sha256"}
+    return hashlib.sha256(_canonical(rest).encode()).hexdigest()
 
 
 def from_json(text: str) -> RunRecord:
-    """The record back from :func:`to_json`'s text, of this or an earlier schema.
+    """The record back from :func:`to_json`'s text, of this or an earlier schema; those before 4 had no checksum.
 
     Raises:
-        ValueError: for a text that is not a record, or is one of a later schema.
+        NewerRecord: for a record of a later schema.
+        ValueError: for a text that is not a record, or is not what was written.
     """
-    content = json.loads(text)
+    try:
+        content = json.loads(text, parse_constant=_refuse)
+    except RecursionError as error:
+        raise ValueError("it is not a run record") from error
+    if not isinstance(content, dict) or not isinstance(content.get("schema"), int):
+        raise ValueError("it is not a run record")
+    if content.get("sha256", "") != checksum(content) and ("sha256" in content or content["schema"] >= 4):
+        raise ValueError("its checksum does not match its content")
+    if content["schema"] > SCHEMA:
+        raise NewerRecord(f"it has schema {content['schema']}, and this version reads schemas up to {SCHEMA}")
     try:
         content = migrate(content)
-        del content["schema"], content["run_id"]
+        run_id = content["run_id"]
+        for name in ("schema", "run_id", "sha256"):
+            content.pop(name, None)
         spec = content["spec"]
         content["spec"] = RunSpec(**{**spec, "temperatures": tuple(spec.get("temperatures", ()))})
         for part in ("scores", "frontier"):
             content[part] = {name: tuple(Score(**score) for score in scores) for name, scores in content[part].items()}
-        content["curve"], content["samples"] = tuple(content["curve"]), tuple(content["samples"])
-        return RunRecord(**content)
+        for part in ("curve", "samples", "warnings"):
+            content[part] = tuple(content[part])
+        record = RunRecord(**content)
+        _check(record)
+        if run_id != record.spec.run_id:
+            raise TypeError(f"it has the run id {run_id}, and its content that of {record.spec.run_id}")
+        return record
     except (TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"not a run record of schema {SCHEMA}: {error}") from error
+        raise ValueError(f"it is not a run record of schema {SCHEMA}: {error}") from error
 
 
 def migrate(content: dict[str, Any]) -> dict[str, Any]:
@@ -259,6 +298,9 @@ def migrate(content: dict[str, Any]) -> dict[str, Any]:
             spec[part] = {name: value for name, value in spec[part].items() if name not in moved}
         content = {**content, "schema": 3, "spec": spec}
         schema = 3
+    if schema == 3:  # no warnings, and no checksum
+        content = {**content, "schema": 4, "warnings": []}
+        schema = 4
     if schema != SCHEMA:
         raise ValueError(f"expected a run record of schema {SCHEMA} or earlier, got {schema}")
     return content
@@ -272,8 +314,49 @@ def _group_of_schema_2(content: Mapping[str, Any]) -> str:
 
 
 def _digest(content: Any) -> str:
-    canonical = json.dumps(content, sort_keys=True, allow_nan=False, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+    return hashlib.sha256(_canonical(content).encode()).hexdigest()[:12]
+
+
+def _canonical(content: Any) -> str:
+    return json.dumps(content, sort_keys=True, allow_nan=False, separators=(",", ":"))
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"it is not strict JSON: {constant}")
+
+
+def _check(record: RunRecord) -> None:
+    """Require what every reader of records relies on: records without a checksum may be of any shape.
+
+    Raises:
+        TypeError: for a field of another type.
+    """
+    parts: list[RunRecord | RunSpec | Score] = [record, record.spec]
+    parts += [score for scores in record.scores.values() for score in scores]
+    for part in parts:
+        kind: Any = type(part)
+        for name, kinds in _kinds(kind).items():
+            value = getattr(part, name)
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                raise TypeError(f"'{name}' is {value!r}")
+    if not isinstance(record.environment.get("packages", {}), Mapping):
+        raise TypeError(f"'packages' is {record.environment['packages']!r}")
+    for row in record.curve:
+        if not isinstance(row["scalars"], Mapping) or not {"phase", "step", "seconds", "tokens", "updates"} <= set(row):
+            raise TypeError(f"a row of the curve is {row!r}")
+    if record.selected is not None and not {"phase", "step", "score"} <= set(record.selected):
+        raise TypeError(f"'selected' is {record.selected!r}")
+
+
+@cache
+def _kinds(part: Any) -> dict[str, tuple[type, ...]]:
+    """The types of a dataclass's fields, without what is in their containers."""
+    kinds = {}
+    for name, hint in get_type_hints(part).items():
+        options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        plain = [get_origin(option) or option for option in options]
+        kinds[name] = (*plain, int) if float in plain else tuple(plain)
+    return kinds
 
 
 def _label(name: str, overrides: Mapping[str, Any]) -> str:

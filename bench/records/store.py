@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,14 +11,37 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bench.errors import UsageError
+from bench.errors import Halted, UsageError
+from bench.records.files import sweep, write_atomically
 from bench.records.frames import Frames, frames
-from bench.records.record import RunRecord, RunSpec, from_json, to_json
+from bench.records.record import NewerRecord, RunRecord, RunSpec, checksum, from_json, to_json
 
 MARKER = "store.json"
 CHOSEN = "chosen.list"
 MARKED = {"format": "seqgan-bench results", "version": 1}
 DONE = ("ok", "skipped")
+LONGEST = 200
+"""Most bytes of a record's readable name; file systems allow 255 with the ending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file among the records that does not count.
+
+    Attributes:
+        file: The file.
+        reason: What is wrong with it.
+        newer: Whether it is whole, but of a later version.
+    """
+
+    file: Path
+    reason: str
+    newer: bool = False
+
+    def __str__(self) -> str:
+        """One sentence for people."""
+        todo = "install that version to read it" if self.newer else "the same 'bench run' makes it anew"
+        return f"'{self.file}' is left out, because {self.reason}: {todo}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +75,33 @@ class Store:
         Raises:
             UsageError: for a file, a folder that cannot be written, or one that is neither empty nor a results folder.
         """
-        marker = self.path / MARKER
         try:
             self.check()
-            self.runs.mkdir(parents=True, exist_ok=True)
-            if not marker.exists():
-                write_atomically(marker, json.dumps(MARKED) + "\n")
+            self.path.mkdir(parents=True, exist_ok=True)
+            if self._marker() != MARKED:
+                write_atomically(self.path / MARKER, json.dumps(MARKED) + "\n")
+            self.runs.mkdir(exist_ok=True)
             with tempfile.TemporaryFile(dir=self.runs):
                 pass
         except OSError as error:
             raise UsageError(f"cannot write to '{self.path}': {error.strerror}; choose another folder.") from error
 
     def check(self) -> None:
-        """Accept a folder that does not exist, is empty or was made here before.
+        """Accept a folder that does not exist, is empty or was made here before, even if it was killed while doing so.
 
         Raises:
             UsageError: for any other, and for a file.
         """
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"expected a folder for the results, but '{self.path}' is a file.")
-        if self.path.exists() and any(self.path.iterdir()) and not self._marked():
+        if not self.path.exists() or self._is_ours():
+            return
+        # A kill while the folder was made may leave no more than the beginning of the marker or an empty folder.
+        begun = (MARKER, self.runs.name)
+        strangers = [file for file in self.path.iterdir() if not file.name.lstrip(".").startswith(begun)]
+        if self.runs.exists():
+            strangers += list(self.runs.iterdir()) if self.runs.is_dir() else [self.runs]
+        if strangers or self._marker() is not None:
             raise UsageError(
                 f"'{self.path}' is not empty and is not a results folder (it has no valid {MARKER}); "
                 "choose an empty or new folder."
@@ -83,16 +112,20 @@ class Store:
         """Lock the folder, so that nobody else works in it.
 
         Raises:
-            UsageError: when another ``bench run`` is working there.
+            UsageError: when another ``bench run`` is working there, or the file system cannot lock.
         """
         lock = FileLock(self.runs / "store.lock")
         try:
             lock.acquire(timeout=0)
-        except Timeout as error:
-            raise UsageError(
-                f"another 'bench run' is working in '{self.path}'; wait for it or choose another folder."
-            ) from error
+        except OSError as error:
+            if isinstance(error, Timeout):
+                raise UsageError(
+                    f"another 'bench run' is working in '{self.path}'; wait for it or choose another folder."
+                ) from error
+            raise UsageError(f"cannot lock '{self.path}': {error.strerror or error}; choose another folder.") from error
         try:
+            for folder in (self.path, self.runs, self.checkpoints):
+                sweep(folder)
             yield
         finally:
             lock.release()
@@ -103,60 +136,117 @@ class Store:
         Raises:
             UsageError: for any other.
         """
-        if not self._marked():
+        if not self._is_ours():
             raise UsageError(f"expected a results folder (with a {MARKER}), got '{self.path}'.")
 
-    def _marked(self) -> bool:
+    def _is_ours(self) -> bool:
+        """Whether the folder was made here; records show it, too, where a disk lost the marker."""
+        marker = self._marker()
+        return marker == MARKED or (marker is None and bool(self.records()))
+
+    def _marker(self) -> object:
+        """The content of the marker; None where there is none, or a damaged one."""
         with contextlib.suppress(OSError, ValueError):
-            return bool(json.loads((self.path / MARKER).read_text(encoding="utf-8")) == MARKED)
-        return False
+            return json.loads((self.path / MARKER).read_text(encoding="utf-8"))
+        return None
 
     def file(self, spec: RunSpec) -> Path:
         """The file of a run's record: a readable name, made unique by the run id."""
-        parts = (spec.task, spec.model, spec.preset, f"s{spec.seed}", spec.run_id)
+        parts = (spec.task, spec.model, spec.preset, f"s{spec.seed}")
         name = ".".join("".join(c if c.isalnum() or c in "-_" else "-" for c in part) for part in parts)
-        return self.runs / f"{name}.json"
+        return self.runs / f"{name.encode()[:LONGEST].decode(errors='ignore')}.{spec.run_id}.json"
 
     def write(self, record: RunRecord) -> None:
-        """Keep a record; a reader sees the complete old one or the complete new one."""
-        write_atomically(self.file(record.spec), to_json(record))
+        """Keep a record; a reader sees the complete old one or the complete new one.
+
+        Raises:
+            Halted: where it cannot be written, and when the folder is not there any more.
+        """
+        try:
+            if not (self.path / MARKER).exists():
+                raise Halted(
+                    f"the results folder '{self.path}' was removed or replaced while it was in use; records that were "
+                    "in it are lost. Repeat the command to do what is missing."
+                )
+            write_atomically(self.file(record.spec), to_json(record))
+        except OSError as error:
+            raise Halted(
+                f"cannot write to '{self.path}': {error.strerror or error}. What was finished before is kept: mend "
+                "that, and repeat the command to continue."
+            ) from error
 
     def begin(self, spec: RunSpec) -> None:
         """Write a run's first record, with status ``started``; the file is a valid record from its first byte."""
         self.write(RunRecord(spec, "started"))
 
     def read(self, spec: RunSpec) -> RunRecord | None:
-        """The record of a run, or None."""
-        file = self.file(spec)
-        return from_json(file.read_text(encoding="utf-8")) if file.exists() else None
+        """The record of a run; None where there is none that can be read."""
+        try:
+            record = from_json(self.file(spec).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return record if record.spec.run_id == spec.run_id else None
 
-    def records(self) -> Iterator[RunRecord]:
-        """All records, in order of their files' names.
+    def scan(self) -> tuple[list[RunRecord], list[Unreadable]]:
+        """All records, in order of their files' names, and the files that do not count.
 
-        Raises:
-            UsageError: for a file that is not a record.
+        A second file with the record of the same run, as a copy leaves it, counts only once.
         """
-        for file in sorted(path for path in self.runs.glob("*.json") if path.is_file()):
+        found: dict[str, tuple[Path, RunRecord]] = {}
+        unreadable = []
+        for file in self._files():
             try:
-                yield from_json(file.read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise UsageError(f"cannot read '{file}': {error}; remove it and run again.") from error
+                record = from_json(file.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+                unreadable.append(Unreadable(file, reason, isinstance(error, NewerRecord)))
+                continue
+            run_id = record.spec.run_id
+            first = found.get(run_id)
+            if first is not None:
+                # The file that this run would write, if it is one of them.
+                kept, copy = ((file, record), first[0]) if file == self.file(record.spec) else (first, file)
+                unreadable.append(Unreadable(copy, f"it is a copy of the record '{kept[0].name}'"))
+                found[run_id] = kept
+            else:
+                found[run_id] = (file, record)
+        return [record for _, record in sorted(found.values(), key=lambda each: each[0])], unreadable
+
+    def records(self) -> list[RunRecord]:
+        """All records that can be read, in order of their files' names."""
+        return self.scan()[0]
 
     def finished(self) -> dict[str, str]:
         """Ids and statuses of the runs that need not be done again."""
         return {record.spec.run_id: record.status for record in self.records() if record.status in DONE}
 
     def choose(self, specs: Sequence[RunSpec]) -> None:
-        """Make these configurations the ones that the reports show, whichever finished last."""
-        chosen = self._chosen() | {_labels(spec): spec.group_id for spec in specs}
-        write_atomically(self.runs / CHOSEN, json.dumps([[*labels, group] for labels, group in sorted(chosen.items())]))
+        """Make these configurations the ones that the reports show, whichever finished last.
 
-    def _chosen(self) -> dict[tuple[str, ...], str]:
-        with contextlib.suppress(OSError, ValueError):
-            return {tuple(labels): group for *labels, group in json.loads((self.runs / CHOSEN).read_text("utf-8"))}
-        return {}
+        Raises:
+            Halted: where that cannot be written.
+        """
+        chosen = (self._chosen() or {}) | {_labels(spec): spec.group_id for spec in specs}
+        content: dict[str, object] = {"chosen": [[*labels, group] for labels, group in sorted(chosen.items())]}
+        try:
+            write_atomically(self.runs / CHOSEN, json.dumps({**content, "sha256": checksum(content)}))
+        except OSError as error:
+            raise Halted(f"cannot write to '{self.path}': {error.strerror or error}.") from error
 
-    def interrupt(self, specs: list[RunSpec]) -> None:
+    def _chosen(self) -> dict[tuple[str, ...], str] | None:
+        """The chosen configurations; None where the file that names them is damaged."""
+        try:
+            content = json.loads((self.runs / CHOSEN).read_text("utf-8"))
+            if isinstance(content, dict) and content["sha256"] != checksum(content):
+                return None
+            rows = content["chosen"] if isinstance(content, dict) else content  # a list, before it had a checksum
+            return {(str(task), str(model), str(preset)): str(group) for task, model, preset, group in rows}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+
+    def interrupt(self, specs: Sequence[RunSpec]) -> None:
         """Mark the runs that an interrupt kept from finishing."""
         for spec in specs:
             record = self.read(spec) or RunRecord(spec, "started")
@@ -172,25 +262,23 @@ class Store:
         that is not known, the one that finished last. What the user set with ``--set`` is part of the model's and the
         task's label, so that variants are shown side by side.
         """
-        records = list(self.records())
-        chosen = set(self._chosen().values())
+        records, unreadable = self.scan()
+        chosen = self._chosen()
+        notes = [str(each) for each in unreadable]
+        if chosen is None:
+            notes.append(f"'{self.runs / CHOSEN}' is damaged: of several versions of a row, the last is shown.")
+        groups = set((chosen or {}).values())
         newest: dict[tuple[str, ...], tuple[bool, str, str]] = {}
         for record in records:
             labels, group = _labels(record.spec), record.spec.group_id
-            rank = (group in chosen, record.finished or "", group)
+            rank = (group in groups, record.finished or "", group)
             newest[labels] = max(newest.get(labels, rank), rank)
         current = [record for record in records if newest[_labels(record.spec)][2] == record.spec.group_id]
-        return frames(current, len(records) - len(current))
+        return frames(current, len(records) - len(current), tuple(notes))
 
-
-def write_atomically(file: Path, content: str | bytes) -> None:
-    """Write a file such that it is never seen half-written, whatever happens meanwhile; text is encoded as UTF-8."""
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    with partial.open("wb") as stream:
-        stream.write(content.encode() if isinstance(content, str) else content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(file)
+    def _files(self) -> Iterator[Path]:
+        """The files of the records."""
+        yield from sorted(file for file in self.runs.glob("*.json") if file.is_file() and not file.name.startswith("."))
 
 
 def _labels(spec: RunSpec) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ def write_reports(results: Results, folder: Path) -> Document:
 def _write_reports(results: Results, folder: Path) -> Document:
     from bench.analysis.answers import table
     from bench.analysis.leaderboard import write_csv
+    from bench.records.files import write_atomically
     from bench.reports import markdown
     from bench.reports.figures.drawing import write_figures
     from bench.reports.pages import leaderboard, summary
@@ -43,5 +44,5 @@ def _write_reports(results: Results, folder: Path) -> Document:
     figures = write_figures(results, folder / "figures")
     shown = [(caption, f"figures/{name}") for caption, name in figures]
     text = markdown.render(leaderboard.page(results, shown))
-    (folder / "leaderboard.md").write_text(text, encoding="utf-8", newline="\n")
+    write_atomically(folder / "leaderboard.md", text)
     return summary.page(results)

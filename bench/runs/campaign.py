@@ -13,9 +13,11 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 
+from bench.errors import Halted, UsageError
 from bench.records.record import RunRecord, RunSpec
 from bench.records.store import DONE, Store
 from bench.runs.executors.base import Event, Executor, Finished, Started
+from bench.runs.stopping import Stop
 
 __all__ = ["Campaign", "begin", "executor"]
 
@@ -27,6 +29,8 @@ class Campaign:
         plan: All runs.
         store: The results folder.
         finished: Run id to status, for all runs in the folder that need not be done again.
+        unreadable: Files of the folder that do not count.
+        vanished: Number of runs that were finished now and whose records are not in the folder any more.
 
     Args:
         plan: All runs.
@@ -35,8 +39,10 @@ class Campaign:
 
     def __init__(self, plan: Sequence[RunSpec], store: Store) -> None:
         self.plan, self.store = tuple(plan), store
-        self.finished = store.finished()
+        records, self.unreadable = store.scan()
+        self.finished = {record.spec.run_id: record.status for record in records if record.status in DONE}
         self._failed: dict[str, RunRecord] = {}
+        self.vanished = 0
 
     @property
     def missing(self) -> list[RunSpec]:
@@ -62,18 +68,24 @@ class Campaign:
     def events(self, executor: Executor) -> Generator[Event, None, None]:
         """Do the missing runs and keep their records; every event is yielded after what it reports is on disk.
 
-        When the iterator is closed, or Ctrl-C ends it, the workers are ended and the runs that did not finish are
-        marked as interrupted; the same plan then continues from there.
+        When the iterator is closed, the executor stops, or anything is raised, the workers are ended and the runs that
+        did not finish are marked as interrupted; the same plan then continues from there.
+
+        Raises:
+            Halted: where records cannot be written.
         """
         events = executor.execute(self.missing)
         try:
             for event in events:
                 self._keep(event)
                 yield event
+            self._verify()
         except BaseException:
             events.close()
-            self.store.interrupt(self.missing)
+            with contextlib.suppress(Halted):  # they stay "started", which is continued, too
+                self.store.interrupt(self.missing)
             raise
+        self.store.interrupt(self.missing)
 
     def _keep(self, event: Event) -> None:
         if isinstance(event, Started):
@@ -86,33 +98,51 @@ class Campaign:
             else:
                 self._failed[event.run_id] = event.record
 
+    def _verify(self) -> None:
+        """Count as finished only what is in the folder, from which others may have removed something."""
+        there = self.store.finished()
+        lost = [spec.run_id for spec in self.plan if spec.run_id in self.finished and spec.run_id not in there]
+        self.vanished += len(lost)
+        for run_id in lost:
+            del self.finished[run_id]
+
 
 @contextlib.contextmanager
 def begin(plan: Sequence[RunSpec], store: Store) -> Iterator[Campaign]:
     """A campaign in a results folder, which is locked for all others until the context ends.
 
     Raises:
-        UsageError: for a folder that cannot be used, or in which another benchmark is running.
+        UsageError: for a folder that cannot be used, in which another benchmark is running, or in which a later version
+            has done one of these runs.
+        Halted: where nothing can be written.
     """
     store.open()
     with store.alone():
         campaign = Campaign(plan, store)
+        files = {store.file(spec) for spec in plan}
+        newer = [each for each in campaign.unreadable if each.newer and each.file in files]
+        if newer:
+            raise UsageError(f"{newer[0]} Or choose another folder.")
         store.choose(plan)
         yield campaign
 
 
-def executor(store: Store, workers: int, see: Callable[[Event], None]) -> Executor:
+def executor(
+    store: Store, workers: int, see: Callable[[Event], None], stop: Stop, timeout: float | None = None
+) -> Executor:
     """The executor of the runs: worker processes, or this process.
 
     Args:
         store: Where checkpoints and logs are kept.
         workers: Number of worker processes; 0 for this process.
         see: Called with the progress within runs in this process, since nothing can be yielded from there.
+        stop: Whether to stop.
+        timeout: Seconds that a run may take in a worker process; None for any number.
     """
     if workers == 0:
         from bench.runs.executors.serial import SerialExecutor
 
-        return SerialExecutor(store.checkpoints, see)
+        return SerialExecutor(store.checkpoints, see, stop)
     from bench.runs.executors.processes import ProcessExecutor
 
-    return ProcessExecutor(workers, store.checkpoints, store.logs)
+    return ProcessExecutor(workers, store.checkpoints, store.logs, timeout, stop)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import pickle
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
 from filelock import FileLock
 
 from bench.api import Generator
+from bench.records.files import write_atomically
+from bench.runs.state import DamagedState, pack, unpack
 
 SAVE_SECONDS = 15.0
 """Training time between two saved states."""
@@ -21,9 +21,28 @@ FitId = Callable[[Generator, Mapping[str, float]], str]
 """Gives the id of a generator's training under a budget."""
 
 
+class Damage(NamedTuple):
+    """A state that could not be used, and why."""
+
+    file: Path
+    reason: str
+
+
+class Loaded(NamedTuple):
+    """What was found under a fit id.
+
+    Attributes:
+        state: The newest state that is whole, on the CPU; None where there is none.
+        damage: The newer ones, which could not be used.
+    """
+
+    state: dict[str, Any] | None
+    damage: tuple[Damage, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class CheckpointFolder:
-    """States under their fit ids; one process at a time may train one of them.
+    """The last two states under each fit id; one process at a time may train one of them.
 
     Attributes:
         path: The folder, made when first written to.
@@ -36,26 +55,45 @@ class CheckpointFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         return FileLock(self.path / f"{fit_id}.lock")
 
-    def load(self, fit_id: str) -> dict[str, Any] | None:
-        """The state, on the CPU; None where there is none, or a damaged one: then training starts from scratch.
+    def files(self, fit_id: str) -> tuple[Path, Path]:
+        """Where the last state and the one before it are kept."""
+        return self.path / f"{fit_id}.safetensors", self.path / f"{fit_id}.previous.safetensors"
 
-        Only tensors and plain containers are read, never code.
+    def load(self, fit_id: str) -> Loaded:
+        """The last state, or the one before it if the last is damaged: training then continues from there.
+
+        A state is whole if its checksum fits its content and it carries this fit id. No code is ever read.
         """
-        file = self.path / f"{fit_id}.pt"
-        if not file.exists():
-            return None
-        try:
-            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError):
-            return None
-        return state
+        damage: list[Damage] = []
+        for file in self.files(fit_id):
+            if not file.exists():
+                continue
+            try:
+                return Loaded(unpack(file.read_bytes(), fit_id), tuple(damage))
+            except DamagedState as error:
+                damage.append(Damage(file, f"is damaged: {error}"))
+            except OSError as error:
+                damage.append(Damage(file, f"cannot be read: {error.strerror or error}"))
+        return Loaded(None, tuple(damage))
 
     def save(self, fit_id: str, state: dict[str, Any]) -> None:
-        """Write the state; a reader sees the complete old one or the complete new one."""
+        """Keep a state, and the one before it; a reader sees complete ones only.
+
+        Raises:
+            TypeError: for a state that is not made of tensors, numbers, strings and containers of them.
+            OSError: where it cannot be written; the earlier states are then as they were.
+        """
+        content = pack(state, fit_id)
+        last, previous = self.files(fit_id)
         self.path.mkdir(parents=True, exist_ok=True)
-        partial = self.path / f"{fit_id}.{os.getpid()}.partial"
-        torch.save(state, partial)
-        partial.replace(self.path / f"{fit_id}.pt")
+        # Between the two renames there is no last state: then the previous one is loaded.
+        write_atomically(last, content, keep=previous)
+
+    def set_aside(self, damage: Iterable[Damage]) -> None:
+        """Rename damaged states, so that saving the next one does not replace a whole state by a damaged one."""
+        for file, _ in damage:
+            with contextlib.suppress(OSError):
+                file.replace(file.with_suffix(".damaged"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +120,13 @@ class Kept:
         """See :meth:`CheckpointFolder.lock`."""
         return self.folder.lock(self.fit_id)
 
-    def load(self) -> dict[str, Any] | None:
+    def load(self) -> Loaded:
         """See :meth:`CheckpointFolder.load`."""
         return self.folder.load(self.fit_id)
+
+    def set_aside(self, damage: Iterable[Damage]) -> None:
+        """See :meth:`CheckpointFolder.set_aside`."""
+        self.folder.set_aside(damage)
 
     def save(self, state: dict[str, Any]) -> None:
         """See :meth:`CheckpointFolder.save`."""

@@ -155,11 +155,15 @@ def restore(record: RunRecord, checkpoints: Path, device: str = "cpu") -> Restor
     except UsageError as error:
         raise UsageError(f"cannot sample from {name}: {error}") from error
     except Untrained as missing:
-        state = f"{missing.fit_id}.pt among the checkpoints"
+        last = CheckpointFolder(checkpoints).files(missing.fit_id)[0]
+        found = [f"{file.name} {reason}" for file, reason in missing.damage]
+        if not found and last.with_suffix(".pt").exists():
+            found = [f"{last.with_suffix('.pt').name} is of an earlier version, which wrote no checksum"]
+        state = " and ".join(found) or f"{last.name} among the checkpoints is missing or of an unfinished training"
         file = Store(checkpoints.parent.parent).file(spec)
         raise UsageError(
-            f"cannot sample from {name}: its trained state, {state}, is missing or damaged; remove '{file}' and "
-            "repeat its 'bench run' to train it again."
+            f"cannot sample from {name}: its trained state cannot be used, because {state}; remove '{file}' and repeat "
+            "its 'bench run' to train it again."
         ) from missing
     except (registry.PluginError, Unsupported) as error:
         raise UsageError(f"cannot sample from {name}: {error}.") from error

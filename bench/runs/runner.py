@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bench.api import Execution, Generator, Sampler, TrainingData, Unsupported
@@ -13,7 +13,7 @@ from bench.plans.fields import build, configuration
 from bench.plans.presets import PRESETS
 from bench.records import environment
 from bench.records.frames import FINAL, PRETRAINED, REAL_DATA, SELECTED
-from bench.records.record import RunRecord, RunSpec, Score, decisive, fit_id
+from bench.records.record import RunRecord, RunSpec, Score, decisive, fit_id, to_json
 from bench.runs.checkpoints import CheckpointFolder, Kept
 from bench.runs.devices import describe, prepare, seed_global_streams
 from bench.runs.judge import (
@@ -26,41 +26,111 @@ from bench.runs.judge import (
     load_task,
     score,
 )
-from bench.runs.session import Observer, Session
+from bench.runs.session import Diverged, Observer, Session
+from bench.runs.surroundings import kept_surroundings
 
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
+LONGEST_REASON = 1_000
+LONGEST_TRACEBACK = 20_000
+"""Most characters that are kept of a plugin's message and of its traceback."""
 
 
-def run(spec: RunSpec, checkpoints: CheckpointFolder | None = None, progress: Progress | None = None) -> RunRecord:
-    """Do one run; whatever a plugin does wrong is written into the record, and is not raised."""
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """What a run tells those who started it, and what it asks them.
+
+    Attributes:
+        progress: Called with (phase, steps done, total steps, scalars).
+        warn: Called with a sentence on what went wrong without harm to the results.
+        stop: Called where the run may stop: raises :class:`bench.runs.stopping.Stopped` if it is to.
+    """
+
+    progress: Callable[[str, int, int, Mapping[str, float]], None] = lambda phase, done, steps, scalars: None
+    warn: Callable[[str], None] = lambda message: None
+    stop: Callable[[], None] = lambda: None
+
+
+def run(spec: RunSpec, checkpoints: CheckpointFolder | None = None, watcher: Watcher = Watcher()) -> RunRecord:
+    """Do one run; whatever a plugin does wrong is written into the record, and is not raised.
+
+    Raises:
+        Stopped: when the watcher wants it to stop.
+    """
     started = environment.now()
     facts: dict[str, Any] = {"spec": spec, "environment": describe(spec), "started": started}
+    warnings: list[str] = []
+
+    def warn(message: str) -> None:
+        if message not in warnings:
+            warnings.append(message)
+            watcher.warn(message)
+
     try:
-        facts |= _run(spec, checkpoints, progress)
+        prepare(spec.device)
+        with kept_surroundings():
+            facts |= _run(spec, checkpoints, replace(watcher, warn=warn))
         facts["status"] = "ok"
     except Unsupported as reason:
-        facts |= {"status": "skipped", "reason": str(reason) or "the generator does not support this task"}
+        facts |= {"status": "skipped", "reason": _message(reason) or "the generator does not support this task"}
     except (Exception, SystemExit) as error:
-        first = str(error).strip().partition("\n")[0]
-        facts |= {
-            "status": "failed",
-            "reason": first if isinstance(error, registry.PluginError) else f"{type(error).__name__}: {first}",
-            "traceback": traceback.format_exc(),
-        }
-    return RunRecord(**facts, finished=environment.now())
+        facts |= _failure(error)
+    record = _readable(RunRecord(**facts, warnings=tuple(warnings), finished=environment.now()))
+    try:
+        to_json(record)
+    except ValueError as error:  # a plugin's names or samples, which would cost all other runs later
+        kept = {name: facts[name] for name in ("spec", "environment", "started")}
+        record = RunRecord(**kept, **_failure(error), warnings=record.warnings, finished=record.finished)
+    return record
 
 
-def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, progress: Progress | None) -> dict[str, Any]:
-    show = progress or (lambda phase, done, steps, scalars: None)
-    show("loading data", 0, 1, {})
-    prepare(spec.device)
+def _failure(error: BaseException) -> dict[str, Any]:
+    message = _message(error)
+    known = isinstance(error, registry.PluginError | Diverged)
+    return {
+        "status": "failed",
+        "reason": message if known else f"{type(error).__name__}: {message}",
+        "traceback": "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:],
+    }
+
+
+def _message(error: BaseException) -> str:
+    """The first line of an error's message, even where the error cannot be printed."""
+    try:
+        return str(error).strip().partition("\n")[0][:LONGEST_REASON]
+    except Exception as second:
+        return f"its message cannot be shown ({type(second).__name__})"
+
+
+def _readable(record: RunRecord) -> RunRecord:
+    """A record whose texts can be written as UTF-8: halves of characters, which a plugin may print, are escaped."""
+    parts = {name: _escaped(getattr(record, name)) for name in ("reason", "traceback", "samples", "warnings", "curve")}
+    return replace(record, **parts)
+
+
+def _escaped(part: Any) -> Any:
+    if isinstance(part, str):
+        return part.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(part, tuple | list):
+        return type(part)(map(_escaped, part))
+    if isinstance(part, Mapping):
+        return {_escaped(name): _escaped(value) for name, value in part.items()}
+    return part
+
+
+def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) -> dict[str, Any]:
+    def show(phase: str, done: int = 0, steps: int = 1) -> None:
+        watcher.stop()
+        watcher.progress(phase, done, steps, {})
+
+    show("loading data")
     task = load_task(spec)
     metrics = {name: registry.find("metric", name).load()() for name in spec.metrics}
     scores: dict[str, tuple[Score, ...]] = {}
 
     def judge(checkpoint: str, sampler: Sampler) -> Judged:
-        show(f"scoring {checkpoint}", 0, 1, {})
-        judged = score(sampler, task, metrics, spec)
+        show(f"scoring {checkpoint}")
+        with kept_surroundings():
+            seed_global_streams(spec)  # for metrics that use them: a resumed run comes here in another state
+            judged = score(sampler, task, metrics, spec)
         scores[checkpoint] = judged.scores
         return judged
 
@@ -72,7 +142,9 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, progress: Progress
     generator: Generator = build(plugin.load(), spec.config)
     preset = PRESETS[spec.preset]
     observer = Observer(
-        progress=show,
+        progress=watcher.progress,
+        warn=watcher.warn,
+        stop=watcher.stop,
         evaluate=curve_judge(task, preset.curve_samples, spec),
         curve_points=preset.curve_points,
         select=SELECTED_BY,
@@ -100,7 +172,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, progress: Progress
     scores[FINAL] = (*final, *cost_scores(session.cost, judged, spec.device))
     tempered: dict[str, tuple[Score, ...]] = {}
     for temperature in spec.temperatures if session.trained else ():
-        show("frontier", len(tempered), len(spec.temperatures), {})
+        show("frontier", len(tempered), len(spec.temperatures))
         tempered[f"{temperature:g}"] = frontier_scores(sampler, task, temperature, preset.frontier_samples, spec)
     if session.selected is not None:  # judged last, because this sets the sampler back to an earlier step
         if session.ended_selected:

@@ -11,22 +11,26 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
-from filelock import Timeout
+from filelock import BaseFileLock, Timeout
 
 from bench.api import Execution, Generator, HasWarmUp, Sampler, Stateful, TrainingData, Unsupported
-from bench.runs.checkpoints import Kept
+from bench.runs.checkpoints import Damage, Kept
 from bench.runs.clock import Clock
 from bench.runs.cost import Cost
+from bench.runs.executors.base import WAITING
 from bench.runs.selection import Selected, Selection, made_of
+from bench.runs.state import not_numbers
 from bench.runs.streams import named_stream
 
 PROGRESS_SECONDS = 0.2
 """Time between two reports of progress."""
+WAIT_SECONDS = 0.5
+"""How soon a run that waits for another one's training notices that it is to stop."""
 
 Evaluate = Callable[[Sampler], Mapping[str, float]]
 
@@ -36,11 +40,16 @@ class Untrained(Exception):  # noqa: N818 - it is an answer
 
     Attributes:
         fit_id: The id of the training.
+        damage: States of it that cannot be used.
     """
 
-    def __init__(self, fit_id: str) -> None:
-        super().__init__(f"the training {fit_id} left no state")
-        self.fit_id = fit_id
+    def __init__(self, fit_id: str, damage: Sequence[Damage] = ()) -> None:
+        super().__init__(f"the training {fit_id} left no state that can be used")
+        self.fit_id, self.damage = fit_id, tuple(damage)
+
+
+class Diverged(Exception):  # noqa: N818 - what training did
+    """A training in which something is no longer a finite number; the message says what, when, and what is kept."""
 
 
 @dataclass
@@ -53,6 +62,8 @@ class Observer:
         curve_points: Evaluations per phase, at most; a phase that goes on under a budget has more, equally far apart.
         select: Which of those scores, the lower the better, picks the step that :meth:`Session.select` goes back to.
         pretrained: Called with the sampler of a shared pre-training, before its training continues.
+        warn: Called with a sentence on what went wrong without harm to the results.
+        stop: Called between two steps: raises what ends the training, which is saved first.
     """
 
     progress: Callable[[str, int, int, Mapping[str, float]], None] | None = None
@@ -60,6 +71,8 @@ class Observer:
     curve_points: int = 0
     select: str = ""
     pretrained: Callable[[Sampler], object] | None = None
+    warn: Callable[[str], None] | None = None
+    stop: Callable[[], None] | None = None
 
 
 class Session:
@@ -104,7 +117,9 @@ class Session:
         self._scalars: dict[str, float] = {}
         self._saved: dict[str, Any] | None = None
         self._restoring = False
+        self._damage: tuple[Damage, ...] = ()
         self._saved_at, self._shown_at = 0.0, -math.inf
+        self._good = "no state was saved before"
 
     # What fit() sees
 
@@ -156,7 +171,7 @@ class Session:
         try:
             while (endless or phase["done"] < steps) and not phase["ended"] and not spent:
                 if self._restoring and self._tracked:
-                    raise Untrained(self._kept.fit_id if self._kept else "")
+                    raise Untrained(self._kept.fit_id if self._kept else "", self._damage)
                 self._scalars = {}
                 yield phase["done"]
                 self.clock.stop()
@@ -165,6 +180,7 @@ class Session:
                 self._check_counted(endless)
                 spent = self.clock.ran_out()
                 last = spent or (phase["done"] == steps and not endless)
+                self._check_finite(name, phase["done"])
                 if every and (phase["done"] % every == 0 or last):
                     self._evaluate(name, phase["done"])
                 self._record(name, phase["done"])
@@ -173,6 +189,7 @@ class Session:
                 )
                 if self._kept and self.clock.cost.seconds - self._saved_at > self._kept.every:
                     self._save(name)
+                self._stop_if_asked(name)
                 self.clock.start()
         finally:
             # Also after a ``break`` in the generator's loop: early stopping ends a phase for good.
@@ -188,7 +205,7 @@ class Session:
             self._stream,
             self._device,
             self._kept.shared(generator, named) if self._kept else None,
-            Observer(watched.progress, watched.evaluate, watched.curve_points, watched.select),
+            replace(watched, pretrained=None),
             self.clock.left(),
             obeyed(generator, self._execution),
             self._now,
@@ -211,16 +228,18 @@ class Session:
     def train(self, generator: Generator, data: TrainingData) -> Sampler:
         """Run ``fit`` from where an earlier training of the same content stopped, or from the start."""
         if self._kept is None:
-            return self._train(generator, data)
+            sampler = self._train(generator, data)
+            self._save(None, keep=sampler)  # to check it
+            return sampler
         lock = self._kept.lock()
         try:
             lock.acquire(timeout=0)
         except Timeout:
             if self._observer.progress:
-                self._observer.progress("waiting for the same training elsewhere", 0, 1, {})
-            lock.acquire()
+                self._observer.progress(WAITING, 0, 1, {})
+            self._wait(lock)
         try:
-            self._saved = self._kept.load()
+            self._saved = self._load(self._kept)
             complete = self._saved is not None and self._saved["complete"]
             sampler = self._train(generator, data)
             if not complete:
@@ -235,10 +254,12 @@ class Session:
         A generator that tracks no state is fitted again, with the same random streams.
 
         Raises:
-            Untrained: before the first step of a training that should have been restored.
+            Untrained: before the first step of a training that should have been restored; it says what is damaged.
         """
         self._restoring = True
-        state = self._kept.load() if self._kept else None
+        loaded = self._kept.load() if self._kept else None
+        self._damage = loaded.damage if loaded else ()
+        state = loaded.state if loaded else None
         if state is not None and state["complete"]:
             # Random streams of another device have states of another size, and are not needed after training.
             shape = torch.Generator(self._device).get_state().shape
@@ -305,6 +326,27 @@ class Session:
             self._take_back(before)
         return sampler
 
+    def _load(self, kept: Kept) -> dict[str, Any] | None:
+        """The newest whole state; what is damaged is told, and set aside."""
+        found = kept.load()
+        for file, reason in found.damage:
+            if found.state is None:
+                instead = "the training begins anew"
+            else:
+                instead = "the training continues from the state before it"
+            self._warn(f"the training state {file.name} {reason}; {instead}")
+        kept.set_aside(found.damage)
+        return found.state
+
+    def _wait(self, lock: BaseFileLock) -> None:
+        """Wait for a lock, and stop if asked to."""
+        while True:
+            with contextlib.suppress(Timeout):
+                lock.acquire(timeout=WAIT_SECONDS)
+                return
+            if self._observer.stop:
+                self._observer.stop()
+
     def _check_counted(self, endless: bool) -> None:
         for name in self.clock.budget.keys() & {"tokens", "updates"}:
             if endless and not self.clock.cost.used(name):
@@ -326,8 +368,29 @@ class Session:
             score = self._scalars.get(self._observer.select, math.nan)
             self.selection.offer(score, phase, step, made_of(self._sampler, self._tracked))
 
+    def _check_finite(self, phase: str, step: int) -> None:
+        """Require finite numbers in what the generator logged in this step."""
+        for name, value in self._scalars.items():
+            if not math.isfinite(value):
+                raise Diverged(
+                    f"{name} is {value} in step {step} of phase '{phase}': the training diverged; {self._good}"
+                )
+
+    def _stop_if_asked(self, phase: str) -> None:
+        if self._observer.stop is None:
+            return
+        try:
+            self._observer.stop()
+        except BaseException:
+            self._save(phase)
+            raise
+
+    def _warn(self, message: str) -> None:
+        if self._observer.warn:
+            self._observer.warn(message)
+
     def _record(self, phase: str, step: int) -> None:
-        scalars = {name: value for name, value in self._scalars.items() if math.isfinite(value)}
+        scalars = dict(self._scalars)
         cost = self.clock.cost
         spent = {"seconds": cost.seconds, "tokens": cost.tokens, "updates": cost.updates}
         self.curve.append({"phase": phase, "step": step, **spent, "scalars": scalars})
@@ -341,25 +404,43 @@ class Session:
     # Checkpoints
 
     def _save(self, phase: str | None, keep: Sampler | None = None) -> None:
-        """Save the state in the middle of ``phase``; or, with ``keep``, at the end of training: the sampler's parts."""
+        """Save the state in the middle of ``phase``; or, with ``keep``, at the end of training: the sampler's parts.
+
+        A disk that cannot take it does not end the training.
+
+        Raises:
+            Diverged: for a state that holds what is not a number.
+        """
         self._saved_at = self.clock.cost.seconds
-        if self._kept is None or not self._tracked:
+        if not self._tracked:
             return  # what is not tracked cannot be restored: it is trained again
         complete, selected = keep is not None, self.selection.best
         # After the end of training, optimizers are not needed.
         tracked = self._tracked if keep is None else made_of(keep, self._tracked)
-        self._kept.save(
-            {
-                "complete": complete,
-                "phase": phase or (list(self._phases)[-1] if self._phases else None),
-                "phases": {name: dict(value, ended=complete or name != phase) for name, value in self._phases.items()},
-                "selected": asdict(selected) if selected else None,
-                "tracked": {name: part.state_dict() for name, part in tracked.items()},
-                "streams": {name: stream.get_state() for name, stream in self._streams.items()},
-                "cost": dict(vars(self.clock.cost)),
-                "curve": self.curve,
-            }
-        )
+        states = {name: part.state_dict() for name, part in tracked.items()}
+        now = phase or (list(self._phases)[-1] if self._phases else None)
+        where = f"step {self._phases[now]['done']} of phase '{now}'" if now else "the end of training"
+        for name in not_numbers(states):
+            raise Diverged(f"{name} is not a number after {where}: the training diverged; {self._good}")
+        if self._kept is None:
+            return
+        state = {
+            "complete": complete,
+            "phase": now,
+            "phases": {name: dict(value, ended=complete or name != phase) for name, value in self._phases.items()},
+            "selected": asdict(selected) if selected else None,
+            "tracked": states,
+            "streams": {name: stream.get_state() for name, stream in self._streams.items()},
+            "cost": dict(vars(self.clock.cost)),
+            "curve": self.curve,
+        }
+        try:
+            self._kept.save(state)
+        except OSError as error:
+            lost = "samples cannot be drawn from it later" if complete else "a stop would lose what was trained since"
+            self._warn(f"the state of the training cannot be saved: {error.strerror or error}; {lost}")
+        else:
+            self._good = f"the last state that was saved is that of {where}"
 
     def _restore(self) -> None:
         """Restore the saved state: by now fit() has built what it tracks, and has reached the phase that was saved."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
 from pathlib import Path
 
 from bench.analysis.results import Results
+from bench.records.files import write_atomically
 from bench.reports.figures import cost, frontier, scores
 from bench.reports.figures.style import styles_of
 
@@ -36,6 +38,8 @@ def write_figures(results: Results, folder: Path) -> list[tuple[str, str]]:
         name = re.sub(r"(?:[^\w.]|_)+", "-", stem).strip("-") + ".png"
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph .* missing")  # characters that the font lacks become boxes
-            figure.savefig(folder / name, dpi=150, metadata={"Software": None})
+            image = io.BytesIO()
+            figure.savefig(image, format="png", dpi=150, metadata={"Software": None})
+        write_atomically(folder / name, image.getvalue())
         written.append((caption, name))
     return written

@@ -1,4 +1,4 @@
-"""The events of an executor. Every event names its run, since one worker may have several under way."""
+"""The events of an executor. Every event names its runs, since one worker may have several under way."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from bench.records.record import RunRecord, RunSpec
+
+WAITING = "waiting for the same training elsewhere"
+"""The phase of a run that waits for another one's training: this time does not count against its timeout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,22 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Warned:
+    """Something went wrong in a run, which goes on."""
+
+    worker: int
+    run_id: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """A stop was asked for: the runs under way save their states."""
+
+    run_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """A run has ended, with success or without."""
 
@@ -47,7 +66,7 @@ class Finished:
         return self.record.spec.run_id
 
 
-Event: TypeAlias = Started | Progress | Finished
+Event: TypeAlias = Started | Progress | Warned | Stopping | Finished
 
 
 class Executor(Protocol):
@@ -56,6 +75,7 @@ class Executor(Protocol):
     def execute(self, specs: Sequence[RunSpec]) -> Generator[Event, None, None]:
         """Do all runs, started in the order given; each of them yields one Started and one Finished.
 
-        Closing the iterator ends the runs that are under way.
+        When a stop is asked for, runs under way save their states and end without Finished, and no others are started.
+        Closing the iterator ends the runs that are under way at once.
         """
         ...

@@ -1,180 +1,221 @@
-"""Runs in worker processes, one torch thread each; a worker that dies costs one run."""
+"""Runs in worker processes, one torch thread each; a worker that dies, hangs or takes too long costs one run."""
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import os
 import signal
-import sys
-from collections.abc import Generator, Iterator, Sequence
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from bench.errors import Halted
+from bench.plans.registry import is_shipped
 from bench.records import environment
 from bench.records.record import RunRecord, RunSpec
-from bench.runs.executors.base import Event, Finished, Progress, Started
+from bench.runs.executors.base import WAITING, Event, Finished, Progress, Started, Stopping, Warned
+from bench.runs.executors.child import Child
+from bench.runs.stopping import GRACE_SECONDS, Stop, Stopped
+
+__all__ = ["ProcessExecutor"]
+
+POLL_SECONDS = 0.5
+"""How soon a dead worker, a run that takes too long and a request to stop are noticed."""
 
 
 @dataclass
 class Worker:
-    """A process, the pipe to it, and the run that it is doing."""
+    """A process, and the run that it is doing."""
 
     number: int
-    process: SpawnProcess
-    pipe: Connection[Any, Any]
+    child: Child
     spec: RunSpec | None = None
     since: str | None = None
+    deadline: float | None = None
+    """When the run has taken too long."""
+    waiting: float | None = None
+    """Since when the run waits for another one."""
+    ending: float | None = None
+    """When the process is killed that was asked to stop."""
 
 
 @dataclass
 class ProcessExecutor:
     """Worker processes that live as long as there is work, so that each loads torch and the data once.
 
+    A run of a generator that does not ship with the project leaves nothing behind: the next one of another generator
+    gets a new process, since code may change any module that it can import.
+
     Attributes:
         workers: Number of processes.
         checkpoints: Folder of saved states, shared by all workers.
         logs: Folder for what plugins print, so that it does not disturb the progress bars; None for the terminal.
+        timeout: Seconds that a run may take; None for any number.
+        stop: Whether to stop.
     """
 
     workers: int = 2
     checkpoints: Path | None = None
     logs: Path | None = None
-    _alive: list[Worker] = field(default_factory=list)
+    timeout: float | None = None
+    stop: Stop = field(default_factory=Stop)
+    _workers: list[Worker] = field(default_factory=list)
 
     def execute(self, specs: Sequence[RunSpec]) -> Generator[Event, None, None]:
-        """Do the runs; closing the iterator, as an interrupt does, ends the workers."""
+        """Do the runs; closing the iterator ends the workers at once."""
         waiting = list(reversed(specs))
         try:
             for number in range(min(self.workers, len(specs))):
-                self._alive.append(self._start(number))
-            for worker in self._alive:
+                self._workers.append(Worker(number, self._start(number)))
+            for worker in self._workers:
                 yield from self._hand_out(worker, waiting)
-            while any(worker.spec for worker in self._alive):
-                ready = wait([worker.pipe for worker in self._alive if worker.spec])
-                for worker in [worker for worker in self._alive if worker.pipe in ready]:
-                    yield from self._hear(worker, waiting)
+            stopping = False
+            while busy := [worker for worker in self._workers if worker.spec]:
+                if self.stop.asked and not stopping:
+                    stopping = True
+                    waiting.clear()
+                    yield Stopping(tuple(worker.spec.run_id for worker in busy if worker.spec))
+                    for worker in busy:
+                        self._ask_to_stop(worker)
+                ready = wait([worker.child.pipe for worker in busy], POLL_SECONDS)
+                for worker in busy:
+                    if worker.child.pipe in ready:
+                        yield from self._hear(worker, waiting)
+                    elif worker.child.is_over():
+                        yield from self._conclude(worker, self._died(worker), waiting)
+                    else:
+                        yield from self._watch(worker, waiting)
         finally:
             self._end()
 
-    def _start(self, number: int) -> Worker:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
+    def _start(self, number: int) -> Child:
         log = self.logs / f"worker-{number}.log" if self.logs else None
-        process = context.Process(target=_work, args=(theirs, self.checkpoints, log, os.getcwd(), list(sys.path)))
-        with _alone(), _kernel_environment():
-            process.start()
-        theirs.close()
-        return Worker(number, process, ours)
+        try:
+            return Child(_work, self.checkpoints, log=log)
+        except OSError as error:
+            raise Halted(f"cannot start a worker process: {error.strerror or error}.") from error
+
+    def _replace(self, worker: Worker) -> None:
+        worker.child.kill()
+        worker.child = self._start(worker.number)
 
     def _hand_out(self, worker: Worker, waiting: list[RunSpec]) -> Iterator[Event]:
-        worker.spec, worker.since = (waiting.pop(), environment.now()) if waiting else (None, None)
-        if worker.spec is not None:
-            try:
-                worker.pipe.send(worker.spec)
-            except OSError:  # it died during its last run, or since then
-                replacement = self._start(worker.number)
-                worker.process, worker.pipe = replacement.process, replacement.pipe
-                worker.pipe.send(worker.spec)
-            yield Started(worker.number, worker.spec)
+        """Give a worker its next run, if there is one, and a new process, if the last run may have spoilt the old."""
+        last = worker.spec
+        worker.spec = worker.since = worker.deadline = worker.waiting = worker.ending = None
+        if not waiting:
+            return
+        worker.spec, worker.since = waiting.pop(), environment.now()
+        if worker.child.pipe.closed or (
+            last is not None and last.target and last.target != worker.spec.target and not is_shipped(last.target)
+        ):
+            self._replace(worker)
+        try:
+            worker.child.pipe.send(worker.spec)
+        except OSError:  # it died since its last run
+            self._replace(worker)
+            worker.child.pipe.send(worker.spec)
+        if self.timeout is not None:
+            worker.deadline = time.monotonic() + self.timeout
+        yield Started(worker.number, worker.spec)
 
     def _hear(self, worker: Worker, waiting: list[RunSpec]) -> Iterator[Event]:
-        try:
-            message = worker.pipe.recv()
-        except (EOFError, OSError):
-            message = None
+        """Receive what a worker says."""
         assert worker.spec is not None
+        try:
+            message = worker.child.pipe.recv()
+        except (EOFError, OSError):
+            message = self._died(worker)
         if isinstance(message, tuple):
-            yield Progress(worker.number, worker.spec.run_id, *message)
-            return
-        if message is None:
-            worker.process.join()
-            message = _died(worker)
-        yield Finished(worker.number, message)
+            phase, done, steps, scalars = message
+            self._pause(worker, phase)
+            yield Progress(worker.number, worker.spec.run_id, phase, done, steps, scalars)
+        elif isinstance(message, str):
+            yield Warned(worker.number, worker.spec.run_id, message)
+        else:
+            yield from self._conclude(worker, message, waiting)
+
+    def _conclude(self, worker: Worker, record: RunRecord | None, waiting: list[RunSpec]) -> Iterator[Event]:
+        """Pass on a record and hand out the next run; without a record, the run was stopped."""
+        if worker.ending is not None:
+            worker.child.kill()
+        if record is None and not self.stop.asked:
+            record = self._timed_out(worker, "a longer one continues from the state that was saved")
+        if record is not None:
+            yield Finished(worker.number, record)
         yield from self._hand_out(worker, waiting)
 
+    def _watch(self, worker: Worker, waiting: list[RunSpec]) -> Iterator[Event]:
+        """End a run that has taken too long: first by asking it to stop, then without."""
+        now = time.monotonic()
+        if worker.ending is not None:
+            if now < worker.ending:
+                return
+            record = self._timed_out(worker, "it did not react when it was asked to stop")
+            yield from self._conclude(worker, None if self.stop.asked else record, waiting)
+        elif worker.deadline is not None and worker.waiting is None and now > worker.deadline:
+            self._ask_to_stop(worker)
+
+    def _ask_to_stop(self, worker: Worker) -> None:
+        worker.child.ask_to_stop()
+        if worker.ending is None:
+            worker.ending = time.monotonic() + GRACE_SECONDS
+
+    def _pause(self, worker: Worker, phase: str) -> None:
+        """Do not count the time in which a run waits for another one's training."""
+        now = time.monotonic()
+        if worker.waiting is not None and worker.deadline is not None:
+            worker.deadline += now - worker.waiting
+        worker.waiting = now if phase == WAITING else None
+
     def _end(self) -> None:
-        for worker in self._alive:
-            if worker.spec is None:
-                worker.pipe.close()  # it sees the end of its pipe, and exits
+        for worker in self._workers:
+            if worker.spec is None and not worker.child.pipe.closed:
+                worker.child.close()  # an idle process sees the end of its pipe, and ends
             else:
-                worker.process.terminate()
-        for worker in self._alive:
-            worker.process.join(timeout=10)
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
-        self._alive.clear()
+                worker.child.kill()
+        self._workers.clear()
+
+    def _died(self, worker: Worker) -> RunRecord | None:
+        """The record of a run whose process ended; None for one that had been asked to."""
+        if worker.ending is not None:
+            return None
+        printed = f"; what it printed is in '{self.logs / f'worker-{worker.number}.log'}'" if self.logs else ""
+        return _failed(worker, f"the worker process ended with {worker.child.cause_of_death()}{printed}")
+
+    def _timed_out(self, worker: Worker, what: str) -> RunRecord:
+        return _failed(worker, f"it took longer than the timeout of {self.timeout:g} s; {what}")
 
 
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Start processes that do not import the caller's main module, which spawned processes do by default.
-
-    A script would run a second time in each worker. Workers do not need it: they find plugins by their module's name.
-    """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
-@contextlib.contextmanager
-def _kernel_environment() -> Iterator[None]:
-    """Start processes with the variables that torch reads once, when it is imported."""
-    kept = {name: os.environ.get(name) for name in environment.KERNEL_ENVIRONMENT}
-    os.environ.update(environment.KERNEL_ENVIRONMENT)
-    try:
-        yield
-    finally:
-        for name, value in kept.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _died(worker: Worker) -> RunRecord:
-    code = worker.process.exitcode
-    cause = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
-    hint = "; the system may have run out of memory" if code == -signal.SIGKILL else ""
+def _failed(worker: Worker, reason: str) -> RunRecord:
     assert worker.spec is not None
     return RunRecord(
         worker.spec,
         "failed",
-        reason=f"the worker process ended with {cause}{hint}",
+        reason=reason,
         environment={**environment.describe(), "device": worker.spec.device, "threads": 1},
         started=worker.since,
         finished=environment.now(),
     )
 
 
-def _work(
-    pipe: Connection[Any, Any], checkpoints: Path | None, log: Path | None, folder: str, modules: list[str]
-) -> None:
-    """The loop of a worker: receive a specification, send progress and then the record, until the pipe closes.
+def _work(pipe: Connection[Any, Any], checkpoints: Path | None) -> None:
+    """The loop of a worker: receive a specification, send progress and then the record, until the pipe closes."""
+    stop = Stop()
 
-    It works in the caller's folder and imports from where the caller imports. By default, spawned processes do so only
-    if the caller is still in the folder in which it was started, and a notebook may have left that.
-    """
-    os.chdir(folder)
-    sys.path[:] = modules
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the entire process group; the parent ends the workers
-    if log is not None:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
+    def ask(number: int, _: object) -> None:
+        if not stop.asked:  # what asks again has its own way to end this process
+            stop.ask(number)
+
+    signal.signal(signal.SIGTERM, ask)
     import torch
 
     from bench.runs.checkpoints import CheckpointFolder
-    from bench.runs.runner import run
+    from bench.runs.runner import Watcher, run
+
+    def progress(phase: str, done: int, steps: int, scalars: Mapping[str, float]) -> None:
+        pipe.send((phase, done, steps, dict(scalars)))
 
     torch.set_num_threads(1)
     states = CheckpointFolder(checkpoints) if checkpoints else None
@@ -183,5 +224,8 @@ def _work(
             spec = pipe.recv()
         except EOFError:
             return
-        record = run(spec, states, lambda *progress: pipe.send(progress))
+        try:
+            record: RunRecord | None = run(spec, states, Watcher(progress, pipe.send, stop.check))
+        except Stopped:
+            record = None
         pipe.send(record)

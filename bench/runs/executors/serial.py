@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from bench.records.record import RunSpec
 from bench.runs.checkpoints import CheckpointFolder
-from bench.runs.executors.base import Event, Finished, Progress, Started
-from bench.runs.runner import run
+from bench.runs.executors.base import Event, Finished, Progress, Started, Stopping, Warned
+from bench.runs.runner import Watcher, run
+from bench.runs.stopping import Stop, Stopped
+
+__all__ = ["SerialExecutor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,26 +24,32 @@ class SerialExecutor:
     Attributes:
         checkpoints: Folder of saved states.
         see: Called with the progress within runs, since nothing can be yielded from there.
+        stop: Whether to stop.
     """
 
     checkpoints: Path | None = None
     see: Callable[[Event], None] | None = None
+    stop: Stop = field(default_factory=Stop)
 
     def execute(self, specs: Sequence[RunSpec]) -> Generator[Event, None, None]:
         """Do the runs."""
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
+        folder = CheckpointFolder(self.checkpoints) if self.checkpoints else None
         try:
             for spec in specs:
+                self.stop.check()
                 yield Started(0, spec)
-                folder = CheckpointFolder(self.checkpoints) if self.checkpoints else None
-                yield Finished(0, run(spec, folder, self._progress(spec)))
+                yield Finished(0, run(spec, folder, self._watcher(spec)))
+        except Stopped:
+            yield Stopping(())
         finally:
             torch.set_num_threads(threads)
 
-    def _progress(self, spec: RunSpec) -> Callable[[str, int, int, Mapping[str, float]], None]:
-        def tell(phase: str, done: int, steps: int, scalars: Mapping[str, float]) -> None:
-            if self.see is not None:
-                self.see(Progress(0, spec.run_id, phase, done, steps, scalars))
+    def _watcher(self, spec: RunSpec) -> Watcher:
+        see = self.see or (lambda event: None)
 
-        return tell
+        def progress(phase: str, done: int, steps: int, scalars: Mapping[str, float]) -> None:
+            see(Progress(0, spec.run_id, phase, done, steps, scalars))
+
+        return Watcher(progress, lambda message: see(Warned(0, spec.run_id, message)), self.stop.check)

@@ -78,6 +78,18 @@ class Interrupted:
 
 
 @dataclass(frozen=True)
+class Treacherous:
+    def fit(self, data, run):
+        if data.spec.eos is not None:
+            time.sleep(600)
+        if data.spec.vocab_size == 3:  # in the checks of densities
+            os._exit(5)
+        for _ in run.phase("nothing", 1):
+            pass
+        return Constant(data.spec)
+
+
+@dataclass(frozen=True)
 class WrongType:
     def fit(self, data, run):
         for _ in run.phase("nothing", 1):
@@ -245,3 +257,22 @@ def test_validate_tells_what_cannot_be_loaded(bench, write_plugin):
     assert answer.code == 1
     assert answer.out.startswith("FAILED cannot load model 'own_cli:Nobody'")
     assert len(answer.out.splitlines()) == 1
+
+
+def test_a_check_that_hangs_or_crashes_costs_that_check(bench, write_plugin):
+    write_plugin("own_cli", PLUGINS)
+    answer = bench("validate", "own_cli:Treacherous", "--timeout", "12s")
+    assert answer.code == 1
+    checks = dict(line[8:].split(": ")[:2] for line in answer.out.splitlines()[:-1] if line.startswith("FAILED"))
+    assert list(checks.values()).count("it ended with exit code 5") == 2
+    assert list(checks.values()).count("it took longer than 12 s") == 1
+    assert answer.out.splitlines()[0].startswith("ok      Samples are int64")
+    assert answer.out.splitlines()[-2].startswith("ok      Training stops within one step")
+
+
+@pytest.mark.parametrize("time", ["", "0s", "5", "-1m", "1e9h"])
+@pytest.mark.parametrize("command", [("validate", "random"), ("run", "--models", "random", *TOY)])
+def test_a_timeout_is_a_time(bench, command, time):
+    answer = bench(*command, "--timeout", time)
+    assert answer.code == 2
+    assert "expected a time like 90s, 30m or 8h" in answer.err

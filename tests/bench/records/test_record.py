@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.records.record import SCHEMA, RunRecord, RunSpec, Score, from_json, migrate, to_json
+from bench.records.record import SCHEMA, NewerRecord, RunRecord, RunSpec, Score, checksum, from_json, migrate, to_json
 
 STORE = Path(__file__).parents[2] / "golden" / "store" / "runs"
 SCORE = Score("nll_oracle", 1 / 3, "nats/token", "lower", "n=200|v=1")
@@ -90,9 +90,18 @@ def test_a_status_is_one_of_five(make_spec):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": SCHEMA + 1}, f"expected a run record of schema {SCHEMA} or earlier, got {SCHEMA + 1}"),
-        ({"schema": None}, "got None"),
-        ({"schema": "1"}, "got 1"),
+        ({"schema": SCHEMA + 1}, f"it has schema {SCHEMA + 1}, and this version reads schemas up to {SCHEMA}"),
+        ({"schema": None}, "it is not a run record"),
+        ({"schema": "1"}, "it is not a run record"),
+        ({"schema": 0}, f"expected a run record of schema {SCHEMA} or earlier, got 0"),
+        ({"run_id": ...}, f"not a run record of schema {SCHEMA}: 'run_id'"),
+        ({"run_id": "0123456789ab"}, "it has the run id 0123456789ab, and its content that of"),
+        ({"environment": None}, "'environment' is None"),
+        ({"environment": {"packages": None}}, "'packages' is None"),
+        ({"reason": 3}, "'reason' is 3"),
+        ({"curve": [{"phase": "mle", "step": 1}]}, "not a run record"),
+        ({"selected": {"step": 1}}, "'selected' is"),
+        ({"scores": []}, "not a run record"),
         ({"status": "fine"}, "expected status to be one of"),
         ({"colour": "red"}, f"not a run record of schema {SCHEMA}: .*colour"),
         ({"spec": {}}, f"not a run record of schema {SCHEMA}: .*missing"),
@@ -100,32 +109,77 @@ def test_a_status_is_one_of_five(make_spec):
         ({"scores": ...}, f"not a run record of schema {SCHEMA}: 'scores'"),
         ({"curve": 3}, f"not a run record of schema {SCHEMA}"),
         ({"scores": {"final": [{"metric": "nll"}]}}, f"not a run record of schema {SCHEMA}"),
-        ({"scores": {"final": [dataclasses.asdict(SCORE) | {"value": math.nan}]}}, "finite"),
+        ({"scores": {"final": [dataclasses.asdict(SCORE) | {"value": math.nan}]}}, "not strict JSON: NaN"),
     ],
 )
 def test_what_is_no_record_of_this_schema_is_refused(record, change, message):
     content = json.loads(to_json(record)) | change
     content = {name: value for name, value in content.items() if value is not ...}
     with pytest.raises(ValueError, match=message):
-        from_json(json.dumps(content))
+        from_json(signed(content))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '"schema"'])
+def signed(content):
+    """A text with a checksum that fits."""
+    finite = json.loads(json.dumps(content).replace("NaN", "null"))
+    return json.dumps({**content, "sha256": checksum(finite)})
+
+
+def unsigned(record, schema):
+    """What is left of a record in the schemas that had no checksum and no warnings."""
+    content = json.loads(to_json(record)) | {"schema": schema}
+    return {name: value for name, value in content.items() if name not in ("sha256", "warnings")}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '"schema"', "[" * 100_000])
 def test_what_is_no_record_at_all_is_refused(text):
-    with pytest.raises(ValueError, match=r"schema|Expecting"):
+    with pytest.raises(ValueError, match=r"not a run record|Expecting"):
         from_json(text)
 
 
-@pytest.mark.parametrize("change", [{"run_id": ...}, {"scores": []}])
-def test_a_record_with_a_part_of_another_shape_is_refused(record, change):
-    content = json.loads(to_json(record)) | change
-    content = {name: value for name, value in content.items() if value is not ...}
-    with pytest.raises(ValueError, match="not a run record"):
+def test_every_changed_bit_is_noticed_or_changes_nothing(record):
+    content = to_json(record).encode()
+    noticed = 0
+    for position in range(len(content)):
+        changed = bytearray(content)
+        changed[position] ^= 1 << position % 8
+        try:
+            read = from_json(changed.decode())
+        except ValueError:
+            noticed += 1
+        else:
+            assert read == record  # another kind of white space
+    assert noticed > 0.9 * len(content)
+
+
+def test_a_record_may_be_spaced_otherwise(record):
+    assert from_json(json.dumps(json.loads(to_json(record)))) == record
+
+
+def test_a_record_cannot_lose_its_checksum(record):
+    content = json.loads(to_json(record))
+    del content["sha256"]
+    with pytest.raises(ValueError, match="its checksum does not match its content"):
         from_json(json.dumps(content))
+    with pytest.raises(ValueError, match="its checksum does not match its content"):
+        from_json(json.dumps(json.loads(to_json(record)) | {"schema": 3}))
+
+
+def test_a_damaged_record_of_a_later_schema_is_damaged_and_not_later(record):
+    later = json.loads(to_json(record)) | {"schema": SCHEMA + 1, "colour": "red"}
+    with pytest.raises(NewerRecord):
+        from_json(signed(later))
+    with pytest.raises(ValueError, match="its checksum") as damaged:
+        from_json(signed(later).replace("red", "rod"))
+    assert not isinstance(damaged.value, NewerRecord)
+
+
+def test_a_record_of_the_third_schema_is_understood(record):
+    assert from_json(json.dumps(unsigned(record, 3))) == record
 
 
 def test_a_record_of_the_first_schema_is_understood(record):
-    content = json.loads(to_json(record)) | {"schema": 1}
+    content = unsigned(record, 1)
     old = {name: value for name, value in content.items() if name not in ("frontier", "selected")}
     old["spec"] = {
         name: value for name, value in content["spec"].items() if name not in ("temperatures", "role", "family")
@@ -144,11 +198,11 @@ OLD = {"lr": 0.1, "cuda": "graph", "d_bfloat16": False}
 
 def second_schema(record, config, overrides):
     """The record as the second schema had it: execution among the fields, and another run id."""
-    content = json.loads(to_json(record))
+    content = unsigned(record, 2)
     spec = {name: value for name, value in content["spec"].items()
             if name not in ("execution", "task_stream", "recorded_id", "recorded_group")}  # fmt: skip
     spec |= {"config": config, "overrides": overrides}
-    return json.dumps(content | {"schema": 2, "run_id": "0123456789ab", "spec": spec})
+    return json.dumps(content | {"run_id": "0123456789ab", "spec": spec})
 
 
 def test_execution_was_among_the_fields_in_the_second_schema(record):

@@ -1,15 +1,17 @@
 """Results on disk: which folders are accepted, complete files, tidy frames."""
 
 import json
+import os
+import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench.errors import UsageError
+from bench.errors import Halted, UsageError
 from bench.records.frames import CURVE_COLUMNS, KEYS, REAL_DATA, RUN_COLUMNS, SCORE_COLUMNS
-from bench.records.record import RunRecord, Score
+from bench.records.record import RunRecord, Score, checksum
 from bench.records.store import MARKED, MARKER, Store
 
 SCORES = {
@@ -55,21 +57,62 @@ def strange_marker(path):
 
 def broken_marker(path):
     (path / MARKER).write_text("{")
+    (path / "thesis.tex").write_text("all my work")
+
+
+def other_runs(path):
+    (path / "runs").mkdir()
+    (path / "runs" / "events.json").write_text("{}")
 
 
 def newer_marker(path):
     (path / MARKER).write_text(json.dumps({**MARKED, "version": 2}))
 
 
-@pytest.mark.parametrize("make", [strange_folder, strange_marker, broken_marker, newer_marker])
+@pytest.mark.parametrize("make", [strange_folder, strange_marker, broken_marker, newer_marker, other_runs])
 def test_somebody_elses_folder_is_refused_and_left_alone(tmp_path, make):
     make(tmp_path)
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     with pytest.raises(UsageError, match=r"is not empty and is not a results folder .* choose an empty or new folder"):
         Store(tmp_path).open()
     with pytest.raises(UsageError, match=r"expected a results folder \(with a store.json\), got"):
         Store(tmp_path).require()
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
+
+
+def nothing(path):
+    path.rmdir()
+
+
+def half_a_marker(path):
+    (path / f".{MARKER}.123.partial").write_text('{"form')
+
+
+def only_the_folder_of_runs(path):
+    (path / "runs").mkdir()
+
+
+def an_empty_marker(path):
+    (path / MARKER).touch()
+
+
+@pytest.mark.parametrize("make", [nothing, half_a_marker, only_the_folder_of_runs, an_empty_marker])
+def test_a_kill_while_the_folder_was_made_does_not_block_it(tmp_path, make):
+    make(tmp_path)
+    Store(tmp_path).check()
+    Store(tmp_path).open()
+    with Store(tmp_path).alone():
+        assert {file.name for file in tmp_path.iterdir()} == {MARKER, "runs"}
+    Store(tmp_path).require()
+
+
+def test_records_tell_whose_folder_it_is_where_the_marker_is_lost(store, make_spec):
+    store.write(finished(make_spec(), 1))
+    (store.path / MARKER).write_text("")
+    store.require()
+    store.open()
+    assert json.loads((store.path / MARKER).read_text()) == MARKED
+    assert len(store.records()) == 1
 
 
 def test_a_file_is_refused(tmp_path):
@@ -121,16 +164,17 @@ def test_a_crash_while_writing_leaves_the_old_record(store, make_spec, monkeypat
     old = store.file(spec).read_bytes()
 
     def crash(*_):
-        raise OSError("disk full")
+        raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         if moment == "replace":
             patch.setattr(Path, "replace", crash)
         else:
-            patch.setattr("bench.records.store.os.fsync", crash)
-        with pytest.raises(OSError, match="disk full"):
+            patch.setattr("bench.records.files.os.fsync", crash)
+        with pytest.raises(Halted, match=r"cannot write to '.*': No space left on device. What was finished before is"):
             store.write(finished(spec, 2))
     assert store.file(spec).read_bytes() == old
+    assert list(store.runs.glob(".*")) == []
     assert [record.finished[:10] for record in store.records()] == ["2026-01-01"]  # without the half-written one
     store.write(finished(spec, 3))
     assert [record.finished[:10] for record in store.records()] == ["2026-01-03"]
@@ -181,26 +225,117 @@ def test_an_interrupt_marks_what_it_kept_from_finishing(store, make_spec):
     assert store.read(specs[1]).reason == "cannot"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 99}', "\x00"])
-def test_a_corrupted_record_is_named(store, make_spec, text):
+UNREADABLE = {
+    "empty": b"", "cut": b"{", "list": b"[]", "zero": b"\x00", "no text": b"\xff\xfe\x00", "no id": b'{"schema": 1}',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_record_that_cannot_be_read_is_told_and_blocks_nothing(store, make_spec, content):
+    good, bad = make_spec(seed=0), make_spec(seed=1)
+    store.write(finished(good, 1))
+    store.file(bad).write_bytes(content)
+    records, unreadable = store.scan()
+    assert [record.spec for record in records] == [store.read(good).spec]
+    assert [(each.file, each.newer) for each in unreadable] == [(store.file(bad), False)]
+    assert str(unreadable[0]).endswith("the same 'bench run' makes it anew.")
+    assert store.read(bad) is None
+    assert store.finished() == {good.run_id: "ok"}
+    frames = store.load()
+    assert frames.runs["run_id"].tolist() == [good.run_id]
+    assert frames.notes == (str(unreadable[0]),)
+    store.interrupt([bad])
+    assert store.read(bad).status == "interrupted"
+
+
+def test_a_file_that_may_not_be_read_is_told(store, make_spec, monkeypatch):
     store.write(finished(make_spec(), 1))
-    bad = store.runs / "toy.bad.json"
-    bad.write_text(text)
-    for read in (store.finished, store.load):
-        with pytest.raises(UsageError, match=r"cannot read '.*toy\.bad\.json': .*; remove it and run again\."):
-            read()
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert "because Permission denied" in str(store.scan()[1][0])
 
 
-def test_a_record_that_is_no_text_is_named(store):
-    (store.runs / "toy.bad.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match=r"cannot read '.*toy\.bad\.json'"):
-        store.finished()
+def test_a_record_of_a_later_version_is_not_called_damaged(store, make_spec):
+    file = store.file(make_spec())
+    content = {"schema": 99, "run_id": make_spec().run_id, "colour": "red"}
+    file.write_text(json.dumps({**content, "sha256": checksum(content)}))
+    (found,) = store.scan()[1]
+    assert found.newer
+    assert "it has schema 99" in str(found)
+    assert "remove" not in str(found)
+    assert "anew" not in str(found)
 
 
-def test_a_record_without_its_id_is_named(store):
-    (store.runs / "toy.bad.json").write_text('{"schema": 1}')
-    with pytest.raises(UsageError, match=r"cannot read '.*toy\.bad\.json'"):
-        store.finished()
+@pytest.mark.parametrize("name", ["a.json", "z.json"])
+def test_a_copy_of_a_record_counts_once(store, make_spec, name):
+    store.write(finished(make_spec(), 1))
+    shutil.copy(store.file(make_spec()), store.runs / name)
+    records, (found,) = store.scan()
+    assert len(records) == 1
+    assert found.file.name == name
+    assert f"it is a copy of the record '{store.file(make_spec()).name}'" in str(found)
+    assert len(store.load().runs) == 1
+
+
+def test_a_record_under_the_name_of_another_is_not_taken_for_it(store, make_spec):
+    first, second = make_spec(seed=0), make_spec(seed=1)
+    store.write(finished(first, 1))
+    store.file(first).rename(store.file(second))
+    assert store.read(second) is None
+    assert store.finished() == {first.run_id: "ok"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[1]", b"5", b"null", b'[["a"]]', b'{"chosen": []}', b'{"chosen": [[[], 1, 2, 3]]}', b"\xff"],
+)
+def test_an_odd_list_of_what_was_chosen_is_told(store, make_spec, content):
+    old, new = make_spec(source="1" * 64), make_spec(source="2" * 64)
+    for day, spec in ((1, old), (2, new)):
+        store.write(finished(spec, day))
+    (store.runs / "chosen.list").write_bytes(content)
+    frames = store.load()
+    assert frames.runs["run_id"].tolist() == [new.run_id]
+    assert "chosen.list' is damaged" in frames.notes[0]
+    store.choose([old])
+    assert store.load().runs["run_id"].tolist() == [old.run_id]
+    assert store.load().notes == ()
+
+
+def test_a_changed_list_of_what_was_chosen_is_noticed(store, make_spec):
+    store.choose([make_spec()])
+    file = store.runs / "chosen.list"
+    file.write_text(file.read_text().replace("toy", "top"))
+    assert "chosen.list' is damaged" in store.load().notes[0]
+
+
+def test_half_written_files_are_removed(store):
+    store.checkpoints.mkdir()
+    left = [folder / ".a.json.999999999.partial" for folder in (store.path, store.runs, store.checkpoints)]
+    writing = store.path / f".leaderboard.md.{os.getppid()}.partial"  # by another process, at this moment
+    for file in (*left, writing):
+        file.touch()
+    with store.alone():
+        assert not any(file.exists() for file in left)
+        assert writing.exists()
+
+
+@pytest.mark.parametrize("model", ["x" * 300, "天" * 200])
+def test_long_names_are_cut(store, make_spec, model):
+    spec = make_spec(model=model)
+    store.write(finished(spec, 1))
+    assert len(store.file(spec).name.encode()) <= 255
+    assert store.read(spec).spec.model == model
+
+
+def test_a_folder_that_was_removed_is_noticed(store, make_spec):
+    shutil.rmtree(store.path)
+    with pytest.raises(Halted, match=r"the results folder '.*' was removed or replaced while it was in use"):
+        store.write(finished(make_spec(), 1))
+    assert not store.path.exists()
 
 
 # Frames

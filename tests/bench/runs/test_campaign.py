@@ -1,16 +1,20 @@
 """The loop of a benchmark, with a made-up executor: what is kept, which events come, and what Ctrl-C leaves."""
 
+import json
+import shutil
 from contextlib import closing
 
 import pytest
 
-from bench.errors import UsageError
-from bench.records.record import RunRecord
+from bench.errors import Halted, UsageError
+from bench.records.files import write_atomically
+from bench.records.record import RunRecord, checksum
 from bench.records.store import Store
 from bench.runs.campaign import begin, executor
 from bench.runs.executors.base import Finished, Progress, Started
 from bench.runs.executors.processes import ProcessExecutor
 from bench.runs.executors.serial import SerialExecutor
+from bench.runs.stopping import Stop
 
 
 class Packed:
@@ -118,7 +122,74 @@ def test_nobody_else_works_in_the_folder_meanwhile(plan, tmp_path):
 
 def test_the_number_of_workers_says_who_does_the_runs(tmp_path):
     store = Store(tmp_path / "results")
-    here, elsewhere = executor(store, 0, print), executor(store, 3, print)
+    stop = Stop()
+    here, elsewhere = executor(store, 0, print, stop), executor(store, 3, print, stop, 60.0)
     assert isinstance(here, SerialExecutor)
     assert isinstance(elsewhere, ProcessExecutor)
     assert (here.checkpoints, elsewhere.checkpoints, elsewhere.workers) == (store.checkpoints, store.checkpoints, 3)
+    assert elsewhere.timeout == 60
+    assert here.stop is elsewhere.stop is stop
+
+
+class Meddling(Packed):
+    """Somebody does something to the folder between two runs."""
+
+    def __init__(self, meddle):
+        super().__init__()
+        self.meddle = meddle
+
+    def execute(self, specs):
+        for index, event in enumerate(super().execute(specs)):
+            if index == 2 * len(specs) + 1:
+                self.meddle()
+            yield event
+
+
+def test_a_folder_that_is_removed_meanwhile_ends_the_campaign(plan, tmp_path):
+    store = Store(tmp_path / "results")
+    with begin(plan, store) as campaign, pytest.raises(Halted, match="was removed or replaced while it was in use"):
+        list(campaign.events(Meddling(lambda: shutil.rmtree(store.path))))
+
+
+def test_a_record_that_is_removed_meanwhile_is_missing(plan, tmp_path):
+    store = Store(tmp_path / "results")
+    with begin(plan, store) as campaign:
+        list(campaign.events(Meddling(store.file(plan[0]).unlink)))
+        assert campaign.vanished == 1
+        assert campaign.left == 1
+        assert [spec.seed for spec in campaign.missing] == [0, 1]
+    assert statuses(store) == {0: "interrupted", 1: "failed", 2: "skipped"}
+
+
+@pytest.mark.parametrize(("written", "left"), [(0, 3), (3, 3), (4, 2), (5, 1)])
+def test_a_full_disk_ends_the_workers_and_keeps_what_was_finished(plan, tmp_path, monkeypatch, written, left):
+    store, packed, files = Store(tmp_path / "results"), Packed(), []
+
+    def write(file, content):
+        if len(files) == written:
+            raise OSError(28, "No space left on device")
+        files.append(file)
+        return write_atomically(file, content)
+
+    with begin(plan, store) as campaign:
+        with monkeypatch.context() as patch:
+            patch.setattr("bench.records.store.write_atomically", write)
+            with pytest.raises(Halted, match="No space left on device"):
+                list(campaign.events(packed))
+        assert packed.closed
+        assert campaign.left == left
+        list(campaign.events(Packed()))
+        assert campaign.left == 0
+
+
+def test_only_a_record_of_a_later_version_of_a_planned_run_refuses(plan, tmp_path):
+    store = Store(tmp_path / "results")
+    store.open()
+    later = {"schema": 99}
+    (store.runs / "other.json").write_text(json.dumps({**later, "sha256": checksum(later)}))
+    with begin(plan, store) as campaign:
+        assert len(campaign.unreadable) == 1
+    (store.runs / "other.json").rename(store.file(plan[1]))
+    refused = pytest.raises(UsageError, match=r"it has schema 99.*install that version to read it\. Or choose another")
+    with refused, begin(plan, store):
+        pass

@@ -2,18 +2,25 @@
 
 import multiprocessing
 import os
+import signal
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
 
 from bench.plans.plan import Request, make_plan
 from bench.records.frames import REAL_DATA
-from bench.runs.executors.base import Finished, Progress, Started
+from bench.runs.checkpoints import CheckpointFolder
+from bench.runs.executors import processes
+from bench.runs.executors.base import Finished, Progress, Started, Stopping
 from bench.runs.executors.processes import ProcessExecutor
 from bench.runs.executors.serial import SerialExecutor
+from bench.runs.stopping import Stop, Stopped
 
 PLUGINS = """
 import os, signal, subprocess, sys, time
@@ -52,6 +59,48 @@ class Prints:
         for _ in run.phase("noise", 1):
             pass
         return Constant(data.spec)
+
+
+@dataclass(frozen=True)
+class Patches:
+    def fit(self, data, run):
+        torch.set_default_dtype(torch.float64)
+        torch.nn.functional.embedding = None
+        for _ in run.phase("patch", 1):
+            pass
+        return Constant(data.spec)
+
+
+@dataclass(frozen=True)
+class Forks:
+    def fit(self, data, run):
+        if os.fork() == 0:
+            open("forked.pid", "w").write(str(os.getpid()))
+            time.sleep(600)
+        while not os.path.exists("forked.pid"):
+            time.sleep(0.01)
+        os._exit(4)
+
+
+@dataclass(frozen=True)
+class Hangs:
+    def fit(self, data, run):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for step in run.phase("hang", 3):
+            time.sleep(600 if step == 2 else 0.3)
+
+
+@dataclass(frozen=True)
+class Counts:
+    def fit(self, data, run):
+        model = torch.nn.Linear(1, 1)
+        model.sample = Constant(data.spec).sample
+        run.track(model, model=model)
+        for _ in run.phase("count", 8):
+            time.sleep(0.3)
+            with torch.no_grad():
+                model.weight += torch.rand(1, generator=run.rng("steps"))
+        return model
 
 
 @dataclass(frozen=True)
@@ -154,9 +203,10 @@ def test_a_worker_that_dies_costs_one_run(day):
         REAL_DATA: "ok", "own_workers:Prints": "ok", "seqgan": "ok", "own_workers:Exits": "failed", "random": "ok",
         "own_workers:Killed": "failed",
     }  # fmt: skip
-    assert found["own_workers:Exits"].reason == "the worker process ended with exit code 3"
-    assert found["own_workers:Killed"].reason == (
-        "the worker process ended with signal SIGKILL; the system may have run out of memory"
+    assert found["own_workers:Exits"].reason.startswith("the worker process ended with exit code 3; what it printed is")
+    assert found["own_workers:Exits"].reason.endswith("worker-0.log'")
+    assert found["own_workers:Killed"].reason.startswith(
+        "the worker process ended with signal SIGKILL; the system may have run out of memory; what it printed is in"
     )
 
 
@@ -213,3 +263,159 @@ def test_this_process_keeps_its_number_of_threads():
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+# What must cost one row only
+
+
+@pytest.fixture
+def plugins(tmp_path):
+    with plugins_in(tmp_path):
+        yield tmp_path
+
+
+def ends(events):
+    return {event.record.spec.model: (event.record.status, event.record.reason) for event in events
+            if isinstance(event, Finished)}  # fmt: skip
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+
+
+def test_a_worker_that_leaves_a_child_behind_costs_one_run(plugins):
+    found = ends(ProcessExecutor(1).execute(plan("own_workers:Forks", "random")))
+    assert found["own_workers:Forks"] == ("failed", "the worker process ended with exit code 4")
+    assert found["random"][0] == "ok"
+    assert not is_alive(int((plugins / "forked.pid").read_text()))
+
+
+def timed_out(executor, specs, phase):
+    """The runs, the first of which has taken too long after two steps of a phase."""
+    events = executor.execute(specs)
+    for event in events:
+        yield event
+        if isinstance(event, Progress) and (event.phase, event.done) == (phase, 2):
+            executor._workers[0].deadline = 0.0
+
+
+@pytest.mark.usefixtures("plugins")
+def test_a_run_that_hangs_is_ended_when_its_time_is_over(monkeypatch):
+    monkeypatch.setattr(processes, "GRACE_SECONDS", 0.5)
+    found = ends(timed_out(ProcessExecutor(1, timeout=600), plan("own_workers:Hangs", "random"), "hang"))
+    assert found["own_workers:Hangs"] == (
+        "failed", "it took longer than the timeout of 600 s; it did not react when it was asked to stop"
+    )  # fmt: skip
+    assert found["random"][0] == "ok"
+
+
+def test_a_longer_timeout_continues(plugins):
+    specs = plan("own_workers:Counts")[1:]
+    (short,) = ends(timed_out(ProcessExecutor(1, plugins / "states", timeout=600), specs, "count")).values()
+    reason = "it took longer than the timeout of 600 s; a longer one continues from the state that was saved"
+    assert short == ("failed", reason)
+    done = CheckpointFolder(plugins / "states").load(specs[0].fit_id).state["phases"]["count"]["done"]
+    assert 2 <= done < 8
+    seen = []
+    (record,) = records(SerialExecutor(plugins / "states", seen.append).execute(specs)).values()
+    assert next(event.done for event in seen if event.phase == "count") == done + 1
+    assert [row["step"] for row in record.curve] == list(range(1, 9))
+
+
+@pytest.mark.usefixtures("plugins")
+def test_a_strangers_code_that_changes_modules_changes_no_other_run():
+    changed = records(ProcessExecutor(1).execute(plan("own_workers:Patches", "mle")))
+    assert changed["own_workers:Patches"].status == "ok"
+    alone = records(ProcessExecutor(1).execute(plan("mle")))
+    assert changed["mle"].samples == alone["mle"].samples
+    assert changed["mle"].scores["final"][0] == alone["mle"].scores["final"][0]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_asked_to_stop_runs_save_their_states_and_continue_to_the_same(workers, plugins):
+    def executor(**more):
+        return (
+            SerialExecutor(plugins / "states", **more)
+            if not workers
+            else ProcessExecutor(2, plugins / "states", **more)
+        )
+
+    specs, stop = plan("own_workers:Counts", "seqgan")[1:], Stop()
+    seen = []
+
+    def see(event):
+        seen.append(event)
+        if isinstance(event, Progress) and event.phase == "count" and event.done == 2:
+            stop.ask(15)
+
+    for event in executor(stop=stop, **({"see": see} if not workers else {})).execute(specs):
+        see(event)
+    stopped = ends(seen)
+    assert "own_workers:Counts" not in stopped
+    assert any(isinstance(event, Stopping) for event in seen)
+    assert CheckpointFolder(plugins / "states").load(specs[0].fit_id).state["phases"]["count"]["done"] >= 2
+    assert multiprocessing.active_children() == []
+    again = records(executor().execute(specs))
+    whole = records(SerialExecutor().execute(specs))
+    for model, record in whole.items():
+        assert again[model].samples == record.samples
+        assert [row["scalars"] for row in again[model].curve] == [row["scalars"] for row in record.curve]
+
+
+def test_a_second_request_to_stop_is_an_interrupt():
+    stop = Stop()
+    stop.check()
+    with stop.listening():
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert (stop.asked, stop.signal) == (True, signal.SIGTERM)
+        with pytest.raises(Stopped):
+            stop.check()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_signals_that_are_ignored_stay_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Stop().listening():
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+PARENT = """
+import os, sys
+from bench.plans.plan import Request, make_plan
+from bench.runs.executors.base import Progress
+from bench.runs.executors.processes import ProcessExecutor
+
+settings = ("toy.train_size=64", "toy.valid_size=20", "toy.test_size=30")
+plan = make_plan(Request(("own_workers:Sleeps",), ("toy",), ("all",), 2, "smoke", settings))[2:]
+executor = ProcessExecutor(2)
+events = executor.execute(plan)
+for event in events:
+    if isinstance(event, Progress) and event.phase == "sleep":
+        print(*(worker.child.process.pid for worker in executor._workers), flush=True)
+        kept = events  # so that nobody closes it
+        {end}
+"""
+
+
+@pytest.mark.parametrize("end", ["raise OSError(28, 'No space left on device')", "os.kill(os.getpid(), 9)"])
+def test_no_worker_outlives_a_parent_that_breaks(plugins, end):
+    (plugins / "parent.py").write_text(PARENT.replace("{end}", end))
+    done = subprocess.run(
+        [sys.executable, "parent.py"], capture_output=True, text=True, timeout=60, check=False, cwd=plugins,
+    )  # fmt: skip
+    assert done.returncode != 0
+    workers = [int(pid) for pid in done.stdout.split()]
+    assert len(workers) == 2
+    deadline = time.monotonic() + 10
+    while any(map(is_alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(is_alive, workers))

@@ -13,6 +13,7 @@ from bench.errors import UsageError
 from bench.records.frames import REAL_DATA
 from bench.records.record import to_json
 from bench.records.store import Store
+from bench.runs.checkpoints import CheckpointFolder
 from bench.runs.restore import BATCH, find_run, restore
 from bench.runs.streams import named_stream
 
@@ -89,7 +90,7 @@ def checkpoints(finished, tmp_path):
     """A copy of the trained states, which tests may damage."""
     folder = tmp_path / "checkpoints"
     folder.mkdir()
-    for file in finished.checkpoints.glob("*.pt"):
+    for file in finished.checkpoints.glob("*.safetensors"):
         (folder / file.name).write_bytes(file.read_bytes())
     return folder
 
@@ -176,7 +177,8 @@ def test_real_data_are_training_sequences_each_once(finished, record_of):
 @pytest.mark.usefixtures("no_training")
 @pytest.mark.parametrize("model", TRAINED)
 def test_a_missing_state_is_not_trained_anew(model, record_of, tmp_path):
-    wanted = f"cannot sample from {model} on toy.*its trained state.*is missing or damaged; remove '.*toy.*json'"
+    missing = r"\.safetensors among the checkpoints is missing or of an unfinished training"
+    wanted = f"cannot sample from {model} on toy.*cannot be used, because .*{missing}; remove '.*toy.*json'"
     with pytest.raises(UsageError, match=wanted):
         restore(record_of(model), tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
@@ -187,12 +189,13 @@ def test_a_missing_state_is_not_trained_anew(model, record_of, tmp_path):
 @pytest.mark.parametrize("whose", ["own", "pre-training"])
 def test_nor_is_a_damaged_one(damage, whose, record_of, checkpoints):
     record = record_of("seqgan")
-    file = checkpoints / f"{record.spec.fit_id}.pt"
+    folder = CheckpointFolder(checkpoints)
+    file, _ = folder.files(record.spec.fit_id)
     if whose == "pre-training":
         # The state of the MLE that the adversarial models share.
         (file,) = [
             path
-            for path in checkpoints.glob("*.pt")
+            for path in checkpoints.glob("*.safetensors")
             if path.stem not in {record_of(model).spec.fit_id for model in TRAINED if model != "mle"}
         ]
     if damage == "missing":
@@ -200,8 +203,20 @@ def test_nor_is_a_damaged_one(damage, whose, record_of, checkpoints):
     elif damage == "cut short":
         file.write_bytes(file.read_bytes()[:1000])
     else:
-        torch.save({**torch.load(file, weights_only=True), "complete": False}, file)
-    with pytest.raises(UsageError, match=f"{file.stem}.pt among the checkpoints, is missing"):
+        folder.save(file.stem, {**folder.load(file.stem).state, "complete": False})
+    why = (
+        "is damaged: its checksum" if damage == "cut short" else "among the checkpoints is missing or of an unfinished"
+    )
+    with pytest.raises(UsageError, match=f"its trained state cannot be used, because {file.name} {why}"):
+        restore(record, checkpoints)
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_state_of_an_earlier_version_is_not_used(record_of, checkpoints):
+    record = record_of("mle")
+    file, _ = CheckpointFolder(checkpoints).files(record.spec.fit_id)
+    file.rename(file.with_suffix(".pt"))
+    with pytest.raises(UsageError, match=r"\.pt is of an earlier version, which wrote no checksum; remove"):
         restore(record, checkpoints)
 
 
@@ -234,10 +249,11 @@ def test_a_run_of_another_device_is_restored_without_its_streams(record_of, chec
     for model in ("seqgan", "mle"):  # as if they had been trained on CUDA, whose streams have states of 16 bytes
         record = record_of(model)
         elsewhere = replace(record, spec=replace(record.spec, device="cuda"))
-        state = torch.load(checkpoints / f"{record.spec.fit_id}.pt", weights_only=True)
+        folder = CheckpointFolder(checkpoints)
+        state = folder.load(record.spec.fit_id).state
         state["streams"] = dict.fromkeys(state["streams"], torch.zeros(16, dtype=torch.uint8))
         assert state["streams"]
-        torch.save(state, checkpoints / f"{elsewhere.spec.fit_id}.pt")
+        folder.save(elsewhere.spec.fit_id, state)
     shared = record_of("mle").spec
     monkeypatch.setattr("bench.runs.restore.name_fit", lambda *_: replace(shared, device="cuda").fit_id)
     here = replace(record_of("seqgan"), spec=replace(record_of("seqgan").spec, device="cuda"))

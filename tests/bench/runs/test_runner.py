@@ -13,7 +13,7 @@ from bench.records.frames import REAL_DATA
 from bench.records.record import from_json, to_json
 from bench.runs.checkpoints import CheckpointFolder
 from bench.runs.judge import SHOWN_SAMPLES, load_task
-from bench.runs.runner import run
+from bench.runs.runner import Watcher, run
 from bench.runs.session import Session
 from bench.runs.streams import named_stream
 from bench.tasks.toy import Toy
@@ -362,7 +362,7 @@ def test_the_curve_is_scored_on_the_validation_split():
 
 def test_signs_of_life_come_in_order():
     signs = []
-    run(plan("seqgan")["seqgan", 0], progress=lambda phase, *_: signs.append(phase))
+    run(plan("seqgan")["seqgan", 0], watcher=Watcher(lambda phase, *_: signs.append(phase)))
     assert list(dict.fromkeys(signs)) == [
         "loading data", "mle", "scoring pretrained", "discriminator", "adversarial", "scoring final", "frontier",
     ]  # fmt: skip

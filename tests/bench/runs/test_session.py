@@ -15,7 +15,8 @@ from baselines.pg_bleu import PGBleu
 from bench.api import Decoding
 from bench.runs import session as session_module
 from bench.runs.checkpoints import SAVE_SECONDS, CheckpointFolder, Kept
-from bench.runs.session import Observer, Session
+from bench.runs.session import Diverged, Observer, Session
+from bench.runs.state import not_numbers
 from bench.runs.streams import named_stream
 from bench.tasks.toy import Toy
 from seqgan.mle import MLE
@@ -192,12 +193,53 @@ def test_the_curve_has_a_line_a_step(data):
     assert all(set(row["scalars"]) == {"size"} for row in run.curve)
 
 
-def test_what_is_no_number_is_not_in_the_curve():
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_no_number_ends_the_training(value):
     run = Session("task/0")
-    for _ in run.phase("one", 1):
-        run.log(loss=math.nan, size=math.inf, kept=1)
-        run.log(also=torch.tensor(2.0))
-    assert run.curve[0]["scalars"] == {"kept": 1.0, "also": 2.0}
+
+    def train():
+        for step in run.phase("one", 3):
+            run.log(loss=value if step else 1.0, kept=torch.tensor(2.0))
+
+    with pytest.raises(Diverged, match=rf"loss is {value} in step 2 of phase 'one': .*; no state was saved before"):
+        train()
+    assert [row["scalars"] for row in run.curve] == [{"loss": 1.0, "kept": 2.0}]
+
+
+class Diverging:
+    """Its weights become NaN in a step, and it logs nothing."""
+
+    def __init__(self, steps, bad):
+        self.steps, self.bad = steps, bad
+
+    def fit(self, data, run):
+        model = torch.nn.Linear(2, 2)
+        run.track(model, model=model)
+        for step in run.phase("one", self.steps):
+            with torch.no_grad():
+                model.weight += math.nan if step == self.bad else 1.0
+        return model
+
+
+@pytest.mark.parametrize(
+    ("pace", "kept_folder", "sentence"),
+    [
+        (-1, True, "after step 4 of phase 'one': .* the last state that was saved is that of step 3 of phase 'one'"),
+        (math.inf, True, "after step 6 of phase 'one': .* no state was saved before"),
+        (math.inf, False, "after step 6 of phase 'one': .* no state was saved before"),
+    ],
+)
+def test_a_state_that_is_no_number_is_never_saved(pace, kept_folder, sentence, data, folder, monkeypatch):
+    monkeypatch.setattr(Pace, "every", pace)
+    run = resumable(folder) if kept_folder else Session("task/0")
+    with pytest.raises(Diverged, match=rf"model.weight is not a number {sentence}"):
+        run.train(Diverging(6, 3), data)
+    state = folder.load("whole").state
+    if pace > 0:
+        assert state is None
+    else:
+        assert state["phases"]["one"]["done"] == 3
+        assert list(not_numbers(state)) == []
 
 
 def test_a_line_of_the_curve_forgets_the_step_before():

@@ -1,0 +1,62 @@
+"""Files that are complete or not there: written beside their place under another name, and then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+__all__ = ["sweep", "write_atomically"]
+
+PARTIAL = ".partial"
+"""Ending of a file that is being written."""
+
+
+def write_atomically(file: Path, content: str | bytes, keep: Path | None = None) -> None:
+    """Write a file such that it is never seen half-written, whatever happens meanwhile.
+
+    Args:
+        file: The file; its folder must exist.
+        content: Text is encoded as UTF-8. Halves of characters, which names of files may hold, are escaped as in JSON,
+            which reads them back.
+        keep: The name that the earlier file gets, if there is one.
+
+    Raises:
+        OSError: where it cannot be written; the earlier file is then as it was.
+    """
+    # Cut, because the name may be as long as names may be.
+    partial = file.with_name(f".{file.name[:40]}.{os.getpid()}{PARTIAL}")
+    try:
+        with partial.open("wb") as stream:
+            stream.write(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if keep is not None:
+            with contextlib.suppress(FileNotFoundError):
+                file.replace(keep)
+        partial.replace(file)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half-written."""
+    for file in folder.glob(f".*{PARTIAL}"):
+        with contextlib.suppress(OSError):
+            if not _is_alive(file.name.split(".")[-2]):
+                file.unlink()
+
+
+def _is_alive(process: str) -> bool:
+    """Whether there is a process of this id on this machine, other than this one."""
+    if not process.isdigit() or int(process) == os.getpid():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True

@@ -1,0 +1,68 @@
+"""What code may change in its process and forget to change back: kept before a run, and put back after it.
+
+So every run starts from the same, whatever the plugin before it did.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import random
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+__all__ = ["kept_surroundings"]
+
+
+@contextlib.contextmanager
+def kept_surroundings() -> Iterator[None]:
+    """Put everything back afterwards that is listed here.
+
+    The global random streams (Python, NumPy, torch), torch's threads, default type and device, gradient mode and
+    switches of precision and determinism, NumPy's treatment of errors, the environment, the working directory, the
+    import path, the handlers of signals, filters of warnings, standard output and error, and the garbage collector.
+    """
+    python, legacy, stream = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    threads, dtype, device = torch.get_num_threads(), torch.get_default_dtype(), torch.get_default_device()
+    precision, anomaly = torch.get_float32_matmul_precision(), torch.is_anomaly_enabled()
+    strict = torch.are_deterministic_algorithms_enabled()
+    only_warn = torch.is_deterministic_algorithms_warn_only_enabled()
+    cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    errors, environment, folder, path = np.geterr(), dict(os.environ), os.getcwd(), list(sys.path)
+    output, error, collects = sys.stdout, sys.stderr, gc.isenabled()
+    main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()} if main else {}
+    try:
+        with warnings.catch_warnings(), torch.set_grad_enabled(torch.is_grad_enabled()):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(legacy)  # noqa: NPY002
+        torch.set_rng_state(stream)
+        torch.set_num_threads(threads)
+        torch.set_default_dtype(dtype)
+        if torch.get_default_device() != device:
+            torch.set_default_device(None)  # setting one, even the usual one, slows down every operation
+        torch.set_float32_matmul_precision(precision)
+        torch.autograd.set_detect_anomaly(anomaly)
+        torch.use_deterministic_algorithms(strict, warn_only=only_warn)
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
+        np.seterr(**errors)
+        if dict(os.environ) != environment:
+            os.environ.clear()
+            os.environ.update(environment)
+        sys.path[:] = path
+        sys.stdout, sys.stderr = output, error
+        if collects:
+            gc.enable()
+        for number, handler in handlers.items():
+            if handler is not None and signal.getsignal(number) != handler:
+                signal.signal(number, handler)
+        os.chdir(folder)
