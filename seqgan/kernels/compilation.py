@@ -31,7 +31,7 @@ def compiled(fastmath: set[str]) -> Callable[[Any], Any]:
     return decorate
 
 
-class CheckedCache(FunctionCache):  # type: ignore[misc]
+class CheckedCache(FunctionCache):
     """numba's cache on disk, with a checksum: machine code that is not what was written is compiled anew, never run.
 
     Without it, a file that was cut makes every call fail, and a changed bit may change numbers or crash.
