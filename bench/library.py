@@ -39,10 +39,12 @@ class Benchmark:
         folder: The results folder: ``leaderboard.md``, ``leaderboard.csv``, ``verdicts.csv``, ``figures/`` and the
             records of the runs.
         results: The frames that the properties below return.
+        notes: What is wrong with files of the folder, which are left out, a sentence for each.
     """
 
     folder: Path
     results: Results = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def leaderboard(self) -> pd.DataFrame:
@@ -77,10 +79,10 @@ class Benchmark:
         return table(self.results.answers)
 
     def __str__(self) -> str:
-        """Number of runs, in total and for each status."""
+        """Number of runs, in total and for each status, and what is wrong with files of the folder."""
         counts = Counter(self.runs["status"])
         ended = ", ".join(f"{counts[status]} {status}" for status in sorted(counts)) or "none"
-        return f"{len(self.runs)} runs in {self.folder}: {ended}"
+        return "\n".join([f"{len(self.runs)} runs in {self.folder}: {ended}", *self.notes])
 
     def _repr_markdown_(self) -> str:
         """What a notebook shows: the leaderboards in brief."""
@@ -210,7 +212,8 @@ def load(folder: str | PathLike[str] = "results") -> Benchmark:
 
     store = Store(_path("folder", folder))
     store.require()
-    return Benchmark(store.path, Results.of(store.load()))
+    frames = store.load()
+    return Benchmark(store.path, Results.of(frames), frames.notes)
 
 
 def score(

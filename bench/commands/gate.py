@@ -22,8 +22,11 @@ def compare(base: Path, head: Path, fail_on_regression: bool, form: str) -> None
     Every score gets a verdict. The verdicts worse, missing and failed are red, and so is a comparison in which nothing
     could be compared. Exit code 0, 1 with --fail-on-regression if anything is red, 2 for a usage error.
     """
+    from rich.console import Console
+
     from bench.analysis import accepted
     from bench.analysis.compare import compare as compare_results
+    from bench.commands.progress import warn_of
     from bench.records.store import Store
     from bench.reports.pages.comparison import FORMATS
 
@@ -31,6 +34,7 @@ def compare(base: Path, head: Path, fail_on_regression: bool, form: str) -> None
     store = Store(head)
     store.require()
     frames = store.load()
+    warn_of(Console(stderr=True, markup=False, emoji=False), frames.notes)
     comparison = compare_results(old, accepted.tidy(frames.runs, frames.scores))
     click.echo(FORMATS[form](comparison))
     sys.exit(1 if fail_on_regression and not comparison.passes else 0)
@@ -54,6 +58,8 @@ def accept(head: Path, target: Path) -> None:
     store = Store(head)
     store.require()
     frames = store.load()
+    if frames.notes:
+        raise UsageError(f"cannot accept results of which a part cannot be read: {frames.notes[0]}")
     results = accepted.tidy(frames.runs, frames.scores)
     accepted.require_finished(results, head)
     old = accepted.read(target) if target.exists() else results.head(0)

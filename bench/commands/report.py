@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,18 +17,25 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("folder", default="results", type=click.Path(path_type=Path))
 def report(folder: Path) -> None:
-    """Rebuild the leaderboards and figures of a results FOLDER from its records."""
+    """Rebuild the leaderboards and figures of a results FOLDER from its records.
+
+    Exit code 0, 1 when a file of the folder cannot be read and is left out, or 2 for a usage error.
+    """
     from rich.console import Console
 
     from bench.records.store import Store
 
     store = Store(folder)
     store.require()
-    write_reports(Console(markup=False, emoji=False), store)
+    sys.exit(0 if write_reports(Console(markup=False, emoji=False), store) else 1)
 
 
-def write_reports(console: Console, store: Store) -> None:
-    """Rebuild leaderboard.csv, leaderboard.md and the figures from the records."""
+def write_reports(console: Console, store: Store) -> bool:
+    """Rebuild leaderboard.csv, leaderboard.md and the figures from the records.
+
+    Returns:
+        Whether all files of the folder could be read.
+    """
     from bench import reports
     from bench.analysis.results import Results
     from bench.commands.progress import warn_of
@@ -38,8 +46,9 @@ def write_reports(console: Console, store: Store) -> None:
     results = Results.of(frames)
     if not results.any_ended:
         console.print("No run is finished: there is nothing to report, and nothing was written.")
-        return
+        return not frames.notes
     console.print(terminal.render(reports.write_reports(results, store.path)))
     if frames.superseded:
         console.print(f"{frames.superseded} older runs of changed code or settings are left out.", highlight=False)
     console.print(f"Leaderboard: {store.path / 'leaderboard.md'}", highlight=False, soft_wrap=True)
+    return not frames.notes

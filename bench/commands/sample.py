@@ -160,8 +160,14 @@ def _form(form: str | None, output: Path | None) -> str:
 
 def _list(store: Store) -> None:
     """The runs that can be sampled from."""
+    from rich.console import Console
+
+    from bench.commands.progress import warn_of
+
     store.require()
-    runs = [record.spec for record in store.records() if record.status == "ok"]
+    records, unreadable = store.scan()
+    warn_of(Console(stderr=True, markup=False, emoji=False), unreadable)
+    runs = [record.spec for record in records if record.status == "ok"]
     for spec in sorted(runs, key=lambda spec: (spec.task_label, spec.preset_label, spec.label, spec.seed)):
         click.echo(f"{spec.run_id}  {spec.task_label}, {spec.preset_label}: {spec.label}, seed {spec.seed}")
     if not runs:

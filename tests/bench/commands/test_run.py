@@ -241,12 +241,29 @@ def test_what_click_refuses_has_exit_code_2_too(bench, arguments):
 
 
 @pytest.mark.usefixtures("no_figures")
-def test_a_corrupted_record_is_named(bench, results):
+@pytest.mark.usefixtures("no_figures")
+def test_a_damaged_record_is_told_and_made_anew(bench, results):
     (record,) = (results / "runs").glob("toy.mle.smoke.s0.*.json")
-    record.write_text(record.read_text()[:100])
-    for answer in (bench("report", results), bench("run", "--models", "mle", *TOY, "--output", results)):
-        assert answer.code == 2
-        assert f"cannot read '{record}'" in answer.err
+    whole = record.read_bytes()
+    record.write_bytes(whole.replace(b'"status": "ok"', b'"status": "OK"'))
+    why = "its checksum does not match its content: the same 'bench run' makes it anew"
+    warning = f"'{record}' is left out, because {why}"
+    answer = bench("report", results)
+    assert (answer.code, warning in answer.out) == (1, True)
+    assert (results / "leaderboard.md").exists()
+    assert bench("accept", results, "--to", results / "new.csv").code == 2
+    answer = bench("sample", "--results", results)
+    assert (answer.code, warning in answer.err) == (0, True)
+    command = ("run", "--models", "mle", *TOY, "--output", results)
+    answer = bench(*command, "--dry-run")
+    assert (answer.code, warning in answer.out) == (0, True)
+    assert "mle seed 0: to do" in answer.out
+    answer = bench(*command)
+    assert (answer.code, warning in answer.out) == (0, True)
+    assert [line for line in answer.out.splitlines() if line.startswith("started")] == ["started toy mle seed 0"]
+    assert warning not in bench("report", results).out
+    again, before = json.loads(record.read_bytes()), json.loads(whole)
+    assert again["samples"] == before["samples"]
 
 
 @pytest.mark.usefixtures("no_figures")
