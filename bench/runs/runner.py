@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -25,6 +26,7 @@ from bench.runs.judge import (
     frontier_scores,
     load_task,
     score,
+    unchanged_data,
 )
 from bench.runs.session import Observer, Session
 
@@ -36,7 +38,9 @@ def run(spec: RunSpec, checkpoints: CheckpointFolder | None = None, progress: Pr
     started = environment.now()
     facts: dict[str, Any] = {"spec": spec, "environment": describe(spec), "started": started}
     try:
-        facts |= _run(spec, checkpoints, progress)
+        with unchanged_data(spec):
+            done = _run(spec, checkpoints, progress)
+        facts |= done
         facts["status"] = "ok"
     except Unsupported as reason:
         facts |= {"status": "skipped", "reason": str(reason) or "the generator does not support this task"}
@@ -119,8 +123,8 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, progress: Progress
 
 
 def private_copy(data: TrainingData) -> TrainingData:
-    """The same data in new tensors, so that a generator that writes into them changes nobody else's data."""
-    return TrainingData(data.spec, data.train.clone(), data.valid.clone(), data.vocabulary)
+    """The same data in new objects, so that a generator that writes into them changes nobody else's data."""
+    return TrainingData(data.spec, data.train.clone(), data.valid.clone(), copy.deepcopy(data.vocabulary))
 
 
 def name_fit(generator: Generator, budget: Mapping[str, float], spec: RunSpec) -> str:
