@@ -111,13 +111,15 @@ def _read_task(name: str, target: str, config: tuple[tuple[str, Any], ...], plan
 
 
 def load_task(spec: RunSpec) -> LoadedTask:
-    """The data of a run's task, kept for the next run of the same task.
+    """The data of a run's task, kept for the next run of the same task as long as nobody writes into them.
 
     Raises:
         UsageError: when they are not those with which the run was planned.
     """
     key = _task_key(spec)
-    task = _kept.pop(key, None) or _read_task(*key)
+    task = _kept.pop(key, None)
+    if task is None or changed(task):  # by a run of another task, or one that was interrupted
+        task = _read_task(*key)
     _kept[key] = task
     if len(_kept) > KEPT_TASKS:
         del _kept[next(iter(_kept))]
@@ -151,23 +153,22 @@ def unchanged_data(spec: RunSpec) -> Iterator[None]:
     Raises:
         DataChanged: saying what was changed, in place of what the run itself may have raised.
     """
-    ended = False
     try:
         yield
-        ended = True
     except (Exception, SystemExit):
-        ended = True
+        _require_unchanged(spec)
         raise
-    finally:
-        task = _kept.get(_task_key(spec))
-        what = changed(task) if task else None
-        if what:
-            forget_task(spec)
-            if ended:  # and not interrupted
-                raise DataChanged(
-                    f"the {what}, which all runs of this task share, are not what they were before this run: the model "
-                    "or a metric has written into them"
-                )
+    _require_unchanged(spec)
+
+
+def _require_unchanged(spec: RunSpec) -> None:
+    task = _kept.get(_task_key(spec))
+    if what := changed(task) if task else None:
+        forget_task(spec)
+        raise DataChanged(
+            f"the {what}, which all runs of this task share, are not what they were before this run: the model or a "
+            "metric has written into them"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,6 +191,14 @@ def test_data_that_are_reached_by_other_ways_are_loaded_anew(write_plugin, clean
     assert told(run(plan("mle"))) == before
 
 
+def test_the_data_of_another_task_are_loaded_anew_without_a_blame(write_plugin, clean):
+    write_plugin("own_vandal", MODELS)
+    before = clean()
+    settings = ("toy.draw=5", "own_vandal:Own.where=cache")
+    assert run(plan("own_vandal:Own", *settings)).reason.startswith("DataChanged: the validation sequences")
+    assert told(run(plan("mle"))) == before
+
+
 def test_an_interruption_stays_one(write_plugin, clean):
     write_plugin("own_vandal", MODELS)
     before = clean()
