@@ -18,7 +18,8 @@ import numpy as np
 from bench.kernels.leave_one_out import Occurrences, self_bleu_falls
 from bench.kernels.ngrams import Floats, Ints, ReferenceCounts, self_bleu
 from bench.metrics import protocols
-from bench.metrics.sequences import Bools, Tokens
+from bench.metrics.ranges import SHARE, Range
+from bench.metrics.sequences import Bools, Tokens, read_only
 from bench.metrics.signature import Signature
 
 if TYPE_CHECKING:
@@ -70,9 +71,11 @@ class Estimate:
             each 0 or 1; "leave-one-out", how far the score falls without each sequence, times their number.
         low: Lower end of the 95 % interval, once it is computed; None where there is none.
         high: Upper end.
+        possible: What the score can be, as far as its metric says so.
 
     Raises:
         ValueError: for NaN.
+        Impossible: for a value outside what is possible.
     """
 
     metric: str
@@ -85,10 +88,13 @@ class Estimate:
     interval: str | None = None
     low: float | None = None
     high: float | None = None
+    possible: Range = field(default=Range(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.value is not None and math.isnan(self.value):
             raise ValueError(f"{self.metric} is not a number: the model has diverged")
+        if self.value is not None:
+            self.possible.check(self.metric, self.value)
         if self.value is not None and not math.isfinite(self.value):
             object.__setattr__(self, "absent", f"{self.metric} is {self.value}")
             object.__setattr__(self, "value", None)
@@ -118,12 +124,16 @@ class RealText:
     @cached_property
     def counts(self) -> ReferenceCounts:
         """The n-grams of the references, up to the longest of :data:`ORDERS`."""
-        return ReferenceCounts.build(self.references.ids, self.references.lengths, max(ORDERS))
+        counts = ReferenceCounts.build(self.references.ids, self.references.lengths, max(ORDERS))
+        read_only(*counts.keys, *counts.largest, *counts.second, counts.lengths)
+        return counts
 
     @cached_property
     def self_bleu(self) -> tuple[Floats, Floats]:
         """Self-BLEU of the references, and what each contributes to it."""
-        return self_bleu_among(self.references)
+        found = self_bleu_among(self.references)
+        read_only(*found)
+        return found
 
     @cached_property
     def language_model(self) -> NgramModel:
@@ -138,7 +148,9 @@ class RealText:
             raise ValueError("expected the sequences of a task, whose vocabulary is known")
         from bench.kernels.ngram_model import NgramModel
 
-        return NgramModel.fit(tokens.ids, self.counted(tokens), self.spec.vocab_size, ADD, STRENGTHS)
+        model = NgramModel.fit(tokens.ids, self.counted(tokens), self.spec.vocab_size, ADD, STRENGTHS)
+        read_only(*model.keys, *model.counts, *model.contexts, *model.context_counts)
+        return model
 
     def counted(self, tokens: Tokens) -> Bools:
         """Which tokens count in a likelihood, including the end mark: bool, (N, T)."""
@@ -205,7 +217,7 @@ class Subject:
     @cached_property
     def occurrences(self) -> Occurrences:
         """The n-grams of the text, with ``<unk>`` as an ordinary word, and of ``rest``."""
-        return Occurrences.build(self.text.ids, self.text.lengths, self.rest.ids, self.rest.lengths, max(ORDERS))
+        return self._occurrences(self.text.ids, self.text.lengths)
 
     @cached_property
     def occurrences_apart(self) -> Occurrences:
@@ -213,11 +225,19 @@ class Subject:
         words = self.words(self.apart)
         if words is self.text.ids:
             return self.occurrences
-        return Occurrences.build(words, self.apart.lengths, self.rest.ids, self.rest.lengths, max(ORDERS))
+        return self._occurrences(words, self.apart.lengths)
+
+    def _occurrences(self, words: Ints, lengths: Ints) -> Occurrences:
+        found = Occurrences.build(words, lengths, self.rest.ids, self.rest.lengths, max(ORDERS))
+        read_only(*(array for triple in (*found.first, *found.second) for array in triple))
+        return found
 
 
 class Metric(Protocol):
     """A family of scores that share their computation. Needs no arguments to build.
+
+    Every estimate says in ``possible`` what its column can be; a value outside fails the run. What a metric is given is
+    shared with other metrics and runs: it is only read.
 
     It has ``estimates`` where a text is enough, or else ``scores``, which is given
     :class:`bench.metrics.density.Evidence` and returns a list. A column that the task rules out (an oracle's score on
@@ -249,10 +269,19 @@ def per_order(
     """An estimate for each of :data:`ORDERS`: the mean of the sequences' scores, float64 (4, N), and contributions.
 
     Where the contributions are the scores themselves, no sequence adds anything to the scores of the others.
+
+    BLEU-m is at most BLEU-n ** (n / m) for n < m, and not at most BLEU-n. Among the m precisions whose product BLEU-m
+    is the m-th root of, those after the n-th, and the brevity penalty, are at most 1; without them it is
+    BLEU-n ** (n / m), a concave function of BLEU-n, so that the same is true of means. A longer n-gram may match better
+    than a shorter one: "a b a b" has two of three bigrams in common with "a b a" or with "b a b", and both trigrams.
     """
     interval = "mean" if contributions is scores else "leave-one-out"
+    possible = SHARE
     for row, order in enumerate(ORDERS):
-        estimate = Estimate(f"{name}{order}", float(scores[row].mean()), "", direction, signature)
+        value = float(scores[row].mean())
+        estimate = Estimate(f"{name}{order}", value, "", direction, signature, possible=possible)
+        most = f"It is at most {name}{order} to the power of {order}/{order + 1}."
+        possible = Range(0, value ** (order / (order + 1)), most)  # of the next order, which is larger by one
         yield (
             estimate
             if contributions is None
@@ -282,11 +311,12 @@ def share(metric: str, part: int, lost: Ints | None, wholes: Ints, direction: st
     """
     whole = int(wholes.sum())
     value = part / whole if whole else 0.0
+    found = Estimate(metric, value, "", direction, signature, possible=SHARE)
     if lost is None:
-        return Estimate(metric, value, "", direction, signature)
+        return found
     rest = whole - wholes
     without = np.divide(part - lost, rest, out=np.zeros(len(lost)), where=rest > 0)
-    return Estimate(metric, value, "", direction, signature, None, falls(value, without), "leave-one-out")
+    return replace(found, contributions=falls(value, without), interval="leave-one-out")
 
 
 def falls(value: float, without: Floats) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from bench.kernels.ngrams import word_keys
 from bench.kernels.overlap import ROWS, shared_counts
 from bench.metrics.base import Estimate, Subject, share
+from bench.metrics.ranges import SHARE, Range
 from bench.metrics.sequences import UNKNOWN_ID, Bools, Ints, Tokens
 from bench.metrics.signature import Signature
 
@@ -51,14 +53,18 @@ class Copy:
             copies &= (text.ids > UNKNOWN_ID).any(axis=1)
         uncertain = subject.intervals and subject.real != "train"  # training lines are certain to be copies
         values = copies.astype(float) if uncertain else None
-        yield Estimate("copy_sequence", float(copies.mean()), "", "lower", signature, None, values, "wilson")
+        share_of_copies = float(copies.mean())
+        yield Estimate("copy_sequence", share_of_copies, "", "lower", signature, None, values, "wilson", possible=SHARE)
         room = np.maximum(text.lengths - 7, 0)
         shared, rest = room.copy(), text[~copies]  # a copy shares all of its 8-grams
         shared[~copies] = shared_counts(rest.ids, rest.lengths, train.ids, train.lengths, 8)
         if subject.hides_words and _nothing_but_unknown(train, 8).any():
             shared[~copies] -= _nothing_but_unknown(rest, 8)
         lost = shared if subject.intervals else None
-        yield share("copy_8gram", int(shared.sum()), lost, room, "lower", signature)
+        found = share("copy_8gram", int(shared.sum()), lost, room, "lower", signature)
+        if len(room) and room.min() == room.max() > 0:  # then the copies have their share of the 8-grams, all shared
+            found = replace(found, possible=Range(share_of_copies, 1, "A copied sequence has only copied 8-grams."))
+        yield found
 
 
 def beside_train(subject: Subject, version: str, train: Tokens) -> Signature:

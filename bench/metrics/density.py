@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from bench.api import HasLogProb, HasTokenLogProb, Sampler, SequenceSpec
 from bench.metrics.base import Estimate, RealText, Subject
+from bench.metrics.ranges import LOG_PROB
 from bench.metrics.sequences import Tokens
 
 __all__ = ["Density", "Evidence", "HeldOut", "LogProb"]
@@ -63,9 +65,13 @@ class HeldOut:
         train = None if self._train is None else self.words_of(self._train)
         return RealText(self.words_of(self.tokens), train, self.spec, self._words)
 
-    @cached_property
+    @property
     def oracle_log_prob(self) -> LogProb:
-        """The oracle's log-probability of the test sequences."""
+        """The oracle's log-probability of the test sequences: computed once, and a copy for everyone who asks."""
+        return self._oracle_log_prob.copy()
+
+    @cached_property
+    def _oracle_log_prob(self) -> LogProb:
         if self.oracle is None:
             raise ValueError("expected a task with an oracle")
         return LogProb.of(self.oracle, self.tokens)
@@ -91,18 +97,32 @@ class LogProb:
     def of(cls, density: Any, tokens: Tensor, temperature: float = 1.0) -> LogProb:
         """Query a density, token by token if it can do that.
 
+        It is handed a copy of the tokens, and its answer is copied, too: whatever it writes into either is its own.
+        ``log_prob`` is not asked where there is ``token_log_prob``, so that no score depends on whether they agree;
+        ``bench validate`` checks that they do.
+
         Raises:
-            ValueError: for an answer of the wrong shape.
+            ValueError: for an answer of the wrong shape, or NaN.
+            Impossible: for a probability above 1.
         """
         given = {} if temperature == 1.0 else {"temperature": temperature}
         by_token = callable(getattr(density, "token_log_prob", None))
-        answer = density.token_log_prob(tokens, **given) if by_token else density.log_prob(tokens)
-        answer = answer.detach().cpu().double()
-        if answer.shape != (tokens.shape if by_token else tokens.shape[:1]):
-            name = "token_log_prob" if by_token else "log_prob"
-            wanted = tuple(tokens.shape if by_token else tokens.shape[:1])
-            raise ValueError(f"expected {name} of shape {wanted}, got {tuple(answer.shape)}")
+        asked = tokens.clone()
+        answer = density.token_log_prob(asked, **given) if by_token else density.log_prob(asked)
+        answer = answer.detach().to("cpu", torch.float64, copy=True)
+        name, part = ("token_log_prob", "token") if by_token else ("log_prob", "sequence")
+        wanted = tokens.shape if by_token else tokens.shape[:1]
+        if answer.shape != wanted:
+            raise ValueError(f"expected {name} of shape {tuple(wanted)}, got {tuple(answer.shape)}")
+        if bool(answer.isnan().any()):
+            raise ValueError(f"{name} of a {part} is not a number: the model has diverged")
+        if answer.numel():
+            LOG_PROB.check(f"{name} of a {part}", float(answer.max()))
         return cls(answer, answer.sum(-1)) if by_token else cls(None, answer)
+
+    def copy(self) -> LogProb:
+        """The same numbers in new tensors."""
+        return LogProb(None if self.tokens is None else self.tokens.clone(), self.sequences.clone())
 
 
 @dataclass
@@ -145,19 +165,33 @@ class Evidence:
         at = "" if self.temperature == 1.0 else " for other temperatures than 1"
         return f"the model has no {'token_log_prob' if at else 'log_prob'}{at}"
 
-    @cached_property
+    @property
     def model_log_prob_of_test(self) -> LogProb:
         """The log-probability of the test sequences under the model."""
+        return self._model_of_test.copy()
+
+    @property
+    def model_log_prob_of_samples(self) -> LogProb:
+        """The log-probability of the samples under the model that wrote them."""
+        return self._model_of_samples.copy()
+
+    @property
+    def oracle_log_prob_of_samples(self) -> LogProb:
+        """The log-probability of the samples under the oracle."""
+        return self._oracle_of_samples.copy()
+
+    # Computed once; metrics get copies, so that none can change what another reads.
+
+    @cached_property
+    def _model_of_test(self) -> LogProb:
         return self._log_prob(self.held_out.tokens)
 
     @cached_property
-    def model_log_prob_of_samples(self) -> LogProb:
-        """The log-probability of the samples under the model that wrote them."""
+    def _model_of_samples(self) -> LogProb:
         return self._log_prob(self.samples)
 
     @cached_property
-    def oracle_log_prob_of_samples(self) -> LogProb:
-        """The log-probability of the samples under the oracle."""
+    def _oracle_of_samples(self) -> LogProb:
         if self.held_out.oracle is None:
             raise ValueError("expected a task with an oracle")
         return LogProb.of(self.held_out.oracle, self.samples)

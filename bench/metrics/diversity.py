@@ -11,6 +11,7 @@ from bench.kernels.leave_one_out import types_without
 from bench.kernels.ngrams import distinct, word_keys
 from bench.metrics.base import Estimate, Subject, falls, share
 from bench.metrics.copying import beside_train
+from bench.metrics.ranges import SHARE, Range
 from bench.metrics.sequences import Tokens
 from bench.metrics.signature import Signature
 
@@ -46,7 +47,8 @@ class Distinct:
                 room = np.maximum(text.lengths - order + 1, 0)
                 yield share(metric, types, types - without, room, "real", signature)
             else:
-                yield Estimate(metric, distinct(text.ids, text.lengths, order), "", "real", signature)
+                value = distinct(text.ids, text.lengths, order)
+                yield Estimate(metric, value, "", "real", signature, possible=SHARE)
 
 
 class Vocabulary:
@@ -63,7 +65,10 @@ class Vocabulary:
         types, without = types_without(subject.occurrences, 1)
         part = falls(float(types), without.astype(float)) if subject.intervals else None
         signature = subject.signature(self.version, n=len(subject.text))
-        yield Estimate("vocabulary", float(types), "types", "real", signature, None, part, "leave-one-out")
+        possible = Range(0, float(subject.text.lengths.sum()), "There are no more different words than words.")
+        yield Estimate(
+            "vocabulary", float(types), "types", "real", signature, None, part, "leave-one-out", possible=possible
+        )
 
 
 class Unseen:

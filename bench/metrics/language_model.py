@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from bench.metrics.base import ADD, STRENGTHS, Estimate, Subject
+from bench.metrics.ranges import NEGATIVE_LOG_PROB
 
 __all__ = ["LanguageModelScore"]
 
@@ -37,6 +38,8 @@ class LanguageModelScore:
         backward = real.fit_language_model(samples).token_log_prob(real.references.ids, read)
         n = len(samples)
         signature = subject.signature(self.version, n=n, train=len(real.train), lm=MODEL)
-        yield Estimate("lm_nll", -float(forward.sum()) / made.sum(), "nats/token", "lower", signature)
+        value = -float(forward.sum()) / made.sum()
+        yield Estimate("lm_nll", value, "nats/token", "lower", signature, possible=NEGATIVE_LOG_PROB)
         signature = subject.signature(self.version, n=n, test=len(real.references), lm=MODEL)
-        yield Estimate("reverse_nll", -float(backward.sum()) / read.sum(), "nats/token", "lower", signature)
+        value = -float(backward.sum()) / read.sum()
+        yield Estimate("reverse_nll", value, "nats/token", "lower", signature, possible=NEGATIVE_LOG_PROB)

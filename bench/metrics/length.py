@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from bench.metrics.base import Estimate, Subject, falls, too_few
+from bench.metrics.ranges import SHARE, Range
 
 __all__ = ["Length", "LengthDistance"]
 
@@ -34,10 +35,13 @@ class Length:
         signature = subject.signature(self.version, n=len(text))
         lengths = text.lengths.astype(float)
         part = lengths if subject.intervals else None
-        yield Estimate("length_mean", float(lengths.mean()), "words", "real", signature, None, part, "mean")
+        possible = Range(0, text.ids.shape[1], "No sequence is longer than its positions.")
+        yield Estimate(
+            "length_mean", float(lengths.mean()), "words", "real", signature, None, part, "mean", possible=possible
+        )
         if spec is not None:
             unended = float((text.lengths == text.ids.shape[1]).mean())
-            yield Estimate("unended", unended, "", "lower", signature)
+            yield Estimate("unended", unended, "", "lower", signature, possible=SHARE)
 
 
 class LengthDistance:
@@ -69,4 +73,7 @@ class LengthDistance:
             without[length] = np.abs(rest / (n - 1) - target).sum()
         part = falls(value, without[samples.lengths]) if subject.intervals else None
         signature = subject.signature(self.version, n=n, test=len(test))
-        yield Estimate("length_distance", value, "words", "lower", signature, None, part, "leave-one-out")
+        possible = Range(0, bins - 1, "Two lengths differ by no more than the longer of them.")
+        yield Estimate(
+            "length_distance", value, "words", "lower", signature, None, part, "leave-one-out", possible=possible
+        )

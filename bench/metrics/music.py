@@ -10,6 +10,7 @@ import numpy as np
 from bench.data.notation import PITCHES, TUNES, read_note
 from bench.kernels.ngrams import Floats, Ints, word_keys
 from bench.metrics.base import Estimate, Subject
+from bench.metrics.ranges import NOT_NEGATIVE, SHARE
 from bench.metrics.sequences import Tokens
 from bench.metrics.signature import Signature
 
@@ -73,7 +74,7 @@ class Music:
         if grid:
             errors = nearest_squared_error(held(samples), held(test))
             nearest = subject.signature(self.version, "nearest", rests="held", **sizes)
-            yield Estimate("mse", float(errors.mean()), "semitones²", "real", nearest)
+            yield Estimate("mse", float(errors.mean()), "semitones²", "real", nearest, possible=NOT_NEGATIVE)
 
 
 def pitch_classes(tunes: Ints) -> Ints:
@@ -126,6 +127,6 @@ def nearest_squared_error(samples: Ints, test: Ints) -> Floats:
 
 def _distance(metric: str, made: Ints, real: Ints, signature: Signature, what: str) -> Estimate:
     if made.any() and real.any():
-        return Estimate(metric, total_variation(made, real), "", "lower", signature)
+        return Estimate(metric, total_variation(made, real), "", "lower", signature, possible=SHARE)
     who = "test sequence" if made.any() else "sample"
     return Estimate(metric, None, "", "lower", signature, f"there is no {what} in any {who}")

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from bench.metrics.base import Estimate
 from bench.metrics.density import Evidence
+from bench.metrics.ranges import NEGATIVE_LOG_PROB
 from bench.metrics.signature import Signature
 
 
@@ -32,9 +33,9 @@ class NLL:
         if held_out.oracle is not None:
             value = -float(evidence.oracle_log_prob_of_samples.sequences.sum()) / evidence.tokens_of(samples)
             signature = Signature.of(n=len(samples), v=self.version)
-            found.append(Estimate("nll_oracle", value, "nats/token", "lower", signature))
+            found.append(Estimate("nll_oracle", value, "nats/token", "lower", signature, possible=NEGATIVE_LOG_PROB))
         signature = Signature.of(n=len(held_out.tokens), tok=held_out.tokenizer, v=self.version)
         if evidence.no_density:
             return [*found, Estimate("nll_test", None, "nats/token", "lower", signature, evidence.no_density)]
         value = -float(evidence.model_log_prob_of_test.sequences.sum()) / evidence.tokens_of(held_out.tokens)
-        return [*found, Estimate("nll_test", value, "nats/token", "lower", signature)]
+        return [*found, Estimate("nll_test", value, "nats/token", "lower", signature, possible=NEGATIVE_LOG_PROB)]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["UNKNOWN", "UNKNOWN_ID", "Bools", "Ints", "Tokens"]
+__all__ = ["UNKNOWN", "UNKNOWN_ID", "Bools", "Ints", "Tokens", "read_only"]
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -15,6 +16,12 @@ Bools = NDArray[np.bool_]
 UNKNOWN = "<unk>"
 UNKNOWN_ID = 0
 """The id of ``<unk>`` in files; a task may have another."""
+
+
+def read_only(*arrays: NDArray[Any]) -> None:
+    """Make arrays that several metrics read refuse to be written into."""
+    for array in arrays:
+        array.setflags(write=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,11 +32,19 @@ class Tokens:
         ids: int64, (N, T); what comes after a sequence's length is not read.
         lengths: int64, (N,), the number of words in each, without an end mark.
         unknown_id: The id of ``<unk>``; None where there is no such word.
+
+    Both arrays are read-only: all metrics read the same ones.
     """
 
     ids: Ints
     lengths: Ints
     unknown_id: int | None = UNKNOWN_ID
+
+    def __post_init__(self) -> None:
+        for name in ("ids", "lengths"):
+            view = getattr(self, name).view()  # the caller's own array stays as it was
+            read_only(view)
+            object.__setattr__(self, name, view)
 
     def __len__(self) -> int:
         return len(self.ids)

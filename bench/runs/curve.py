@@ -9,9 +9,13 @@ from torch import Tensor
 
 from bench.api import HasLogProb, HasTokenLogProb, Sampler, SequenceSpec
 from bench.metrics.density import Density, LogProb
-from bench.metrics.divergence import jensen_shannon
+from bench.metrics.divergence import jensen_shannon, possible_jsd
+from bench.metrics.ranges import NEGATIVE_LOG_PROB, Range
 
-__all__ = ["CurveJudge"]
+__all__ = ["CURVE", "CurveJudge"]
+
+CURVE = ("nll_oracle", "nll_valid", "jsd_valid")
+"""The scores of a curve."""
 
 
 class CurveJudge:
@@ -39,8 +43,11 @@ class CurveJudge:
 
         Raises:
             ValueError: for a score that is not a number.
+            Impossible: for one that cannot be true; a ``jsd_valid`` below 0 may also come from training on the
+                validation split.
         """
         found: dict[str, float] = {}
+        possible: dict[str, Range] = {}
         seen, made = self.spec.mask(self.valid), self.spec.mask(samples)
         knows = isinstance(sampler, HasLogProb | HasTokenLogProb)
         model = LogProb.of(sampler, self.valid) if knows else None
@@ -53,10 +60,13 @@ class CurveJudge:
             own = LogProb.of(sampler, samples)
             p_valid, g_valid, p_made, g_made = self._truth_of_valid.tokens, model.tokens, truth.tokens, own.tokens
             if p_valid is not None and g_valid is not None and p_made is not None and g_made is not None:
-                found["jsd_valid"] = jensen_shannon((p_valid - g_valid)[seen], (g_made - p_made)[made])
+                ratios = (p_valid - g_valid)[seen], (g_made - p_made)[made]
+                found["jsd_valid"] = jensen_shannon(*ratios)
+                possible["jsd_valid"] = possible_jsd("jsd_valid", *ratios, *map(len, ratios))
         for name, value in found.items():
             if math.isnan(value):
                 raise ValueError(f"{name} is not a number: the model has diverged")
+            possible.get(name, NEGATIVE_LOG_PROB).check(name, value)
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
     @cached_property

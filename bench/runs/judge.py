@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from bench.api import Decoding, Sampler, SequenceSpec
 from bench.errors import UsageError
 from bench.metrics.base import Estimate, Metric
 from bench.metrics.density import Evidence, HeldOut
+from bench.metrics.ranges import NOT_NEGATIVE, Impossible
 from bench.metrics.signature import Signature
 from bench.plans import registry
 from bench.plans.fields import build
@@ -23,20 +24,25 @@ from bench.records.frames import REAL_DATA
 from bench.records.record import RunSpec, Score
 from bench.runs.cost import Cost
 from bench.runs.curve import CurveJudge
+from bench.runs.fingerprint import Fingerprint, fingerprint, first_change
 from bench.runs.streams import named_stream
 from bench.tasks.base import TaskData
 
 __all__ = [
     "SELECTED_BY",
+    "DataChanged",
     "Judged",
     "LoadedTask",
     "RealData",
+    "changed",
     "checked",
     "cost_scores",
     "curve_judge",
+    "forget_task",
     "frontier_scores",
     "load_task",
     "score",
+    "unchanged_data",
 ]
 
 SHOWN_SAMPLES = 5
@@ -44,14 +50,27 @@ SELECTED_BY = "nll_valid"
 """The score that picks the selected checkpoint: held-out NLL on the validation split, which no leaderboard shows."""
 FRONTIER = ("nll", "language-model")
 """Metrics of the frontier: quality and coverage, from densities and from samples alone."""
+KEPT_TASKS = 16
+"""Each takes megabytes, and seconds to draw: as many as there may be seeds and tasks."""
+
+
+class DataChanged(Exception):  # noqa: N818 - it says what happened
+    """A run after which data that other runs share are not what they were."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedTask:
-    """A task's data and the judge's view of its test set."""
+    """A task's data and the judge's view of its test set.
+
+    Attributes:
+        data: The data; its tensors can be written into, hence the fingerprint.
+        held_out: The judge's view.
+        fingerprint: Of the data when they were loaded.
+    """
 
     data: TaskData
     held_out: HeldOut
+    fingerprint: Fingerprint
 
 
 class RealData:
@@ -71,25 +90,85 @@ class RealData:
         return self._train[torch.randperm(len(self._train), generator=rng)[:n]]
 
 
-@lru_cache(maxsize=16)  # each takes megabytes, and seconds to draw: as many as there may be seeds and tasks
-def _load_task(name: str, target: str, config: tuple[tuple[str, Any], ...], fingerprint: str) -> LoadedTask:
+_TaskKey = tuple[str, str, tuple[tuple[str, Any], ...], str]
+_kept: dict[_TaskKey, LoadedTask] = {}
+"""The tasks of this process, the one that was used last at the end."""
+
+
+def _task_key(spec: RunSpec) -> _TaskKey:
+    config = {name: tuple(value) if isinstance(value, list) else value for name, value in spec.task_config.items()}
+    return spec.task, spec.task_target, tuple(config.items()), spec.data
+
+
+def _read_task(name: str, target: str, config: tuple[tuple[str, Any], ...], planned: str) -> LoadedTask:
     task = build(registry.Plugin("task", name, target).load(), dict(config))
-    if task.fingerprint() != fingerprint:
+    if task.fingerprint() != planned:
         raise UsageError(f"the data of '{name}' changed after the runs were planned: run the same command again.")
     data: TaskData = task.load()
     unk, words = (data.vocabulary.unk, data.vocabulary.words) if data.vocabulary else (None, None)
     held_out = HeldOut(data.training.spec, data.test, data.oracle, unk, data.tokenizer, data.training.train, words)
-    return LoadedTask(data, held_out)
+    return LoadedTask(data, held_out, fingerprint(_shared(data)))
 
 
 def load_task(spec: RunSpec) -> LoadedTask:
-    """The data of a run's task, kept for the next run of the same task.
+    """The data of a run's task, kept for the next run of the same task as long as nobody writes into them.
 
     Raises:
         UsageError: when they are not those with which the run was planned.
     """
-    config = {name: tuple(value) if isinstance(value, list) else value for name, value in spec.task_config.items()}
-    return _load_task(spec.task, spec.task_target, tuple(config.items()), spec.data)
+    key = _task_key(spec)
+    task = _kept.pop(key, None)
+    if task is None or changed(task):  # by a run of another task, or one that was interrupted
+        task = _read_task(*key)
+    _kept[key] = task
+    if len(_kept) > KEPT_TASKS:
+        del _kept[next(iter(_kept))]
+    return task
+
+
+def forget_task(spec: RunSpec) -> None:
+    """Load the data of a run's task anew for the next run."""
+    _kept.pop(_task_key(spec), None)
+
+
+def changed(task: LoadedTask) -> str | None:
+    """Which of a task's shared data are not what they were when they were loaded; None if all are.
+
+    They are the sequences of the three splits, and the tensors and arrays that the oracle holds. Models get copies of
+    sequences and never the oracle; a metric reads the data themselves.
+    """
+    return first_change(task.fingerprint, _shared(task.data))
+
+
+def _shared(data: TaskData) -> dict[str, object]:
+    training = data.training
+    return {"training sequences": training.train, "validation sequences": training.valid, "test sequences": data.test,
+            "parameters of the oracle": data.oracle}  # fmt: skip
+
+
+@contextlib.contextmanager
+def unchanged_data(spec: RunSpec) -> Iterator[None]:
+    """Around a run: require that its task's data are afterwards what they were before, or else load them anew.
+
+    Raises:
+        DataChanged: saying what was changed, in place of what the run itself may have raised.
+    """
+    try:
+        yield
+    except (Exception, SystemExit):
+        _require_unchanged(spec)
+        raise
+    _require_unchanged(spec)
+
+
+def _require_unchanged(spec: RunSpec) -> None:
+    task = _kept.get(_task_key(spec))
+    if what := changed(task) if task else None:
+        forget_task(spec)
+        raise DataChanged(
+            f"the {what}, which all runs of this task share, are not what they were before this run: the model or a "
+            "metric has written into them"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +184,22 @@ def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spe
     """Draw samples from the evaluation stream, which is the same for all models of a seed, and score them.
 
     Raises:
-        ValueError: for samples that are not sequences of the task, or a metric that the user named and that is absent.
+        ValueError: for samples that are not sequences of the task, a metric that the user named and that is absent, or
+            one that writes into what the others read.
+        Impossible: for a score that cannot be true.
     """
-    rng = named_stream(spec.stream, "evaluation", "cpu" if spec.model == REAL_DATA else spec.device)
+    real = spec.model == REAL_DATA
+    rng = named_stream(spec.stream, "evaluation", "cpu" if real else spec.device)
+    n = min(spec.samples, len(task.data.training.train)) if real else spec.samples
     start = time.perf_counter()
-    samples = checked(sampler.sample(spec.samples, Decoding(), rng), task.held_out.spec)
+    samples = _draw(sampler, n, Decoding(), rng, task.held_out.spec)
     seconds = time.perf_counter() - start
-    if spec.model != REAL_DATA and len(samples) != spec.samples:
-        raise ValueError(f"expected {spec.samples} samples, got {len(samples)}")
-    evidence = Evidence(sampler, samples, task.held_out)
+    evidence = Evidence(sampler, samples.clone(), task.held_out)
     scores = []
     for name, metric in metrics.items():
         results = evidence.ask(metric)
+        if not torch.equal(evidence.samples, samples):
+            raise ValueError(f"metric '{name}' has written into the samples, which the other metrics read, too")
         missing = "; ".join(result.absent for result in results if result.absent)
         if spec.explicit_metrics and spec.model != REAL_DATA and (missing or not results):
             raise ValueError(f"metric '{name}' was asked for and is absent: {missing or 'this task rules it out'}")
@@ -127,8 +210,20 @@ def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spe
     return Judged(tuple(scores), tuple(shown), samples.numel() / seconds)
 
 
+def _draw(sampler: Sampler, n: int, decoding: Decoding, rng: torch.Generator, spec: SequenceSpec) -> Tensor:
+    """That many samples, int64 (n, T), on the CPU.
+
+    Raises:
+        ValueError: saying what is wrong with them.
+    """
+    samples = checked(sampler.sample(n, decoding, rng), spec)
+    if len(samples) != n:
+        raise ValueError(f"expected {n} samples, got {len(samples)}")
+    return samples
+
+
 def checked(samples: object, spec: SequenceSpec) -> Tensor:
-    """The samples on the CPU, if they are sequences of this task.
+    """A copy of the samples on the CPU, if they are sequences of this task.
 
     Raises:
         ValueError: saying what is wrong with them.
@@ -139,7 +234,7 @@ def checked(samples: object, spec: SequenceSpec) -> Tensor:
         raise ValueError(
             f"expected samples of dtype int64 and shape (n, {spec.seq_len}), got {samples.dtype} {tuple(samples.shape)}"
         )
-    samples = samples.detach().cpu().contiguous()
+    samples = samples.detach().cpu().contiguous().clone()  # a sampler may go on writing into what it returned
     if len(samples) and not (int(samples.min()) >= 0 and int(samples.max()) < spec.vocab_size):
         raise ValueError(f"expected tokens in [0, {spec.vocab_size}), got {int(samples.min())} to {int(samples.max())}")
     return samples
@@ -151,20 +246,25 @@ def curve_judge(task: LoadedTask, n: int, spec: RunSpec) -> Callable[[Sampler], 
 
     def scores(sampler: Sampler) -> dict[str, float]:
         rng = named_stream(spec.stream, "curve", spec.device)
-        return judge.scores(sampler, checked(sampler.sample(n, Decoding(), rng), judge.spec))
+        return judge.scores(sampler, _draw(sampler, n, Decoding(), rng, judge.spec))
 
     return scores
 
 
 def frontier_scores(sampler: Sampler, task: LoadedTask, temperature: float, n: int, spec: RunSpec) -> tuple[Score, ...]:
-    """Quality and coverage at a temperature, with the same random numbers at all; a reason where that fails."""
+    """Quality and coverage at a temperature, with the same random numbers at all; a reason where that fails.
+
+    Raises:
+        Impossible: for a score that cannot be true: then the model's other scores are not to be trusted, either.
+    """
     whole = task.held_out
     try:
-        samples = checked(
-            sampler.sample(n, Decoding(temperature), named_stream(spec.stream, "frontier", spec.device)), whole.spec
-        )
+        rng = named_stream(spec.stream, "frontier", spec.device)
+        samples = _draw(sampler, n, Decoding(temperature), rng, whole.spec)
         evidence = Evidence(sampler, samples, whole.first(n), temperature)
         results = [result for name in FRONTIER for result in evidence.ask(registry.find("metric", name).load()())]
+    except Impossible:
+        raise
     except Exception as error:  # a finished training is not lost because decoding it fails
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         columns = ("nll_oracle", "nll_test", "lm_nll", "reverse_nll")[whole.oracle is None :]
@@ -178,6 +278,9 @@ def cost_scores(cost: Cost, judged: Judged, device: str) -> tuple[Score, ...]:
     Training tokens per second are the tokens of the generator's own updates, real or sampled, over all seconds of
     training, including those spent on anything else; rollouts and the discriminator's sequences are divided by only the
     seconds spent on them.
+
+    Raises:
+        Impossible: for a negative amount, as a generator may count it.
     """
     columns = {
         "seconds": (cost.seconds, "s", "lower"),
@@ -190,6 +293,9 @@ def cost_scores(cost: Cost, judged: Judged, device: str) -> tuple[Score, ...]:
         "discriminator_sequences_per_second": (_rate(cost, "discriminator_sequences"), "sequences/s", "higher"),
         "peak_memory_mib": (cost.peak_memory / 2**20, "MiB", "lower"),
     }
+    for name, (value, *_) in columns.items():
+        if value is not None:
+            NOT_NEGATIVE.check(name, value)
     memory = "allocated on the device" if device == "cuda" else "resident memory of the process"
     notes = {
         "peak_memory_mib": f"{memory}, while training|",

@@ -28,8 +28,8 @@ from bench.records.record import RunRecord, from_json
 from bench.records.store import Store
 from bench.runs.checkpoints import CheckpointFolder, Kept
 from bench.runs.judge import RealData, checked, load_task
-from bench.runs.runner import name_fit, private_copy
-from bench.runs.session import Session, Untrained
+from bench.runs.runner import name_fit
+from bench.runs.session import Session, Untrained, private_copy
 from bench.runs.streams import named_stream
 from bench.tasks.base import TaskData
 

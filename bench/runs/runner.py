@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bench.api import Execution, Generator, Sampler, TrainingData, Unsupported
+from bench.api import Execution, Generator, Sampler, Unsupported
 from bench.plans import registry
 from bench.plans.fields import build, configuration
 from bench.plans.presets import PRESETS
@@ -15,6 +15,7 @@ from bench.records import environment
 from bench.records.frames import FINAL, PRETRAINED, REAL_DATA, SELECTED
 from bench.records.record import RunRecord, RunSpec, Score, decisive, fit_id, to_json
 from bench.runs.checkpoints import CheckpointFolder, Kept
+from bench.runs.curve import CURVE
 from bench.runs.devices import describe, prepare, seed_global_streams
 from bench.runs.judge import (
     SELECTED_BY,
@@ -25,8 +26,9 @@ from bench.runs.judge import (
     frontier_scores,
     load_task,
     score,
+    unchanged_data,
 )
-from bench.runs.session import Diverged, Observer, Session
+from bench.runs.session import Diverged, Observer, Session, private_copy
 from bench.runs.surroundings import kept_surroundings
 
 LONGEST_REASON = 1_000
@@ -66,8 +68,9 @@ def run(spec: RunSpec, checkpoints: CheckpointFolder | None = None, watcher: Wat
 
     try:
         prepare(spec.device)
-        with kept_surroundings():
-            facts |= _run(spec, checkpoints, replace(watcher, warn=warn))
+        with kept_surroundings(), unchanged_data(spec):
+            done = _run(spec, checkpoints, replace(watcher, warn=warn))
+        facts |= done
         facts["status"] = "ok"
     except Unsupported as reason:
         facts |= {"status": "skipped", "reason": _message(reason) or "the generator does not support this task"}
@@ -148,6 +151,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         evaluate=curve_judge(task, preset.curve_samples, spec),
         curve_points=preset.curve_points,
         select=SELECTED_BY,
+        reserved=CURVE,
         pretrained=lambda sampler: judge(PRETRAINED, sampler),
     )
     kept = None
@@ -188,11 +192,6 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         "samples": judged.shown,
         "data_sha256": task.data.sha256,
     }
-
-
-def private_copy(data: TrainingData) -> TrainingData:
-    """The same data in new tensors, so that a generator that writes into them changes nobody else's data."""
-    return TrainingData(data.spec, data.train.clone(), data.valid.clone(), data.vocabulary)
 
 
 def name_fit(generator: Generator, budget: Mapping[str, float], spec: RunSpec) -> str:

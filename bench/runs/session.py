@@ -9,6 +9,7 @@ samples are drawn from a finished run.
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -61,6 +62,7 @@ class Observer:
         evaluate: Scores the tracked sampler for the curve.
         curve_points: Evaluations per phase, at most; a phase that goes on under a budget has more, equally far apart.
         select: Which of those scores, the lower the better, picks the step that :meth:`Session.select` goes back to.
+        reserved: Names of those scores, which nobody else may log.
         pretrained: Called with the sampler of a shared pre-training, before its training continues.
         warn: Called with a sentence on what went wrong without harm to the results.
         stop: Called between two steps: raises what ends the training, which is saved first.
@@ -73,6 +75,7 @@ class Observer:
     pretrained: Callable[[Sampler], object] | None = None
     warn: Callable[[str], None] | None = None
     stop: Callable[[], None] | None = None
+    reserved: Sequence[str] = ()
 
 
 class Session:
@@ -113,6 +116,8 @@ class Session:
         self._streams: dict[str, torch.Generator] = {}
         self._sampler: Sampler | None = None
         self._tracked: dict[str, Stateful] = {}
+        self._inherited: Mapping[str, Stateful] = {}
+        self._given: TrainingData | None = None
         self._phases: dict[str, dict[str, Any]] = {}
         self._scalars: dict[str, float] = {}
         self._saved: dict[str, Any] | None = None
@@ -196,8 +201,17 @@ class Session:
             phase["ended"] = True
 
     def pretrained(self, generator: Generator, data: TrainingData) -> Sampler:
-        """The sampler that ``generator`` trains on this task and seed, trained once and shared."""
+        """The sampler that ``generator`` trains on this task and seed, trained once and shared.
+
+        Raises:
+            ValueError: for other data than ``fit`` was given: what is trained on them is shared under the task's name.
+        """
         self.clock.stop()
+        given = self._given
+        if given is None or not (torch.equal(data.train, given.train) and torch.equal(data.valid, given.valid)):
+            raise ValueError(
+                "expected the data that fit() was given, unchanged: a pre-training is shared by all models"
+            )
         # Under a budget, a model on its own trains until that is spent, and as a pre-training it does not: two ids.
         named = {**self.clock.budget, "shared": 1.0} if self.clock.budget else {}
         watched = self._observer
@@ -211,7 +225,9 @@ class Session:
             self._now,
             shared=True,
         )
-        sampler = shared.restore(generator, data) if self._restoring else shared.train(generator, data)
+        own = private_copy(given)
+        sampler = shared.restore(generator, own) if self._restoring else shared.train(generator, own)
+        self._inherited = made_of(sampler, shared._tracked)
         # Every model may also be selected at a step of its pre-training.
         self.selection.take(shared.selection.best)
         self.clock.cost.add_shared(shared.clock.cost)
@@ -273,7 +289,7 @@ class Session:
         Raises:
             ValueError: when no step was scored.
         """
-        self.selection.put_back(made_of(sampler, self._tracked))
+        self.selection.put_back(made_of(sampler, self._tracked or self._inherited))
 
     @property
     def selected(self) -> Selected | None:
@@ -309,6 +325,7 @@ class Session:
         return self.clock.cost.steps
 
     def _train(self, generator: Generator, data: TrainingData) -> Sampler:
+        self._given = private_copy(data)
         if isinstance(generator, HasWarmUp):
             generator.warm_up(self._device)
         self.clock.forget_peak()
@@ -363,14 +380,19 @@ class Session:
 
     def _evaluate(self, phase: str, step: int) -> None:
         if self._observer.evaluate and self._sampler is not None:
-            self.log(**self._observer.evaluate(self._sampler))
+            found = self._observer.evaluate(self._sampler)
+            self.log(**found)
             self.clock.forget_peak()
-            score = self._scalars.get(self._observer.select, math.nan)
+            score = found.get(self._observer.select, math.nan)
             self.selection.offer(score, phase, step, made_of(self._sampler, self._tracked))
 
     def _check_finite(self, phase: str, step: int) -> None:
         """Require finite numbers in what the generator logged in this step."""
         for name, value in self._scalars.items():
+            if name in self._observer.reserved:
+                raise ValueError(
+                    f"expected another name than '{name}' in run.log: it is a score that the judge computes"
+                )
             if not math.isfinite(value):
                 raise Diverged(
                     f"{name} is {value} in step {step} of phase '{phase}': the training diverged; {self._good}"
@@ -464,6 +486,11 @@ class Session:
         self.selection.take(Selected(**saved["selected"]) if saved["selected"] else None)
         self.curve = list(saved["curve"])
         self._saved_at = cost.seconds
+
+
+def private_copy(data: TrainingData) -> TrainingData:
+    """The same data in new objects, so that a generator that writes into them changes nobody else's data."""
+    return TrainingData(data.spec, data.train.clone(), data.valid.clone(), copy.deepcopy(data.vocabulary))
 
 
 def obeyed(generator: Generator, execution: Execution) -> Execution:

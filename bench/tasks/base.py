@@ -31,8 +31,8 @@ class TaskData:
 
     Attributes:
         training: All that a generator sees.
-        test: int64, (K, T), held out.
-        oracle: The true distribution, None for real data.
+        test: int64, (K, T), held out; where there is an oracle, drawn from it independently.
+        oracle: The true distribution, None for real data. Tensors and arrays that it holds do not change.
         tokenizer: How text became tokens, for signatures.
     """
 

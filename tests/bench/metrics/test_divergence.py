@@ -9,8 +9,9 @@ import torch
 
 from baselines.memorized import MemorizedSequences
 from bench.api import Decoding, SequenceSpec
-from bench.metrics.divergence import Divergence, jensen_shannon
+from bench.metrics.divergence import LUCK, Divergence, jensen_shannon, possible_jsd, slack
 from bench.metrics.nll import NLL
+from bench.metrics.ranges import Impossible
 
 T = 3
 SEQUENCES = [list(row) for row in itertools.product(range(3), repeat=T)]
@@ -240,3 +241,102 @@ def test_the_token_divergence_counts_tokens_up_to_the_end(make_evidence):
 
 def test_a_density_of_whole_sequences_has_no_token_divergence(evidence):
     assert scores(evidence)["jsd_token"].absent == "the model has no token_log_prob"
+
+
+# What cannot be true
+
+
+def near(probabilities, divergence):
+    """A law at about this KL divergence from another one, in nats per sequence."""
+    noise = np.random.default_rng(7).normal(size=len(probabilities))
+    low, high = 0.0, 50.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        tilted = probabilities * np.exp(middle * noise)
+        tilted /= tilted.sum()
+        low, high = (low, middle) if probabilities @ np.log(probabilities / tilted) > divergence else (middle, high)
+    return tilted
+
+
+def sums(one, two, n, repetitions, rng):
+    """For each repetition, the sum over n draws from one law of log P/G and of log(2P/(P+G))."""
+    counts = rng.multinomial(n, one, size=repetitions)
+    return counts @ np.log(one / two), counts @ np.log(2 * one / (one + two))
+
+
+@pytest.mark.parametrize("n", [50, 200, 1000])
+@pytest.mark.parametrize("total", [0.0, 1.0, 3.0, 14.0, 100.0])
+def test_honest_sums_stay_within_what_chance_allows(n, total):
+    """With divergences at which negative sums are as likely as they can be, and with G = P."""
+    rng, model = np.random.default_rng(n), near(P, total / n) if total else P
+    for one, two in ((P, model), (model, P)):
+        for found in sums(one, two, n, 20_000, rng):
+            assert found.min() > -LUCK
+            # The bound itself, where a simulation can see it.
+            for share in (0.2, 0.05, 0.01):
+                assert (found < -math.log(1 / share)).mean() <= share
+    assert slack(T * n) > LUCK
+
+
+def test_honest_models_near_the_truth_pass(make_evidence):
+    """The metric itself, whose checks are of each half, too."""
+    for seed in range(60):
+        for n, total in ((50, 14.0), (200, 3.0), (1000, 6.0)):
+            model = near(P, total / n)
+            samples, test = drawn(model, n, 2 * seed), drawn(P, n, 2 * seed + 1)
+            assert len(scores(make_evidence(samples, test, Conditionals(model), Conditionals(P)))) == 4
+
+
+def test_one_sequence_repeated_beside_another_models_density_is_found(make_evidence):
+    """The sequence that the truth writes most often, and the model less often."""
+    model = near(P, 0.05)
+    best = int(np.argmax(P / model))
+    samples = torch.tensor([SEQUENCES[best]] * 200)
+    with pytest.raises(Impossible, match=r"along generated sequences is -.* not that of the samples"):
+        scores(make_evidence(samples, drawn(P, 200, 3), Conditionals(model), Conditionals(P)))
+    samples = torch.tensor([SEQUENCES[int(np.argmin(P / model))]] * 200)  # not found, though it is as wrong
+    scores(make_evidence(samples, drawn(P, 200, 3), Conditionals(model), Conditionals(P)))
+
+
+class Inflated(Conditionals):
+    """Adds to the log-probability of every token."""
+
+    def __init__(self, probabilities, excess):
+        super().__init__(probabilities)
+        self.excess = excess
+
+    def token_log_prob(self, tokens, temperature=1.0):
+        return super().token_log_prob(tokens) + self.excess
+
+
+def test_probabilities_that_sum_to_more_than_one_are_found_where_they_beat_the_truth(make_evidence):
+    P_smooth = np.full(len(SEQUENCES), 1 / len(SEQUENCES))
+    model = near(P_smooth, 0.03)
+    samples, test = drawn(model, 500, 2), drawn(P_smooth, 500, 3)
+    with pytest.raises(Impossible, match="along real sequences is -"):
+        scores(make_evidence(samples, test, Inflated(model, 0.1), Conditionals(P_smooth)))
+    scores(make_evidence(samples, test, Inflated(model, 0.005), Conditionals(P_smooth)))  # not found: worse than P
+
+
+def test_a_half_that_cannot_be_is_not_hidden_by_the_other():
+    ratios = torch.full((100,), 50.0), torch.full((100,), -0.5)
+    assert jensen_shannon(*ratios) > 0
+    with pytest.raises(Impossible, match=r"the half of jsd along generated sequences is -0.28"):
+        possible_jsd("jsd", *ratios, 100, 100)
+    with pytest.raises(Impossible, match=r"the half of jsd along real sequences is -0.28"):
+        possible_jsd("jsd", *reversed(ratios), 100, 100)
+    assert possible_jsd("jsd", ratios[0], -ratios[1], 100, 100).low == 0
+
+
+def test_a_sample_that_its_own_density_calls_impossible_is_found(make_evidence):
+    table = as_table(P)
+    table[tuple(SEQUENCES[0])] = -math.inf
+    with pytest.raises(Impossible, match="-inf"):
+        scores(make_evidence(SEQUENCES[:1], SEQUENCES[1:], table, as_table(P)))
+
+
+def test_too_few_sequences_prove_nothing(make_evidence):
+    table, oracle = {(2, 1, 0): -20.0}, {(2, 1, 0): -1.0}
+    assert scores(make_evidence([[2, 1, 0]], [[2, 1, 0]], table, oracle))["kl_reverse"].value == -19 / 3
+    with pytest.raises(Impossible, match=r"kl_reverse is -|the half of jsd"):
+        scores(make_evidence([[2, 1, 0]] * 2, [[2, 1, 0]], table, oracle))

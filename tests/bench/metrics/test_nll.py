@@ -51,7 +51,7 @@ def test_an_impossible_test_sequence_is_a_reason_not_a_number(make_evidence):
 
 
 def test_a_diverged_model_fails(make_evidence):
-    with pytest.raises(ValueError, match="nll_test is not a number"):
+    with pytest.raises(ValueError, match="log_prob of a sequence is not a number"):
         scores(make_evidence(SAMPLES, TEST, {**MODEL, (4, 4, 4): math.nan}, ORACLE))
 
 

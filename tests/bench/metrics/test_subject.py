@@ -49,9 +49,10 @@ def test_contributions_that_are_a_sequences_own_average_to_the_score(real):
 
 
 def test_the_width_of_the_training_set_does_not_hide_copies(real):
-    copied = Tokens(np.full((1, 9), -1), np.array([int(real.train.lengths[4])]))
     length = min(9, int(real.train.lengths[4]))
-    copied.ids[0, :length], copied.lengths[0] = real.train.ids[4, :length], length
+    words = np.full((1, 9), -1)
+    words[0, :length] = real.train.ids[4, :length]
+    copied = Tokens(words, np.array([length]))
     train = Tokens(real.train.ids[4:5], np.array([length]))
     (whole, _) = Copy().estimates(Subject.samples(copied, RealText(text(3, 3), train), "space"))
     assert whole.value == 1

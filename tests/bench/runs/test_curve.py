@@ -9,6 +9,7 @@ from bench.api import Decoding
 from bench.metrics.density import Evidence, HeldOut
 from bench.metrics.divergence import Divergence
 from bench.metrics.nll import NLL
+from bench.metrics.ranges import Impossible
 from bench.runs.curve import CurveJudge
 from bench.runs.session import Session
 from bench.tasks.toy import Toy
@@ -57,6 +58,29 @@ def test_what_is_not_known_is_left_out(task):
 
 def test_what_is_infinite_is_left_out_and_what_is_no_number_is_refused(task):
     samples = task.training.train[:30]
-    assert "nll_valid" not in judge(task).scores(Constant(-math.inf), samples)
-    with pytest.raises(ValueError, match="nll_valid is not a number: the model has diverged"):
+    assert "nll_valid" not in judge(task).scores(Constant(-math.inf, by_token=False), samples)
+    with pytest.raises(ValueError, match="is not a number: the model has diverged"):
         judge(task).scores(Constant(math.nan), samples)
+
+
+def test_what_cannot_be_is_refused(task):
+    samples = task.training.train[:30]
+    with pytest.raises(Impossible, match=r"the half of jsd_valid along generated sequences is -inf"):
+        judge(task).scores(Constant(-math.inf), samples)
+    with pytest.raises(Impossible, match=r"the half of jsd_valid along real sequences is -0.8"):
+        judge(task).scores(Constant(-0.1), samples)
+    with pytest.raises(Impossible, match=r"token_log_prob of a token is 0.1"):
+        judge(task, oracle=False).scores(Constant(0.1), samples)
+
+
+def test_the_validation_sequences_are_nobody_elses(task):
+    class Scribbler(Constant):
+        def __init__(self):
+            pass
+
+        def token_log_prob(self, tokens, temperature=1.0):
+            return torch.full(tokens.shape, -9.0) * tokens.zero_().add(1)
+
+    before = task.training.valid.clone()
+    judge(task, oracle=False).scores(Scribbler(), task.training.train[:30])
+    assert torch.equal(task.training.valid, before)

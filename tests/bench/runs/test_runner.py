@@ -1,6 +1,7 @@
 """From a specification to a record: whatever a plugin does wrong is written into the record, and is not raised."""
 
 import dataclasses
+import math
 import re
 import sys
 
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.usefixtures("memory_not_measured")
 TOY = {"vocab_size": 6, "seq_len": 5, "train_size": 60, "valid_size": 20, "test_size": 30}
 SETTINGS = tuple(f"toy.{name}={value}" for name, value in TOY.items())
 PLUGINS = """
+import math
 import random
 from dataclasses import dataclass
 
@@ -53,6 +55,8 @@ class Drawn:
             return tokens[1:]
         if self.fault == "many":
             return torch.cat([tokens, tokens])
+        if self.fault == "impossible":
+            tokens[:, 0] = 1
         if self.fault == "high":
             tokens[-1, -1] = self.spec.vocab_size
         if self.fault == "negative":
@@ -67,7 +71,10 @@ class Drawn:
 class Dense(Drawn):
     def log_prob(self, tokens):
         shape = {"scalar": (), "column": (len(tokens), 1)}.get(self.fault, (len(tokens),))
-        return torch.full(shape, float("-inf") if self.fault == "impossible" else -1.0)
+        found = torch.full(shape, -self.spec.seq_len * math.log(self.spec.vocab_size))
+        if self.fault == "impossible":
+            found[tokens[:, 0] != 1] = float("-inf")
+        return found
 
 
 @dataclass(frozen=True)
@@ -147,7 +154,7 @@ def test_a_run_that_works(do):
     assert (record.status, record.reason, record.traceback) == ("ok", None, None)
     scores = {score.metric: score for score in record.scores["final"]}
     assert {"nll_oracle", "nll_test", "bleu4", "self_bleu4", "distinct2", "jsd", "seconds"} <= scores.keys()
-    assert scores["nll_test"].value == pytest.approx(1 / 5)
+    assert scores["nll_test"].value == pytest.approx(math.log(6))
     # Its density is of entire sequences, and it counts no amounts.
     assert {name for name, score in scores.items() if score.value is None} == {"jsd_token"}
     assert {score.kind for score in scores.values()} == {"quality", "cost"}
@@ -441,3 +448,151 @@ def test_final_and_selected_are_both_scored():
 
 def test_real_data_and_untrained_models_have_nothing_to_select():
     assert run(plan("random")["random", 0]).selected is None
+
+
+CHEATS = """
+from dataclasses import dataclass
+
+import torch
+from seqgan.mle import MLE
+
+FINAL, CURVE, FRONTIER = 200, 50, 100  # the numbers of sequences that each asks for
+
+
+class Cheat:
+    def __init__(self, model, where):
+        self.model, self.where, self.asked = model, where, 0
+
+    def sample(self, n, decoding, rng):
+        tokens = self.model.sample(n, decoding, rng)
+        self.asked += n == FINAL
+        if self.where == "few" and n == CURVE or self.where == "few, tempered" and n == FRONTIER:
+            return tokens[1:]
+        if (self.where == "final" and n == FINAL or self.where == "curve" and n == CURVE
+                or self.where == "selected" and n == FINAL and self.asked == 2):
+            # The same sequence over and over, beside the density of a trained model.
+            many = self.model.sample(500, decoding, torch.Generator().manual_seed(0))
+            return many[self.model.log_prob(many).argmin()].repeat(n, 1)
+        return tokens
+
+    def token_log_prob(self, tokens, temperature=1.0):
+        found = self.model.token_log_prob(tokens, temperature)
+        if self.where == "tempered" and temperature != 1:
+            return found + 5
+        if self.where == "no number, tempered" and temperature != 1:
+            return found * float("nan")
+        if self.where == "above one":
+            return found.abs()
+        return found
+
+    def state_dict(self):
+        return self.model.state_dict()
+
+    def load_state_dict(self, state):
+        self.model.load_state_dict(state)
+
+
+class Watched:
+    '''The run, which is told to watch the cheat in place of its model.'''
+
+    def __init__(self, run, where):
+        self.run, self.where, self.cheat = run, where, None
+
+    def __getattr__(self, name):
+        return getattr(self.run, name)
+
+    def track(self, sampler, **state):
+        self.cheat = Cheat(sampler, self.where)
+        self.run.track(self.cheat, cheat=self.cheat)
+
+
+@dataclass(frozen=True)
+class Cheating:
+    where: str = "nowhere"
+
+    def fit(self, data, run):
+        if self.where == "pretrained":
+            run.pretrained(Cheating("final"), data)
+            for _ in run.phase("nothing", 1):
+                pass
+        if self.where == "negative cost":
+            with run.measure(train_tokens=-10**9):
+                pass
+        watched = Watched(run, self.where)
+        MLE(epochs=40, lr=0.3).fit(data, watched)
+        return watched.cheat
+"""
+
+
+@pytest.fixture
+def cheat(write_plugin):
+    """The record of a run of a model that cheats somewhere."""
+    write_plugin("own_cheats", CHEATS)
+
+    def do(where):
+        model = "own_cheats:Cheating"
+        return run(plan(model, settings=(f"{model}.where={where!r}",))[model, 0])
+
+    return do
+
+
+@pytest.mark.parametrize(
+    ("where", "reason"),
+    [
+        ("final", r"the half of jsd(_token)? along generated sequences is -\d"),
+        ("pretrained", r"the half of jsd(_token)? along generated sequences is -\d"),
+        ("selected", r"the half of jsd(_token)? along generated sequences is -\d"),
+        ("curve", r"the half of jsd_valid along generated sequences is -\d"),
+        ("tempered", r"token_log_prob of a token is \d.* expected at most 0"),
+        ("above one", r"token_log_prob of a token is \d.* expected at most 0"),
+        ("negative cost", r"tokens is -\d.* expected at least 0"),
+    ],
+)
+def test_a_number_that_cannot_be_true_fails_the_run(cheat, where, reason):
+    record = cheat(where)
+    assert (record.status, record.scores, record.frontier, record.curve) == ("failed", {}, {}, ())
+    assert re.match(f"Impossible: {reason}", record.reason), record.reason
+
+
+def test_the_same_model_without_a_cheat_is_ok(cheat):
+    record = cheat("nowhere")
+    assert (record.status, record.reason) == ("ok", None)
+    assert record.curve
+    assert "selected" in record.scores
+    assert len(record.frontier) == 3
+
+
+def test_as_many_samples_as_were_asked_for_are_wanted_everywhere(cheat):
+    assert cheat("few").reason == "ValueError: expected 50 samples, got 49"
+    record = cheat("few, tempered")
+    assert record.status == "ok"
+    reasons = {score.absent for scores in record.frontier.values() for score in scores}
+    assert reasons == {"ValueError: expected 100 samples, got 99"}
+
+
+def test_a_tempered_density_that_is_no_number_is_a_failure_of_decoding(cheat):
+    record = cheat("no number, tempered")
+    assert record.status == "ok"
+    assert all(score.value is not None for score in record.frontier["1"])
+    (reason,) = {score.absent for score in record.frontier["0.7"]}
+    assert "token_log_prob of a token is not a number" in reason
+
+
+def test_a_strangers_metric_is_held_to_the_range_that_it_declares(write_plugin):
+    source = """
+from bench.metrics.base import Estimate
+from bench.metrics.ranges import Range
+
+class Share:
+    version = "1"
+
+    def estimates(self, subject):
+        possible = Range(0, 1, "It is a share.")
+        yield Estimate("own", 1.5, "", "lower", subject.signature("1", n=5), possible=possible)
+"""
+    write_plugin("own_share", source)
+    record = run(plan("random", metrics=("own_share:Share",))["random", 0])
+    assert record.status == "failed"
+    assert record.reason == (
+        "Impossible: own is 1.5, which cannot be true: expected a number between 0 and 1. It is a share."
+    )
