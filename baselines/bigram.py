@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
+from annotated_types import Interval, MinLen
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from bench.api import Decoding, Run, SequenceSpec, TrainingData
 
+Strength = Annotated[float, Interval(gt=0, le=1_000_000)]
+"""Range of a field: weight of the smoothing, in words. Without any, a pair that training lacks would be impossible."""
 ROWS = 512
 """Contexts whose full next-word distributions are in memory at a time."""
 
@@ -114,9 +118,9 @@ class Bigram:
     the oracle, 9.21 on held-out data.
     """
 
-    strengths: tuple[float, ...] = (30.0, 100.0, 200.0, 400.0, 1000.0)
+    strengths: Annotated[tuple[Strength, ...], MinLen(1)] = (30.0, 100.0, 200.0, 400.0, 1000.0)
     """Candidate weights of the smoothing, in words; the one with the lowest NLL on the validation split is used."""
-    add: float = 0.5
+    add: Annotated[float, Interval(ge=0, le=1_000_000)] = 0.5
     """Added to every word's own count."""
 
     def fit(self, data: TrainingData, run: Run) -> BigramModel:

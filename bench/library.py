@@ -143,7 +143,7 @@ def run(
 
     from bench.commands.progress import announce, conclude, follow, plan_table
     from bench.plans.plan import Request, make_plan
-    from bench.plans.presets import parse_budget, parse_temperatures
+    from bench.plans.presets import MOST_WORKERS, parse_budget, parse_temperatures
     from bench.records.store import Store
     from bench.runs.campaign import begin
     from bench.runs.devices import choose_device
@@ -155,8 +155,8 @@ def run(
     folder = _path("output", output)
     if not isinstance({} if settings is None else settings, Mapping):
         raise UsageError(f"expected settings like {{'seqgan.lr': 0.005}}, got {settings!r}.")
-    if workers < 0:
-        raise UsageError(f"expected workers of 0 or more, got {workers}.")
+    if not 0 <= workers <= MOST_WORKERS:
+        raise UsageError(f"expected workers from 0 to {MOST_WORKERS}, got {workers}.")
     if temperatures is not None and not isinstance(temperatures, str):
         given = _plain(temperatures)
         if isinstance(given, bytes | Mapping):

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.commands.options import Command
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.records.store import Store
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("folder", default="results", type=click.Path(path_type=Path))
 def report(folder: Path) -> None:
     """Rebuild the leaderboards and figures of a results FOLDER from its records."""
