@@ -18,6 +18,8 @@ Strength = Annotated[float, Interval(gt=0, le=1_000_000)]
 """Range of a field: weight of the smoothing, in words. Without any, a pair that training lacks would be impossible."""
 ROWS = 512
 """Contexts whose full next-word distributions are in memory at a time."""
+COLD = 0.05
+"""Above this temperature the power of any word's probability is a number above 0."""
 
 
 class BigramModel:
@@ -68,6 +70,7 @@ class BigramModel:
             return torch.zeros(tokens.shape, dtype=torch.float64).masked_scatter_(mask, torch.from_numpy(np.log(law)))
 
         def score(law: np.ndarray, rows: np.ndarray) -> np.ndarray:
+            law = _scaled(law, temperature)
             chosen: np.ndarray = np.log(law[np.arange(len(rows)), words[rows]]) / temperature
             chosen -= np.log((law ** (1 / temperature)).sum(1))
             return chosen
@@ -93,9 +96,14 @@ class BigramModel:
         return answers
 
 
+def _scaled(law: np.ndarray, temperature: float) -> np.ndarray:
+    """The laws, each divided by its largest value if the temperature is so low that all their powers could be 0."""
+    return law / law.max(1, keepdims=True) if temperature < COLD else law
+
+
 def _drawn(law: np.ndarray, uniforms: np.ndarray, decoding: Decoding) -> np.ndarray:
     """One word per row by inverse CDF, after temperature, top-k and top-p: float64 (R, V) and (R,) to (R,)."""
-    law = law ** (1 / decoding.temperature)
+    law = _scaled(law, decoding.temperature) ** (1 / decoding.temperature)
     if decoding.top_k is not None or decoding.top_p is not None:
         order = np.argsort(-law, axis=1, kind="stable")
         ordered = np.take_along_axis(law, order, 1)

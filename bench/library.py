@@ -168,7 +168,7 @@ def run(
         _names(metrics),
         seeds,
         preset,
-        tuple(f"{name}={_literal(value)}" for name, value in (settings or {}).items()),
+        tuple(f"{name}={_literal(name, value)}" for name, value in (settings or {}).items()),
         choose_device(device),
         {} if budget is None else parse_budget(str(budget)),
         None if temperatures is None else parse_temperatures(temperatures),
@@ -319,13 +319,15 @@ def _expect(kinds: type | tuple[type, ...], **given: object) -> None:
             raise UsageError(f"expected {name} to be {wanted}, got {value!r}.")
 
 
-def _literal(value: object) -> str:
+def _literal(name: object, value: object) -> str:
     """A field's value as ``--set`` reads it: Python's spelling, also of numpy's numbers and of paths."""
     value = _plain(value)
     if isinstance(value, list | tuple):
-        return f"({''.join(f'{_literal(each)}, ' for each in value)})"
+        return f"({''.join(f'{_literal(name, each)}, ' for each in value)})"
     if isinstance(value, PathLike):
         return repr(fspath(value))
+    if not isinstance(value, str | int | float | None):
+        raise UsageError(f"expected the value of {name} to be a number, a text, True, False or None, got {value!r}.")
     return repr(value)
 
 

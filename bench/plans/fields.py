@@ -41,7 +41,7 @@ def convert(owner: str, plugin: type, field: str, text: str) -> Any:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         value = {"true": True, "false": False, "none": None}.get(text.lower(), text)
-    for meant in (value, text):  # what looks like a number may be a name
+    for meant in (value,) if isinstance(value, str) else (value, text):  # what looks like a number may be a name
         with contextlib.suppress(ValueError):
             return fitted(meant, types[field])
     shown = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
