@@ -110,7 +110,8 @@ def _drawn(law: np.ndarray, uniforms: np.ndarray, decoding: Decoding) -> np.ndar
         ordered /= ordered.sum(1, keepdims=True)
         if decoding.top_p is not None:
             ordered[ordered.cumsum(1) - ordered >= decoding.top_p] = 0
-        ordered[:, decoding.top_k :] = 0
+        if decoding.top_k is not None:
+            ordered[:, decoding.top_k :] = 0
         np.put_along_axis(law, order, ordered, 1)
     cumulative = law.cumsum(1)
     drawn: np.ndarray = (cumulative <= uniforms[:, None] * cumulative[:, -1:]).sum(1).clip(max=law.shape[1] - 1)

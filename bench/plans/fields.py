@@ -44,7 +44,8 @@ def convert(owner: str, plugin: type, field: str, text: str) -> Any:
     for meant in (value,) if isinstance(value, str) else (value, text):  # what looks like a number may be a name
         with contextlib.suppress(ValueError):
             return fitted(meant, types[field])
-    shown = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+    shown = " ".join(text.split())
+    shown = shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}..."
     raise UsageError(f"expected {owner}.{field} to be {spell(types[field])}, got '{shown}'.")
 
 

@@ -80,6 +80,18 @@ def test_truncation(decoding, allowed):
     assert len(drawn[:, 0].unique()) == allowed
 
 
+def test_the_nucleus_holds_the_most_probable_words():
+    model = BigramModel(FIXED, TRAIN, 1.0, 0.5)
+    first = model.token_log_prob(torch.arange(4)[:, None].expand(4, 3))[:, 0].exp()
+    ordered, order = first.sort(descending=True)
+    drawn = model.sample(4_000, Decoding(top_p=float(ordered[:2].sum()) - 1e-6), torch.Generator().manual_seed(0))
+    counts = torch.bincount(drawn[:, 0], minlength=4)[order]
+    assert counts[2:].tolist() == [0, 0]
+    assert stats.chisquare(counts[:2].numpy(), (ordered[:2] / ordered[:2].sum() * 4_000).numpy()).pvalue > 1e-3
+    likeliest = model.sample(20, Decoding(top_k=1), torch.Generator().manual_seed(0))
+    assert torch.equal(model.sample(20, Decoding(top_p=1e-300), torch.Generator().manual_seed(0)), likeliest)
+
+
 def test_the_smoothing_is_the_one_with_the_lowest_validation_nll():
     rng = torch.Generator().manual_seed(0)
     train, valid = (torch.randint(0, 30, (60, 5), generator=rng) for _ in range(2))

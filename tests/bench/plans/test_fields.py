@@ -106,6 +106,11 @@ def test_a_long_value_is_not_repeated_whole():
         convert("model", Model, "lr", "9" * 5000)
 
 
+def test_a_value_of_several_lines_is_shown_in_one():
+    with pytest.raises(UsageError, match=r"got '1 2'\.$"):
+        convert("model", Model, "epochs", "1\n  2")
+
+
 def test_an_integer_in_a_tuple_of_numbers_names_the_same_run_as_the_equal_number():
     assert list(map(type, convert("model", Model, "scales", "(1, 2.5)"))) == [float, float]
 
