@@ -25,9 +25,9 @@ class Command(click.Command):
         return super().parse_args(ctx, args)
 
 
-def names(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+def names(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     """The callback of an option that may be repeated: the names between commas of all its values."""
     found = tuple(name.strip() for value in values for name in value.split(",") if name.strip())
     if not found:
-        raise click.BadParameter("expected one or more names, separated by commas")
+        raise UsageError(f"expected one or more {option.name}, separated by commas, got '{', '.join(values)}'.")
     return found

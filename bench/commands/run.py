@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from bench.runs.campaign import Campaign
 
 
-def _task_names(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+def _task_names(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     from bench.plans.own_tasks import split_names
 
     found = tuple(name for value in values for name in split_names(value))
     if not found:
-        raise click.BadParameter("expected one or more names, separated by commas")
+        raise UsageError(f"expected one or more {option.name}, separated by commas, got '{', '.join(values)}'.")
     return found
 
 
