@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
+from annotated_types import Interval, MinLen
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from bench.api import Decoding, Run, SequenceSpec, TrainingData
 
+Strength = Annotated[float, Interval(gt=0, le=1_000_000)]
+"""Range of a field: weight of the smoothing, in words. Without any, a pair that training lacks would be impossible."""
 ROWS = 512
 """Contexts whose full next-word distributions are in memory at a time."""
+COLD = 0.05
+"""Above this temperature the power of any word's probability is a number above 0."""
 
 
 class BigramModel:
@@ -64,6 +70,7 @@ class BigramModel:
             return torch.zeros(tokens.shape, dtype=torch.float64).masked_scatter_(mask, torch.from_numpy(np.log(law)))
 
         def score(law: np.ndarray, rows: np.ndarray) -> np.ndarray:
+            law = _scaled(law, temperature)
             chosen: np.ndarray = np.log(law[np.arange(len(rows)), words[rows]]) / temperature
             chosen -= np.log((law ** (1 / temperature)).sum(1))
             return chosen
@@ -89,16 +96,22 @@ class BigramModel:
         return answers
 
 
+def _scaled(law: np.ndarray, temperature: float) -> np.ndarray:
+    """The laws, each divided by its largest value if the temperature is so low that all their powers could be 0."""
+    return law / law.max(1, keepdims=True) if temperature < COLD else law
+
+
 def _drawn(law: np.ndarray, uniforms: np.ndarray, decoding: Decoding) -> np.ndarray:
     """One word per row by inverse CDF, after temperature, top-k and top-p: float64 (R, V) and (R,) to (R,)."""
-    law = law ** (1 / decoding.temperature)
+    law = _scaled(law, decoding.temperature) ** (1 / decoding.temperature)
     if decoding.top_k is not None or decoding.top_p is not None:
         order = np.argsort(-law, axis=1, kind="stable")
         ordered = np.take_along_axis(law, order, 1)
         ordered /= ordered.sum(1, keepdims=True)
         if decoding.top_p is not None:
             ordered[ordered.cumsum(1) - ordered >= decoding.top_p] = 0
-        ordered[:, decoding.top_k :] = 0
+        if decoding.top_k is not None:
+            ordered[:, decoding.top_k :] = 0
         np.put_along_axis(law, order, ordered, 1)
     cumulative = law.cumsum(1)
     drawn: np.ndarray = (cumulative <= uniforms[:, None] * cumulative[:, -1:]).sum(1).clip(max=law.shape[1] - 1)
@@ -114,9 +127,9 @@ class Bigram:
     the oracle, 9.21 on held-out data.
     """
 
-    strengths: tuple[float, ...] = (30.0, 100.0, 200.0, 400.0, 1000.0)
+    strengths: Annotated[tuple[Strength, ...], MinLen(1)] = (30.0, 100.0, 200.0, 400.0, 1000.0)
     """Candidate weights of the smoothing, in words; the one with the lowest NLL on the validation split is used."""
-    add: float = 0.5
+    add: Annotated[float, Interval(ge=0, le=1_000_000)] = 0.5
     """Added to every word's own count."""
 
     def fit(self, data: TrainingData, run: Run) -> BigramModel:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from baselines.bigram import BigramModel
+from baselines.bigram import BigramModel, Strength
 from bench.api import Decoding, Run, SequenceSpec, TrainingData
 
 
@@ -83,7 +83,7 @@ class Repeat:
     Most probable per token under smoothed bigram counts of the training set, since no generator sees the oracle.
     """
 
-    strength: float = 200.0
+    strength: Strength = 200.0
     """Weight of the bigrams' smoothing, in words."""
 
     def fit(self, data: TrainingData, run: Run) -> MemorizedSequences:

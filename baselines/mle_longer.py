@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, cast
 
-from bench.api import Run, TrainingData
+from bench.api import Count, Run, TrainingData
 from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import MLE, adam, maximize_likelihood, minibatches
 
@@ -20,7 +20,7 @@ class MLELonger(MLE):
     MLE hold for the pre-training and for what comes after it, which has an optimizer of its own.
     """
 
-    extra_epochs: int = 18_600
+    extra_epochs: Count = 18_600
     """Additional epochs, 2 s each; the paper's 982,800 discriminator updates and 200 generator steps take 37,700 s."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {

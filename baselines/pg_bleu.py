@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 
 from bench.api import Run, SequenceSpec, TrainingData
@@ -24,9 +26,9 @@ class PGBleu(PolicyGradientGenerator):
     of a new policy is not exactly zero; and rollouts, step size and rounds are those of SeqGAN.
     """
 
-    order: int = 3
+    order: Annotated[int, Interval(ge=1, le=20)] = 3
     """Longest n-gram of the reward."""
-    epsilon: float = 0.1
+    epsilon: Annotated[float, Interval(gt=0, le=1)] = 0.1
     """Numerator in place of zero matches (smoothing method 1)."""
 
     def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 
 from bench.api import Decoding, Run, SequenceSpec, TrainingData
@@ -57,7 +59,7 @@ class Unigram:
     to the paper's 10.310; uniform tokens score 11.42.
     """
 
-    add: float = 0.5
+    add: Annotated[float, Interval(ge=0, le=1_000_000)] = 0.5
     """Added to every count, so that no held-out word is impossible."""
 
     def fit(self, data: TrainingData, run: Run) -> IndependentTokens:

@@ -7,8 +7,10 @@ A constant reward was reported to lower ``nll_oracle`` as fast as the discrimina
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 
 from bench.api import Run, TrainingData
@@ -26,7 +28,7 @@ class ConstantReward(PolicyGradientGenerator):
     gradient is zero: the policy drifts towards whatever it has drawn, since its own draws are reinforced.
     """
 
-    value: float = 0.5
+    value: Annotated[float, Interval(ge=-1000, le=1000)] = 0.5
     """The reward; its size hardly matters, since gradients are clipped and Adam divides them by their own size."""
 
     def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:

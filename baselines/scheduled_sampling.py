@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from bench.api import Run, TrainingData
-from seqgan.lm import LSTMLanguageModel, compile_language_model
+from bench.api import Count, Positive, Run, Share, Size, StepSize, TrainingData
+from seqgan.lm import InitStd, LSTMLanguageModel, compile_language_model
 from seqgan.mle import QUICK_EPOCHS, adam, maximize_likelihood, minibatches
 
 
@@ -23,25 +23,25 @@ class ScheduledSampling:
     therefore plain maximum likelihood.
     """
 
-    epochs: int = 120
+    epochs: Count = 120
     """Passes over the training set."""
-    decay: float = 0.002
+    decay: Share = 0.002
     """Decrease per epoch of the probability that the true token is read."""
-    floor: float = 0.0
+    floor: Share = 0.0
     """The probability never falls below this."""
-    lr: float = 0.01
+    lr: StepSize = 0.01
     """Adam's step size."""
-    batch_size: int = 64
+    batch_size: Size = 64
     """Sequences per update."""
     reshuffle: bool = False
     """Whether each epoch has a new order; the released code keeps one order for all epochs."""
-    clip_norm: float = 5.0
+    clip_norm: Positive = 5.0
     """Largest global norm of a gradient."""
-    embedding_dim: int = 32
+    embedding_dim: Size = 32
     """Size of a word embedding."""
-    hidden_dim: int = 32
+    hidden_dim: Size = 32
     """Size of the LSTM's state."""
-    init_std: float = 0.1
+    init_std: InitStd = 0.1
     """Standard deviation of the initial parameters."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {

@@ -18,26 +18,43 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import torch
+from annotated_types import Ge, Gt, Interval
 from torch import Tensor
 
 __all__ = [
+    "Count",
     "Decoding",
     "Execution",
     "Generator",
     "HasLogProb",
     "HasTokenLogProb",
     "HasWarmUp",
+    "Positive",
     "Run",
     "Sampler",
     "SequenceSpec",
+    "Share",
+    "Size",
     "Stateful",
+    "StepSize",
     "TrainingData",
     "Unsupported",
     "Vocabulary",
 ]
+
+Count = Annotated[int, Ge(0)]
+"""Range of a field: an integer of 0 or more."""
+Size = Annotated[int, Ge(1)]
+"""Range of a field: an integer of 1 or more."""
+Positive = Annotated[float, Gt(0)]
+"""Range of a field: a number above 0."""
+Share = Annotated[float, Interval(ge=0, le=1)]
+"""Range of a field: a share or a probability, from 0 to 1."""
+StepSize = Annotated[float, Interval(gt=0, le=1)]
+"""Range of a field: Adam's step size, above 0 and at most 1. Each parameter moves by about this much in a step."""
 
 
 class Unsupported(Exception):  # noqa: N818 - it is an answer, not an error
@@ -142,12 +159,17 @@ class TrainingData:
     vocabulary: Vocabulary | None = None
 
 
+LEAST_TEMPERATURE, GREATEST_TEMPERATURE = 0.001, 1000.0
+"""Rounding moves a float32 logit of 10 by up to 1e-6. Divided by less than the least temperature, that would change a
+probability by more than a thousandth; divided by more than the greatest, logits are all the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decoding:
     """How to draw tokens from a trained model.
 
     Attributes:
-        temperature: Logits are divided by it; 1.0 is the model's own distribution.
+        temperature: Logits are divided by it, from 0.001 to 1000; 1.0 is the model's own distribution.
         top_k: Keep the k most probable tokens, None for all.
         top_p: Keep the smallest set of tokens with at least this probability, None for all.
     """
@@ -157,8 +179,10 @@ class Decoding:
     top_p: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise ValueError(f"expected temperature > 0, got {self.temperature}")
+        if not LEAST_TEMPERATURE <= self.temperature <= GREATEST_TEMPERATURE:
+            raise ValueError(
+                f"expected a temperature from {LEAST_TEMPERATURE:g} to {GREATEST_TEMPERATURE:g}, got {self.temperature}"
+            )
         if self.top_k is not None and self.top_k < 1:
             raise ValueError(f"expected top_k >= 1, got {self.top_k}")
         if self.top_p is not None and not 0 < self.top_p <= 1:
@@ -245,6 +269,12 @@ class Stateful(Protocol):
 
 class Generator(Protocol):
     """A way of training: a frozen dataclass whose fields are hyper-parameters and whose ``fit`` is the algorithm.
+
+    A field says its range in its type: ``epochs: Count = 120``, or, with the library annotated-types,
+    ``keep: Annotated[float, Interval(gt=0, le=1)] = 0.75``. Ranges are checked when runs are planned, so that a value
+    outside is refused before anything is trained; defaults and presets must be inside. A condition between fields
+    belongs in ``__post_init__``, which raises ValueError with a sentence. The string below a field is its description
+    (``bench list models NAME`` shows all of it).
 
     An optional class attribute ``presets`` maps "smoke", "quick" or "paper" to field overrides. Another, ``execution``,
     names the fields of :class:`Execution` that the generator obeys: only these are passed to it, and only these are

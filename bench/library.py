@@ -149,7 +149,7 @@ def run(
 
     from bench.commands.progress import announce, conclude, follow, plan_table
     from bench.plans.plan import Request, make_plan
-    from bench.plans.presets import parse_budget, parse_temperatures, parse_time
+    from bench.plans.presets import MOST_WORKERS, parse_budget, parse_temperatures, parse_time
     from bench.records.store import Store
     from bench.runs.campaign import begin
     from bench.runs.devices import choose_device
@@ -161,8 +161,8 @@ def run(
     folder = _path("output", output)
     if not isinstance({} if settings is None else settings, Mapping):
         raise UsageError(f"expected settings like {{'seqgan.lr': 0.005}}, got {settings!r}.")
-    if workers < 0:
-        raise UsageError(f"expected workers of 0 or more, got {workers}.")
+    if not 0 <= workers <= MOST_WORKERS:
+        raise UsageError(f"expected workers from 0 to {MOST_WORKERS}, got {workers}.")
     seconds = None if timeout is None else parse_time(str(timeout))
     if seconds is not None and workers == 0:
         raise UsageError("a timeout needs worker processes, which can be ended: choose workers of 1 or more.")
@@ -177,7 +177,7 @@ def run(
         _names(metrics),
         seeds,
         preset,
-        tuple(f"{name}={_literal(value)}" for name, value in (settings or {}).items()),
+        tuple(f"{name}={_literal(name, value)}" for name, value in (settings or {}).items()),
         choose_device(device),
         {} if budget is None else parse_budget(str(budget)),
         None if temperatures is None else parse_temperatures(temperatures),
@@ -333,13 +333,15 @@ def _expect(kinds: type | tuple[type, ...], **given: object) -> None:
             raise UsageError(f"expected {name} to be {wanted}, got {value!r}.")
 
 
-def _literal(value: object) -> str:
+def _literal(name: object, value: object) -> str:
     """A field's value as ``--set`` reads it: Python's spelling, also of numpy's numbers and of paths."""
     value = _plain(value)
     if isinstance(value, list | tuple):
-        return f"({''.join(f'{_literal(each)}, ' for each in value)})"
+        return f"({''.join(f'{_literal(name, each)}, ' for each in value)})"
     if isinstance(value, PathLike):
         return repr(fspath(value))
+    if not isinstance(value, str | int | float | None):
+        raise UsageError(f"expected the value of {name} to be a number, a text, True, False or None, got {value!r}.")
     return repr(value)
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Interval
 from torch import Tensor, nn
 
 from bench.api import Decoding, SequenceSpec
@@ -22,6 +23,9 @@ from seqgan.kernels.sampling import reference_sample_tokens, sample_tokens, trun
 
 State: TypeAlias = tuple[Tensor, Tensor]
 """Hidden and cell state, each (rows, hidden_dim), after reading a prefix."""
+
+InitStd = Annotated[float, Interval(ge=0, le=10)]
+"""Range of a field: standard deviation of initial parameters. At 1, gates are saturated already."""
 
 SCORING_ROWS = 256
 """Sequences scored at a time."""

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from bench.api import Run, SequenceSpec, TrainingData
+from bench.api import Count, Positive, Run, SequenceSpec, Size, StepSize, TrainingData
 from seqgan.kernels import execution
-from seqgan.lm import LSTMLanguageModel, compile_language_model
+from seqgan.lm import InitStd, LSTMLanguageModel, compile_language_model
 
 QUICK_EPOCHS = 4
 """Pre-training epochs in the quick preset, for all: NLL on the validation split of ``oracle`` is lowest there."""
@@ -27,21 +27,21 @@ class MLE:
     also leaves out the last 16 of 10,000 sequences, which do not fill a batch; here they are a batch of their own.
     """
 
-    epochs: int = 120
+    epochs: Count = 120
     """Passes over the training set."""
-    lr: float = 0.01
+    lr: StepSize = 0.01
     """Adam's step size."""
-    batch_size: int = 64
+    batch_size: Size = 64
     """Sequences per update."""
     reshuffle: bool = False
     """Whether each epoch has a new order; the released code keeps one order for all epochs."""
-    clip_norm: float = 5.0
+    clip_norm: Positive = 5.0
     """Largest global norm of a gradient."""
-    embedding_dim: int = 32
+    embedding_dim: Size = 32
     """Size of a word embedding."""
-    hidden_dim: int = 32
+    hidden_dim: Size = 32
     """Size of the LSTM's state."""
-    init_std: float = 0.1
+    init_std: InitStd = 0.1
     """Standard deviation of the initial parameters, drawn from a normal distribution."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor
 
-from bench.api import Run, TrainingData
+from bench.api import Count, Positive, Run, Size, StepSize, TrainingData
 from seqgan.kernels.execution import Complete
-from seqgan.lm import LSTMLanguageModel, compile_language_model
+from seqgan.lm import InitStd, LSTMLanguageModel, compile_language_model
 from seqgan.mle import MLE, QUICK_EPOCHS, descend
 from seqgan.rollout import Reward, action_values, completion
 
@@ -86,25 +86,25 @@ def advantages(values: Tensor, mask: Tensor, baseline: bool, standardize: bool) 
 class PolicyGradientGenerator:
     """Fields and pre-training shared by all generators that are trained by policy gradient."""
 
-    pretrain_epochs: int = 120
+    pretrain_epochs: Count = 120
     """Epochs of maximum likelihood before anything else; the checkpoint is shared by all with the same pre-training."""
-    pretrain_lr: float = 0.01
+    pretrain_lr: StepSize = 0.01
     """Adam's step size in pre-training."""
-    embedding_dim: int = 32
+    embedding_dim: Size = 32
     """Generator: size of a word embedding."""
-    hidden_dim: int = 32
+    hidden_dim: Size = 32
     """Generator: size of the LSTM's state."""
-    init_std: float = 0.1
+    init_std: InitStd = 0.1
     """Generator: standard deviation of the initial parameters."""
-    rounds: int = 200
+    rounds: Count = 200
     """Rounds of policy gradient after pre-training."""
-    rollouts: int = 16
+    rollouts: Size = 16
     """Completions of each prefix (the paper's N)."""
-    batch_size: int = 64
+    batch_size: Size = 64
     """Sequences per update, in pre-training and after it, for all networks."""
-    lr: float = 0.01
+    lr: StepSize = 0.01
     """Adam's step size in policy gradient, which has its own optimizer."""
-    clip_norm: float = 5.0
+    clip_norm: Positive = 5.0
     """Largest global norm of a generator's gradient, in pre-training and after it."""
     baseline: bool = False
     """Whether the batch's mean at each position is subtracted from the action values; not in the paper or its code."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from annotated_types import Interval, MinLen
 from torch import Tensor
 
-from bench.api import Decoding, Execution, Run, TrainingData
+from bench.api import Count, Decoding, Execution, Run, Size, StepSize, TrainingData
 from seqgan.discriminator import FILTER_COUNTS, FILTER_SIZES, Discriminator, compile_discriminator
 from seqgan.kernels.execution import Step, scoring_type, training
 from seqgan.lm import LSTMLanguageModel, compile_language_model
@@ -25,27 +26,27 @@ class SeqGAN(PolicyGradientGenerator):
     generator step, then five new sets of negatives with three epochs each.
     """
 
-    d_pretrain_steps: int = 50
+    d_pretrain_steps: Count = 50
     """Number of times that new negatives are drawn before the adversarial phase."""
-    g_steps: int = 1
+    g_steps: Count = 1
     """Policy-gradient steps per round."""
-    d_steps: int = 5
+    d_steps: Count = 5
     """Number of times per round that new negatives are drawn for the discriminator."""
-    d_epochs: int = 3
+    d_epochs: Size = 3
     """Epochs over each set of positives and negatives (the paper's k)."""
-    d_samples: int | None = None
+    d_samples: Size | None = None
     """Positives in such a set, and equally many negatives; None for the entire training set, as in the paper."""
-    d_lr: float = 1e-4
+    d_lr: StepSize = 1e-4
     """Discriminator: Adam's step size."""
-    d_embedding_dim: int = 64
+    d_embedding_dim: Size = 64
     """Discriminator: size of a word embedding."""
-    d_filter_sizes: tuple[int, ...] = FILTER_SIZES
+    d_filter_sizes: Annotated[tuple[Size, ...], MinLen(1)] = FILTER_SIZES
     """Discriminator: number of words that a filter spans; sizes above the sequence length are left out."""
-    d_filter_counts: tuple[int, ...] = FILTER_COUNTS
+    d_filter_counts: Annotated[tuple[Size, ...], MinLen(1)] = FILTER_COUNTS
     """Discriminator: number of filters of each size."""
-    d_keep: float = 0.75
+    d_keep: Annotated[float, Interval(ge=0.001, le=1)] = 0.75
     """Discriminator: probability that a feature survives dropout in training."""
-    d_l2: float = 0.2
+    d_l2: Annotated[float, Interval(ge=0, le=1000)] = 0.2
     """Discriminator: weight of the squared norm of its output layer."""
 
     execution: ClassVar[tuple[str, ...]] = ("mode", "bfloat16")
@@ -67,6 +68,15 @@ class SeqGAN(PolicyGradientGenerator):
             "d_samples": 64,
         },
     }
+
+    def __post_init__(self) -> None:
+        if len(self.d_filter_sizes) != len(self.d_filter_counts):
+            raise ValueError(
+                "expected as many d_filter_counts as d_filter_sizes, got "
+                f"{len(self.d_filter_counts)} and {len(self.d_filter_sizes)}"
+            )
+        if not (self.g_steps or self.d_steps):  # such rounds could not use up a budget
+            raise ValueError("expected g_steps or d_steps of 1 or more, got 0 for both; rounds=0 leaves out the rounds")
 
     def warm_up(self, device: torch.device) -> None:
         """Compile before the clock starts."""

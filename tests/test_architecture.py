@@ -45,7 +45,7 @@ ROOMS = {
 }
 """Room to the rooms that it may import from, in functions too; within a room, every module may import every other."""
 
-COMMANDS = ("data", "gate", "perf", "plugins", "report", "run", "sample", "score")
+COMMANDS = ("data", "gate", "options", "perf", "plugins", "report", "run", "sample", "score", "settings")
 ON_DENSITIES = ["bench.metrics.density", "bench.metrics.nll", "bench.metrics.divergence"]
 KERNELS = ["seqgan.kernels"]
 ALGORITHMS = ["seqgan", "baselines"]

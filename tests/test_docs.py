@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import doctest
 import functools
 import importlib
-import inspect
-import itertools
+import os
 import re
 from pathlib import Path
 
 import pytest
 
+from bench.commands.settings import page as settings_page
 from bench.plans.fields import configuration
+from bench.plans.settings import settings
+from bench.reports import markdown
 
 try:
     import tomllib
@@ -24,7 +25,7 @@ except ModuleNotFoundError:  # Python 3.10, where pytest depends on tomli
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-OF_GENERATORS = [page for page in PAGES if page.name not in ("README.md", "python.md")]
+OF_GENERATORS = [page for page in PAGES if page.name not in ("README.md", "python.md", "settings.md")]
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
 GENERATORS = {**GROUPS["bench.generators"], **GROUPS["bench.controls"]}
 AS_SEQGAN = ("seqgan-baselined", "constant-reward", "random-reward")
@@ -52,21 +53,10 @@ def section(name):
     return ""
 
 
-def meanings(plugin):
-    """Field to the docstring below it."""
-    found = {}
-    for owner in reversed([owner for owner in plugin.__mro__ if dataclasses.is_dataclass(owner)]):
-        body = ast.parse(inspect.getsource(owner)).body[0].body
-        for node, below in itertools.pairwise(body):
-            if isinstance(node, ast.AnnAssign) and isinstance(below, ast.Expr):
-                found[node.target.id] = " ".join(ast.literal_eval(below.value).split())
-    return found
-
-
 def field_rows(plugin):
     """The lines of a generator's table."""
     configs = {preset: configuration(plugin, preset, {}) for preset in ("paper", "quick", "smoke")}
-    text = meanings(plugin)
+    text = {setting.name: setting.meaning for setting in settings(plugin)}
 
     def cell(preset, field):
         changed = field in getattr(plugin, "presets", {}).get(preset, {})
@@ -161,3 +151,12 @@ def test_the_python_page_runs_as_it_is_printed(tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", OF_GENERATORS, ids=lambda page: page.name)
 def test_every_page_has_a_table_of_what_was_measured(page):
     assert MEASURED in page.read_text(encoding="utf-8")
+
+
+def test_the_page_of_settings_is_what_the_classes_say():
+    """``GOLDEN=write pytest tests/test_docs.py`` writes it anew."""
+    page, text = DOCS / "settings.md", markdown.render(settings_page())
+    if os.environ.get("GOLDEN") == "write":
+        page.write_text(text, encoding="utf-8", newline="\n")
+    assert page.read_text(encoding="utf-8") == text
+    assert all(f"`{name}`" in text for name in (*GENERATORS, *GROUPS["bench.tasks"], "text", "midi"))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.commands.options import Command
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -20,7 +22,7 @@ def data() -> None:
     """Fetch corpora, and show what is in them."""
 
 
-@data.command()
+@data.command(cls=Command)
 @click.argument("names", nargs=-1, required=True, metavar="NAME...|all")
 @click.option("--mirror", metavar="URL", help="Address to fetch from; by default $SEQGAN_BENCH_MIRROR, else GitHub.")
 def fetch(names: tuple[str, ...], mirror: str | None) -> None:
@@ -61,7 +63,7 @@ def fetch(names: tuple[str, ...], mirror: str | None) -> None:
         sys.exit(1)
 
 
-@data.command()
+@data.command(cls=Command)
 @click.argument("name", required=False)
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Set a field of the task: min_count=5.")
 def show(name: str | None, settings: tuple[str, ...]) -> None:
@@ -77,8 +79,8 @@ def show(name: str | None, settings: tuple[str, ...]) -> None:
     if name is None:
         _list_corpora(console)
         return
-    from bench.errors import NotFetched
-    from bench.plans.fields import build, convert, parse_override
+    from bench.errors import NotFetched, UsageError
+    from bench.plans.fields import checked_build, convert, parse_override
     from bench.plans.own_tasks import own_task
     from bench.plans.registry import find
 
@@ -86,8 +88,10 @@ def show(name: str | None, settings: tuple[str, ...]) -> None:
     task = plugin.load()
     for setting in settings:
         _, field, value = parse_override(f"{plugin.name}.{setting}")
+        if field in fields:
+            raise UsageError(f"{plugin.name}.{field} is set twice: set it once.")
         fields[field] = convert(plugin.name, task, field, value)
-    described = build(task, fields)
+    described = checked_build(plugin.name, task, fields)
     missing = ""
     try:
         described.fingerprint()

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
+from bench.commands.options import Command
 from bench.errors import UsageError
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("base", metavar="BASE.csv", type=click.Path(path_type=Path))
 @click.argument("head", metavar="HEAD_DIR", type=click.Path(path_type=Path))
 @click.option("--fail-on-regression", is_flag=True, help="Exit code 1 if anything is red.")
@@ -40,7 +41,7 @@ def compare(base: Path, head: Path, fail_on_regression: bool, form: str) -> None
     sys.exit(1 if fail_on_regression and not comparison.passes else 0)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("head", metavar="HEAD_DIR", type=click.Path(path_type=Path))
 @click.option("--to", "target", default="results/accepted.csv", show_default=True, type=click.Path(path_type=Path),
               help="The file to write.")  # fmt: skip

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
+from bench.commands.options import Command
 
-@click.command()
+
+@click.command(cls=Command)
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, or auto: the CPU, and CUDA if available.")
 @click.option("--quick", is_flag=True, help="Fewer rounds and shapes.")
 @click.option("--threads", type=int, help="Threads of a kernel; by default as many as there are processors.")

@@ -3,29 +3,63 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
+from bench.commands.options import Command
 
-@click.command("list")
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@click.command("list", cls=Command)
 @click.argument("kind", type=click.Choice(["models", "tasks", "metrics"]))
-def list_plugins(kind: str) -> None:
-    """List the installed models, tasks or metrics; imports none of them."""
+@click.argument("name", required=False)
+def list_plugins(kind: str, name: str | None) -> None:
+    """List the installed models, tasks or metrics; with the NAME of a model or a task, list its fields.
+
+    The fields are what "bench run --set NAME.field=value" sets. NAME may be package.module:Class, and for your own data
+    text or midi. Without NAME nothing is imported.
+    """
     from rich.console import Console
     from rich.table import Table
 
     from bench.plans.registry import available
 
+    console = Console(markup=False, emoji=False)
+    if name is not None:
+        _show_fields(console, kind[:-1], name)
+        return
     table = Table(box=None, pad_edge=False)
     roles = ("role",) if kind == "models" else ()
     for column in ("name", *roles, "what", "from"):
         table.add_column(column, no_wrap=column != "what")
     for plugin in available(kind[:-1]).values():
         table.add_row(plugin.name, *(plugin.role for _ in roles), plugin.description, plugin.distribution)
-    Console(markup=False, emoji=False).print(table)
+    console.print(table)
+    if kind != "metrics":
+        console.print(f"Fields of one of them: bench list {kind} NAME", highlight=False)
 
 
-@click.command()
+def _show_fields(console: Console, kind: str, name: str) -> None:
+    """Print the fields of a model or a task."""
+    from bench.commands.settings import found, table_of
+    from bench.errors import UsageError
+    from bench.reports import terminal
+
+    if kind == "metric":
+        raise UsageError("metrics have no fields: 'bench list metrics' lists all that there is to choose.")
+    plugin = found(kind, name)
+    table = table_of(plugin)
+    click.echo(" ".join(filter(None, [f"{plugin.name}:", plugin.description])))
+    if table is None:
+        click.echo("It has no fields to set.")
+    else:
+        console.print(terminal.render([table], padding=1))
+
+
+@click.command(cls=Command)
 @click.argument("name")
 @click.option("--timeout", metavar="TIME", help="What each check may take at most, such as 90s or 30m.")
 def validate(name: str, timeout: str | None) -> None:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.commands.options import Command
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.records.store import Store
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("folder", default="results", type=click.Path(path_type=Path))
 def report(folder: Path) -> None:
     """Rebuild the leaderboards and figures of a results FOLDER from its records.
@@ -27,7 +29,8 @@ def report(folder: Path) -> None:
 
     store = Store(folder)
     store.require()
-    sys.exit(0 if write_reports(Console(markup=False, emoji=False), store) else 1)
+    if not write_reports(Console(markup=False, emoji=False), store):
+        sys.exit(1)
 
 
 def write_reports(console: Console, store: Store) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.commands.options import Command, names
 from bench.errors import SIGNALLED, UsageError
 
 if TYPE_CHECKING:
@@ -16,33 +17,27 @@ if TYPE_CHECKING:
     from bench.runs.campaign import Campaign
 
 
-def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in value.split(",") if name.strip())
-    if not names:
-        raise click.BadParameter("expected one or more names, separated by commas")
-    return names
-
-
-def _task_names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+def _task_names(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     from bench.plans.own_tasks import split_names
 
-    names = split_names(value)
-    if not names:
-        raise click.BadParameter("expected one or more names, separated by commas")
-    return names
+    found = tuple(name for value in values for name in split_names(value))
+    if not found:
+        raise UsageError(f"expected one or more {option.name}, separated by commas, got '{', '.join(values)}'.")
+    return found
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--models",
-    default="all",
-    callback=_names,
+    default=["all"],
+    multiple=True,
+    callback=names,
     help="Names, package.module:Class, contenders, or all, which includes the controls.",
 )
-@click.option("--tasks", default="oracle,quatrains", show_default=True, callback=_task_names,
+@click.option("--tasks", default=["oracle,quatrains"], show_default=True, multiple=True, callback=_task_names,
               help="Names, package.module:Class, or all; "
               "your own data as text:FILE,level=word|char,... or midi:FOLDER.")  # fmt: skip
-@click.option("--metrics", default="all", callback=_names,
+@click.option("--metrics", default=["all"], multiple=True, callback=names,
               help="Names, package.module:Class, or all; a run fails without a value of one named here.")  # fmt: skip
 @click.option("--seeds", default=3, show_default=True, help="Number of seeds, counted from 0.")
 @click.option("--preset", default="quick", show_default=True, help="smoke (seconds), quick (minutes) or paper (days).")
@@ -88,13 +83,13 @@ def run(
 
     from bench.commands.progress import announce, plan_table, warn_of
     from bench.plans.plan import Request, make_plan
-    from bench.plans.presets import parse_budget, parse_temperatures, parse_time
+    from bench.plans.presets import MOST_WORKERS, parse_budget, parse_temperatures, parse_time
     from bench.records.store import DONE, Store
     from bench.runs.campaign import begin
     from bench.runs.devices import choose_device
 
-    if workers < 0:
-        raise UsageError(f"expected --workers of 0 or more, got {workers}.")
+    if not 0 <= workers <= MOST_WORKERS:
+        raise UsageError(f"expected --workers from 0 to {MOST_WORKERS}, got {workers}.")
     seconds = None if timeout is None else parse_time(timeout)
     if seconds is not None and workers == 0:
         raise UsageError("--timeout needs worker processes, which it can end: choose --workers of 1 or more.")

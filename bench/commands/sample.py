@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.commands.options import Command
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
 
 ENDINGS = {".txt": "lines", ".abc": "abc", ".mid": "midi", ".midi": "midi", ".jsonl": "jsonl"}
 """Ending of a file's name to the format written to it."""
+MOST_SEQUENCES = 10_000_000
+"""At a time, since all of them are in memory."""
 FORMS = ("text", "lines", "abc", "midi", "jsonl")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run_id", required=False)
 @click.option("-n", "--number", default=10, show_default=True, help="How many sequences.")
 @click.option("--temperature", default=1.0, show_default=True, help="Logits are divided by it.")
@@ -60,8 +63,8 @@ def sample(
     if run_id is None:
         _list(Store(results))
         return
-    if number < 1:
-        raise UsageError(f"expected -n of 1 or more, got {number}.")
+    if not 1 <= number <= MOST_SEQUENCES:
+        raise UsageError(f"expected -n from 1 to {MOST_SEQUENCES}, got {number}.")
     form = _form(form, output)
 
     from bench.api import Decoding

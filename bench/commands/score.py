@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.commands.options import Command, names
+
 if TYPE_CHECKING:
     from bench.metrics.text.report import Text
 
 STANDARD_INPUT = "-"
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("samples", nargs=-1, required=True, metavar="SAMPLES...")
 @click.option("--references", required=True, metavar="TEST", help="Held-out real text.")
 @click.option("--train", metavar="TRAIN", help="The models' training text: for copy rates and the scores of real text.")
 @click.option("--tokenizer", help="word (the default), char, space or nltk.")
-@click.option("--metrics", default="all", show_default=True,
+@click.option("--metrics", default=["all"], show_default=True, multiple=True, callback=names,
               help="Any of bleu, self-bleu, backward-bleu, ms-jaccard, distinct, copy, length, vocabulary, or all."
               )  # fmt: skip
 @click.option("--protocol", help="BLEU as others compute it: texygen, texygen-fast, relgan or textgan.")
@@ -31,7 +33,7 @@ def score(
     references: str,
     train: str | None,
     tokenizer: str | None,
-    metrics: str,
+    metrics: tuple[str, ...],
     protocol: str | None,
     column: str | None,
     form: str,
@@ -57,8 +59,7 @@ def score(
     check_column(column, files)
     if STANDARD_INPUT in (references, train):
         raise UsageError("the standard input can be given as samples only.")
-    names = [name.strip() for name in metrics.split(",") if name.strip()]
-    chosen = options(names, tokenizer, protocol, train is not None)
+    chosen = options(metrics, tokenizer, protocol, train is not None)
     if samples.count(STANDARD_INPUT) > 1:
         raise UsageError("the standard input can be read once only: give one - among the samples.")
     made = [_standard_input() if name == STANDARD_INPUT else Text.read(name, column) for name in samples]

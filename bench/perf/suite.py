@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Outcome", "Suite", "compare", "find_suite", "measure", "read_report"]
 
 FAILURE = 1
+MOST_THREADS, MOST_PAIRS = 1024, 1000
 NOTHING_CHOSEN = 5
 """Pytest's exit code when no test was collected; its others are 0 for success and 1 for failed tests."""
 
@@ -124,8 +125,8 @@ def find_suite(
     Raises:
         UsageError: when there is no such folder, pytest-benchmark is missing, or the number of threads is below 1.
     """
-    if threads is not None and threads < 1:
-        raise UsageError(f"expected --threads of 1 or more, got {threads}.")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise UsageError(f"expected --threads from 1 to {MOST_THREADS}, got {threads}.")
     if not folder.is_dir():
         raise UsageError(
             f"expected the suite in '{folder.resolve()}', which is not a folder: 'bench perf' runs in a clone of the "
@@ -215,8 +216,8 @@ def compare(suite: Suite, old: Mapping[str, Any], pairs: int, output: Path, cons
     from bench.perf.change import BASE, HEAD
     from bench.reports import markdown, terminal
 
-    if pairs < 1:
-        raise UsageError(f"expected --pairs of 1 or more, got {pairs}.")
+    if not 1 <= pairs <= MOST_PAIRS:
+        raise UsageError(f"expected --pairs from 1 to {MOST_PAIRS}, got {pairs}.")
     commit = _commit_of(old, suite.root)
     if (old.get("commit_info") or {}).get("dirty"):
         console.print(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
-import math
-import types
-import typing
 from collections.abc import Mapping
 from typing import Any
 
 from bench.errors import UsageError, unknown
+from bench.plans.ranges import fitted, hints, spell
 
-__all__ = ["build", "configuration", "convert", "parse_override"]
+__all__ = ["build", "checked_build", "configuration", "convert", "parse_override"]
+
+LONGEST_SHOWN = 60
+"""Characters of a refused value that are repeated to the user."""
 
 
 def parse_override(text: str) -> tuple[str, str, str]:
@@ -28,24 +30,23 @@ def convert(owner: str, plugin: type, field: str, text: str) -> Any:
     """The text of an override as a value of the field's type.
 
     Raises:
-        UsageError: for an unknown field or a value of another type.
+        UsageError: for an unknown field, a value of another type, or one outside the field's range.
     """
-    hints = {name: hint for name, hint in typing.get_type_hints(plugin).items() if name in _field_names(plugin)}
-    if field not in hints:
-        if not hints:
+    types = hints(plugin)
+    if field not in types:
+        if not types:
             raise UsageError(f"'{owner}' has no fields to set, got '{owner}.{field}={text}'.")
-        raise unknown(f"field of '{owner}'", field, hints)
-    hint = hints[field]
+        raise unknown(f"field of '{owner}'", field, types)
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         value = {"true": True, "false": False, "none": None}.get(text.lower(), text)
-    if _fits(value, hint):
-        # An integer given for a float field must name the same run as the equal float.
-        return float(value) if isinstance(value, int) and not _fits(True, hint) and not _is_int(hint) else value
-    if _fits(text, hint):
-        return text  # what looks like a number may be a name
-    raise UsageError(f"expected {owner}.{field} to be {_spell(hints[field])}, got '{text}'.")
+    for meant in (value,) if isinstance(value, str) else (value, text):  # what looks like a number may be a name
+        with contextlib.suppress(ValueError):
+            return fitted(meant, types[field])
+    shown = " ".join(text.split())
+    shown = shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}..."
+    raise UsageError(f"expected {owner}.{field} to be {spell(types[field])}, got '{shown}'.")
 
 
 def configuration(plugin: type, preset: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,28 +67,16 @@ def build(plugin: type, config: Mapping[str, Any]) -> Any:
     return plugin(**{name: tuple(value) if isinstance(value, list) else value for name, value in config.items()})
 
 
-def _field_names(plugin: type) -> set[str]:
-    return {field.name for field in dataclasses.fields(plugin)}
+def checked_build(owner: str, plugin: type, config: Mapping[str, Any]) -> Any:
+    """:func:`build`, where what the class itself refuses, such as fields that contradict each other, is a mistake.
 
-
-def _fits(value: Any, hint: Any) -> bool:
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, option) for option in typing.get_args(hint))
-    if origin is tuple:
-        return isinstance(value, tuple) and all(_fits(item, typing.get_args(hint)[0]) for item in value)
-    if hint is type(None):
-        return value is None
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint) if isinstance(hint, type) else True
-
-
-def _is_int(hint: Any) -> bool:
-    return hint is int or int in typing.get_args(hint)
-
-
-def _spell(hint: Any) -> str:
-    return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+    Raises:
+        UsageError: with the sentence of the class.
+    """
+    try:
+        return build(plugin, config)
+    except UsageError:
+        raise
+    except Exception as error:
+        named = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise UsageError(f"the fields of '{owner}' do not go together: {named}{error}.") from error

@@ -12,10 +12,12 @@ from bench.plans.fields import build, convert
 from bench.plans.registry import Plugin, PluginError
 from bench.records.record import RunSpec
 
-__all__ = ["own_reports", "own_task", "split_names"]
+__all__ = ["OWN", "own_reports", "own_task", "split_names"]
 
 TASKS = {"text": ("bench.tasks.text:Text", "train"), "midi": ("bench.tasks.text:Midi", "folder")}
 """Prefix before the colon to the task's class and the field that the text after the colon sets."""
+OWN = {kind: Plugin("task", kind, target) for kind, (target, _) in TASKS.items()}
+"""The tasks made of the user's own data, as plugins."""
 NAME = "name"
 """The only key that is not a field: the task's name in tables."""
 

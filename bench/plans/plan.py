@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.errors import NotFetched, UsageError, unknown
 from bench.plans import registry
-from bench.plans.fields import build, configuration, convert, parse_override
+from bench.plans.fields import checked_build, configuration, convert, parse_override
 from bench.plans.own_tasks import own_task
 from bench.plans.presets import find_preset
 from bench.records.frames import REAL_DATA
@@ -58,8 +58,8 @@ def make_plan(request: Request) -> list[RunSpec]:
     A model that cannot be loaded stays in the plan, and becomes a failed row.
 
     Raises:
-        UsageError: for an unknown model, task, metric, preset or field, a value of the wrong type, or a task whose data
-            are missing.
+        UsageError: for an unknown model, task, metric, preset or field, a field that is set twice, a value of another
+            type or outside its range, fields that do not go together, or a task whose data are missing.
     """
     registry.forget()
     preset = find_preset(request.preset)
@@ -139,7 +139,10 @@ def _overrides(settings: Sequence[str], selected: set[str]) -> dict[str, dict[st
         if owner not in selected:
             chosen = ", ".join(sorted(selected))
             raise UsageError(f"cannot set {setting}: '{owner}' is not among the chosen models and tasks ({chosen}).")
-        overrides.setdefault(owner, {})[field] = value
+        fields = overrides.setdefault(owner, {})
+        if field in fields:
+            raise UsageError(f"{owner}.{field} is set twice, to '{fields[field]}' and to '{value}': set it once.")
+        fields[field] = value
     return overrides
 
 
@@ -162,12 +165,14 @@ def _prepare_task(
     plugin: registry.Plugin, preset: str, settings: Mapping[str, str], seed: int, own: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """The task of one seed; a synthetic task whose ``draw`` is None is drawn anew for each seed."""
-    task = _load("task", plugin)
-    overrides = {**(own or {}), **{field: convert(plugin.name, task, field, text) for field, text in settings.items()}}
+    task, own = _load("task", plugin), own or {}
+    if twice := sorted(own.keys() & settings.keys()):
+        raise UsageError(f"{plugin.name}.{twice[0]} is set twice, in the task's name and on its own: set it once.")
+    overrides = {**own, **{field: convert(plugin.name, task, field, text) for field, text in settings.items()}}
     config = configuration(task, preset, overrides)
     family = ""
     if config.get("draw", 0) is None:
-        family = build(task, {**config, "draw": 0}).fingerprint()
+        family = checked_build(plugin.name, task, {**config, "draw": 0}).fingerprint()
         config["draw"] = seed
     return {
         "task": plugin.name,
@@ -177,7 +182,7 @@ def _prepare_task(
         "task_config": config,
         # The path of a file is left out; its content is in the fingerprint.
         "task_overrides": {field: value for field, value in overrides.items() if field not in _paths(task)},
-        "data": build(task, config).fingerprint(),
+        "data": checked_build(plugin.name, task, config).fingerprint(),
         "family": family,
     }
 
@@ -200,6 +205,7 @@ def _prepare_model(
         return row  # the run itself will fail, and say why
     row["overrides"] = {field: convert(plugin.name, generator, field, text) for field, text in settings.items()}
     row["config"] = configuration(generator, preset, row["overrides"])
+    checked_build(plugin.name, generator, row["config"])
     row["execution"] = {name: execution[name] for name in getattr(generator, "execution", ())}
     return row
 

@@ -6,7 +6,6 @@ What a preset means for a generator or a task is listed next to its fields, in i
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from decimal import Decimal
 
@@ -36,6 +35,11 @@ class Preset:
 
 TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4)
 MOST_TEMPERATURES = 100
+LEAST_TEMPERATURE, GREATEST_TEMPERATURE = 0.001, 1000.0
+"""As in :class:`bench.api.Decoding`, which is not imported here because it needs torch."""
+MOST_WORKERS = 256
+GREATEST_BUDGET = 1e12
+"""In whatever unit: more would never end."""
 
 _UNITS = {"s": ("seconds", 1.0), "m": ("seconds", 60.0), "h": ("seconds", 3600.0)}
 _SCALES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
@@ -63,7 +67,7 @@ def parse_temperatures(text: str) -> tuple[float, ...]:
     """Parse ``0.5..1.4`` (steps of 0.1), ``0.5..1.4:0.05`` (other steps), a list like ``0.7,1``, or ``none``.
 
     Raises:
-        UsageError: for anything else, and for temperatures that are not above 0.
+        UsageError: for anything else, and for temperatures that no model can be decoded at.
 
     Example:
         >>> parse_temperatures("0.9..1.1")
@@ -75,17 +79,19 @@ def parse_temperatures(text: str) -> tuple[float, ...]:
         found = re.fullmatch(r"([^.:,]*(?:\.\d+)?)\.\.([^:,]+?)(?::([^:,]+))?", text.strip())
         if found:
             low, high, step = Decimal(found[1]), Decimal(found[2]), Decimal(found[3] or "0.1")
-            if not 0 < low <= high or not step > 0 or (high - low) / step > MOST_TEMPERATURES:
+            if not low <= high or not step > 0 or (high - low) / step > MOST_TEMPERATURES:
                 raise ValueError
-            return tuple(float(low + step * index) for index in range(int((high - low) / step) + 1))
-        values = sorted({float(part) for part in text.split(",")})
-        if not all(0 < value < math.inf for value in values) or len(values) > MOST_TEMPERATURES:
+            values = [float(low + step * index) for index in range(int((high - low) / step) + 1)]
+        else:
+            values = sorted({float(part) for part in text.split(",")})
+        inside = all(LEAST_TEMPERATURE <= value <= GREATEST_TEMPERATURE for value in values)
+        if not inside or len(values) > MOST_TEMPERATURES:
             raise ValueError
         return tuple(values)
     except (ValueError, ArithmeticError) as error:
         raise UsageError(
             f"expected temperatures like 0.5..1.4, 0.5..1.4:0.05, 0.7,1,1.3 or none, at most {MOST_TEMPERATURES} and "
-            f"all above 0, got '{text}'."
+            f"all from {LEAST_TEMPERATURE:g} to {GREATEST_TEMPERATURE:g}, got '{text}'."
         ) from error
 
 
@@ -101,7 +107,7 @@ def parse_time(text: str) -> float:
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)", text.strip())
     seconds = float(found[1]) * _UNITS[found[2]][1] if found else 0.0
-    if not 0 < seconds < math.inf:
+    if not 0 < seconds <= GREATEST_BUDGET:
         raise UsageError(f"expected a time like 90s, 30m or 8h, got '{text}'.")
     return seconds
 
@@ -118,7 +124,7 @@ def parse_budget(text: str) -> dict[str, float]:
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(?:(s|m|h)|([kMG]?)-(tokens|updates))", text.strip())
     amount = float(found[1]) if found else 0.0
-    if not found or not amount:
+    if not found or not 0 < amount <= GREATEST_BUDGET:
         raise UsageError(f"expected a budget like 60s, 5m, 2M-tokens or 20000-updates, got '{text}'.")
     if found[2]:
         name, scale = _UNITS[found[2]]

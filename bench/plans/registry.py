@@ -19,6 +19,8 @@ from types import ModuleType
 from typing import Any
 
 from bench.errors import UsageError, unknown
+from bench.plans.fields import build, configuration
+from bench.plans.ranges import fitted, hints, spell, unknown_bounds
 from bench.records.record import EXECUTION
 
 GROUPS = {
@@ -296,6 +298,33 @@ def _check_dataclass(plugin: Any) -> str | None:
         strangers = set(values) - names
         if strangers:
             return f"preset '{preset}' sets unknown field(s) {', '.join(sorted(strangers))}"
+    return _check_ranges(plugin, presets)
+
+
+def _check_ranges(plugin: type, presets: Mapping[str, Any]) -> str | None:
+    """Whether defaults and presets have the types of their fields, are in their ranges and go together."""
+    try:
+        types = hints(plugin)
+    except Exception as error:
+        return f"cannot read the types of its fields: {_brief(error)}"
+    for name, hint in types.items():
+        if bounds := set(unknown_bounds(hint)):
+            known = "Ge, Gt, Le, Lt, Interval, Len, MinLen and MaxLen"
+            return (
+                f"the type of '{name}' has a bound that is not checked, {', '.join(sorted(bounds))}; known are {known}"
+            )
+    for preset in ("", *presets):
+        origin = f"preset '{preset}'" if preset else "its default"
+        config = configuration(plugin, preset, {})
+        for name, value in config.items():
+            try:
+                fitted(value, types[name])
+            except ValueError:
+                return f"expected '{name}' to be {spell(types[name])}, {origin} is {value!r}"
+        try:
+            build(plugin, config)
+        except Exception as error:
+            return f"cannot be made with {f'the values of {origin}' if preset else 'its defaults'}: {_brief(error)}"
     return None
 
 

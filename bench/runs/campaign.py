@@ -128,7 +128,7 @@ def begin(plan: Sequence[RunSpec], store: Store) -> Iterator[Campaign]:
 
 
 def executor(
-    store: Store, workers: int, see: Callable[[Event], None], stop: Stop, timeout: float | None = None
+    store: Store, workers: int, see: Callable[[Event], None], stop: Stop | None = None, timeout: float | None = None
 ) -> Executor:
     """The executor of the runs: worker processes, or this process.
 
@@ -136,9 +136,10 @@ def executor(
         store: Where checkpoints and logs are kept.
         workers: Number of worker processes; 0 for this process.
         see: Called with the progress within runs in this process, since nothing can be yielded from there.
-        stop: Whether to stop.
+        stop: Says when to stop; None for never.
         timeout: Seconds that a run may take in a worker process; None for any number.
     """
+    stop = stop or Stop()
     if workers == 0:
         from bench.runs.executors.serial import SerialExecutor
 

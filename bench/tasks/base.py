@@ -6,11 +6,17 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
+from annotated_types import Ge, Interval
 from torch import Tensor
 
 from bench.api import TrainingData, Vocabulary
+
+Several = Annotated[int, Ge(2)]
+"""Range of a field: an integer of 2 or more."""
+Draw = Annotated[int, Interval(ge=0, le=2**32 - 1)]
+"""Range of a field: the seed of one of numpy's Mersenne Twister streams."""
 
 
 class Oracle(Protocol):
@@ -56,7 +62,7 @@ class TaskData:
 
 
 class Task(Protocol):
-    """A frozen dataclass: fields are parameters, with defaults; ``presets`` as for a generator.
+    """A frozen dataclass: fields are parameters, with defaults; ranges and ``presets`` as for a generator.
 
     In a synthetic task, a field ``draw``, an int or None, selects which data are drawn. Where it is None, each seed has
     the draw of its own number, so that the data vary over seeds, too; a task that is loaded with None has draw 0.

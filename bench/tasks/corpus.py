@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from bench.api import SequenceSpec, TrainingData
+from bench.api import SequenceSpec, Size, TrainingData
 from bench.data.downloads import corpus_path, require
 from bench.data.downloads import datasheet as fetched_datasheet
 from bench.data.shipped import corpus_bytes, sequences, splits_hash
@@ -30,7 +30,7 @@ class Corpus:
     marks, which count nowhere.
     """
 
-    min_count: int = 3
+    min_count: Size = 3
     """Words seen less often in training become <unk>."""
 
     version: ClassVar[str] = "1"
@@ -48,8 +48,6 @@ class Corpus:
 
     def fingerprint(self) -> str:
         """The corpus's hash and the parameters."""
-        if self.min_count < 1:
-            raise UsageError(f"expected {self.corpus}.min_count of at least 1, got {self.min_count}.")
         if not self.shipped:
             require(self.corpus)
         content = splits_hash([self.content(split) for split in SPLITS])
@@ -73,6 +71,8 @@ class Corpus:
         longest = max(len(words) for split in SPLITS for words in lines[split])
         vocabulary = WordVocabulary.build(lines["train"], self.min_count, self.ends, self.kind, self.verse)
         size, length = len(vocabulary.words), longest + self.ends
+        if size == 1 + self.ends:
+            raise UsageError(f"no word is seen {self.min_count} times in training: lower {self.corpus}.min_count.")
         spec = SequenceSpec(size, length, bos=size, eos=vocabulary.eos, pad=vocabulary.eos, kind=self.kind)
         train, valid, test = (vocabulary.encode(lines[split], length) for split in SPLITS)
         tokenizer = f"{self.level},min_count={self.min_count}"
@@ -128,7 +128,7 @@ class SotuObama(Corpus):
 class Pitches(Corpus):
     """Tunes on a grid of 32 steps, each a piano key from 1 to 88 or 0, a rest; neither end mark nor padding."""
 
-    min_count: int = 1
+    min_count: Size = 1
     """Pitches seen less often in training become <unk>."""
 
     level: ClassVar[str] = "pitch"
@@ -147,7 +147,7 @@ class FolkTunes(Pitches):
 class Notes(Corpus):
     """Tunes as notes: each word is a MIDI pitch, or r for a rest, and a duration in sixteenths, such as 74:2."""
 
-    min_count: int = 1
+    min_count: Size = 1
     """Notes seen less often in training become <unk>."""
 
     level: ClassVar[str] = "pitch:duration"
@@ -205,7 +205,7 @@ class Obama(Corpus):
 class PennTreebank(Corpus):
     """Sentences of the Penn Treebank's Wall Street Journal, 10,000 words (fetched)."""
 
-    min_count: int = 1
+    min_count: Size = 1
     """Words seen less often in training become <unk>; the file already contains its own <unk>."""
 
     corpus: ClassVar[str] = "ptb"

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from annotated_types import Interval
 
-from bench.api import SequenceSpec, TrainingData
-from bench.data.corpus_files import LEVELS, LONGEST, Splits, file_hash, read_splits
+from bench.api import SequenceSpec, Size, TrainingData
+from bench.data.corpus_files import LONGEST, Splits, file_hash, read_splits
 from bench.data.midi import STEPS, folder_hash, read_tunes
 from bench.data.reading import read_lines
 from bench.data.splits import SPLITS
@@ -47,13 +48,13 @@ class Text:
     """A file that is held out; by default a tenth of the training lines."""
     column: str = ""
     """Which column, or key, holds the text; by default the only one, or "text"."""
-    level: str = "word"
-    """word or char."""
-    max_len: int = 40
+    level: Literal["word", "char"] = "word"
+    """What a word of the task is."""
+    max_len: Annotated[int, Interval(ge=1, le=LONGEST)] = 40
     """Longer lines are left out."""
-    min_count: int = 3
+    min_count: Size = 3
     """Words seen less often in training become <unk>."""
-    max_lines: int = 1_000_000
+    max_lines: Size = 1_000_000
     """From a longer file, this many lines are drawn at random, the same ones each time."""
 
     version: ClassVar[str] = "1"
@@ -63,11 +64,6 @@ class Text:
         """The files' content, how they are read, and the parameters; not the files' paths."""
         if not self.train:
             raise UsageError("task 'text' needs a file: text:FILE.")
-        if self.level not in LEVELS:
-            raise UsageError(f"expected level={' or '.join(LEVELS)}, got '{self.level}'.")
-        _check_range("max_len", self.max_len, LONGEST)
-        _check_range("min_count", self.min_count)
-        _check_range("max_lines", self.max_lines)
         files = {}
         for split, path in self._files().items():
             read_lines(path, self.column or None)  # refuses at once what is not text
@@ -106,7 +102,7 @@ class Midi:
 
     folder: str = field(default="", metadata={"path": True})
     """The folder; its sub-folders are searched, too."""
-    min_count: int = 1
+    min_count: Size = 1
     """Pitches seen less often in training become <unk>."""
 
     version: ClassVar[str] = "1"
@@ -116,7 +112,6 @@ class Midi:
         """The files' content, and the parameters; not the files' paths."""
         if not self.folder:
             raise UsageError("task 'midi' needs a folder: midi:FOLDER.")
-        _check_range("min_count", self.min_count)
         return json.dumps({"files": folder_hash(Path(self.folder)), "min_count": self.min_count}, sort_keys=True)
 
     def load(self) -> TaskData:
@@ -168,9 +163,3 @@ def _task_data(
         )
     notes.append(f"first of train: {vocabulary.decode(train[:1])[0]}")
     return data, tuple(notes)
-
-
-def _check_range(name: str, value: int, most: int | None = None) -> None:
-    if value < 1 or (most is not None and value > most):
-        wanted = "at least 1" if most is None else f"from 1 to {most:,}"
-        raise UsageError(f"expected {name} {wanted}, got {value:,}.")

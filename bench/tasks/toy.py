@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from torch import Tensor
 
 from bench.api import SequenceSpec, TrainingData
-from bench.errors import UsageError
-from bench.tasks.base import TaskData
+from bench.tasks.base import Draw, Several, TaskData
 
 
 class MarkovChain:
@@ -50,19 +50,19 @@ class MarkovChain:
 class Toy:
     """A first-order Markov chain over a dozen words: known truth, trained in a second."""
 
-    vocab_size: int = 12
+    vocab_size: Annotated[int, Interval(ge=2, le=5_000)] = 12
     """V."""
-    seq_len: int = 8
+    seq_len: Several = 8
     """T."""
-    draw: int | None = None
+    draw: Draw | None = None
     """Which chain and which data; None gives each seed its own."""
-    train_size: int = 640
+    train_size: Several = 640
     """Training sequences."""
-    valid_size: int = 200
+    valid_size: Several = 200
     """Validation sequences."""
-    test_size: int = 500
+    test_size: Several = 500
     """Held-out sequences."""
-    concentration: float = 0.2
+    concentration: Annotated[float, Interval(ge=0.001, le=1000)] = 0.2
     """Parameter of each row's Dirichlet distribution: the smaller, the more predictable the chain."""
 
     version: ClassVar[str] = "1"
@@ -70,11 +70,6 @@ class Toy:
 
     def fingerprint(self) -> str:
         """All parameters: the chain and its data follow from them."""
-        for field, value in asdict(self).items():
-            if field != "draw" and not value > (0 if field == "concentration" else 1):
-                raise UsageError(f"expected a larger toy.{field}, got {value}.")
-        if self.draw is not None and not 0 <= self.draw < 2**32:
-            raise UsageError(f"expected toy.draw from 0 to {2**32 - 1}, or none, got {self.draw}.")
         return json.dumps(asdict(self), sort_keys=True)
 
     def load(self) -> TaskData:

@@ -154,4 +154,5 @@ def truncate(logits: Tensor, top_k: int | None, top_p: float | None) -> Tensor:
     if top_p is not None and top_p < 1:
         kept = ordered.masked_fill(drop, -math.inf).softmax(-1)
         drop |= kept.cumsum(-1) - kept >= top_p
+        drop[:, 0] = False  # the most probable word stays, also where p is 0 in the logits' precision
     return logits.masked_fill(torch.zeros_like(drop).scatter_(1, order, drop), -math.inf)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from baselines.bigram import Bigram, BigramModel
-from bench.api import Decoding, SequenceSpec, TrainingData
+from baselines.bigram import COLD, Bigram, BigramModel
+from bench.api import LEAST_TEMPERATURE, Decoding, SequenceSpec, TrainingData
 from bench.kernels.ngram_model import NgramModel
 from bench.runs.session import Session
 
@@ -50,6 +50,21 @@ def test_samples_follow_the_density_at_each_temperature(spec, temperature):
     assert stats.chisquare(observed, np.array(expected) * sum(observed) / sum(expected)).pvalue > 1e-3
 
 
+@pytest.mark.parametrize("temperature", [LEAST_TEMPERATURE, 0.01, COLD / 2])
+def test_a_cold_model_draws_the_likeliest_words(temperature):
+    """No law of 5,000 words has a probability whose power of 1 / temperature is above 0."""
+    spec = SequenceSpec(5_000, 4, bos=5_000)
+    model = BigramModel(spec, torch.tensor([[1, 2, 3, 4]] * 20 + [[4, 3, 2, 1]] * 10), 30_000.0, 1_000.0)
+    drawn = model.sample(50, Decoding(temperature), torch.Generator().manual_seed(0))
+    likeliest = model.sample(1, Decoding(top_k=1), torch.Generator().manual_seed(0))
+    mostly = (drawn == likeliest).float().mean()
+    assert float(mostly) == (1.0 if temperature < 0.02 else pytest.approx(1, abs=0.999))
+    log_prob = model.token_log_prob(drawn, temperature)
+    assert bool((log_prob > -20).all())
+    just_above = model.token_log_prob(drawn, COLD * (1 + 1e-12))
+    torch.testing.assert_close(model.token_log_prob(drawn, COLD * (1 - 1e-12)), just_above)
+
+
 def test_the_density_of_a_large_batch_is_that_of_a_small_one():
     """As many events as a real test set has: scipy indexes these in a different way than a few."""
     tokens = torch.randint(0, 50, (3_000, 20), generator=torch.Generator().manual_seed(0))
@@ -63,6 +78,18 @@ def test_the_density_of_a_large_batch_is_that_of_a_small_one():
 def test_truncation(decoding, allowed):
     drawn = BigramModel(FIXED, TRAIN, 1.0, 0.5).sample(500, decoding, torch.Generator().manual_seed(0))
     assert len(drawn[:, 0].unique()) == allowed
+
+
+def test_the_nucleus_holds_the_most_probable_words():
+    model = BigramModel(FIXED, TRAIN, 1.0, 0.5)
+    first = model.token_log_prob(torch.arange(4)[:, None].expand(4, 3))[:, 0].exp()
+    ordered, order = first.sort(descending=True)
+    drawn = model.sample(4_000, Decoding(top_p=float(ordered[:2].sum()) - 1e-6), torch.Generator().manual_seed(0))
+    counts = torch.bincount(drawn[:, 0], minlength=4)[order]
+    assert counts[2:].tolist() == [0, 0]
+    assert stats.chisquare(counts[:2].numpy(), (ordered[:2] / ordered[:2].sum() * 4_000).numpy()).pvalue > 1e-3
+    likeliest = model.sample(20, Decoding(top_k=1), torch.Generator().manual_seed(0))
+    assert torch.equal(model.sample(20, Decoding(top_p=1e-300), torch.Generator().manual_seed(0)), likeliest)
 
 
 def test_the_smoothing_is_the_one_with_the_lowest_validation_nll():

@@ -63,9 +63,10 @@ def test_padding_may_be_the_end_mark_itself():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"temperature": 0.0}, "temperature > 0, got 0.0"),
-        ({"temperature": -1.0}, "temperature > 0, got -1.0"),
-        ({"temperature": math.nan}, "temperature > 0, got nan"),
+        *(
+            ({"temperature": temperature}, f"expected a temperature from 0.001 to 1000, got {temperature}")
+            for temperature in (0.0, -1.0, 1e-300, 0.0009, 1001, math.inf, math.nan)
+        ),
         ({"top_k": 0}, "top_k >= 1, got 0"),
         ({"top_p": 0.0}, "0 < top_p <= 1, got 0.0"),
         ({"top_p": 1.5}, "0 < top_p <= 1, got 1.5"),

@@ -176,10 +176,12 @@ def test_decoding_is_applied_to_every_step(decoding, make_policy, all_sequences,
 
 def test_cold_is_greedy(make_policy):
     model = make_policy(FIXED)
-    cold, top = (
-        model.sample(50, decoding, generator()) for decoding in (Decoding(temperature=1e-4), Decoding(top_k=1))
+    cold, narrow, top = (
+        model.sample(50, decoding, generator())
+        for decoding in (Decoding(temperature=1e-3), Decoding(top_p=1e-300), Decoding(top_k=1))
     )
     assert torch.equal(cold, top)
+    assert torch.equal(narrow, top)
     assert torch.equal(top, model(model.shift(top)).argmax(-1))
 
 

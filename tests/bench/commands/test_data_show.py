@@ -87,7 +87,7 @@ def test_a_synthetic_task_has_nothing_to_show(show):
     [
         (["sotuu"], "unknown task 'sotuu'. Did you mean 'sotu'?"),
         (["sotu", "--set", "min=1"], "unknown field of 'sotu' 'min'"),
-        (["sotu", "--set", "min_count=0"], "expected sotu.min_count of at least 1, got 0"),
+        (["sotu", "--set", "min_count=0"], "expected sotu.min_count to be an integer of 1 or more, got '0'"),
         (["text:nowhere.txt"], "nowhere.txt"),
     ],
 )

@@ -1,6 +1,7 @@
 """Plugins on the command line: listed, validated, failing, skipping, interrupted."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -230,6 +231,63 @@ def test_plugins_are_listed_with_what_they_are_and_whose(bench, kind, names):
     for name in names:
         (line,) = [line for line in answer.out.splitlines() if line.split()[:1] == [name]]
         assert line.rstrip().endswith("seqgan-bench")
+
+
+def test_the_list_says_how_to_see_fields(bench):
+    for kind in ("models", "tasks"):
+        assert bench("list", kind).out.splitlines()[-1] == f"Fields of one of them: bench list {kind} NAME"
+    assert "Fields" not in bench("list", "metrics").out
+
+
+def test_the_fields_of_a_model_are_listed(bench, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    answer = bench("list", "models", "seqgan")
+    assert (answer.code, answer.err) == (0, "")
+    lines = [re.split(r"\s{2,}", line.strip()) for line in answer.out.splitlines()]
+    assert lines[0][0].startswith("seqgan: Policy gradient on the discriminator's score")
+    assert lines[1] == ["field", "range", "default (presets)", "meaning"]
+    assert ["g_steps", "an integer of 0 or more", "1", "Policy-gradient steps per round."] in lines
+    row = [
+        "rollouts",
+        "an integer of 1 or more",
+        "16 (quick 4, smoke 2)",
+        "Completions of each prefix (the paper's N).",
+    ]
+    assert row in lines
+    assert bench("list", "models", "uniform").out.splitlines()[-1] == "It has no fields to set."
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "span"), [("toy", "draw", "from 0 to 4294967295, or none"), ("text:", "level", "word or char")]
+)
+def test_the_fields_of_a_task_are_listed(bench, monkeypatch, name, field, span):
+    monkeypatch.setenv("COLUMNS", "200")
+    answer = bench("list", "tasks", name)
+    (line,) = [line for line in answer.out.splitlines() if line.split()[:1] == [field]]
+    assert span in line
+
+
+def test_the_fields_of_ones_own_model_are_listed(bench, write_plugin):
+    write_plugin("own_cli", PLUGINS)
+    answer = bench("list", "models", "own_cli:Failing")
+    assert answer.code == 0
+    assert re.search(r"lr +a number +0\.1", answer.out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("models", "seqgn"), "unknown model 'seqgn'. Did you mean 'seqgan'?"),
+        (("tasks", "toi"), "unknown task 'toi'. Did you mean 'toy'?"),
+        (("models", "nowhere:Mine"), "cannot load model 'nowhere:Mine' (nowhere:Mine): ModuleNotFoundError"),
+        (("metrics", "nll"), "metrics have no fields"),
+    ],
+)
+def test_the_fields_of_what_is_not_there(bench, arguments, message):
+    answer = bench("list", *arguments)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"bench: {message}")
+    assert answer.err.count("\n") == 1
 
 
 def test_validate_says_what_holds(bench):

@@ -158,12 +158,19 @@ def with_a_file(folder):
     return folder / "file"
 
 
+ODD = (
+    *("1e999", "nan", "-inf", "[[1]]", "{", "(" * 300, "0x", "1_", "b'a'", "'\\0'", "\udcff", "9" * 5000, "...", "1j"),
+    "{}",
+)
+
+
 def with_weights(folder):
     (folder / "weights.pkl").write_bytes(b"not the released file")
     return ("--tasks", "oracle-published", "--oracle-weights", folder / "weights.pkl")
 
 
 MISTAKES = {
+    "no model": (["--models", ","], "expected one or more models, separated by commas, got ','"),
     "unknown model": (["--models", "mle,seqgna"], r"unknown model 'seqgna'. Did you mean 'seqgan'\?"),
     "unknown task": (["--tasks", "toi"], r"unknown task 'toi'. Did you mean 'toy'\?"),
     "unknown metric": (["--metrics", "bleuu"], r"unknown metric 'bleuu'. Did you mean 'bleu'\?"),
@@ -172,10 +179,19 @@ MISTAKES = {
     "unknown device": (["--device", "gpu"], r"unknown device 'gpu'. .*Known: auto, cpu, cuda"),
     "malformed set": (["--set", "mle"], "expected a setting NAME.field=value"),
     "model not chosen": (["--set", "seqgan.lr=1"], "'seqgan' is not among the chosen models and tasks"),
-    "bad type": (["--set", "mle.epochs=many"], "expected mle.epochs to be int, got 'many'"),
-    "bad value": (["--set", "toy.train_size=0"], "expected a larger toy.train_size, got 0"),
+    "bad type": (["--set", "mle.epochs=many"], "expected mle.epochs to be an integer of 0 or more, got 'many'"),
+    "bad value": (["--set", "toy.train_size=0"], "expected toy.train_size to be an integer of 2 or more, got '0'"),
     "no seeds": (["--seeds", "0"], "expected 1 to 1000 seeds, got 0"),
-    "negative workers": (["--workers", "-1"], "expected --workers of 0 or more, got -1"),
+    "negative workers": (["--workers", "-1"], "expected --workers from 0 to 256, got -1"),
+    "too many workers": (["--workers", "1000000000"], "expected --workers from 0 to 256, got 1000000000"),
+    "too many seeds": (["--seeds", "1000000000"], "expected 1 to 1000 seeds, got 1000000000"),
+    "too cold": (["--temperatures", "1e-300"], "all from 0.001 to 1000, got '1e-300'"),
+    "too hot": (["--temperatures", "0.5..1e9:1e8"], "all from 0.001 to 1000"),
+    "endless budget": (["--budget", "9" * 400 + "h"], "expected a budget like 60s"),
+    "field twice": (
+        ["--set", "mle.lr=1", "--set", "mle.lr=0.5"],
+        "mle.lr is set twice, to '1' and to '0.5'",
+    ),
     "all and one": (["--models", "all,mle"], "expected 'all' or a list of models"),
     "no such module": (["--tasks", "no_such:Task"], "No module named 'no_such'"),
     "published without weights": (
@@ -202,7 +218,8 @@ def test_a_mistake_is_reported_in_one_sentence(bench, tmp_path, monkeypatch, cas
     given = given(tmp_path) if callable(given) else given
     given = ("--output", given) if isinstance(given, Path) else given
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    answer = bench("run", "--models", "mle", *TOY, "--output", tmp_path / "results", *given)
+    usual = [("--models", "mle"), *zip(TOY[::2], TOY[1::2], strict=True), ("--output", tmp_path / "results")]
+    answer = bench("run", *(word for pair in usual if pair[0] not in given for word in pair), *given)
     assert answer.code == 2
     assert answer.out == ""
     (line,) = answer.err.splitlines()
@@ -211,6 +228,37 @@ def test_a_mistake_is_reported_in_one_sentence(bench, tmp_path, monkeypatch, cas
     assert re.search(message, line), line
     assert "Traceback" not in answer.err
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("value", ODD)
+@pytest.mark.parametrize("field", ["epochs", "lr", "reshuffle"])
+def test_an_odd_value_is_refused_in_one_sentence(bench, tmp_path, field, value):
+    answer = bench("run", "--models", "mle", *TOY, "--output", tmp_path / "results", "--set", f"mle.{field}={value}")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"bench: expected mle.{field} to be ")
+    assert len(answer.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("value", ["'\\0'", "\udcff"])
+def test_text_that_cannot_be_stored_is_refused(bench, tmp_path, value):
+    command = ("run", "--models", "uniform", "--tasks", "oracle-published", "--output", tmp_path / "results")
+    answer = bench(*command, "--set", f"oracle-published.weights={value}")
+    assert (answer.code, answer.out) == (2, "")
+    assert "expected oracle-published.weights to be a text, got" in answer.err
+
+
+def test_lists_of_names_are_joined(bench, tmp_path):
+    models = ("--models", "random", "--models", "uniform, bigram", "--tasks", "toy", "--tasks", "oracle,toy")
+    metrics = ("--metrics", "nll", "--metrics", "distinct")
+    command = ("run", *models, *metrics, "--preset", "smoke", "--seeds", 1, "--output", tmp_path / "r", "--dry-run")
+    answer = bench(*command)
+    assert answer.code == 0
+    planned = {tuple(line.split()[1:-4]) for line in answer.out.splitlines() if ": to do" in line}
+    assert planned == {
+        (task, *model.split()) for task in ("toy", "oracle") for model in (REAL_DATA, "random", "uniform", "bigram")
+    }
+    both = bench("run", "--models", "all", "--models", "mle", *TOY, "--output", tmp_path / "r", "--dry-run")
+    assert (both.code, "expected 'all' or a list of models, got both" in both.err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +280,7 @@ def test_other_commands_report_mistakes_in_the_same_way(bench, tmp_path, monkeyp
 
 @pytest.mark.parametrize(
     "arguments",
-    [["run", "--seeds", "three"], ["run", "--models", ","], ["run", "--nonsense"], ["list", "nothing"], ["fly"]],
+    [["run", "--seeds", "three"], ["run", "--nonsense"], ["list", "nothing"], ["fly"]],
 )
 def test_what_click_refuses_has_exit_code_2_too(bench, arguments):
     answer = bench(*arguments)
@@ -240,7 +288,6 @@ def test_what_click_refuses_has_exit_code_2_too(bench, arguments):
     assert "Error: " in answer.err
 
 
-@pytest.mark.usefixtures("no_figures")
 @pytest.mark.usefixtures("no_figures")
 def test_a_damaged_record_is_told_and_made_anew(bench, results):
     (record,) = (results / "runs").glob("toy.mle.smoke.s0.*.json")
@@ -254,7 +301,7 @@ def test_a_damaged_record_is_told_and_made_anew(bench, results):
     assert bench("accept", results, "--to", results / "new.csv").code == 2
     answer = bench("sample", "--results", results)
     assert (answer.code, warning in answer.err) == (0, True)
-    command = ("run", "--models", "mle", *TOY, "--output", results)
+    command = ("run", "--models", "mle", *TOY, "--seeds", 2, "--output", results)
     answer = bench(*command, "--dry-run")
     assert (answer.code, warning in answer.out) == (0, True)
     assert "mle seed 0: to do" in answer.out

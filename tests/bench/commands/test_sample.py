@@ -157,7 +157,11 @@ def test_without_an_id_it_lists_the_runs(bench, finished, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["-n", 0], "expected -n of 1 or more, got 0."),
+        (["-n", 0], "expected -n from 1 to 10000000, got 0."),
+        (["-n", 10**12], "expected -n from 1 to 10000000, got 1000000000000."),
+        (["--temperature", 1e-300], "expected a temperature from 0.001 to 1000, got 1e-300."),
+        (["--temperature", "nan"], "expected a temperature from 0.001 to 1000, got nan."),
+        (["--temperature", "inf"], "expected a temperature from 0.001 to 1000, got inf."),
         (
             ["--temperature", 0],
             "expected a temperature above 0, got 0: --top-k 1 takes the most probable word",

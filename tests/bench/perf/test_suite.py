@@ -191,7 +191,7 @@ def test_a_suite_that_dies(bench, clone):
             ("-k", "nobody"),
             "no benchmark matches -k 'nobody'; it selects by the names of tests, which 'pytest tests/perf",
         ),
-        (("--threads", 0), "expected --threads of 1 or more, got 0."),
+        (("--threads", 0), "expected --threads from 1 to 1024, got 0."),
         (("--device", "tpu"), "unknown device 'tpu'."),
         (("-k", "and and"), "is -k 'and and' a valid expression?"),
         (("--compare", "old.json"), "cannot read 'old.json': No such file or directory."),
@@ -199,7 +199,8 @@ def test_a_suite_that_dies(bench, clone):
     ],
 )
 def test_usage_errors(bench, clone, arguments, sentence):
-    answer = bench("perf", "--device", "cpu", "--output", "out", *arguments)
+    device = () if "--device" in arguments else ("--device", "cpu")
+    answer = bench("perf", *device, "--output", "out", *arguments)
     assert answer.code == 2
     assert sentence.format(clone=clone) in answer.err
     assert answer.err.startswith("bench: ")
@@ -368,7 +369,7 @@ def test_no_repository(bench, repository):
 
 def test_no_pairs(bench, repository):
     answer = compare(bench, "--pairs", 0)
-    assert (answer.code, answer.err) == (2, "bench: expected --pairs of 1 or more, got 0.\n")
+    assert (answer.code, answer.err) == (2, "bench: expected --pairs from 1 to 1000, got 0.\n")
 
 
 def test_a_commit_without_the_suite(bench, repository):

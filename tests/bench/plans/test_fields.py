@@ -1,12 +1,13 @@
 """How fields get their values: defaults, then the preset, then what the user set."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pytest
 
+from bench.api import StepSize
 from bench.errors import UsageError
-from bench.plans.fields import build, configuration, convert, parse_override
+from bench.plans.fields import build, checked_build, configuration, convert, parse_override
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Model:
     scales: tuple[float, ...] = (1.0,)
     limit: int | None = None
     extra: dict[str, int] = field(default_factory=dict)
+    rate: StepSize = 0.5
+    mode: Literal["slow", "fast"] = "slow"
     presets: ClassVar[dict[str, Any]] = {"smoke": {"epochs": 1, "limit": 5}}
 
 
@@ -41,6 +44,8 @@ class Bare: ...
         ("sizes", "()", ()),
         ("sizes", "(3,)", (3,)),
         ("scales", "(0.5, 2.0)", (0.5, 2.0)),
+        ("rate", "1", 1.0),
+        ("mode", "fast", "fast"),
         ("limit", "none", None),
         ("limit", "None", None),
         ("limit", "7", 7),
@@ -58,22 +63,22 @@ def test_text_becomes_a_value_of_the_fields_type(name, text, value):
 @pytest.mark.parametrize(
     ("name", "text", "wanted"),
     [
-        ("epochs", "5.0", "int"),
-        ("epochs", "True", "int"),
-        ("epochs", "many", "int"),
-        ("epochs", "", "int"),
-        ("epochs", "2 + 3", "int"),
-        ("lr", "True", "float"),
-        ("lr", "fast", "float"),
-        ("lr", "nan", "float"),
-        ("lr", "inf", "float"),
-        ("flag", "1", "bool"),
-        ("flag", "yes", "bool"),
-        ("sizes", "3", r"tuple\[int, ...\]"),
-        ("sizes", "(1, 'a')", r"tuple\[int, ...\]"),
-        ("sizes", "[1, 2]", r"tuple\[int, ...\]"),
-        ("limit", "few", r"int \| None"),
-        ("limit", "1.5", r"int \| None"),
+        ("epochs", "5.0", "an integer"),
+        ("epochs", "True", "an integer"),
+        ("epochs", "many", "an integer"),
+        ("epochs", "", "an integer"),
+        ("epochs", "2 + 3", "an integer"),
+        ("lr", "True", "a number"),
+        ("lr", "fast", "a number"),
+        ("lr", "nan", "a number"),
+        ("lr", "inf", "a number"),
+        ("flag", "1", "true or false"),
+        ("flag", "yes", "true or false"),
+        ("sizes", "3", r"a tuple \(x, \.\.\.\), each an integer"),
+        ("sizes", "(1, 'a')", r"a tuple \(x, \.\.\.\), each an integer"),
+        ("sizes", "[1, 2]", r"a tuple \(x, \.\.\.\), each an integer"),
+        ("limit", "few", "an integer, or none"),
+        ("limit", "1.5", "an integer, or none"),
     ],
 )
 def test_a_value_of_another_type_is_refused(name, text, wanted):
@@ -81,9 +86,59 @@ def test_a_value_of_another_type_is_refused(name, text, wanted):
         convert("model", Model, name, text)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "wanted"),
+    [
+        ("rate", "0", "a number above 0 and at most 1"),
+        ("rate", "1e30", "a number above 0 and at most 1"),
+        ("rate", "-1", "a number above 0 and at most 1"),
+        ("mode", "medium", "slow or fast"),
+        ("epochs", "9223372036854775808", "an integer"),
+    ],
+)
+def test_a_value_outside_the_range_is_refused(name, text, wanted):
+    with pytest.raises(UsageError, match=rf"^expected model.{name} to be {wanted}, got '{text}'\.$"):
+        convert("model", Model, name, text)
+
+
+def test_a_long_value_is_not_repeated_whole():
+    with pytest.raises(UsageError, match=r"got '9{60}\.\.\.'\.$"):
+        convert("model", Model, "lr", "9" * 5000)
+
+
+def test_a_value_of_several_lines_is_shown_in_one():
+    with pytest.raises(UsageError, match=r"got '1 2'\.$"):
+        convert("model", Model, "epochs", "1\n  2")
+
+
+def test_an_integer_in_a_tuple_of_numbers_names_the_same_run_as_the_equal_number():
+    assert list(map(type, convert("model", Model, "scales", "(1, 2.5)"))) == [float, float]
+
+
+@dataclass(frozen=True)
+class Paired:
+    sizes: tuple[int, ...] = (1,)
+    counts: tuple[int, ...] = (1,)
+
+    def __post_init__(self):
+        if len(self.sizes) != len(self.counts):
+            raise ValueError(f"expected as many counts as sizes, got {len(self.counts)} and {len(self.sizes)}")
+
+
+def test_fields_that_contradict_each_other_are_a_mistake():
+    assert checked_build("paired", Paired, {"sizes": [1, 2], "counts": (3, 4)}) == Paired((1, 2), (3, 4))
+    with pytest.raises(UsageError) as caught:
+        checked_build("paired", Paired, {"sizes": (), "counts": (1,)})
+    assert (
+        str(caught.value) == "the fields of 'paired' do not go together: expected as many counts as sizes, got 1 and 0."
+    )
+    with pytest.raises(UsageError, match=r"do not go together: TypeError: .*len\(\)"):
+        checked_build("paired", Paired, {"sizes": 5, "counts": (1,)})
+
+
 @pytest.mark.parametrize("text", ["1e999", "{[]: 1}"])
 def test_what_only_looks_like_a_value_is_refused(text):
-    with pytest.raises(UsageError, match=r"expected model\.lr to be float"):
+    with pytest.raises(UsageError, match=r"expected model\.lr to be a number"):
         convert("model", Model, "lr", text)
 
 
@@ -120,7 +175,7 @@ def test_defaults_then_preset_then_overrides():
     plain = configuration(Model, "paper", {})
     assert plain == {
         "lr": 0.1, "epochs": 10, "flag": True, "name": "plain", "sizes": (1, 2), "scales": (1.0,), "limit": None,
-        "extra": {},
+        "extra": {}, "rate": 0.5, "mode": "slow",
     }  # fmt: skip
     assert configuration(Model, "smoke", {}) == {**plain, "epochs": 1, "limit": 5}
     assert configuration(Model, "smoke", {"epochs": 7, "limit": None}) == {**plain, "epochs": 7, "limit": None}

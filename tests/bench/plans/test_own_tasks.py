@@ -83,8 +83,12 @@ def test_names_of_other_tasks(name):
         ("text:a.txt,=char", "expected key=value"),
         ("text:a.txt,max_len=9,max_len=8", "'max_len' is given twice"),
         ("text:a.txt,train=b.txt", "'train' is given twice"),
-        ("text:a.txt,max_len=long", "expected text.max_len to be int, got 'long'"),
-        ("text:a.txt,min_count=2.5", "expected text.min_count to be int"),
+        ("text:a.txt,max_len=long", "expected text.max_len to be an integer from 1 to 10000, got 'long'"),
+        ("text:a.txt,min_count=0", "expected text.min_count to be an integer of 1 or more, got '0'"),
+        ("text:a.txt,max_len=10001", "expected text.max_len to be an integer from 1 to 10000, got '10001'"),
+        ("text:a.txt,level=words", "expected text.level to be word or char, got 'words'"),
+        ("midi:tunes,min_count=-1", "expected midi.min_count to be an integer of 1 or more, got '-1'"),
+        ("text:a.txt,min_count=2.5", "expected text.min_count to be an integer of 1 or more"),
     ],
 )
 def test_mistakes_in_a_name(name, shown):
@@ -112,6 +116,11 @@ def test_the_path_of_a_file_is_not_part_of_a_run(lines, tmp_path):
     with (tmp_path / "elsewhere" / "train.txt").open("a") as file:
         file.write("one more\n")
     assert [spec.run_id for spec in specs("text:elsewhere/train.txt")] != before
+
+
+def test_a_field_in_the_name_and_on_its_own(lines):
+    with pytest.raises(UsageError, match=r"text:train.txt.level is set twice, in the task's name and on its own"):
+        specs("text:train.txt,level=char", settings=("text:train.txt.level=word",))
 
 
 def test_two_tasks_of_one_name(lines):

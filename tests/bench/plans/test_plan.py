@@ -177,8 +177,13 @@ def test_all_is_every_installed_plugin_but_those_whose_data_were_not_fetched(tmp
         ({"execution": "graph"}, "execution 'graph' needs a CUDA device, and the runs are for the cpu"),
         ({"settings": ("seqgan.lr=1",)}, r"'seqgan' is not among the chosen models and tasks \(mle, random, toy\)"),
         ({"settings": ("mle.lrr=1",)}, r"unknown field of 'mle' 'lrr'\. Did you mean 'lr'\?"),
-        ({"settings": ("mle.lr=fast",)}, "expected mle.lr to be float, got 'fast'"),
-        ({"settings": ("toy.draw=-1",)}, "expected toy.draw from 0 to 4294967295, or none, got -1"),
+        ({"settings": ("mle.lr=fast",)}, "expected mle.lr to be a number above 0 and at most 1, got 'fast'"),
+        ({"settings": ("toy.draw=-1",)}, "expected toy.draw to be an integer from 0 to 4294967295, or none, got '-1'"),
+        ({"settings": ("mle.lr=1", "mle.lr=0.5")}, r"mle\.lr is set twice, to '1' and to '0\.5': set it once"),
+        (
+            {"settings": ("mle.lr=" + "9" * 5000,)},
+            r"expected mle\.lr to be a number above 0 and at most 1, got '9+\.\.\.'",
+        ),
         ({"settings": ("mle",)}, "expected a setting NAME.field=value"),
         ({"tasks": ("no_such_module:Task",)}, "cannot load task .*No module named 'no_such_module'"),
         ({"metrics": ("no_such_module:Metric",)}, "cannot load metric"),
@@ -192,6 +197,50 @@ def test_a_mistake_is_reported_in_one_sentence(changes, message):
         make_plan(dataclasses.replace(PLAIN, **changes))
     assert "\n" not in str(caught.value)
     assert str(caught.value).endswith(".")
+
+
+CONTRADICTION = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+@dataclass(frozen=True)
+class Mine:
+    low: int = 1
+    high: int = 2
+    version: ClassVar[str] = "1"
+
+    def __post_init__(self):
+        if self.low > self.high:
+            raise ValueError(f"expected low of at most high, got {self.low} and {self.high}")
+
+    def fit(self, data, run): ...
+    def fingerprint(self): return "mine"
+    def load(self): ...
+"""
+
+
+@pytest.mark.parametrize("kind", ["models", "tasks"])
+def test_fields_that_contradict_each_other_are_refused_before_anything_is_run(write_plugin, kind):
+    write_plugin("own_pair", CONTRADICTION)
+    request = dataclasses.replace(PLAIN, **{kind: ("own_pair:Mine",)})
+    assert make_plan(request)
+    with pytest.raises(UsageError) as caught:
+        make_plan(dataclasses.replace(request, settings=("own_pair:Mine.low=3",)))
+    sentence = "the fields of 'own_pair:Mine' do not go together: expected low of at most high, got 3 and 2."
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("seqgan.d_filter_sizes=(1, 2)", "expected as many d_filter_counts as d_filter_sizes, got 12 and 2"),
+        ("seqgan.d_steps=0", "expected g_steps or d_steps of 1 or more, got 0 for both"),
+    ],
+)
+def test_what_does_not_go_together_in_seqgan(setting, sentence):
+    request = dataclasses.replace(PLAIN, models=("seqgan",), settings=("seqgan.g_steps=0", setting))
+    with pytest.raises(UsageError, match=f"the fields of 'seqgan' do not go together: {sentence}"):
+        make_plan(request)
 
 
 def test_each_seed_has_a_draw_of_its_own_in_one_group():

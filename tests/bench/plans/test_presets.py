@@ -30,7 +30,25 @@ def test_temperatures(text, temperatures):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "0", "-1", "1..0.5", "0..1", "a..b", "1..2:0", "1..2:-1", "nan", "inf", "0.1..9:0.001", "1;2"],
+    [
+        "",
+        "0",
+        "-1",
+        "1..0.5",
+        "0..1",
+        "a..b",
+        "1..2:0",
+        "1..2:-1",
+        "nan",
+        "inf",
+        "0.1..9:0.001",
+        "1;2",
+        "1e-300",
+        "0.0009",
+        "1001",
+        "0.5..1e9:1e8",
+        "1e999999999",
+    ],
 )
 def test_what_are_not_temperatures_is_refused(text):
     with pytest.raises(UsageError, match="expected temperatures like"):
@@ -53,7 +71,24 @@ def test_budgets(text, budget):
     assert parse_budget(text) == budget
 
 
-@pytest.mark.parametrize("text", ["", "60", "s", "0s", "-5s", "5 s", "2M", "2Mtokens", "3-steps", "1e3s", "2X-tokens"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "60",
+        "s",
+        "0s",
+        "-5s",
+        "5 s",
+        "2M",
+        "2Mtokens",
+        "3-steps",
+        "1e3s",
+        "2X-tokens",
+        "9" * 400 + "s",
+        "9" * 20 + "-tokens",
+    ],
+)
 def test_what_is_not_a_budget_is_refused(text):
     with pytest.raises(UsageError, match="expected a budget like 60s"):
         parse_budget(text)
@@ -63,3 +98,15 @@ def test_half_an_update_is_refused():
     with pytest.raises(UsageError, match=r"expected a whole number of updates, got '1\.5-updates'"):
         parse_budget("1.5-updates")
     assert parse_budget("1.5k-updates") == {"updates": 1_500}
+
+
+def test_temperatures_are_those_that_samplers_are_asked_for():
+    from bench import api
+    from bench.plans import presets
+
+    assert (presets.LEAST_TEMPERATURE, presets.GREATEST_TEMPERATURE) == (
+        api.LEAST_TEMPERATURE,
+        api.GREATEST_TEMPERATURE,
+    )
+    for temperature in parse_temperatures("0.001,1000"):
+        api.Decoding(temperature)

@@ -123,6 +123,38 @@ VIOLATIONS = {
         "    def fit(self, data, run): ...",
         r"'execution' names speed; known are mode and bfloat16",
     ),
+    "default of another type": (
+        f"@dataclass(frozen=True)\nclass Mine:\n    size: int = None\n{FIT}",
+        "expected 'size' to be an integer, its default is None",
+    ),
+    "default outside its range": (
+        f"from bench.api import Size\n@dataclass(frozen=True)\nclass Mine:\n    size: Size = 0\n{FIT}",
+        "expected 'size' to be an integer of 1 or more, its default is 0",
+    ),
+    "preset outside its range": (
+        "from bench.api import Size\n@dataclass(frozen=True)\nclass Mine:\n    size: Size = 1\n"
+        f"    presets: ClassVar = {{'quick': {{'size': -1}}}}\n{FIT}",
+        "expected 'size' to be an integer of 1 or more, preset 'quick' is -1",
+    ),
+    "a bound that nobody checks": (
+        "from typing import Annotated\nfrom annotated_types import MultipleOf\n@dataclass(frozen=True)\nclass Mine:\n"
+        f"    size: Annotated[int, MultipleOf(2)] = 2\n{FIT}",
+        "the type of 'size' has a bound that is not checked, MultipleOf; known are Ge, Gt",
+    ),
+    "a type that is not there": (
+        f"@dataclass(frozen=True)\nclass Mine:\n    size: 'Sise' = 2\n{FIT}",
+        "cannot read the types of its fields: NameError: name 'Sise' is not defined",
+    ),
+    "defaults that contradict each other": (
+        "@dataclass(frozen=True)\nclass Mine:\n    size: int = 2\n    def __post_init__(self):\n"
+        f"        raise ValueError('too large')\n{FIT}",
+        "cannot be made with its defaults: ValueError: too large",
+    ),
+    "a preset that contradicts itself": (
+        "@dataclass(frozen=True)\nclass Mine:\n    size: int = 2\n    presets: ClassVar = {'quick': {'size': 3}}\n"
+        f"    def __post_init__(self):\n        if self.size > 2: raise ValueError('too large')\n{FIT}",
+        "cannot be made with the values of preset 'quick': ValueError: too large",
+    ),
     "crash at import": ("raise RuntimeError('out of luck\\nand more')", "RuntimeError: out of luck$"),
     "import of what is not there": ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'"),
     "no such class": ("class Yours: ...", "AttributeError: .* has no attribute 'Mine'"),

@@ -150,11 +150,6 @@ def test_text_that_is_not_tokenized_is_pointed_out(tmp_path):
     ("fields", "shown"),
     [
         ({"train": ""}, "needs a file"),
-        ({"level": "words"}, "expected level=word or char, got 'words'"),
-        ({"max_len": 0}, "max_len from 1 to 10,000"),
-        ({"max_len": 10_001}, "max_len from 1 to 10,000"),
-        ({"min_count": 0}, "min_count at least 1"),
-        ({"max_lines": 0}, "max_lines at least 1"),
         ({"column": "body"}, "no column 'body'"),
         ({"valid": "nowhere.txt"}, "cannot read 'nowhere.txt'"),
     ],

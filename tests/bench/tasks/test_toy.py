@@ -9,7 +9,6 @@ import pytest
 import torch
 from scipy import stats
 
-from bench.errors import UsageError
 from bench.tasks.toy import MarkovChain, Toy
 
 
@@ -75,17 +74,3 @@ def test_a_parameter_makes_another_task(change, toy):
 
 def test_the_fingerprint_names_every_parameter():
     assert json.loads(Toy().fingerprint()) == dataclasses.asdict(Toy())
-
-
-@pytest.mark.parametrize(
-    "change", [{"vocab_size": 1}, {"seq_len": 1}, {"test_size": 0}, {"concentration": 0.0}, {"draw": -1}]
-)
-def test_sizes_that_make_no_sense_are_refused(change):
-    with pytest.raises(UsageError, match=f"toy.{next(iter(change))}"):
-        Toy(**change).fingerprint()
-
-
-def test_the_global_random_state_is_left_alone():
-    before = torch.random.get_rng_state()
-    Toy().load()
-    assert torch.equal(torch.random.get_rng_state(), before)

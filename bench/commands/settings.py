@@ -1,0 +1,93 @@
+"""The fields of models and tasks as tables: of one for ``bench list``, of all for ``docs/settings.md``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from bench.errors import UsageError
+from bench.plans.own_tasks import OWN
+from bench.plans.registry import Plugin, PluginError, available, find
+
+if TYPE_CHECKING:
+    from bench.plans.settings import Setting
+    from bench.reports.document import Block, Document, Table, Words
+
+__all__ = ["found", "page", "table_of"]
+
+INTRODUCTION = """Every field that `--set NAME.field=value` and the `settings` of `bench.library:run` can set, with
+the range of its values. A value outside is refused before anything is trained. This page is generated from the classes
+(`GOLDEN=write pytest tests/test_docs.py`); `bench list models NAME` and `bench list tasks NAME` show one table of it,
+also for a class of your own."""
+TITLES = {"model": "Models", "task": "Tasks"}
+
+
+def found(kind: str, name: str) -> Plugin:
+    """The model or task of this name; ``text`` and ``midi``, with or without their colon, are the user's own data.
+
+    Raises:
+        UsageError: for an unknown name.
+    """
+    own = OWN.get(name.rstrip(":")) if kind == "task" else None
+    return own or find(kind, name)
+
+
+def table_of(plugin: Plugin) -> Table | None:
+    """The fields of a model or a task; None if it has none.
+
+    Raises:
+        UsageError: when it cannot be loaded.
+    """
+    from bench.plans.settings import settings
+
+    try:
+        fields = settings(plugin.load())
+    except PluginError as error:
+        raise UsageError(f"{error}.") from error
+    return _table(fields) if fields else None
+
+
+def page() -> Document:
+    """All fields of all installed models and tasks; those with the same fields share a table."""
+    from bench.reports.document import Heading, Paragraph, prose
+
+    return [
+        Heading(1, "Settings"),
+        Paragraph(prose(" ".join(INTRODUCTION.split()))),
+        *(block for kind in TITLES for block in _section(kind)),
+    ]
+
+
+def _section(kind: str) -> Iterator[Block]:
+    from bench.reports.document import Heading, Paragraph, code, joined
+
+    plugins = {**available(kind), **(OWN if kind == "task" else {})}
+    tables: list[tuple[Table | None, list[str]]] = []
+    for name, plugin in plugins.items():
+        table = table_of(plugin)
+        names = next((names for known, names in tables if known == table), None)
+        if names is None:
+            tables.append((table, [name]))
+        else:
+            names.append(name)
+    yield Heading(2, TITLES[kind])
+    for table, names in sorted(tables, key=lambda pair: pair[0] is None):
+        yield Heading(3, joined(", ", map(code, names)))
+        yield Paragraph(joined(", ", (code(plugins[name].target) for name in names)))
+        yield table or Paragraph("No fields.")
+
+
+def _table(fields: list[Setting]) -> Table:
+    from bench.reports.document import code, table
+
+    header = ("field", "range", "default (presets)", "meaning")
+    lines = ((code(field.name), field.range, _values(field), field.meaning) for field in fields)
+    return table(header, lines, left=len(header))
+
+
+def _values(field: Setting) -> Words:
+    """The default, and the presets that differ from it."""
+    from bench.reports.document import code, joined
+
+    presets = joined(", ", (joined(" ", (preset, code(value))) for preset, value in field.presets.items()))
+    return (*code(field.default), *joined("", [" (", presets, ")"])) if presets else code(field.default)
