@@ -27,8 +27,8 @@ def kept_surroundings() -> Iterator[None]:
 
     The global random streams (Python, NumPy, torch), torch's threads, default type and device, gradient mode and
     switches of precision and determinism, NumPy's treatment of errors, the environment, the working directory, the
-    import path, the handlers of signals, filters of warnings, standard output and error, the limit of recursion, and the garbage
-    collector.
+    import path, the handlers of signals, filters of warnings, standard output and error, the limit of
+    recursion, and the garbage collector.
     """
     python, legacy, stream = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     threads, dtype, device = torch.get_num_threads(), torch.get_default_dtype(), torch.get_default_device()

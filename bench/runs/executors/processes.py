@@ -94,7 +94,7 @@ class ProcessExecutor:
                         yield from self._hear(worker, waiting)
                     elif worker.child.is_over():
                         yield from self._conclude(worker, self._died(worker), waiting)
-                    yield from self._watch(worker, waiting)  # also one that always has something to say
+                    yield from self._watch(worker, waiting, seen)  # also one that always has something to say
         finally:
             self._end()
 
@@ -166,9 +166,8 @@ class ProcessExecutor:
             yield Finished(worker.number, record)
         yield from self._hand_out(worker, waiting)
 
-    def _watch(self, worker: Worker, waiting: list[RunSpec]) -> Iterator[Event]:
+    def _watch(self, worker: Worker, waiting: list[RunSpec], now: float) -> Iterator[Event]:
         """End a run that has taken too long: first by asking it to stop, then without."""
-        now = time.monotonic()
         if worker.ending is not None:
             if now < worker.ending:
                 return
@@ -258,13 +257,16 @@ def _work(pipe: Connection[Any, Any], checkpoints: Path | None) -> None:
 
     this = os.getpid()
 
-    def check() -> None:
-        if os.getpid() != this:  # a fork that a generator made and that returned from it
+    def end_forks() -> None:
+        if os.getpid() != this:  # a fork that a generator made, and that did not end in it
             os._exit(1)
+
+    def check() -> None:
+        end_forks()
         stop.check()
 
     def progress(phase: str, done: int, steps: int, scalars: Mapping[str, float]) -> None:
-        check()
+        end_forks()
         pipe.send((phase, done, steps, dict(scalars)))
 
     torch.set_num_threads(1)
@@ -276,7 +278,7 @@ def _work(pipe: Connection[Any, Any], checkpoints: Path | None) -> None:
             return
         try:
             record: RunRecord | None = run(spec, states, Watcher(progress, pipe.send, check))
-            check()
         except Stopped:
             record = None
+        end_forks()
         pipe.send(record)
