@@ -12,6 +12,10 @@ from typing import Any, TextIO, cast
 __all__ = ["lasting_output"]
 
 
+FIRST_FREE = 3
+"""Those before are standard input, output and error."""
+
+
 class Lasting:
     """A stream that never raises for want of a reader or of space: what cannot be written is dropped from then on.
 
@@ -55,6 +59,9 @@ class Lasting:
 @contextlib.contextmanager
 def lasting_output() -> Iterator[None]:
     """Do what must not end because nobody reads what it prints."""
+    while (free := os.open(os.devnull, os.O_RDWR)) < FIRST_FREE:  # what is closed would be the next pipe or file
+        pass
+    os.close(free)
     output, error = sys.stdout, sys.stderr
     lasting = [stream and cast(TextIO, Lasting(stream)) for stream in (output, error)]  # None is a closed one
     sys.stdout, sys.stderr = lasting

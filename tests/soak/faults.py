@@ -346,7 +346,7 @@ FAULTS = (
               says=("^bench: cannot write to .*No space left on device",)),
     elsewhere("disk_full", before=mounted("48k"), mend=grown,
               says=("^bench: cannot write to .*No space left on device.*What was finished before is kept",)),
-    elsewhere("disk_full_at_reports", before=mounted("140k"), mend=grown, code=2,
+    elsewhere("disk_full_at_reports", before=mounted("240k"), mend=grown, code=2,
               says=("^bench: cannot write .*No space left on device.*",)),
     Fault("disk_of_states_full", code=0, status="ok", before=states_on_small_disk, mend=unmount, warned=True,
           says=("Culprit seed 0: warning: the state of the training cannot be saved: No space left on device",)),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 import shutil
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import kills
 import numpy as np
 import torch
-from benchmark import Case, Trial, arguments, command, environment
+from benchmark import Case, Trial, arguments
 
 from bench.records.store import Store
 from bench.runs.checkpoints import CheckpointFolder
@@ -40,8 +40,10 @@ def _files(folder: Path) -> dict[str, bytes]:
     whole = folder / "results"
     if not (whole / "leaderboard.csv").exists():
         shutil.rmtree(whole, ignore_errors=True)
-        words = command(*arguments("mle,seqgan", whole, 1))
-        subprocess.run(words, check=True, env=environment(), capture_output=True, timeout=600)
+        kills.imports()
+        code = kills.ended(kills.forked(arguments("mle,seqgan", whole, 0), folder / "log", kills.measures_no_memory))
+        if code:
+            raise RuntimeError(f"the undisturbed run ended with {code}: {(folder / 'log').read_text()}")
         _save_again(Store(whole))
     runs = whole / "runs"
     files = [*runs.glob("*.json"), *runs.glob("checkpoints/*.safetensors"), runs / "chosen.list", whole / "store.json"]

@@ -33,6 +33,7 @@ def test_nobody_reads_it():
 
 
 def test_it_was_closed_before():
+    assert ends('exec "$@" <&- >&- 2>&-') == (7, "", "")
     assert ends('exec "$@" >&-') == (7, "", "done\n")
 
 
