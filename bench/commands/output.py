@@ -60,7 +60,7 @@ class Lasting:
 def lasting_output() -> Iterator[None]:
     """Do what must not end because nobody reads what it prints."""
     while (free := os.open(os.devnull, os.O_RDWR)) < FIRST_FREE:  # what is closed would be the next pipe or file
-        pass
+        os.set_inheritable(free, True)  # in workers, too
     os.close(free)
     output, error = sys.stdout, sys.stderr
     lasting = [stream and cast(TextIO, Lasting(stream)) for stream in (output, error)]  # None is a closed one

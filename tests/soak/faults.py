@@ -497,7 +497,7 @@ def _problems(fault: Fault, scene: Scene, code: int, wanted: dict[str, Any]) -> 
         yield f"a traceback: {scene.said[-1500:]}"
     for pattern in fault.says:
         lines = [line for line in scene.said.splitlines() if re.search(pattern, line)]
-        if len(lines) != 1:
+        if len(set(lines)) != 1:  # the same line may come again with the reports
             yield f"{len(lines)} lines match {pattern}: {scene.said[-1500:]}"
     if fault.code in (0, 1) and not fault.quiet and SUM not in scene.said and fault.status:
         yield f"no sum at the end: {scene.said[-500:]}"
