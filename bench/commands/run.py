@@ -77,10 +77,12 @@ def run(
 
     Writes leaderboard.csv, leaderboard.md and figures to the results folder. Ctrl-C and SIGTERM end it in order: the
     runs under way save their states, and the same command continues; once more ends it at once. Exit code 0 when every
-    run is ok or skipped, 1 when one failed, 2 for a usage error, 130 after Ctrl-C, 143 after SIGTERM.
+    run is ok or skipped, 1 when one failed, 2 for a usage error, 130 after Ctrl-C, 143 after SIGTERM. It goes on when
+    nobody reads what it prints.
     """
     from rich.console import Console
 
+    from bench.commands.output import lasting_output
     from bench.commands.progress import announce, plan_table, warn_of
     from bench.plans.plan import Request, make_plan
     from bench.plans.presets import MOST_WORKERS, parse_budget, parse_temperatures, parse_time
@@ -107,10 +109,10 @@ def run(
         bfloat16,
     )
     plan = make_plan(request)
-    console = Console(markup=False, emoji=False)
-    announce(console, plan, tasks)
     store = Store(output)
+    console = Console(markup=False, emoji=False)
     if dry_run:
+        announce(console, plan, tasks)
         store.check()
         records, unreadable = store.scan()
         warn_of(console, unreadable)
@@ -120,7 +122,8 @@ def run(
             state = finished.get(spec.run_id, "to do")
             click.echo(f"{spec.run_id} {spec.task_label} {spec.label} seed {spec.seed}: {state}")
         return
-    with begin(plan, store) as campaign:
+    with lasting_output(), begin(plan, store) as campaign:
+        announce(console, plan, tasks)
         warn_of(console, campaign.unreadable)
         console.print(plan_table(plan, campaign.finished))
         code = _execute(console, campaign, workers, seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -141,8 +142,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         judged = judge(FINAL, RealData(task.data))
         return {"scores": scores, "samples": judged.shown, "data_sha256": task.data.sha256}
 
-    plugin = registry.Plugin("model", spec.model, spec.target)
-    generator: Generator = build(plugin.load(), spec.config)
+    generator: Generator = build(load_planned(spec), spec.config)
     preset = PRESETS[spec.preset]
     observer = Observer(
         progress=watcher.progress,
@@ -192,6 +192,25 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         "samples": judged.shown,
         "data_sha256": task.data.sha256,
     }
+
+
+def load_planned(spec: RunSpec) -> Any:
+    """The generator's class, from the source that the plan names.
+
+    Raises:
+        PluginError: when it cannot be loaded, or was edited since.
+    """
+    plugin = registry.Plugin("model", spec.model, spec.target)
+    is_new = plugin.module not in sys.modules
+    loaded = plugin.load()
+    if is_new:
+        registry.forget()  # afterwards, so that no edit is missed that came before or during the import
+        if registry.source_hash(plugin) != spec.source:
+            raise registry.PluginError(
+                f"the source of '{spec.model}' was edited after the benchmark had started; the same command runs it as "
+                "it is now"
+            )
+    return loaded
 
 
 def name_fit(generator: Generator, budget: Mapping[str, float], spec: RunSpec) -> str:

@@ -27,7 +27,8 @@ def kept_surroundings() -> Iterator[None]:
 
     The global random streams (Python, NumPy, torch), torch's threads, default type and device, gradient mode and
     switches of precision and determinism, NumPy's treatment of errors, the environment, the working directory, the
-    import path, the handlers of signals, filters of warnings, standard output and error, and the garbage collector.
+    import path, the handlers of signals, filters of warnings, standard output and error, the limit of
+    recursion, and the garbage collector.
     """
     python, legacy, stream = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     threads, dtype, device = torch.get_num_threads(), torch.get_default_dtype(), torch.get_default_device()
@@ -36,7 +37,7 @@ def kept_surroundings() -> Iterator[None]:
     only_warn = torch.is_deterministic_algorithms_warn_only_enabled()
     cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     errors, environment, folder, path = np.geterr(), dict(os.environ), os.getcwd(), list(sys.path)
-    output, error, collects = sys.stdout, sys.stderr, gc.isenabled()
+    output, error, collects, recursion = sys.stdout, sys.stderr, gc.isenabled(), sys.getrecursionlimit()
     main = threading.current_thread() is threading.main_thread()
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()} if main else {}
     try:
@@ -60,6 +61,7 @@ def kept_surroundings() -> Iterator[None]:
             os.environ.update(environment)
         sys.path[:] = path
         sys.stdout, sys.stderr = output, error
+        sys.setrecursionlimit(recursion)
         if collects:
             gc.enable()
         for number, handler in handlers.items():

@@ -40,8 +40,9 @@ def page(runs: pd.DataFrame, curves: pd.DataFrame) -> Document:
 def _table(section: Learning, cost: str, metric: str) -> Document:
     """One metric at equal costs, and which models do not count the cost."""
     lines = section.lines[section.lines["name"] == metric]
-    counting = section.counting(cost)
-    silent = sorted(set(lines["model"]) - set(counting))
+    scored = set(lines["model"])  # a model that has no density has a curve of other metrics only
+    counting = [model for model in section.counting(cost) if model in scored]
+    silent = sorted(scored - set(counting))
     amounts = equal_costs(section, cost, metric)
     reached = at_cost(lines, cost, metric, amounts)
     amounts = [amount for amount in amounts if reached.loc[reached["amount"] == amount, "value"].notna().any()]

@@ -10,9 +10,13 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import socket
+import struct
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -25,6 +29,10 @@ __all__ = ["Child"]
 
 LAST_WORDS_SECONDS = 2.0
 """How long a process that closed its pipe may take to end by itself."""
+SILENCE_SECONDS = 30
+"""How long a process may take in the middle of a message."""
+MARK = "SEQGAN_BENCH_CHILD"
+"""A variable in the environment of a process, by which all are found that it started: some leave its group."""
 
 
 class Child:
@@ -50,9 +58,13 @@ class Child:
         self.process: SpawnProcess = context.Process(
             target=_main, args=(function, theirs, arguments, log, os.getcwd(), list(sys.path))
         )
-        with _without_main(), _kernel_environment():
+        self._mark = f"{os.getpid()}-{uuid.uuid4().hex}"
+        resource_tracker.ensure_running()  # without the mark: all children share it
+        with _without_main(), _environment({**environment.KERNEL_ENVIRONMENT, MARK: self._mark}):
             self.process.start()
         theirs.close()
+        with contextlib.closing(socket.socket(fileno=os.dup(self.pipe.fileno()))) as end:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", SILENCE_SECONDS, 0))
         self._group = self.process.pid or 0
         _LIVING.add(self)
 
@@ -96,6 +108,7 @@ class Child:
             _LIVING.discard(self)
             with contextlib.suppress(OSError):  # there is none, as a rule
                 os.killpg(self._group, signal.SIGKILL)
+            _end_marked(self._mark)
 
 
 _LIVING: set[Child] = set()
@@ -136,8 +149,22 @@ def _die_with_parent() -> None:
     """Wait for the end of the parent, and then end this process and all that it started."""
     parent = multiprocessing.parent_process()
     if parent is not None:
+        mark = os.environ[MARK]
         wait([parent.sentinel])
+        _end_marked(mark)
         os.killpg(0, signal.SIGKILL)
+
+
+def _end_marked(mark: str) -> None:
+    """End the processes with this mark other than this one; where there is no ``/proc``, those in other groups live on.
+
+    What a process's environment was when its program started is not changed by that program.
+    """
+    wanted = f"{MARK}={mark}".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if int(process.name) != os.getpid() and wanted in (process / "environ").read_bytes().split(b"\0"):
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 @contextlib.contextmanager
@@ -155,10 +182,10 @@ def _without_main() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _kernel_environment() -> Iterator[None]:
-    """Start processes with the variables that torch reads once, when it is imported."""
-    kept = {name: os.environ.get(name) for name in environment.KERNEL_ENVIRONMENT}
-    os.environ.update(environment.KERNEL_ENVIRONMENT)
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Start processes with these variables, some of which torch reads once, when it is imported."""
+    kept = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:

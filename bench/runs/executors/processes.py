@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import signal
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -22,6 +24,10 @@ __all__ = ["ProcessExecutor"]
 
 POLL_SECONDS = 0.5
 """How soon a dead worker, a run that takes too long and a request to stop are noticed."""
+SUSPENDED_SECONDS = 5.0
+"""This process was suspended, as by Ctrl-Z, if it noticed nothing for longer: that time does not count as a run's."""
+LONGEST_MESSAGE = 1 << 28
+"""Most bytes of a message from a worker; what a plugin writes into the pipe by mistake looks longer."""
 
 
 @dataclass
@@ -70,7 +76,7 @@ class ProcessExecutor:
                 self._workers.append(Worker(number, self._start(number)))
             for worker in self._workers:
                 yield from self._hand_out(worker, waiting)
-            stopping = False
+            stopping, seen = False, time.monotonic()
             while busy := [worker for worker in self._workers if worker.spec]:
                 if self.stop.asked and not stopping:
                     stopping = True
@@ -79,13 +85,16 @@ class ProcessExecutor:
                     for worker in busy:
                         self._ask_to_stop(worker)
                 ready = wait([worker.child.pipe for worker in busy], POLL_SECONDS)
+                seen, since = time.monotonic(), seen
+                if seen - since > SUSPENDED_SECONDS:
+                    for worker in busy:
+                        worker.deadline = worker.deadline and worker.deadline + (seen - since)
                 for worker in busy:
                     if worker.child.pipe in ready:
                         yield from self._hear(worker, waiting)
                     elif worker.child.is_over():
                         yield from self._conclude(worker, self._died(worker), waiting)
-                    else:
-                        yield from self._watch(worker, waiting)
+                    yield from self._watch(worker, waiting, seen)  # also one that always has something to say
         finally:
             self._end()
 
@@ -123,10 +132,17 @@ class ProcessExecutor:
     def _hear(self, worker: Worker, waiting: list[RunSpec]) -> Iterator[Event]:
         """Receive what a worker says."""
         assert worker.spec is not None
+        message: Any
         try:
-            message = worker.child.pipe.recv()
-        except (EOFError, OSError):
+            content = worker.child.pipe.recv_bytes(LONGEST_MESSAGE)
+        except EOFError:
             message = self._died(worker)
+        except OSError:  # it is too long, or does not end
+            message = self._died(worker) if worker.child.is_over() else self._garbled(worker)
+        else:
+            message = _message(content, worker.spec)
+            if message is Ellipsis:
+                message = self._garbled(worker)
         if isinstance(message, tuple):
             phase, done, steps, scalars = message
             self._pause(worker, phase)
@@ -141,14 +157,17 @@ class ProcessExecutor:
         if worker.ending is not None:
             worker.child.kill()
         if record is None and not self.stop.asked:
-            record = self._timed_out(worker, "a longer one continues from the state that was saved")
+            if worker.ending is None:
+                record = _failed(worker, "another process asked it to stop; the same command continues")
+                worker.child.kill()  # it would stop the next run, too
+            else:
+                record = self._timed_out(worker, "a longer one continues from the state that was saved")
         if record is not None:
             yield Finished(worker.number, record)
         yield from self._hand_out(worker, waiting)
 
-    def _watch(self, worker: Worker, waiting: list[RunSpec]) -> Iterator[Event]:
+    def _watch(self, worker: Worker, waiting: list[RunSpec], now: float) -> Iterator[Event]:
         """End a run that has taken too long: first by asking it to stop, then without."""
-        now = time.monotonic()
         if worker.ending is not None:
             if now < worker.ending:
                 return
@@ -184,8 +203,30 @@ class ProcessExecutor:
         printed = f"; what it printed is in '{self.logs / f'worker-{worker.number}.log'}'" if self.logs else ""
         return _failed(worker, f"the worker process ended with {worker.child.cause_of_death()}{printed}")
 
+    def _garbled(self, worker: Worker) -> RunRecord | None:
+        """The record of a run whose process sends what the harness does not; it is ended."""
+        worker.child.kill()
+        return (
+            None if worker.ending is not None else _failed(worker, "something else than the harness wrote to its pipe")
+        )
+
     def _timed_out(self, worker: Worker, what: str) -> RunRecord:
         return _failed(worker, f"it took longer than the timeout of {self.timeout:g} s; {what}")
+
+
+def _message(content: bytes, spec: RunSpec) -> Any:
+    """What a worker that does a run sent: progress, a warning, the run's record, or None if it was asked to stop.
+
+    Ellipsis for anything else, such as what a plugin, or a process that it forked, wrote into the pipe.
+    """
+    try:
+        message = pickle.loads(content)
+    except Exception:
+        return ...
+    if isinstance(message, RunRecord):
+        return message if message.spec == spec else ...
+    is_progress = isinstance(message, tuple) and len(message) == 4
+    return message if is_progress or isinstance(message, str | None) else ...
 
 
 def _failed(worker: Worker, reason: str) -> RunRecord:
@@ -214,7 +255,18 @@ def _work(pipe: Connection[Any, Any], checkpoints: Path | None) -> None:
     from bench.runs.checkpoints import CheckpointFolder
     from bench.runs.runner import Watcher, run
 
+    this = os.getpid()
+
+    def end_forks() -> None:
+        if os.getpid() != this:  # a fork that a generator made, and that did not end in it
+            os._exit(1)
+
+    def check() -> None:
+        end_forks()
+        stop.check()
+
     def progress(phase: str, done: int, steps: int, scalars: Mapping[str, float]) -> None:
+        end_forks()
         pipe.send((phase, done, steps, dict(scalars)))
 
     torch.set_num_threads(1)
@@ -225,7 +277,8 @@ def _work(pipe: Connection[Any, Any], checkpoints: Path | None) -> None:
         except EOFError:
             return
         try:
-            record: RunRecord | None = run(spec, states, Watcher(progress, pipe.send, stop.check))
+            record: RunRecord | None = run(spec, states, Watcher(progress, pipe.send, check))
         except Stopped:
             record = None
+        end_forks()
         pipe.send(record)

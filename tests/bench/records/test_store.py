@@ -313,8 +313,10 @@ def test_a_changed_list_of_what_was_chosen_is_noticed(store, make_spec):
 
 
 def test_half_written_files_are_removed(store):
-    store.checkpoints.mkdir()
-    left = [folder / ".a.json.999999999.partial" for folder in (store.path, store.runs, store.checkpoints)]
+    folders = store.path, store.path / "figures", store.runs, store.checkpoints
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+    left = [folder / ".a.json.999999999.partial" for folder in folders]
     writing = store.path / f".leaderboard.md.{os.getppid()}.partial"  # by another process, at this moment
     for file in (*left, writing):
         file.touch()

@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,15 +17,16 @@ import torch
 from bench.plans.plan import Request, make_plan
 from bench.records.frames import REAL_DATA
 from bench.runs.checkpoints import CheckpointFolder
-from bench.runs.executors import processes
+from bench.runs.executors import child, processes
 from bench.runs.executors.base import Finished, Progress, Started, Stopping
 from bench.runs.executors.processes import ProcessExecutor
 from bench.runs.executors.serial import SerialExecutor
 from bench.runs.stopping import Stop, Stopped
 
 PLUGINS = """
-import os, signal, subprocess, sys, time
+import gc, os, signal, subprocess, sys, time
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 
 import torch
 
@@ -80,6 +82,53 @@ class Forks:
         while not os.path.exists("forked.pid"):
             time.sleep(0.01)
         os._exit(4)
+
+
+@dataclass(frozen=True)
+class Leaves:
+    def fit(self, data, run):
+        for _ in run.phase("leave", 1):
+            if os.fork() == 0:
+                os.setsid()
+                open("forked.pid", "w").write(str(os.getpid()))
+                os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(600)"])
+            while not os.path.exists("forked.pid"):
+                time.sleep(0.01)
+        return Constant(data.spec)
+
+
+@dataclass(frozen=True)
+class Returns:
+    '''Both the process and its fork return from fit().'''
+
+    def fit(self, data, run):
+        for _ in run.phase("fork", 2):
+            os.fork()
+        return Constant(data.spec)
+
+
+@dataclass(frozen=True)
+class Writes:
+    what: str = "bytes"
+
+    def fit(self, data, run):
+        pipe = next(each for each in gc.get_objects() if isinstance(each, Connection) and not each.closed)
+        if self.what == "bytes":
+            os.write(pipe.fileno(), b"garbage " * 20)
+        elif self.what == "half":
+            os.write(pipe.fileno(), bytes(3) + b"x")
+        elif self.what == "message":
+            pipe.send_bytes(b"garbage " * 20)
+        else:
+            pipe.send({"status": "ok"})
+        time.sleep(600)
+
+
+@dataclass(frozen=True)
+class Stopped:
+    def fit(self, data, run):
+        for _ in run.phase("stop", 2):
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -292,6 +341,55 @@ def test_a_worker_that_leaves_a_child_behind_costs_one_run(plugins):
     assert found["own_workers:Forks"] == ("failed", "the worker process ended with exit code 4")
     assert found["random"][0] == "ok"
     assert not is_alive(int((plugins / "forked.pid").read_text()))
+
+
+def test_a_child_that_left_the_group_of_its_worker_is_ended_too(plugins):
+    found = ends(ProcessExecutor(1).execute(plan("own_workers:Leaves")))
+    assert found["own_workers:Leaves"][0] == "ok"
+    left, deadline = int((plugins / "forked.pid").read_text()), time.monotonic() + 10
+    while is_alive(left) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_alive(left)
+
+
+@pytest.mark.usefixtures("plugins")
+def test_a_fork_that_returns_from_fit_sends_no_record():
+    events = list(ProcessExecutor(1).execute(plan("own_workers:Returns", "random")))
+    finished = [event.record for event in events if isinstance(event, Finished)]
+    assert [record.status for record in finished] == ["ok", "ok", "ok"]
+    assert len({record.spec.run_id for record in finished}) == 3
+
+
+@pytest.mark.usefixtures("plugins")
+def test_what_a_plugin_writes_into_the_pipe_costs_its_run(monkeypatch):
+    monkeypatch.setattr(child, "SILENCE_SECONDS", 1)
+    settings = [f"own_workers:Writes.what={what!r}" for what in ("bytes", "half", "message", "dict")]
+    specs = [
+        make_plan(Request(("own_workers:Writes",), ("toy",), ("all",), 1, "smoke", (*SETTINGS, each)))[1]
+        for each in settings
+    ]
+    events = list(ProcessExecutor(1).execute([*specs, *plan("random")[1:]]))
+    finished = [event.record for event in events if isinstance(event, Finished)]
+    assert [record.status for record in finished] == [*["failed"] * 4, "ok"]
+    assert {record.reason for record in finished[:4]} == {"something else than the harness wrote to its pipe"}
+
+
+@pytest.mark.usefixtures("plugins")
+def test_a_worker_that_another_process_stops_costs_its_run():
+    found = ends(ProcessExecutor(1).execute(plan("own_workers:Stopped", "random")))
+    assert found["own_workers:Stopped"] == ("failed", "another process asked it to stop; the same command continues")
+    assert found["random"][0] == "ok"
+
+
+@pytest.mark.usefixtures("plugins")
+def test_time_in_which_this_process_was_suspended_is_not_a_runs(monkeypatch):
+    monkeypatch.setattr(processes, "SUSPENDED_SECONDS", 1.0)
+    events = ProcessExecutor(1, timeout=60).execute(plan("own_workers:Counts")[1:])
+    for event in events:
+        if isinstance(event, Progress) and event.done == 2:
+            monkeypatch.setattr(processes, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + 7200))
+    assert isinstance(event, Finished)
+    assert event.record.status == "ok"
 
 
 def timed_out(executor, specs, phase):

@@ -229,6 +229,18 @@ def test_a_plugin_that_cannot_be_loaded_fails_with_its_own_sentence(write_plugin
     assert "No module named 'no_such_package'" in record.reason
 
 
+def test_a_plugin_that_was_edited_before_a_worker_imports_it_fails(write_plugin):
+    write_plugin("own_edited", PLUGINS)
+    spec = plan("own_edited:Faulty")["own_edited:Faulty", 0]
+    write_plugin("own_edited", PLUGINS + "\n# edited")
+    assert run(spec).status == "ok"  # this process imported it when it planned
+    del sys.modules["own_edited"]
+    record = run(spec)
+    assert record.status == "failed"
+    assert record.reason.startswith("the source of 'own_edited:Faulty' was edited after the benchmark had started")
+    assert record.scores == {}
+
+
 def test_a_metric_that_was_asked_for_must_not_be_absent(do):
     record = do(metrics=("nll", "distinct"))
     assert record.status == "failed"

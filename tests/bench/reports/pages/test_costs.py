@@ -78,6 +78,13 @@ def test_seeds_that_ended_earlier_are_not_in_the_mean(made):
     assert "n < 5: intervals from fewer than five seeds" in markdown(*section)[-1]
 
 
+def test_a_model_without_the_headline_metric_has_no_row(made):
+    sampler = made.run("sampler", 0, [("train", 2, (200.0, 1e6, 500.0))], names=("nll_oracle",))
+    found = tables("\n\n".join(markdown(*made.frames(*made.trained(seeds=1), sampler))))
+    assert "sampler" not in found["`jsd_valid` ↓ at equal seconds:"]
+    assert "mle" in found["`jsd_valid` ↓ at equal seconds:"]
+
+
 def test_no_curve_no_section(mixed):
     runs, curves = mixed
     assert markdown(runs, curves.head(0)) == []

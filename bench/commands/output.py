@@ -1,0 +1,73 @@
+"""Standard output that may go away while a benchmark runs, as under ``| head``, or that a full disk does not take."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO, cast
+
+__all__ = ["lasting_output"]
+
+
+FIRST_FREE = 3
+"""Those before are standard input, output and error."""
+
+
+class Lasting:
+    """A stream that never raises for want of a reader or of space: what cannot be written is dropped from then on.
+
+    Args:
+        stream: Where to write.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the stream's."""
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write a text, or drop it."""
+        try:
+            self._stream.write(text)
+        except OSError as error:
+            self._drop(error)
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on what was written."""
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._drop(error)
+
+    def _drop(self, error: OSError) -> None:
+        # What is still buffered goes nowhere, too; Python would try to write it once more at its end.
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+        if error.errno != errno.EPIPE:  # whoever closed a pipe knows
+            with contextlib.suppress(OSError, ValueError):
+                print(f"bench: cannot print: {error.strerror or error}; it goes on silently.", file=sys.__stderr__)
+
+
+@contextlib.contextmanager
+def lasting_output() -> Iterator[None]:
+    """Do what must not end because nobody reads what it prints."""
+    while (free := os.open(os.devnull, os.O_RDWR)) < FIRST_FREE:  # what is closed would be the next pipe or file
+        os.set_inheritable(free, True)  # in workers, too
+    os.close(free)
+    output, error = sys.stdout, sys.stderr
+    lasting = [stream and cast(TextIO, Lasting(stream)) for stream in (output, error)]  # None is a closed one
+    sys.stdout, sys.stderr = lasting
+    try:
+        yield
+    finally:
+        for stream in filter(None, lasting):
+            stream.flush()
+        sys.stdout, sys.stderr = output, error

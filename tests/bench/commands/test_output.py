@@ -1,0 +1,44 @@
+"""Standard output that goes away: what runs goes on."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PRINTS = """
+import sys, click
+from rich.console import Console
+from bench.commands.output import lasting_output
+
+with lasting_output():
+    for line in range(2_000):
+        Console().print(f"line {line}")
+        click.echo("echoed")
+print("done", file=sys.stderr)
+sys.exit(7)
+"""
+
+
+def ends(shell):
+    done = subprocess.run(
+        ["bash", "-c", shell, "bash", sys.executable, "-c", PRINTS], capture_output=True, text=True, timeout=60,
+        check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_nobody_reads_it():
+    assert ends('set -o pipefail; "$@" | head -1') == (7, "line 0\n", "done\n")
+
+
+def test_it_was_closed_before():
+    assert ends('exec "$@" <&- >&- 2>&-') == (7, "", "")
+    assert ends('exec "$@" >&-') == (7, "", "done\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_full_disk_is_told_once():
+    code, out, error = ends('exec "$@" > /dev/full')
+    assert (code, out) == (7, "")
+    assert error == "bench: cannot print: No space left on device; it goes on silently.\ndone\n"
