@@ -20,6 +20,7 @@ MARKER = "store.json"
 CHOSEN = "chosen.list"
 MARKED = {"format": "seqgan-bench results", "version": 1}
 DONE = ("ok", "skipped")
+MADE_ANEW = "the same 'bench run' makes it anew"
 LONGEST = 200
 """Most bytes of a record's readable name; file systems allow 255 with the ending."""
 
@@ -31,17 +32,18 @@ class Unreadable:
     Attributes:
         file: The file.
         reason: What is wrong with it.
+        todo: What to do about it.
         newer: Whether it is whole, but of a later version.
     """
 
     file: Path
     reason: str
+    todo: str = MADE_ANEW
     newer: bool = False
 
     def __str__(self) -> str:
         """One sentence for people."""
-        todo = "install that version to read it" if self.newer else "the same 'bench run' makes it anew"
-        return f"'{self.file}' is left out, because {self.reason}: {todo}."
+        return f"'{self.file}' is left out, because {self.reason}: {self.todo}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,14 +201,16 @@ class Store:
                 record = from_json(file.read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
                 reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-                unreadable.append(Unreadable(file, reason, isinstance(error, NewerRecord)))
+                newer = isinstance(error, NewerRecord)
+                todo = "install that version to read it" if newer else MADE_ANEW
+                unreadable.append(Unreadable(file, reason, todo, newer))
                 continue
             run_id = record.spec.run_id
             first = found.get(run_id)
             if first is not None:
                 # The file that this run would write, if it is one of them.
                 kept, copy = ((file, record), first[0]) if file == self.file(record.spec) else (first, file)
-                unreadable.append(Unreadable(copy, f"it is a copy of the record '{kept[0].name}'"))
+                unreadable.append(Unreadable(copy, f"it is a copy of the record '{kept[0].name}'", "remove it"))
                 found[run_id] = kept
             else:
                 found[run_id] = (file, record)

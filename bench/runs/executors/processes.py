@@ -189,12 +189,16 @@ class ProcessExecutor:
         worker.waiting = now if phase == WAITING else None
 
     def _end(self) -> None:
-        for worker in self._workers:
-            if worker.spec is None and not worker.child.pipe.closed:
-                worker.child.close()  # an idle process sees the end of its pipe, and ends
-            else:
+        try:
+            for worker in self._workers:
+                if worker.spec is None and not worker.child.pipe.closed:
+                    worker.child.close()  # an idle process sees the end of its pipe, and ends
+                else:
+                    worker.child.kill()
+        finally:  # also when a second signal comes in the meantime
+            for worker in self._workers:
                 worker.child.kill()
-        self._workers.clear()
+            self._workers.clear()
 
     def _died(self, worker: Worker) -> RunRecord | None:
         """The record of a run whose process ended; None for one that had been asked to."""
