@@ -325,7 +325,11 @@ class Run(Protocol):
         ...
 
     def log(self, **scalars: float) -> None:
-        """Add values to the training curve, at the current step."""
+        """Add values to the training curve, at the current step.
+
+        Finite numbers only: a NaN or an infinity ends the run as diverged. The names of the judge's scores, as
+        ``nll_valid``, are refused.
+        """
         ...
 
     def measure(self, **amounts: int) -> AbstractContextManager[Callable[..., None]]:
@@ -345,6 +349,7 @@ class Run(Protocol):
     def pretrained(self, generator: Generator, data: TrainingData) -> Sampler:
         """The result of ``generator.fit(data)`` for this task and seed, trained once and shared by all that request it.
 
-        Its cost is added to this run's, and its scores are recorded as this run's ``pretrained`` checkpoint.
+        ``data`` are those that ``fit`` was given, unchanged. The cost of the training is added to this run's, and its
+        scores are recorded as this run's ``pretrained`` checkpoint.
         """
         ...

@@ -19,7 +19,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from bench.api import Decoding, Generator, HasLogProb, HasTokenLogProb, Sampler,
 from bench.plans import registry
 from bench.plans.fields import build, configuration
 from bench.runs.checkpoints import CheckpointFolder, Kept
+from bench.runs.curve import CURVE
 from bench.runs.executors.child import Child
 from bench.runs.judge import checked
 from bench.runs.session import Observer, Session
@@ -323,6 +324,7 @@ def _fit(
     observer: Observer | None = None,
     checkpoints: CheckpointFolder | None = None,
 ) -> Sampler:
+    observer = replace(observer or Observer(), reserved=CURVE)
     session = Session("contract/0", kept=None if checkpoints is None else Kept(checkpoints, "whole"), observer=observer)
     return session.train(_build(generator), data)
 

@@ -87,8 +87,8 @@ class Display:
             self._say(f"{_title(self.now[event.run_id][0])}: warning: {event.message}", "yellow")
         elif isinstance(event, Stopping):
             number = len(event.run_ids)
-            what = "" if not number else f" {number} run{'s' if number > 1 else ''} under way saved first."
-            self._say(f"Stopping;{what} Once more to stop at once." if what else "Stopping.", "yellow")
+            what = "the run under way saves its state" if number == 1 else f"{number} runs under way save their states"
+            self._say(f"Stopping: {what} first. Once more stops at once." if number else "Stopped.", "yellow")
         else:
             self._moved(event.run_id, event.phase, event.done, event.steps, event.scalars)
 
@@ -205,8 +205,8 @@ def conclude(console: Console, campaign: Campaign, interrupted: bool) -> None:
         console.print(f"failed: {record.reason} (see {file})", style="red", soft_wrap=True, markup=False)
     if campaign.vanished:
         console.print(
-            f"The records of {campaign.vanished} runs that were finished are not in '{campaign.store.path}' any more: "
-            "somebody removed them. Do the same again to repeat those runs.",
+            f"The records of {campaign.vanished} finished run{'s' if campaign.vanished > 1 else ''} are not in "
+            f"'{campaign.store.path}' any more: somebody removed them. Do the same again to repeat what is missing.",
             style="red", soft_wrap=True,
         )  # fmt: skip
     if interrupted:

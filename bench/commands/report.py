@@ -11,6 +11,8 @@ import click
 from bench.commands.options import Command
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from rich.console import Console
 
     from bench.records.store import Store
@@ -33,8 +35,13 @@ def report(folder: Path) -> None:
         sys.exit(1)
 
 
-def write_reports(console: Console, store: Store) -> bool:
+def write_reports(console: Console, store: Store, told: Collection[str] = ()) -> bool:
     """Rebuild leaderboard.csv, leaderboard.md and the figures from the records.
+
+    Args:
+        console: Where to write.
+        store: The results folder.
+        told: What was already said about its files.
 
     Returns:
         Whether all files of the folder could be read.
@@ -45,7 +52,7 @@ def write_reports(console: Console, store: Store) -> bool:
     from bench.reports import terminal
 
     frames = store.load()
-    warn_of(console, frames.notes)
+    warn_of(console, [note for note in frames.notes if note not in told])
     results = Results.of(frames)
     if not results.any_ended:
         console.print("No run is finished: there is nothing to report, and nothing was written.")

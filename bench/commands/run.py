@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.commands.options import Command, names
+from bench.commands.options import Command, names, required
 from bench.errors import SIGNALLED, UsageError
 
 if TYPE_CHECKING:
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 def _task_names(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     from bench.plans.own_tasks import split_names
 
-    found = tuple(name for value in values for name in split_names(value))
-    if not found:
-        raise UsageError(f"expected one or more {option.name}, separated by commas, got '{', '.join(values)}'.")
-    return found
+    return required(option, values, (name for value in values for name in split_names(value)))
 
 
 @click.command(cls=Command)
@@ -122,11 +119,12 @@ def run(
             state = finished.get(spec.run_id, "to do")
             click.echo(f"{spec.run_id} {spec.task_label} {spec.label} seed {spec.seed}: {state}")
         return
-    with lasting_output(), begin(plan, store) as campaign:
+    with lasting_output():
         announce(console, plan, tasks)
-        warn_of(console, campaign.unreadable)
-        console.print(plan_table(plan, campaign.finished))
-        code = _execute(console, campaign, workers, seconds)
+        with begin(plan, store) as campaign:
+            warn_of(console, campaign.unreadable)
+            console.print(plan_table(plan, campaign.finished))
+            code = _execute(console, campaign, workers, seconds)
     sys.exit(code)
 
 
@@ -137,7 +135,7 @@ def _execute(console: Console, campaign: Campaign, workers: int, timeout: float 
 
     signal = follow(console, campaign, workers, timeout)
     try:
-        write_reports(console, campaign.store)
+        write_reports(console, campaign.store, set(map(str, campaign.unreadable)))
     finally:  # what the runs did is said even if the reports cannot be written
         conclude(console, campaign, signal != 0)
         counts = campaign.counts

@@ -96,7 +96,9 @@ def jensen_shannon(log_ratio_p: Tensor, log_ratio_g: Tensor) -> float:
     return math.log(2) - float(halves[0] + halves[1]) / 2
 
 
-def possible_jsd(name: str, log_ratio_p: Tensor, log_ratio_g: Tensor, tokens_of_p: int, tokens_of_g: int) -> Range:
+def possible_jsd(
+    name: str, log_ratio_p: Tensor, log_ratio_g: Tensor, tokens_of_p: int, tokens_of_g: int, because: str = FALSE
+) -> Range:
     """What :func:`jensen_shannon` of these can be, after the same check of each of its two halves.
 
     A half that cannot be true could be hidden by the other one.
@@ -107,6 +109,7 @@ def possible_jsd(name: str, log_ratio_p: Tensor, log_ratio_g: Tensor, tokens_of_
         log_ratio_g: log G/P at draws from G.
         tokens_of_p: The number of tokens of the draws from P.
         tokens_of_g: The same of G.
+        because: What else it would mean, in a sentence.
 
     Raises:
         Impossible: for a half that cannot be true.
@@ -115,9 +118,9 @@ def possible_jsd(name: str, log_ratio_p: Tensor, log_ratio_g: Tensor, tokens_of_
     for where, ratio, tokens in (("real", log_ratio_p, tokens_of_p), ("generated", log_ratio_g, tokens_of_g)):
         allowed = slack(tokens) / len(ratio)
         half = math.log(2) - float(torch.nn.functional.softplus(-ratio).mean())
-        Range(0, math.log(2), FALSE, allowed).check(f"the half of {name} along {where} sequences", half)
+        Range(0, math.log(2), because, allowed).check(f"the half of {name} along {where} sequences", half)
         together += allowed / 2
-    return Range(0, math.log(2), FALSE, together)
+    return Range(0, math.log(2), because, together)
 
 
 def slack(tokens: int) -> float:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import BaseMetadata, Ge, GroupedMetadata, Gt, Le, Lt, MaxLen, MinLen, Unit
 
-__all__ = ["fitted", "hints", "is_bounded", "spell", "unknown_bounds"]
+__all__ = ["fitted", "has_bounds", "hints", "is_bounded", "spell", "unknown_bounds"]
 
 BOUNDS = (Ge, Gt, Le, Lt, MinLen, MaxLen)
 """The bounds that are checked; ``Interval`` and ``Len`` are made of them."""
@@ -75,6 +75,13 @@ def is_bounded(hint: Any) -> bool:
     return all(is_bounded(_bounded(option, bounds)) for option in typing.get_args(kind) if option is not Ellipsis)
 
 
+def has_bounds(hint: Any) -> bool:
+    """Whether a type, or a part of it, has a range."""
+    kind, bounds = _parts(hint)
+    literal = typing.get_origin(kind) is Literal
+    return bool(bounds) or literal or any(has_bounds(option) for option in typing.get_args(kind))
+
+
 def unknown_bounds(hint: Any) -> Iterator[str]:
     """Names of the bounds in a type that are not checked, so that nothing looks checked that is not."""
     kind, bounds = _parts(hint)
@@ -127,7 +134,7 @@ def _typed(value: Any, kind: Any) -> Any:
             with contextlib.suppress(UnicodeEncodeError):
                 value.encode()  # what a terminal could not decode cannot be stored either
                 return value
-    elif not isinstance(origin or kind, type) or isinstance(value, origin or kind):
+    elif kind is Any or not isinstance(origin or kind, type) or isinstance(value, origin or kind):
         return value
     raise ValueError(f"expected {spell(kind)}, got {value!r}")
 

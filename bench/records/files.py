@@ -36,6 +36,9 @@ def write_atomically(file: Path, content: str | bytes, keep: Path | None = None)
                 file.replace(keep)
         partial.replace(file)
     except BaseException:
+        if keep is not None and not file.exists():
+            with contextlib.suppress(OSError):
+                keep.replace(file)
         with contextlib.suppress(OSError):
             partial.unlink()
         raise

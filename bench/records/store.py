@@ -20,7 +20,7 @@ MARKER = "store.json"
 CHOSEN = "chosen.list"
 MARKED = {"format": "seqgan-bench results", "version": 1}
 DONE = ("ok", "skipped")
-MADE_ANEW = "the same 'bench run' makes it anew"
+MADE_ANEW = "repeat the 'bench run' that made it, or remove it"
 LONGEST = 200
 """Most bytes of a record's readable name; file systems allow 255 with the ending."""
 
@@ -214,6 +214,9 @@ class Store:
                 found[run_id] = kept
             else:
                 found[run_id] = (file, record)
+        if self._chosen() is None:
+            todo = "where a row has several versions, the one that finished last is shown"
+            unreadable.append(Unreadable(self.runs / CHOSEN, "it is damaged", todo))
         return [record for _, record in sorted(found.values(), key=lambda each: each[0])], unreadable
 
     def records(self) -> list[RunRecord]:
@@ -267,18 +270,14 @@ class Store:
         task's label, so that variants are shown side by side.
         """
         records, unreadable = self.scan()
-        chosen = self._chosen()
-        notes = [str(each) for each in unreadable]
-        if chosen is None:
-            notes.append(f"'{self.runs / CHOSEN}' is damaged: of several versions of a row, the last is shown.")
-        groups = set((chosen or {}).values())
+        groups = set((self._chosen() or {}).values())
         newest: dict[tuple[str, ...], tuple[bool, str, str]] = {}
         for record in records:
             labels, group = _labels(record.spec), record.spec.group_id
             rank = (group in groups, record.finished or "", group)
             newest[labels] = max(newest.get(labels, rank), rank)
         current = [record for record in records if newest[_labels(record.spec)][2] == record.spec.group_id]
-        return frames(current, len(records) - len(current), tuple(notes))
+        return frames(current, len(records) - len(current), tuple(map(str, unreadable)))
 
     def _files(self) -> Iterator[Path]:
         """The files of the records."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import UsageError
+from bench.errors import Halted
 
 if TYPE_CHECKING:
     from bench.analysis.results import Results
@@ -20,14 +20,14 @@ def write_reports(results: Results, folder: Path) -> Document:
         folder: The results folder.
 
     Raises:
-        UsageError: for a file that cannot be written.
+        Halted: for a file that cannot be written.
     """
     try:
         return _write_reports(results, folder)
     except OSError as error:
-        raise UsageError(
-            f"cannot write '{error.filename}': {error.strerror}. The runs are kept: `bench report` makes the reports "
-            "of them."
+        raise Halted(
+            f"cannot write the reports to '{folder}': {error.strerror or error}. The runs are kept: 'bench report' "
+            "makes the reports of them."
         ) from error
 
 

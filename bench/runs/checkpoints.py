@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,6 +64,9 @@ class CheckpointFolder:
         """The last state, or the one before it if the last is damaged: training then continues from there.
 
         A state is whole if its checksum fits its content and it carries this fit id. No code is ever read.
+
+        Raises:
+            OSError: where a file cannot be read, and its disk is not the reason.
         """
         damage: list[Damage] = []
         for file in self.files(fit_id):
@@ -73,7 +77,9 @@ class CheckpointFolder:
             except DamagedState as error:
                 damage.append(Damage(file, f"is damaged: {error}"))
             except OSError as error:
-                damage.append(Damage(file, f"cannot be read: {error.strerror or error}"))
+                if error.errno != errno.EIO:  # as with too many open files: the next attempt may read it
+                    raise
+                damage.append(Damage(file, "cannot be read from its disk"))
         return Loaded(None, tuple(damage))
 
     def save(self, fit_id: str, state: dict[str, Any]) -> None:

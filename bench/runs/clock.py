@@ -64,7 +64,7 @@ class Clock:
         def count(**more: int) -> None:
             seen.update(more)
             for name, amount in more.items():
-                self.cost.amounts[name] = self.cost.amounts.get(name, 0) + amount
+                self.cost.amounts[name] = self.cost.amounts.get(name, 0) + int(amount)
 
         self._synchronize()
         start = self._now()

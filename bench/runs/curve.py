@@ -9,13 +9,14 @@ from torch import Tensor
 
 from bench.api import HasLogProb, HasTokenLogProb, Sampler, SequenceSpec
 from bench.metrics.density import Density, LogProb
-from bench.metrics.divergence import jensen_shannon, possible_jsd
+from bench.metrics.divergence import FALSE, jensen_shannon, possible_jsd
 from bench.metrics.ranges import NEGATIVE_LOG_PROB, Range
 
 __all__ = ["CURVE", "CurveJudge"]
 
 CURVE = ("nll_oracle", "nll_valid", "jsd_valid")
 """The scores of a curve."""
+SEEN = f"{FALSE[:-1]}, or the model was trained on the validation split."
 
 
 class CurveJudge:
@@ -62,7 +63,7 @@ class CurveJudge:
             if p_valid is not None and g_valid is not None and p_made is not None and g_made is not None:
                 ratios = (p_valid - g_valid)[seen], (g_made - p_made)[made]
                 found["jsd_valid"] = jensen_shannon(*ratios)
-                possible["jsd_valid"] = possible_jsd("jsd_valid", *ratios, *map(len, ratios))
+                possible["jsd_valid"] = possible_jsd("jsd_valid", *ratios, len(ratios[0]), len(ratios[1]), SEEN)
         for name, value in found.items():
             if math.isnan(value):
                 raise ValueError(f"{name} is not a number: the model has diverged")

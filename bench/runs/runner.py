@@ -30,6 +30,7 @@ from bench.runs.judge import (
     unchanged_data,
 )
 from bench.runs.session import Diverged, Observer, Session, private_copy
+from bench.runs.stopping import Stopped
 from bench.runs.surroundings import kept_surroundings
 
 LONGEST_REASON = 1_000
@@ -75,7 +76,9 @@ def run(spec: RunSpec, checkpoints: CheckpointFolder | None = None, watcher: Wat
         facts["status"] = "ok"
     except Unsupported as reason:
         facts |= {"status": "skipped", "reason": _message(reason) or "the generator does not support this task"}
-    except (Exception, SystemExit) as error:
+    except (Stopped, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # SystemExit, and what asyncio raises
         facts |= _failure(error)
     record = _readable(RunRecord(**facts, warnings=tuple(warnings), finished=environment.now()))
     try:

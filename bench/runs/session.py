@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from bench.runs.clock import Clock
 from bench.runs.cost import Cost
 from bench.runs.executors.base import WAITING
 from bench.runs.selection import Selected, Selection, made_of
-from bench.runs.state import not_numbers
+from bench.runs.state import not_finite
 from bench.runs.streams import named_stream
 
 PROGRESS_SECONDS = 0.2
@@ -187,6 +188,7 @@ class Session:
                 last = spent or (phase["done"] == steps and not endless)
                 self._check_finite(name, phase["done"])
                 if every and (phase["done"] % every == 0 or last):
+                    self._check_parts(self._tracked, f"step {phase['done']} of phase '{name}'")
                     self._evaluate(name, phase["done"])
                 self._record(name, phase["done"])
                 self._show(
@@ -243,17 +245,9 @@ class Session:
 
     def train(self, generator: Generator, data: TrainingData) -> Sampler:
         """Run ``fit`` from where an earlier training of the same content stopped, or from the start."""
-        if self._kept is None:
-            sampler = self._train(generator, data)
-            self._save(None, keep=sampler)  # to check it
-            return sampler
-        lock = self._kept.lock()
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if self._observer.progress:
-                self._observer.progress(WAITING, 0, 1, {})
-            self._wait(lock)
+        lock = self._lock()
+        if self._kept is None or lock is None:
+            return self._train(generator, data)
         try:
             self._saved = self._load(self._kept)
             complete = self._saved is not None and self._saved["complete"]
@@ -341,6 +335,7 @@ class Session:
         if before is not None and before["complete"]:
             # Nothing was trained now: the cost is that of the original training.
             self._take_back(before)
+        self._check_parts(self._tracked, "the last step")
         return sampler
 
     def _load(self, kept: Kept) -> dict[str, Any] | None:
@@ -355,14 +350,30 @@ class Session:
         kept.set_aside(found.damage)
         return found.state
 
-    def _wait(self, lock: BaseFileLock) -> None:
-        """Wait for a lock, and stop if asked to."""
-        while True:
+    def _lock(self) -> BaseFileLock | None:
+        """The lock of what is kept, held; None where nothing is kept or can be. Waits for it, and stops if asked to."""
+        if self._kept is None:
+            return None
+        try:
+            lock = self._kept.lock()
+            lock.acquire(timeout=0)
+        except Timeout:
+            self._tell(WAITING)
+        except OSError as error:
+            self._warn(f"no state of the training can be saved: {error.strerror or error}; a stop would lose all of it")
+            self._kept = None
+            return None
+        while not lock.is_locked:
             with contextlib.suppress(Timeout):
                 lock.acquire(timeout=WAIT_SECONDS)
-                return
-            if self._observer.stop:
+                self._tell("continuing")
+            if self._observer.stop and not lock.is_locked:
                 self._observer.stop()
+        return lock
+
+    def _tell(self, phase: str) -> None:
+        if self._observer.progress:
+            self._observer.progress(phase, 0, 1, {})
 
     def _check_counted(self, endless: bool) -> None:
         for name in self.clock.budget.keys() & {"tokens", "updates"}:
@@ -395,8 +406,14 @@ class Session:
                 )
             if not math.isfinite(value):
                 raise Diverged(
-                    f"{name} is {value} in step {step} of phase '{phase}': the training diverged; {self._good}"
+                    f"{name} is {value} in step {step} of phase '{phase}', and only finite numbers can be logged: the "
+                    f"training diverged; {self._good}"
                 )
+
+    def _check_parts(self, parts: Mapping[str, Stateful], when: str) -> None:
+        """Require finite parameters, at steps that no clock decides."""
+        for name in not_finite(parts):
+            raise Diverged(f"{name} is not finite after {when}: the training diverged; {self._good}")
 
     def _stop_if_asked(self, phase: str) -> None:
         if self._observer.stop is None:
@@ -429,32 +446,25 @@ class Session:
         """Save the state in the middle of ``phase``; or, with ``keep``, at the end of training: the sampler's parts.
 
         A disk that cannot take it does not end the training.
-
-        Raises:
-            Diverged: for a state that holds what is not a number.
         """
         self._saved_at = self.clock.cost.seconds
-        if not self._tracked:
+        if self._kept is None or not self._tracked:
             return  # what is not tracked cannot be restored: it is trained again
         complete, selected = keep is not None, self.selection.best
         # After the end of training, optimizers are not needed.
         tracked = self._tracked if keep is None else made_of(keep, self._tracked)
-        states = {name: part.state_dict() for name, part in tracked.items()}
+        if keep is None and any(not_finite(tracked)):
+            return  # the last good state stays; the next check ends the training
         now = phase or (list(self._phases)[-1] if self._phases else None)
-        where = f"step {self._phases[now]['done']} of phase '{now}'" if now else "the end of training"
-        for name in not_numbers(states):
-            raise Diverged(f"{name} is not a number after {where}: the training diverged; {self._good}")
-        if self._kept is None:
-            return
         state = {
             "complete": complete,
             "phase": now,
             "phases": {name: dict(value, ended=complete or name != phase) for name, value in self._phases.items()},
             "selected": asdict(selected) if selected else None,
-            "tracked": states,
+            "tracked": {name: part.state_dict() for name, part in tracked.items()},
             "streams": {name: stream.get_state() for name, stream in self._streams.items()},
             "cost": dict(vars(self.clock.cost)),
-            "curve": self.curve,
+            "curve": json.dumps(self.curve),  # may have many rows, and one text is written fast
         }
         try:
             self._kept.save(state)
@@ -462,7 +472,8 @@ class Session:
             lost = "samples cannot be drawn from it later" if complete else "a stop would lose what was trained since"
             self._warn(f"the state of the training cannot be saved: {error.strerror or error}; {lost}")
         else:
-            self._good = f"the last state that was saved is that of {where}"
+            step = f"step {self._phases[now]['done']} of phase '{now}'" if now else "the end"
+            self._good = f"the last state that was saved is that of {step}"
 
     def _restore(self) -> None:
         """Restore the saved state: by now fit() has built what it tracks, and has reached the phase that was saved."""
@@ -484,7 +495,7 @@ class Session:
         self.clock.set(cost)
         self._phases = {name: dict(phase) for name, phase in saved["phases"].items()}
         self.selection.take(Selected(**saved["selected"]) if saved["selected"] else None)
-        self.curve = list(saved["curve"])
+        self.curve = json.loads(saved["curve"])
         self._saved_at = cost.seconds
 
 

@@ -1,9 +1,9 @@
 """A training state as the bytes of a safetensors file that knows its name and its own checksum.
 
 Tensors are stored as safetensors stores them, never as code. Everything else of a state (which part a tensor belongs
-to, numbers, strings, containers) is JSON in the file's header, under one key that begins with the SHA-256 of the whole
-file, computed with zeros in the place of its digits. So every changed byte is noticed, and so is a file under the name
-of another.
+to, numbers, strings, containers) is JSON in one more tensor, of bytes. The file's header begins with the SHA-256 of the
+whole file, computed with zeros in the place of its digits, and holds the name. So every changed byte is noticed, and so
+is a file under the name of another.
 """
 
 from __future__ import annotations
@@ -17,15 +17,18 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["DamagedState", "not_numbers", "pack", "unpack"]
+from bench.api import Stateful
+
+__all__ = ["DamagedState", "not_finite", "pack", "unpack"]
 
 _KEY = "seqgan-bench"
 _BEFORE = f'{{"__metadata__":{{"{_KEY}":"{{\\"sha256\\": \\"'.encode()
 """What a header begins with, up to the checksum."""
 _START = 8 + len(_BEFORE)
 _DIGITS = 64
+_TREE = "tree"
 _CONTAINERS: dict[str, type[Any]] = {"list": list, "tuple": tuple, "set": set}
 
 
@@ -44,8 +47,9 @@ def pack(state: Mapping[str, Any], name: str) -> bytes:
         TypeError: for anything else in the state, saying where it is.
     """
     tensors: dict[str, Tensor] = {}
-    tree = _encode(state, tensors, "")
-    header = json.dumps({"sha256": "0" * _DIGITS, "name": name, "state": tree})
+    tree = json.dumps(_encode(state, tensors, "")).encode()
+    tensors[_TREE] = torch.frombuffer(bytearray(tree), dtype=torch.uint8)
+    header = json.dumps({"sha256": "0" * _DIGITS, "name": name})
     try:
         blank = save(tensors, {_KEY: header})
     except (KeyError, SafetensorError) as error:
@@ -70,28 +74,37 @@ def unpack(content: bytes, name: str) -> dict[str, Any]:
     header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][_KEY])
     if header["name"] != name:
         raise DamagedState(f"it is the state of {header['name']}, not of {name}")
-    state: dict[str, Any] = _decode(header["state"], load(content))
+    try:
+        tensors = load(content)
+        state: dict[str, Any] = _decode(json.loads(tensors[_TREE].numpy().tobytes()), tensors)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:  # whole, but of another version
+        raise DamagedState(f"this version cannot read it: {error}") from error
     return state
 
 
-def not_numbers(state: Any, path: str = "") -> Iterator[str]:
-    """Where in a state a tensor holds a value that is not a number (NaN).
+def not_finite(parts: Mapping[str, Stateful]) -> Iterator[str]:
+    """Names of what is no finite number in the parts of a training.
 
-    Infinities are not looked for: a buffer may hold them on purpose, as masks of attention do.
+    Of modules all parameters are looked at, and not their buffers, which may hold infinities or NaN on purpose, as
+    masks do. Of anything else but an optimizer, NaN is looked for in the tensors of its state.
     """
-    if isinstance(state, Tensor):
-        if (state.is_floating_point() or state.is_complex()) and bool(state.isnan().any()):
-            yield path
-    elif isinstance(state, Mapping):
-        for key, value in state.items():
-            yield from not_numbers(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(state, list | tuple):
-        for index, value in enumerate(state):
-            yield from not_numbers(value, f"{path}[{index}]")
+    for name, part in parts.items():
+        if isinstance(part, nn.Module):
+            found = [key for key, value in part.named_parameters() if not bool(value.isfinite().all())]
+        elif isinstance(part, torch.optim.Optimizer):
+            continue  # what is wrong there is wrong in a parameter one step later
+        else:
+            tensors = {key: value for key, value in part.state_dict().items() if isinstance(value, Tensor)}
+            found = [key for key, value in tensors.items() if bool(value.isnan().any())]
+        yield from (f"{name}.{key}" for key in found)
 
 
 def _encode(value: Any, tensors: dict[str, Tensor], path: str) -> Any:
+    if isinstance(value, np.ndarray):
+        return {"array": _encode(torch.from_numpy(value), tensors, path)}
     if isinstance(value, Tensor):
+        if value.dtype == torch.complex128:
+            return {"complex tensor": _encode(torch.view_as_real(value.detach().resolve_conj()), tensors, path)}
         if value.layout != torch.strided or value.is_quantized:
             raise TypeError(f"expected dense tensors in a state, got {value.layout} at {path}")
         # A copy of its own, because safetensors refuses tensors that share their memory, as tied weights do.
@@ -111,6 +124,12 @@ def _encode(value: Any, tensors: dict[str, Tensor], path: str) -> Any:
         value = value.item()
     if value is None or isinstance(value, str | int | float):
         return value
+    if isinstance(value, complex):
+        return {"complex": [value.real, value.imag]}
+    if isinstance(value, bytes):
+        return {"bytes": value.hex()}
+    if isinstance(value, torch.dtype | torch.device):
+        return {type(value).__name__: str(value).removeprefix("torch.")}
     raise TypeError(
         f"expected a state of tensors, numbers, strings and containers of them, got {type(value).__name__} at {path}"
     )
@@ -119,16 +138,30 @@ def _encode(value: Any, tensors: dict[str, Tensor], path: str) -> Any:
 def _decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if not isinstance(value, dict):
         return value
-    if "tensor" in value:
-        return tensors[value["tensor"]]
-    for kind, container in _CONTAINERS.items():
-        if kind in value:
-            return container(_decode(item, tensors) for item in value[kind])
+    if "dict" not in value:
+        return _decode_leaf(value, tensors)
     state = _StateDict((_decode(key, tensors), _decode(item, tensors)) for key, item in value["dict"])
     if "versions" not in value:
         return dict(state)
     state._metadata = _decode(value["versions"], tensors)
     return state
+
+
+def _decode_leaf(value: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Any:
+    ((kind, content),) = value.items()
+    if kind in _CONTAINERS:
+        return _CONTAINERS[kind](_decode(item, tensors) for item in content)
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "array":
+        return _decode(content, tensors).numpy()
+    if kind == "complex tensor":
+        return torch.view_as_complex(_decode(content, tensors))
+    if kind == "complex":
+        return complex(*content)
+    if kind == "bytes":
+        return bytes.fromhex(content)
+    return torch.device(content) if kind == "device" else getattr(torch, content)
 
 
 class _StateDict(dict[Any, Any]):

@@ -1,4 +1,4 @@
-"""Asking for an orderly stop: the states of the runs are saved first. Asking twice means at once.
+"""Asking for an orderly stop: the states of the runs are saved first. The second request ends them at once.
 
 ``docker stop``, SLURM and systemd send SIGTERM, a closed terminal SIGHUP, and Ctrl-C SIGINT.
 """
@@ -16,9 +16,7 @@ __all__ = ["GRACE_SECONDS", "Stop", "Stopped"]
 GRACE_SECONDS = 6.0
 """Time for saving states before they are ended without; ``docker stop`` kills after ten."""
 
-SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)  # no SIGHUP on Windows
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(BaseException):  # not an Exception, so that a generator that catches those does not go on

@@ -36,7 +36,7 @@ def kept_surroundings() -> Iterator[None]:
     strict = torch.are_deterministic_algorithms_enabled()
     only_warn = torch.is_deterministic_algorithms_warn_only_enabled()
     cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
-    errors, environment, folder, path = np.geterr(), dict(os.environ), os.getcwd(), list(sys.path)
+    errors, environment, folder, path = np.geterr(), dict(os.environ), _folder(), list(sys.path)
     output, error, collects, recursion = sys.stdout, sys.stderr, gc.isenabled(), sys.getrecursionlimit()
     main = threading.current_thread() is threading.main_thread()
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()} if main else {}
@@ -67,4 +67,13 @@ def kept_surroundings() -> Iterator[None]:
         for number, handler in handlers.items():
             if handler is not None and signal.getsignal(number) != handler:
                 signal.signal(number, handler)
-        os.chdir(folder)
+        if folder is not None:
+            with contextlib.suppress(OSError):  # somebody removed it
+                os.chdir(folder)
+
+
+def _folder() -> str | None:
+    """The working directory; None where somebody removed it."""
+    with contextlib.suppress(OSError):
+        return os.getcwd()
+    return None

@@ -279,7 +279,7 @@ def cut_caches(scene: Scene) -> None:
         os.truncate(file, file.stat().st_size // 2)
 
 
-BROKEN = r"is left out, because .*: the same 'bench run' makes it anew"
+BROKEN = r"is left out, because .*: repeat the 'bench run' that made it, or remove it"
 
 FAULTS = (
     # A plugin ends its process
@@ -346,7 +346,7 @@ FAULTS = (
               says=("^bench: cannot write to .*No space left on device",)),
     elsewhere("disk_full", before=mounted("48k"), mend=grown,
               says=("^bench: cannot write to .*No space left on device.*What was finished before is kept",)),
-    elsewhere("disk_full_at_reports", before=mounted("240k"), mend=grown, code=2,
+    elsewhere("disk_full_at_reports", before=mounted("240k"), mend=grown,
               says=("^bench: cannot write .*No space left on device.*",)),
     Fault("disk_of_states_full", code=0, status="ok", before=states_on_small_disk, mend=unmount, warned=True,
           says=("Culprit seed 0: warning: the state of the training cannot be saved: No space left on device",)),
@@ -354,7 +354,7 @@ FAULTS = (
     elsewhere("folder_removed", during=after(": ok in", lambda scene: scene.store.rename(scene.folder / "elsewhere")),
               says=("^bench: the results folder .* was removed or replaced while it was in use",)),
     elsewhere("record_removed", during=after(": ok in", lambda scene: scene.record("real-data").unlink()),
-              variables={FAULT: "slow"}, says=("^The records of 1 runs that were finished are not in",)),
+              variables={FAULT: "slow"}, says=("^The records of 1 finished run are not in",)),
     # Files of earlier runs
     elsewhere("record_cut", code=0, before=damaged("mle", lambda _, file: os.truncate(file, 1000)), says=(BROKEN,)),
     elsewhere("record_empty", code=0, before=damaged("mle", lambda _, file: os.truncate(file, 0)), says=(BROKEN,)),

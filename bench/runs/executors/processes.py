@@ -81,9 +81,9 @@ class ProcessExecutor:
                 if self.stop.asked and not stopping:
                     stopping = True
                     waiting.clear()
-                    yield Stopping(tuple(worker.spec.run_id for worker in busy if worker.spec))
                     for worker in busy:
                         self._ask_to_stop(worker)
+                    yield Stopping(tuple(worker.spec.run_id for worker in busy if worker.spec))
                 ready = wait([worker.child.pipe for worker in busy], POLL_SECONDS)
                 seen, since = time.monotonic(), seen
                 if seen - since > SUSPENDED_SECONDS:

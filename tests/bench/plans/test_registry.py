@@ -8,6 +8,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.plans import registry
+from bench.plans.fields import convert
 from bench.plans.registry import Plugin, PluginError, available, find, source_hash
 
 GENERATOR = """
@@ -124,8 +125,8 @@ VIOLATIONS = {
         r"'execution' names speed; known are mode and bfloat16",
     ),
     "default of another type": (
-        f"@dataclass(frozen=True)\nclass Mine:\n    size: int = None\n{FIT}",
-        "expected 'size' to be an integer, its default is None",
+        f"from bench.api import Size\n@dataclass(frozen=True)\nclass Mine:\n    size: Size = None\n{FIT}",
+        "expected 'size' to be an integer of 1 or more, its default is None",
     ),
     "default outside its range": (
         f"from bench.api import Size\n@dataclass(frozen=True)\nclass Mine:\n    size: Size = 0\n{FIT}",
@@ -348,3 +349,12 @@ def test_a_change_reaches_those_in_tree_that_use_it(tmp_path, monkeypatch, chang
 def test_missing_source_is_reported(write_plugin):
     with pytest.raises(PluginError, match=r"cannot find the source of model 'x' \(own_missing\)"):
         source_hash(Plugin("model", "x", "own_missing:Mine"))
+
+
+def test_a_field_without_a_range_may_have_any_default(write_plugin):
+    source = "from typing import Any\nfrom dataclasses import dataclass\n@dataclass(frozen=True)\nclass Mine:\n"
+    fields = "    limit: float = float('inf')\n    layers: int = None\n    anything: Any = 3\n"
+    write_plugin("own_free", f"{source}{fields}    def fit(self, data, run):\n        pass\n")
+    plugin = find("model", "own_free:Mine").load()
+    assert convert("own", plugin, "anything", "[1]") == [1]
+    assert convert("own", plugin, "limit", "2") == 2.0

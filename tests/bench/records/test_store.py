@@ -238,7 +238,7 @@ def test_a_record_that_cannot_be_read_is_told_and_blocks_nothing(store, make_spe
     records, unreadable = store.scan()
     assert [record.spec for record in records] == [store.read(good).spec]
     assert [(each.file, each.newer) for each in unreadable] == [(store.file(bad), False)]
-    assert str(unreadable[0]).endswith("the same 'bench run' makes it anew.")
+    assert str(unreadable[0]).endswith("repeat the 'bench run' that made it, or remove it.")
     assert store.read(bad) is None
     assert store.finished() == {good.run_id: "ok"}
     frames = store.load()
@@ -299,7 +299,7 @@ def test_an_odd_list_of_what_was_chosen_is_told(store, make_spec, content):
     (store.runs / "chosen.list").write_bytes(content)
     frames = store.load()
     assert frames.runs["run_id"].tolist() == [new.run_id]
-    assert "chosen.list' is damaged" in frames.notes[0]
+    assert "chosen.list' is left out, because it is damaged" in frames.notes[0]
     store.choose([old])
     assert store.load().runs["run_id"].tolist() == [old.run_id]
     assert store.load().notes == ()
@@ -309,7 +309,7 @@ def test_a_changed_list_of_what_was_chosen_is_noticed(store, make_spec):
     store.choose([make_spec()])
     file = store.runs / "chosen.list"
     file.write_text(file.read_text().replace("toy", "top"))
-    assert "chosen.list' is damaged" in store.load().notes[0]
+    assert "chosen.list' is left out, because it is damaged" in store.load().notes[0]
 
 
 def test_half_written_files_are_removed(store):

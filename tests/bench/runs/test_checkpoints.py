@@ -1,8 +1,12 @@
 """States on disk: complete or not at all, never another's, and never code."""
 
 import collections
+import errno
 import io
+import json
+import math
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ import torch
 from filelock import Timeout
 
 from bench.runs.checkpoints import CheckpointFolder, Damage
-from bench.runs.state import DamagedState, not_numbers, pack, unpack
+from bench.runs.state import DamagedState, not_finite, pack, unpack
 
 
 @pytest.fixture
@@ -65,6 +69,7 @@ def test_a_state_comes_back(folder, state):
     [
         (1, [2.5, None], True), {1: "a", None: "b"}, {1, 2}, float("inf"), 10**30, "\ud800", torch.tensor(3),
         torch.empty(0, 3), torch.ones(2, dtype=torch.bfloat16), torch.ones(2, 3).T, torch.tensor([True]),
+        b"bytes", 1 + 2j, torch.float16, torch.device("cuda:1"), torch.tensor([1 + 2j], dtype=torch.complex128).conj(),
     ],
 )  # fmt: skip
 def test_whatever_a_state_may_hold_comes_back(part):
@@ -75,11 +80,12 @@ def test_what_is_nearly_a_plain_value_comes_back_as_one():
     tied = torch.arange(4.0)
     back = unpack(pack({"n": np.int64(3), "tied": [tied, tied[:2]], "count": collections.Counter("aab")}, "abc"), "abc")
     assert back["n"] == 3
+    assert unpack(pack({"array": np.arange(3.0)}, "abc"), "abc")["array"].tolist() == [0, 1, 2]
     assert [part.tolist() for part in back["tied"]] == [[0, 1, 2, 3], [0, 1]]
     assert back["count"] == {"a": 2, "b": 1}
 
 
-@pytest.mark.parametrize("odd", [object(), len, b"bytes", torch.ones(2, 2).to_sparse(), np.ones(3)])
+@pytest.mark.parametrize("odd", [object(), len, torch.ones(2, 2).to_sparse()])
 def test_anything_else_is_refused_by_its_place(odd):
     with pytest.raises(TypeError, match=r"got .* at tracked\.model\[1\]"):
         pack({"tracked": {"model": [1, odd]}}, "abc")
@@ -191,10 +197,66 @@ def test_a_crash_while_writing_leaves_the_old_states(folder, monkeypatch, moment
     assert list(folder.path.glob(".*")) == []
 
 
-def test_what_is_not_a_number_is_found():
-    state = {"a": torch.ones(3), "b": [{"c": torch.tensor([1.0, float("nan")])}, torch.tensor([1])], "d": "nan"}
-    assert list(not_numbers(state)) == ["b[0].c"]
-    assert list(not_numbers({"mask": torch.full((2, 2), float("-inf")).triu(1)})) == []
+class Values:
+    """A part of a training that is no module."""
+
+    def __init__(self, **values):
+        self.values = values
+
+    def state_dict(self):
+        return self.values
+
+
+def test_what_is_not_finite_is_found():
+    model = torch.nn.Linear(2, 2)
+    model.register_buffer("best", torch.tensor(float("nan")))
+    model.register_buffer("mask", torch.full((2, 2), float("-inf")).triu(1))
+    optimizer = torch.optim.SGD(model.parameters(), momentum=0.9)
+    fine = {"model": model, "optimizer": optimizer, "own": Values(least=torch.tensor(-math.inf), lr=math.nan)}
+    assert list(not_finite(fine)) == []
+    torch.nn.init.constant_(model.bias, math.inf)
+    assert list(not_finite({**fine, "bad": Values(a=torch.tensor(math.nan))})) == ["model.bias", "bad.a"]
+
+
+def test_a_state_with_a_long_curve_is_saved_fast_and_whole():
+    curve = json.dumps([{"step": step, "scalars": {"loss": 1 / step}} for step in range(1, 500_000)])
+    assert len(curve) > 25_000_000
+    assert unpack(pack({"curve": curve}, "abc"), "abc") == {"curve": curve}
+
+
+@pytest.mark.parametrize(("number", "damaged"), [(errno.EIO, True), (errno.EMFILE, False)])
+def test_a_file_that_cannot_be_read_now_is_not_set_aside(folder, monkeypatch, number, damaged):
+    folder.save("abc", {"step": 1})
+
+    def refuse(_):
+        raise OSError(number, "cannot")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    if damaged:
+        assert [damage.reason for damage in folder.load("abc").damage] == ["cannot be read from its disk"]
+    else:
+        with pytest.raises(OSError, match="cannot"):
+            folder.load("abc")
+
+
+@pytest.mark.parametrize("which", [1, 2])
+def test_a_rename_that_fails_leaves_the_last_state(folder, monkeypatch, which):
+    for step in (1, 2):
+        folder.save("abc", {"step": step})
+    replace, calls = Path.replace, []
+
+    def fail(file, target):
+        calls.append(target)
+        if len(calls) == which:
+            raise OSError(28, "No space left on device")
+        return replace(file, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fail)
+        with pytest.raises(OSError, match="No space left"):
+            folder.save("abc", {"step": 3})
+    assert folder.load("abc") == ({"step": 2}, ())
+    assert unpack(folder.files("abc")[0].read_bytes(), "abc") == {"step": 2}
 
 
 def test_one_training_at_a_time(folder):

@@ -16,7 +16,6 @@ from bench.api import Decoding
 from bench.runs import session as session_module
 from bench.runs.checkpoints import SAVE_SECONDS, CheckpointFolder, Kept
 from bench.runs.session import Diverged, Observer, Session
-from bench.runs.state import not_numbers
 from bench.runs.streams import named_stream
 from bench.tasks.toy import Toy
 from seqgan.mle import MLE
@@ -201,45 +200,40 @@ def test_a_loss_that_is_no_number_ends_the_training(value):
         for step in run.phase("one", 3):
             run.log(loss=value if step else 1.0, kept=torch.tensor(2.0))
 
-    with pytest.raises(Diverged, match=rf"loss is {value} in step 2 of phase 'one': .*; no state was saved before"):
+    with pytest.raises(Diverged, match=rf"loss is {value} in step 2 of phase 'one', .*; no state was saved before"):
         train()
     assert [row["scalars"] for row in run.curve] == [{"loss": 1.0, "kept": 2.0}]
 
 
 class Diverging:
-    """Its weights become NaN in a step, and it logs nothing."""
+    """Its weights are no numbers any more after a step, and it logs nothing."""
 
-    def __init__(self, steps, bad):
-        self.steps, self.bad = steps, bad
+    def __init__(self, steps, bad, value):
+        self.steps, self.bad, self.value = steps, bad, value
 
     def fit(self, data, run):
         model = torch.nn.Linear(2, 2)
         run.track(model, model=model)
         for step in run.phase("one", self.steps):
             with torch.no_grad():
-                model.weight += math.nan if step == self.bad else 1.0
+                model.weight += self.value if step == self.bad else 1.0
         return model
 
 
-@pytest.mark.parametrize(
-    ("pace", "kept_folder", "sentence"),
-    [
-        (-1, True, "after step 4 of phase 'one': .* the last state that was saved is that of step 3 of phase 'one'"),
-        (math.inf, True, "after step 6 of phase 'one': .* no state was saved before"),
-        (math.inf, False, "after step 6 of phase 'one': .* no state was saved before"),
-    ],
-)
-def test_a_state_that_is_no_number_is_never_saved(pace, kept_folder, sentence, data, folder, monkeypatch):
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("pace", [-1, math.inf])
+@pytest.mark.parametrize(("points", "when"), [(0, "the last step"), (3, "step 4 of phase 'one'")])
+def test_weights_that_are_not_finite_end_the_training_whenever_it_is_saved(
+    value, pace, points, when, data, folder, monkeypatch
+):
     monkeypatch.setattr(Pace, "every", pace)
-    run = resumable(folder) if kept_folder else Session("task/0")
-    with pytest.raises(Diverged, match=rf"model.weight is not a number {sentence}"):
-        run.train(Diverging(6, 3), data)
-    state = folder.load("whole").state
-    if pace > 0:
-        assert state is None
-    else:
-        assert state["phases"]["one"]["done"] == 3
-        assert list(not_numbers(state)) == []
+    run = resumable(folder, Observer(evaluate=lambda _: {}, curve_points=points))
+    kept = "the last state that was saved is that of step 3 of phase 'one'" if pace < 0 else "no state was saved before"
+    with pytest.raises(Diverged, match=rf"model.weight is not finite after {when}: the training diverged; {kept}"):
+        run.train(Diverging(6, 3, value), data)
+    assert (folder.load("whole").state is None) == (pace > 0)
+    if pace < 0:
+        assert folder.load("whole").state["tracked"]["model"]["weight"].isfinite().all()
 
 
 def test_a_line_of_the_curve_forgets_the_step_before():

@@ -23,3 +23,13 @@ def test_what_was_changed_is_put_back(tmp_path):
     assert torch.equal(torch.get_rng_state(), before[4])
     assert torch.get_default_dtype() == torch.float32
     assert gc.isenabled()
+
+
+def test_a_working_directory_that_was_removed_fails_no_run(tmp_path, monkeypatch):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    with kept_surroundings():
+        folder.rmdir()
+    with kept_surroundings():
+        os.chdir(tmp_path)
