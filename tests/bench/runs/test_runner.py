@@ -30,6 +30,7 @@ import random
 from dataclasses import dataclass
 
 import numpy
+import asyncio
 import torch
 from bench.api import Unsupported
 
@@ -92,6 +93,8 @@ class Faulty:
             raise RuntimeError("cannot learn\\nand more")
         if self.fault == "exit":
             raise SystemExit(5)
+        if self.fault == "cancelled":
+            raise asyncio.CancelledError("so it is")
         if self.fault == "none returned":
             return None
         if self.fault == "vandal":
@@ -391,6 +394,10 @@ def test_a_plugin_that_exits_fails_like_any_other(do):
     record = do("exit")
     assert record.status == "failed"
     assert "SystemExit" in record.reason
+
+
+def test_a_plugin_that_raises_what_is_no_exception_fails_like_any_other(do):
+    assert do("cancelled").reason == "CancelledError: so it is"
 
 
 def test_a_run_of_installed_plugins_does_not_import_from_the_working_directory(tmp_path, monkeypatch):

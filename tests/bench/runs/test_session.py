@@ -15,7 +15,8 @@ from baselines.pg_bleu import PGBleu
 from bench.api import Decoding
 from bench.runs import session as session_module
 from bench.runs.checkpoints import SAVE_SECONDS, CheckpointFolder, Kept
-from bench.runs.session import Diverged, Observer, Session
+from bench.runs.session import Diverged, Observer, Session, private_copy
+from bench.runs.stopping import Stopped
 from bench.runs.streams import named_stream
 from bench.tasks.toy import Toy
 from seqgan.mle import MLE
@@ -518,11 +519,111 @@ def test_who_comes_second_waits_and_finds_it_done(data, folder):
         assert signs == ["waiting for the same training elsewhere"]
         assert taken == {}
     thread.join(10)
+    assert signs[1] == "continuing"  # from here on, the time counts against a timeout
     assert taken == {"first": 4, "second": 3}
     assert torch.equal(results[0], tokens(Session("toy/0").train(Walker(), data)))
 
 
+def test_a_run_that_waits_stops_when_it_is_asked_to(data, folder):
+    def stop():
+        raise Stopped
+
+    run = resumable(folder, Observer(stop=stop))
+    with folder.lock("whole"), pytest.raises(Stopped):
+        run.train(Walker(), data)
+
+
+def test_where_no_lock_can_be_made_the_training_goes_on_with_a_warning(data, folder, monkeypatch):
+    def refuse(*_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(CheckpointFolder, "lock", refuse)
+    warnings = []
+    run = resumable(folder, Observer(warn=warnings.append))
+    assert torch.equal(tokens(run.train(Walker(), data)), tokens(Session("toy/0").train(Walker(), data)))
+    assert warnings == ["no state of the training can be saved: Read-only file system; a stop would lose all of it"]
+
+
+def test_a_disk_that_cannot_take_a_state_ends_no_training(data, folder, monkeypatch):
+    monkeypatch.setattr(Pace, "every", -1)
+
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(CheckpointFolder, "save", refuse)
+    warnings = []
+    run = resumable(folder, Observer(warn=warnings.append))
+    assert torch.equal(tokens(run.train(Walker(), data)), tokens(Session("toy/0").train(Walker(), data)))
+    assert set(warnings) == {
+        "the state of the training cannot be saved: No space left on device; a stop would lose what was trained since",
+        "the state of the training cannot be saved: No space left on device; samples cannot be drawn from it later",
+    }
+
+
+@pytest.mark.parametrize("states", [1, 2])
+def test_damaged_states_are_told_and_the_training_gives_the_same(data, folder, monkeypatch, states):
+    monkeypatch.setattr(Pace, "every", -1)
+    whole = resumable(folder).train(Walker(), data)
+    for file in folder.files("whole")[:states]:
+        content = bytearray(file.read_bytes())
+        content[-1] ^= 1
+        file.write_bytes(bytes(content))
+    warnings, taken = [], Counter()
+    again = resumable(folder, Observer(warn=warnings.append)).train(Walker(taken=taken), data)
+    assert torch.equal(tokens(again), tokens(whole))
+    assert taken.total() == (0 if states == 1 else 7)
+    assert len(warnings) == states
+    assert "whole.safetensors is damaged: its checksum does not match its content" in warnings[0]
+    assert warnings[0].endswith("continues from the state before it" if states == 1 else "begins anew")
+    assert folder.load("whole").damage == ()
+
+
 # Shared pre-training
+
+
+def test_a_pretraining_is_trained_on_the_harnesss_own_data(data, folder):
+    pretraining = Walker()
+
+    @dataclass(frozen=True)
+    class Vandal:
+        change: bool
+
+        def fit(self, data, run):
+            if self.change:
+                data.train.zero_()
+            return run.pretrained(pretraining, data)
+
+    copy = private_copy(data)
+    with pytest.raises(ValueError, match="expected the data that fit\\(\\) was given, unchanged"):
+        resumable(folder, fit_id="a").train(Vandal(True), copy)
+    sampler = resumable(folder, fit_id="b").train(Vandal(False), private_copy(data))
+    assert torch.equal(tokens(sampler), tokens(Session("toy/0").train(pretraining, data)))
+
+
+def test_a_pretraining_that_is_returned_as_it_is_can_be_selected(data):
+    scores = iter([3.0, 1.0, 2.0, 4.0, 5.0, 6.0, 7.0])
+    run = Session("toy/0", observer=Observer(evaluate=lambda _: {"s": next(scores)}, curve_points=9, select="s"))
+
+    @dataclass(frozen=True)
+    class Lazy:
+        def fit(self, data, run):
+            return run.pretrained(Walker(), data)
+
+    sampler = run.train(Lazy(), data)
+    last = tokens(sampler)
+    run.select(sampler)
+    assert not torch.equal(tokens(sampler), last)
+
+
+def test_nobody_else_logs_a_score_of_the_judge():
+    run = Session("toy/0", observer=Observer(reserved=("nll_valid",)))
+
+    def train():
+        for _ in run.phase("one", 1):
+            run.log(nll_valid=0.0)
+
+    with pytest.raises(ValueError, match=r"expected another name than 'nll_valid' in run.log"):
+        train()
 
 
 def test_pretraining_is_trained_once_and_charged_to_all(data, folder):
