@@ -107,7 +107,7 @@ def run(
     execution: str = "eager",
     bfloat16: bool = True,
     workers: int = 2,
-    timeout: str | None = None,
+    timeout: str | float | None = None,
     output: str | PathLike[str] = "results",
     progress: bool = True,
 ) -> Benchmark:
@@ -130,8 +130,8 @@ def run(
         execution: On CUDA: eager, graph (recorded) or triton (graphs, and rollouts in one kernel).
         bfloat16: Whether rewards may be computed in bfloat16, on processors that multiply bfloat16.
         workers: Worker processes, one thread each; 0 does all runs in this process.
-        timeout: What each run may take at most, such as ``90s``, ``30m`` or ``8h``; None for any time. It needs worker
-            processes.
+        timeout: What each run may take at most, a worker's start included: ``90s``, ``30m``, ``8h``, or seconds as a
+            number; None for any time. It needs worker processes.
         output: The results folder.
         progress: Whether to show the plan and the progress of the runs.
 
@@ -163,7 +163,8 @@ def run(
         raise UsageError(f"expected settings like {{'seqgan.lr': 0.005}}, got {settings!r}.")
     if not 0 <= workers <= MOST_WORKERS:
         raise UsageError(f"expected workers from 0 to {MOST_WORKERS}, got {workers}.")
-    seconds = None if timeout is None else parse_time(str(timeout))
+    given = _plain(timeout)
+    seconds = None if given is None else parse_time(f"{given}s" if isinstance(given, int | float) else str(given))
     if seconds is not None and workers == 0:
         raise UsageError("a timeout needs worker processes, which can be ended: choose workers of 1 or more.")
     if temperatures is not None and not isinstance(temperatures, str):

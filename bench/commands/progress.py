@@ -150,7 +150,8 @@ class Display:
 
     def _left(self) -> str:
         seconds = self.remaining()
-        return "" if seconds is None or self.done == self.total else f", about {_duration(seconds)} left"
+        known = seconds is not None and round(seconds) > 0 and self.done < self.total
+        return f", about {_duration(seconds)} left" if known and seconds is not None else ""
 
 
 def announce(console: Console, plan: Sequence[RunSpec], tasks: Sequence[str]) -> None:

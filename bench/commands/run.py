@@ -49,7 +49,7 @@ def _task_names(_: click.Context, option: click.Parameter, values: tuple[str, ..
 @click.option("--bfloat16/--no-bfloat16", default=True, show_default=True,
               help="Whether rewards may be rounded to bfloat16, on processors that multiply it.")  # fmt: skip
 @click.option("--workers", default=2, show_default=True, help="Worker processes, one thread each; 0: this process.")
-@click.option("--timeout", metavar="TIME", help="What a run may take at most, such as 90s, 30m or 8h.")
+@click.option("--timeout", metavar="TIME", help="What a run may take at most, a worker's start included: 90s, 30m, 8h.")
 @click.option("--output", default="results", show_default=True, type=click.Path(path_type=Path), help="Results folder.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 def run(

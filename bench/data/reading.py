@@ -7,7 +7,8 @@ import csv
 import json
 import shlex
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -98,7 +99,7 @@ def _check_start(path: Path) -> None:
         raise _binary(path, start[: start.index(b"\0")].count(b"\n") + 1)
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _lines(path: Path) -> Generator[str, None, None]:
     """Decoded lines, each with its newline, except perhaps the last."""
     with path.open(encoding="utf-8-sig") as file:
         try:
@@ -149,7 +150,8 @@ def _conversion(encoding: str, path: Path) -> str:
 def _table_column(path: Path, column: str | None, delimiter: str) -> Iterator[str]:
     csv.field_size_limit(LONGEST)
     quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    rows = csv.reader(_lines(path), delimiter=delimiter, quoting=quoting, strict=True)
+    lines = _lines(path)
+    rows = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
     try:
         header = next(rows, None)
         if not header:
@@ -162,30 +164,36 @@ def _table_column(path: Path, column: str | None, delimiter: str) -> Iterator[st
             yield one_line(row[index]) if row else ""
     except csv.Error as error:
         raise UsageError(f"line {rows.line_num} of '{path}' is not CSV: {error}.") from error
+    finally:
+        lines.close()
 
 
 def _json_values(path: Path, column: str | None) -> Iterator[str]:
-    for number, line in enumerate(_lines(path), 1):
-        if not line.strip():
-            yield ""
-            continue
-        where = f"line {number} of '{path}'"
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"{where} is not JSON: expected one object a line.") from error
-        if isinstance(value, dict):
-            name = _column(path, column, list(value), number)
-            value, what = value[name], f"'{name}'"
-        elif column is not None:
-            raise UsageError(f"expected an object with '{column}' in {where}, got {_kind(value)}.")
-        else:
-            what = "the record"
-        if not isinstance(value, str):
-            raise UsageError(f"expected text for {what} in {where}, got {_kind(value)}.")
-        if not value.isascii() and not _is_text(value):
-            raise UsageError(f"{what} in {where} holds half a surrogate pair, which is not text.")
-        yield one_line(value)
+    with closing(_lines(path)) as lines:
+        for number, line in enumerate(lines, 1):
+            yield _json_value(path, column, number, line)
+
+
+def _json_value(path: Path, column: str | None, number: int, line: str) -> str:
+    if not line.strip():
+        return ""
+    where = f"line {number} of '{path}'"
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where} is not JSON: expected one object a line.") from error
+    if isinstance(value, dict):
+        name = _column(path, column, list(value), number)
+        value, what = value[name], f"'{name}'"
+    elif column is not None:
+        raise UsageError(f"expected an object with '{column}' in {where}, got {_kind(value)}.")
+    else:
+        what = "the record"
+    if not isinstance(value, str):
+        raise UsageError(f"expected text for {what} in {where}, got {_kind(value)}.")
+    if not value.isascii() and not _is_text(value):
+        raise UsageError(f"{what} in {where} holds half a surrogate pair, which is not text.")
+    return one_line(value)
 
 
 def _column(path: Path, column: str | None, names: list[str], line: int = 1) -> str:

@@ -25,7 +25,7 @@ from bench.plans import registry
 from bench.plans.fields import build
 from bench.records.frames import REAL_DATA
 from bench.records.record import RunRecord, from_json
-from bench.records.store import Store
+from bench.records.store import MADE_ANEW, Store
 from bench.runs.checkpoints import CheckpointFolder, Kept
 from bench.runs.judge import RealData, checked, load_task
 from bench.runs.runner import name_fit
@@ -108,7 +108,7 @@ def find_run(name: str, results: Path) -> tuple[RunRecord, Store]:
     try:
         return from_json(file.read_text(encoding="utf-8")), store
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read the record '{file}': {error}.") from error
+        raise UsageError(f"cannot read the record '{file}': {error}; {MADE_ANEW}.") from error
 
 
 def _record_file(name: str, store: Store) -> Path:

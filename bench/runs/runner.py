@@ -94,7 +94,7 @@ def _failure(error: BaseException) -> dict[str, Any]:
     known = isinstance(error, registry.PluginError | Diverged)
     return {
         "status": "failed",
-        "reason": message if known else f"{type(error).__name__}: {message}",
+        "reason": message if known else ": ".join(filter(None, [type(error).__name__, message])),
         "traceback": "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:],
     }
 

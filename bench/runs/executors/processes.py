@@ -161,7 +161,7 @@ class ProcessExecutor:
                 record = _failed(worker, "another process asked it to stop; the same command continues")
                 worker.child.kill()  # it would stop the next run, too
             else:
-                record = self._timed_out(worker, "a longer one continues from the state that was saved")
+                record = self._timed_out(worker, "a longer one continues from its last state, if one was saved")
         if record is not None:
             yield Finished(worker.number, record)
         yield from self._hand_out(worker, waiting)

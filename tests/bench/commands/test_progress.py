@@ -49,7 +49,7 @@ def test_a_failure_is_shown_with_its_reason_as_it_is(make_spec, clock):
     with Display(console, [spec, make_spec(seed=1)], 1) as display:
         display.see(Started(0, spec))
         display.see(Finished(0, RunRecord(spec, "failed", reason=reason)))
-    assert said(console)[1] == f"[1/2] toy mle seed 0: failed in 0 s - {reason}, about 0 s left"
+    assert said(console)[1] == f"[1/2] toy mle seed 0: failed in 0 s - {reason}"
 
 
 def test_a_long_run_shows_signs_of_life_now_and_then(make_spec, clock):

@@ -414,7 +414,7 @@ def test_a_run_that_hangs_is_ended_when_its_time_is_over(monkeypatch):
 def test_a_longer_timeout_continues(plugins):
     specs = plan("own_workers:Counts")[1:]
     (short,) = ends(timed_out(ProcessExecutor(1, plugins / "states", timeout=600), specs, "count")).values()
-    reason = "it took longer than the timeout of 600 s; a longer one continues from the state that was saved"
+    reason = "it took longer than the timeout of 600 s; a longer one continues from its last state, if one was saved"
     assert short == ("failed", reason)
     done = CheckpointFolder(plugins / "states").load(specs[0].fit_id).state["phases"]["count"]["done"]
     assert 2 <= done < 8

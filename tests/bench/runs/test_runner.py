@@ -538,7 +538,7 @@ class Cheating:
             with run.measure(train_tokens=-10**9):
                 pass
         watched = Watched(run, self.where)
-        MLE(epochs=40, lr=0.3).fit(data, watched)
+        MLE(epochs=60, lr=0.1).fit(data, watched)  # the last step is not the best, with one thread or two
         return watched.cheat
 """
 
