@@ -121,6 +121,7 @@ class Session:
         self._given: TrainingData | None = None
         self._phases: dict[str, dict[str, Any]] = {}
         self._scalars: dict[str, float] = {}
+        self._judged: dict[str, float] = {}
         self._saved: dict[str, Any] | None = None
         self._restoring = False
         self._damage: tuple[Damage, ...] = ()
@@ -178,7 +179,7 @@ class Session:
             while (endless or phase["done"] < steps) and not phase["ended"] and not spent:
                 if self._restoring and self._tracked:
                     raise Untrained(self._kept.fit_id if self._kept else "", self._damage)
-                self._scalars = {}
+                self._scalars, self._judged = {}, {}
                 yield phase["done"]
                 self.clock.stop()
                 phase["done"] += 1
@@ -392,7 +393,7 @@ class Session:
     def _evaluate(self, phase: str, step: int) -> None:
         if self._observer.evaluate and self._sampler is not None:
             found = self._observer.evaluate(self._sampler)
-            self.log(**found)
+            self._judged = {name: float(value) for name, value in found.items()}
             self.clock.forget_peak()
             score = found.get(self._observer.select, math.nan)
             self.selection.offer(score, phase, step, made_of(self._sampler, self._tracked))
@@ -401,9 +402,7 @@ class Session:
         """Require finite numbers in what the generator logged in this step."""
         for name, value in self._scalars.items():
             if name in self._observer.reserved:
-                raise ValueError(
-                    f"expected another name than '{name}' in run.log: it is a score that the judge computes"
-                )
+                raise ValueError(f"expected another name than '{name}' in run.log: the judge computes that score")
             if not math.isfinite(value):
                 raise Diverged(
                     f"{name} is {value} in step {step} of phase '{phase}', and only finite numbers can be logged: the "
@@ -429,7 +428,7 @@ class Session:
             self._observer.warn(message)
 
     def _record(self, phase: str, step: int) -> None:
-        scalars = dict(self._scalars)
+        scalars = {**self._scalars, **self._judged}
         cost = self.clock.cost
         spent = {"seconds": cost.seconds, "tokens": cost.tokens, "updates": cost.updates}
         self.curve.append({"phase": phase, "step": step, **spent, "scalars": scalars})
@@ -438,7 +437,7 @@ class Session:
         now = self._now()
         if self._observer.progress and (now - self._shown_at > PROGRESS_SECONDS or done == steps):
             self._shown_at = now
-            self._observer.progress(phase, done, steps, dict(self._scalars))
+            self._observer.progress(phase, done, steps, {**self._scalars, **self._judged})
 
     # Checkpoints
 

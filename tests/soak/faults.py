@@ -307,9 +307,9 @@ FAULTS = (
     fine("daemon"),
     row("daemon_and_crash", "the worker process ended with exit code 1"),
     # Its numbers are none
-    row("nan_weights", "(is not a number|RuntimeError: invalid multinomial distribution)"),
-    row("nan_loss", "loss is nan in step 3 of phase 'train': the training diverged"),
-    row("inf_loss", "loss is inf in step 3 of phase 'train': the training diverged"),
+    row("nan_weights", "(is not finite after step|RuntimeError: invalid multinomial distribution)"),
+    row("nan_loss", "loss is nan in step 3 of phase 'train', and only finite numbers can be logged"),
+    row("inf_loss", "loss is inf in step 3 of phase 'train', and only finite numbers can be logged"),
     # Its names are none
     fine("surrogate_phase", odd=True),
     fine("surrogate_log", odd=True),

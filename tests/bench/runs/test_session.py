@@ -615,6 +615,18 @@ def test_a_pretraining_that_is_returned_as_it_is_can_be_selected(data):
     assert not torch.equal(tokens(sampler), last)
 
 
+def test_a_phase_within_a_step_of_another_is_judged_like_any_other(data):
+    observer = Observer(evaluate=lambda _: {"nll_valid": 1.0}, curve_points=9, reserved=("nll_valid",))
+    run = Session("toy/0", observer=observer)
+    run.track(Weights())
+    for _ in run.phase("outer", 1):
+        for _ in run.phase("inner", 1):
+            pass
+    assert [(row["phase"], row["scalars"]) for row in run.curve] == [
+        ("inner", {"nll_valid": 1.0}), ("outer", {"nll_valid": 1.0})
+    ]  # fmt: skip
+
+
 def test_nobody_else_logs_a_score_of_the_judge():
     run = Session("toy/0", observer=Observer(reserved=("nll_valid",)))
 
