@@ -165,17 +165,23 @@ class Store:
             Halted: where it cannot be written, and when the folder is not there any more.
         """
         try:
-            if not (self.path / MARKER).exists():
-                raise Halted(
-                    f"the results folder '{self.path}' was removed or replaced while it was in use; records that were "
-                    "in it are lost. Repeat the command to do what is missing."
-                )
-            write_atomically(self.file(record.spec), to_json(record))
+            if self._is_there():
+                write_atomically(self.file(record.spec), to_json(record))
+                return
         except OSError as error:
-            raise Halted(
-                f"cannot write to '{self.path}': {error.strerror or error}. What was finished before is kept: mend "
-                "that, and repeat the command to continue."
-            ) from error
+            if self._is_there():
+                raise Halted(
+                    f"cannot write to '{self.path}': {error.strerror or error}. What was finished before is kept: mend "
+                    "that, and repeat the command to continue."
+                ) from error
+        raise Halted(
+            f"the results folder '{self.path}' was removed or replaced while it was in use; records that were in it are "
+            "lost. Repeat the command to do what is missing."
+        )
+
+    def _is_there(self) -> bool:
+        """Whether the folder is still there, and still this one."""
+        return (self.path / MARKER).exists()
 
     def begin(self, spec: RunSpec) -> None:
         """Write a run's first record, with status ``started``; the file is a valid record from its first byte."""

@@ -333,6 +333,16 @@ def test_long_names_are_cut(store, make_spec, model):
     assert store.read(spec).spec.model == model
 
 
+def test_a_folder_that_is_removed_in_the_middle_of_a_write_is_noticed(store, make_spec, monkeypatch):
+    def remove(*_):
+        shutil.rmtree(store.path)
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr("bench.records.store.write_atomically", remove)
+    with pytest.raises(Halted, match="was removed or replaced while it was in use"):
+        store.write(finished(make_spec(), 1))
+
+
 def test_a_folder_that_was_removed_is_noticed(store, make_spec):
     shutil.rmtree(store.path)
     with pytest.raises(Halted, match=r"the results folder '.*' was removed or replaced while it was in use"):
