@@ -18,6 +18,7 @@ from bench.records.record import NewerRecord, RunRecord, RunSpec, checksum, from
 
 MARKER = "store.json"
 CHOSEN = "chosen.list"
+LOCK = "store.lock"
 MARKED = {"format": "seqgan-bench results", "version": 1}
 DONE = ("ok", "skipped")
 MADE_ANEW = "repeat the 'bench run' that made it, or remove it"
@@ -102,7 +103,9 @@ class Store:
         begun = (MARKER, self.runs.name)
         strangers = [file for file in self.path.iterdir() if not file.name.lstrip(".").startswith(begun)]
         if self.runs.exists():
-            strangers += list(self.runs.iterdir()) if self.runs.is_dir() else [self.runs]
+            ours = (CHOSEN, LOCK, self.checkpoints.name, self.logs.name)
+            inside = list(self.runs.iterdir()) if self.runs.is_dir() else [self.runs]
+            strangers += [file for file in inside if file.name not in ours]
         if strangers or self._marker() is not None:
             raise UsageError(
                 f"'{self.path}' is not empty and is not a results folder (it has no valid {MARKER}); "
@@ -116,7 +119,7 @@ class Store:
         Raises:
             UsageError: when another ``bench run`` is working there, or the file system cannot lock.
         """
-        lock = FileLock(self.runs / "store.lock")
+        lock = FileLock(self.runs / LOCK)
         try:
             lock.acquire(timeout=0)
         except OSError as error:
@@ -175,8 +178,8 @@ class Store:
                     "that, and repeat the command to continue."
                 ) from error
         raise Halted(
-            f"the results folder '{self.path}' was removed or replaced while it was in use; records that were in it are "
-            "lost. Repeat the command to do what is missing."
+            f"the results folder '{self.path}' was removed or replaced while it was in use; its records are lost. "
+            "Repeat the command to do what is missing."
         )
 
     def _is_there(self) -> bool:

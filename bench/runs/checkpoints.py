@@ -46,14 +46,14 @@ class CheckpointFolder:
     """The last two states under each fit id; one process at a time may train one of them.
 
     Attributes:
-        path: The folder, made when first written to.
+        path: The folder, made when first written to, in a folder that exists: one that was removed is not made again.
     """
 
     path: Path
 
     def lock(self, fit_id: str) -> FileLock:
         """Held while a training runs: a second process waits, and then finds it done. Released if its holder dies."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(exist_ok=True)
         return FileLock(self.path / f"{fit_id}.lock")
 
     def files(self, fit_id: str) -> tuple[Path, Path]:
@@ -91,7 +91,7 @@ class CheckpointFolder:
         """
         content = pack(state, fit_id)
         last, previous = self.files(fit_id)
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(exist_ok=True)
         # Between the two renames there is no last state: then the previous one is loaded.
         write_atomically(last, content, keep=previous)
 

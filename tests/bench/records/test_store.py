@@ -92,11 +92,19 @@ def only_the_folder_of_runs(path):
     (path / "runs").mkdir()
 
 
+def what_a_worker_leaves(path):
+    (path / "runs" / "checkpoints").mkdir(parents=True)
+    (path / "runs" / "checkpoints" / "abc.safetensors").touch()
+    (path / "runs" / "logs").mkdir()
+
+
 def an_empty_marker(path):
     (path / MARKER).touch()
 
 
-@pytest.mark.parametrize("make", [nothing, half_a_marker, only_the_folder_of_runs, an_empty_marker])
+@pytest.mark.parametrize(
+    "make", [nothing, half_a_marker, only_the_folder_of_runs, what_a_worker_leaves, an_empty_marker]
+)
 def test_a_kill_while_the_folder_was_made_does_not_block_it(tmp_path, make):
     make(tmp_path)
     Store(tmp_path).check()

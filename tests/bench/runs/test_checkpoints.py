@@ -20,7 +20,7 @@ from bench.runs.state import DamagedState, not_finite, pack, unpack
 
 @pytest.fixture
 def folder(tmp_path):
-    return CheckpointFolder(tmp_path / "not" / "there" / "yet")
+    return CheckpointFolder(tmp_path / "states")
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_code_in_a_checkpoint_is_not_run(folder, tmp_path):
         def __reduce__(self):
             return (open, (str(tmp_path / "ran"), "w"))
 
-    folder.path.mkdir(parents=True)
+    folder.path.mkdir()
     last, _ = folder.files("abc")
     torch.save({"step": Bomb()}, last)
     assert folder.load("abc").state is None
