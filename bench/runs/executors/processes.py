@@ -171,8 +171,8 @@ class ProcessExecutor:
         if worker.ending is not None:
             if now < worker.ending:
                 return
-            record = self._timed_out(worker, "it did not react when it was asked to stop")
-            yield from self._conclude(worker, None if self.stop.asked else record, waiting)
+            deaf = "it did not react when it was asked to stop"
+            yield from self._conclude(worker, None if self.stop.asked else self._timed_out(worker, deaf), waiting)
         elif worker.deadline is not None and worker.waiting is None and now > worker.deadline:
             self._ask_to_stop(worker)
 
@@ -210,9 +210,9 @@ class ProcessExecutor:
     def _garbled(self, worker: Worker) -> RunRecord | None:
         """The record of a run whose process sends what the harness does not; it is ended."""
         worker.child.kill()
-        return (
-            None if worker.ending is not None else _failed(worker, "something else than the harness wrote to its pipe")
-        )
+        if worker.ending is not None:
+            return None
+        return _failed(worker, "something else than the harness wrote to its pipe")
 
     def _timed_out(self, worker: Worker, what: str) -> RunRecord:
         return _failed(worker, f"it took longer than the timeout of {self.timeout:g} s; {what}")

@@ -411,6 +411,20 @@ def test_a_run_that_hangs_is_ended_when_its_time_is_over(monkeypatch):
     assert found["random"][0] == "ok"
 
 
+@pytest.mark.usefixtures("plugins")
+def test_a_run_that_hangs_does_not_keep_a_stop_from_ending(monkeypatch):
+    """Without any timeout, whose message would be of no use."""
+    monkeypatch.setattr(processes, "GRACE_SECONDS", 0.5)
+    stop, seen = Stop(), []
+    for event in ProcessExecutor(1, stop=stop).execute(plan("own_workers:Hangs", "random")[1:]):
+        seen.append(event)
+        if isinstance(event, Progress) and (event.phase, event.done) == ("hang", 2):
+            stop.ask(signal.SIGTERM)
+    assert isinstance(seen[-1], Stopping)
+    assert ends(seen) == {}
+    assert multiprocessing.active_children() == []
+
+
 def test_a_longer_timeout_continues(plugins):
     specs = plan("own_workers:Counts")[1:]
     (short,) = ends(timed_out(ProcessExecutor(1, plugins / "states", timeout=600), specs, "count")).values()
