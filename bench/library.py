@@ -104,7 +104,7 @@ def run(
     budget: str | None = None,
     temperatures: str | float | Sequence[float] | None = None,
     device: str = "auto",
-    execution: str = "eager",
+    execution: str = "auto",
     bfloat16: bool = True,
     workers: int = 2,
     timeout: str | float | None = None,
@@ -127,7 +127,8 @@ def run(
         temperatures: Temperatures of the frontier: one or several numbers, ``"0.5..1.4"`` or ``"none"``; None for those
             of the preset.
         device: auto, cpu or cuda.
-        execution: On CUDA: eager, graph (recorded) or triton (graphs, and rollouts in one kernel).
+        execution: On CUDA: eager, graph (recorded), triton (graphs, and rollouts in one kernel), or auto, which is
+            triton where Triton is installed.
         bfloat16: Whether rewards may be computed in bfloat16, on processors that multiply bfloat16.
         workers: Worker processes, one thread each; 0 does all runs in this process.
         timeout: What each run may take at most, a worker's start included: ``90s``, ``30m``, ``8h``, or seconds as a

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.api import SequenceSpec
 from seqgan.kernels.convolution import WORDS_A_SENTENCE, Filters, features_from_tables, max_over_time
-from seqgan.kernels.execution import concurrently
+from seqgan.kernels.execution import concurrently, rounded_convolutions
 from seqgan.kernels.linear import wide_linear
 
 FILTER_SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20)
@@ -139,9 +139,10 @@ class Discriminator(nn.Module):
 
     @torch.no_grad()
     def reference_reward(self, tokens: Tensor) -> Tensor:
-        """The same by the forward pass; used on CUDA and for few sequences."""
+        """The same by the forward pass, whose convolutions cuDNN may round; used on CUDA and for few sequences."""
         size = CUDA_SCORING_ROWS if tokens.is_cuda else SCORING_ROWS
-        return torch.cat([self(rows).softmax(-1)[:, 1] for rows in tokens.split(size)])
+        with rounded_convolutions(self.scoring != torch.float32):
+            return torch.cat([self(rows).softmax(-1)[:, 1] for rows in tokens.split(size)])
 
     def loss(self, tokens: Tensor, real: Tensor, l2: float, dropout: torch.Generator) -> tuple[Tensor, Tensor]:
         """Mean cross-entropy with weight decay on the output layer, and the accuracy.

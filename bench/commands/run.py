@@ -44,8 +44,8 @@ def _task_names(_: click.Context, option: click.Parameter, values: tuple[str, ..
               help="Temperatures of the frontier: 0.5..1.4, 0.7,1 or none; by default the preset's.")  # fmt: skip
 @click.option("--oracle-weights", type=click.Path(path_type=Path), help="Released weights, for oracle-published.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--execution", default="eager", show_default=True,
-              help="On CUDA: eager, graph (recorded) or triton (graphs, and rollouts in one kernel).")  # fmt: skip
+@click.option("--execution", default="auto", show_default=True,
+              help="On CUDA: eager, graph (recorded), triton (with fused rollouts), or auto: the fastest.")  # fmt: skip
 @click.option("--bfloat16/--no-bfloat16", default=True, show_default=True,
               help="Whether rewards may be rounded to bfloat16, on processors that multiply it.")  # fmt: skip
 @click.option("--workers", default=2, show_default=True, help="Worker processes, one thread each; 0: this process.")

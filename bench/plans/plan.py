@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 from bench.errors import NotFetched, UsageError, unknown
@@ -35,7 +36,7 @@ class Request:
         device: "cpu" or "cuda".
         budget: Limits on training; empty for none.
         temperatures: Temperatures of the frontier; None for the preset's.
-        execution: How work is done on CUDA: eager, graph or triton.
+        execution: How work is done on CUDA: eager, graph, triton, or auto for the fastest that is there.
         bfloat16: Whether rewards may be computed from operands rounded to bfloat16.
     """
 
@@ -48,7 +49,7 @@ class Request:
     device: str = "cpu"
     budget: Mapping[str, float] = field(default_factory=dict)
     temperatures: Sequence[float] | None = None
-    execution: str = "eager"
+    execution: str = "auto"
     bfloat16: bool = True
 
 
@@ -220,11 +221,14 @@ def _blank(model: str, target: str, role: str) -> dict[str, Any]:
 
 def _execution(request: Request) -> dict[str, Any]:
     """The requested execution of the runs, by the field names of :class:`bench.api.Execution`."""
-    if request.execution not in EXECUTION["mode"]:
-        raise unknown("execution", request.execution, EXECUTION["mode"])
-    if request.execution != "eager" and request.device != "cuda":
+    mode = request.execution
+    if mode == "auto":
+        mode = "eager" if request.device != "cuda" else "triton" if find_spec("triton") else "graph"
+    if mode not in EXECUTION["mode"]:
+        raise unknown("execution", mode, ("auto", *EXECUTION["mode"]))
+    if mode != "eager" and request.device != "cuda":
         raise UsageError(
-            f"execution '{request.execution}' needs a CUDA device, and the runs are for the {request.device}: "
-            "choose eager, or device cuda."
+            f"execution '{mode}' needs a CUDA device, and the runs are for the {request.device}: "
+            "choose auto or eager, or device cuda."
         )
-    return {"mode": request.execution, "bfloat16": request.bfloat16}
+    return {"mode": mode, "bfloat16": request.bfloat16}
