@@ -19,8 +19,7 @@ table of all words is made once per call (20 M multiplications at the paper's sh
 3.2 MB of parameters, which every program reads from cache, and 4.6 MB of uniforms and words.
 
 On an H100 it takes 6.2 ms at that shape, where eager rollouts take 23 ms and recorded ones 20 ms; with products in tf32
-it takes 4.5 ms. Its words follow the policy's law by a chi-square and are those of its twin on the same uniforms, except
-where a uniform is within rounding error of a border between two words (docs/gpu.md).
+it takes 4.5 ms. Its words follow the policy's law by a chi-square (docs/gpu.md).
 """
 
 from __future__ import annotations
