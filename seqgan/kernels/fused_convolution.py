@@ -91,7 +91,8 @@ class MaxOverTime(torch.autograd.Function):
         found = tables(sizes, counts, words.device)
         words = words.contiguous()
         weight = parameter.view(-1, words.shape[-1])[found.columns]  # (R, E)
-        features, starts = pool(words.flatten(0, 1) @ weight.t(), bias, *words.shape[:2], found)
+        batch, length, _ = words.shape
+        features, starts = pool(words.flatten(0, 1) @ weight.t(), bias, batch, length, found)
         ctx.save_for_backward(words, weight, starts)
         ctx.found, ctx.longest = found, max(sizes)
         return features
@@ -186,7 +187,8 @@ def filter_gradient(
 
 
 def _padded(length: int) -> int:
-    return max(SMALLEST_TILE, triton.next_power_of_2(length))
+    power: int = triton.next_power_of_2(length)
+    return max(SMALLEST_TILE, power)
 
 
 def _launch(near: Tensor, kernel: Any, grid: tuple[int, int]) -> Callable[..., None]:
