@@ -20,7 +20,7 @@ STANDARD_INPUT = "-"
 @click.argument("samples", nargs=-1, required=True, metavar="SAMPLES...")
 @click.option("--references", required=True, metavar="TEST", help="Held-out real text.")
 @click.option("--train", metavar="TRAIN", help="The models' training text: for copy rates and the scores of real text.")
-@click.option("--tokenizer", help="word (the default), char, space or nltk.")
+@click.option("--tokenizer", help="word (the default), char, space, nltk, 13a or zh.")
 @click.option("--metrics", default=["all"], show_default=True, multiple=True, callback=names,
               help="Any of bleu, self-bleu, backward-bleu, ms-jaccard, distinct, copy, length, vocabulary, or all."
               )  # fmt: skip
@@ -90,11 +90,15 @@ def _keep_freed_memory() -> None:
 
 
 def _standard_input() -> Text:
+    from bench.data.packed import MAGIC
     from bench.errors import UsageError
     from bench.metrics.text.report import Text
 
+    content = sys.stdin.buffer.read()
+    if content.startswith(MAGIC):
+        raise UsageError("the standard input is packed by gzip: give the file's name, or unpack it with gzip -dc.")
     try:
-        text = sys.stdin.buffer.read().decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"the standard input is not UTF-8: {error.reason} at byte {error.start}.") from error
     return Text("standard input", tuple(line.rstrip("\n") for line in io.StringIO(text, newline=None)))

@@ -10,6 +10,7 @@ import numpy as np
 from bench.metrics.protocols import Protocol
 from bench.metrics.sequences import UNKNOWN, Tokens
 from bench.metrics.text.report import Row, Text, without_blanks
+from bench.metrics.text.tokenizers import PACKAGES
 
 __all__ = ["notes"]
 
@@ -83,8 +84,8 @@ def notes(
                 f"{text.name}: words that are <unk>: {tokens.unknown:,}. They match nothing in BLEU and MS-Jaccard, "
                 f"and are not counted as unseen{copied}."
             )
-        if tokenizer == "nltk" and any(UNKNOWN in line for line in text.lines):
-            yield f"{text.name}: nltk splits <unk> into three words; the other tokenizers do not."
+        if tokenizer in PACKAGES and any(UNKNOWN in line for line in text.lines):
+            yield f"{text.name}: {tokenizer} splits <unk> into three words; the tokenizers word, char and space do not."
     yield (
         "Intervals are 95 %, for other samples of the same model and the same references; another training run may "
         "differ by more."

@@ -82,6 +82,7 @@ def options(
         raise UsageError(f"protocol {protocol} brings its own tokenizer: leave tokenizer {tokenizer} out.")
     if not names:
         raise UsageError("expected one or more metrics, separated by commas, or all.")
+    tokenizers.tokenizer(tokenizer or "word")
     families = chosen_families(names, chosen)
     if families == ["copy"] and not trained:
         raise UsageError("copies can be found only if the training text is given, too.")
