@@ -12,8 +12,12 @@ from bench.metrics.sequences import UNKNOWN, Tokens
 from bench.metrics.text.report import Row, Text, without_blanks
 from bench.metrics.text.tokenizers import PACKAGES
 
-__all__ = ["notes"]
+__all__ = ["ANOTHER_RUN", "notes"]
 
+ANOTHER_RUN = (
+    "Intervals are 95 %, for other samples of the same model and the same references; another training run may differ "
+    "by more."
+)
 LOOSE = re.compile(r"\w [.,;:!?](?: |$)")
 """A mark that is separated from the word before it."""
 
@@ -86,7 +90,3 @@ def notes(
             )
         if tokenizer in PACKAGES and any(UNKNOWN in line for line in text.lines):
             yield f"{text.name}: {tokenizer} splits <unk> into three words; the tokenizers word, char and space do not."
-    yield (
-        "Intervals are 95 %, for other samples of the same model and the same references; another training run may "
-        "differ by more."
-    )
