@@ -235,7 +235,7 @@ def score(
             their rows get.
         references: Held-out real text.
         train: The text that the model was trained on: for copy rates, and for the row of real text.
-        tokenizer: word (the default), char, space or nltk.
+        tokenizer: word (the default), char, space, nltk, or sacreBLEU's 13a or zh, which need its package.
         metrics: Names of families of metrics, as in ``bench score --metrics``, or ``all``.
         protocol: BLEU as other projects compute it: texygen, texygen-fast, relgan or textgan.
         column: Which column of .csv, .tsv and .jsonl files holds the text.

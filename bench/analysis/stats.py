@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 __all__ = [
     "Interval",
@@ -134,6 +134,8 @@ def rank_test(a: Sequence[float], b: Sequence[float]) -> float:
         Mann and Whitney (1947), "On a test of whether one of two random variables is stochastically larger than the
         other", Annals of Mathematical Statistics 18(1).
     """
+    from scipy import stats  # not at the top: it takes a second
+
     return float(stats.mannwhitneyu(a, b, alternative="two-sided", method="exact").pvalue)
 
 

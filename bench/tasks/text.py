@@ -17,7 +17,7 @@ from annotated_types import Interval
 from bench.api import SequenceSpec, Size, TrainingData
 from bench.data.corpus_files import LONGEST, Splits, file_hash, read_splits
 from bench.data.midi import STEPS, folder_hash, read_tunes
-from bench.data.reading import read_lines
+from bench.data.reading import extension, read_lines
 from bench.data.splits import SPLITS
 from bench.errors import UsageError
 from bench.tasks.base import TaskData
@@ -41,7 +41,7 @@ class Text:
     """
 
     train: str = field(default="", metadata={"path": True})
-    """The file: plain text, or .csv, .tsv or .jsonl."""
+    """The file: plain text, .csv, .tsv or .jsonl; gzip may have packed it."""
     valid: str = field(default="", metadata={"path": True})
     """A file for validation; by default a tenth of the training lines."""
     test: str = field(default="", metadata={"path": True})
@@ -67,7 +67,7 @@ class Text:
         files = {}
         for split, path in self._files().items():
             read_lines(path, self.column or None)  # refuses at once what is not text
-            files[split] = [file_hash(path), path.suffix.lower()]
+            files[split] = [file_hash(path), extension(path)]
         fields = {name: value for name, value in asdict(self).items() if name not in SPLITS}
         return json.dumps({"files": files, **fields}, sort_keys=True)
 

@@ -10,9 +10,14 @@ import numpy as np
 from bench.metrics.protocols import Protocol
 from bench.metrics.sequences import UNKNOWN, Tokens
 from bench.metrics.text.report import Row, Text, without_blanks
+from bench.metrics.text.tokenizers import PACKAGES
 
-__all__ = ["notes"]
+__all__ = ["ANOTHER_RUN", "notes"]
 
+ANOTHER_RUN = (
+    "Intervals are 95 %, for other samples of the same model and the same references; another training run may differ "
+    "by more."
+)
 LOOSE = re.compile(r"\w [.,;:!?](?: |$)")
 """A mark that is separated from the word before it."""
 
@@ -83,9 +88,5 @@ def notes(
                 f"{text.name}: words that are <unk>: {tokens.unknown:,}. They match nothing in BLEU and MS-Jaccard, "
                 f"and are not counted as unseen{copied}."
             )
-        if tokenizer == "nltk" and any(UNKNOWN in line for line in text.lines):
-            yield f"{text.name}: nltk splits <unk> into three words; the other tokenizers do not."
-    yield (
-        "Intervals are 95 %, for other samples of the same model and the same references; another training run may "
-        "differ by more."
-    )
+        if tokenizer in PACKAGES and any(UNKNOWN in line for line in text.lines):
+            yield f"{text.name}: {tokenizer} splits <unk> into three words; the tokenizers word, char and space do not."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import sacrebleu
 
 import bench
 
@@ -82,6 +84,42 @@ def test_columns_of_tables_are_read(bench, files, tmp_path):
     one = json.loads(bench("score", table, "--column", "said", *asked).out)
     other = json.loads(bench("score", samples, *asked).out)
     assert one["rows"][0]["scores"] == other["rows"][0]["scores"]
+
+
+def test_packed_files_are_read_as_what_they_hold(bench, files, tmp_path, monkeypatch):
+    references = files[1]
+    packed = [tmp_path / f"{path.name}.gz" for path in files]
+    for path, plain in zip(packed, files, strict=True):
+        path.write_bytes(gzip.compress(plain.read_bytes()))
+    plain, found = (
+        json.loads(bench("score", a, "--references", b, "--train", b, "--format", "json").out)
+        for a, b in (files, packed)
+    )
+    assert [row["scores"] for row in found["rows"]] == [row["scores"] for row in plain["rows"]]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(packed[0].read_bytes())))
+    answer = bench("score", "-", "--references", references)
+    assert (answer.code, answer.err) == (
+        2,
+        "bench: the standard input is packed by gzip: give the file's name, or unpack it with gzip -dc.\n",
+    )
+    packed[0].write_bytes(packed[0].read_bytes()[:-9])
+    answer = bench("score", packed[0], "--references", references)
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "damaged: it ends too early" in answer.err
+
+
+def test_a_tokenizer_of_sacrebleu_is_named_with_its_version(bench, files, monkeypatch):
+    samples, references = files
+    found = bench("score", samples, "--references", references, "--tokenizer", "13a")
+    assert (found.code, found.err) == (0, "")
+    assert f"tok=13a:sacrebleu-{sacrebleu.__version__}|" in found.out.replace("\n", "")
+    for module in list(sys.modules):
+        if module.partition(".")[0] == "sacrebleu":
+            monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
+    found = bench("score", samples, "--references", references, "--tokenizer", "zh")
+    assert (found.code, found.err.count("\n")) == (2, 1)
+    assert "pip install 'seqgan-bench[sacrebleu]'" in found.err
 
 
 def test_some_metrics_only(bench, files):

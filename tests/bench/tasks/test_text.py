@@ -1,6 +1,7 @@
 """A user's own text and tunes as tasks: ids, end marks, fingerprints and reports."""
 
 import collections
+import gzip
 import json
 import os
 import random
@@ -115,6 +116,17 @@ def test_a_fingerprint_depends_on_content_and_parameters_not_on_the_path(task, p
     assert len({other.fingerprint() for other in (task, *others)}) == len(others) + 1
     assert str(tmp_path) not in task.fingerprint()
     assert json.loads(task.fingerprint())["max_len"] == 40
+
+
+def test_a_packed_file_is_read_as_what_it_holds(task, path, tmp_path):
+    packed = tmp_path / "train.txt.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    found = Text(train=str(packed))
+    assert torch.equal(found.load().training.train, task.load().training.train)
+    shutil.copy(packed, tmp_path / "train.jsonl.gz")  # the same bytes, read in another way
+    with pytest.raises(UsageError, match="is not JSON"):
+        Text(train=str(tmp_path / "train.jsonl.gz")).load()
+    assert Text(train=str(tmp_path / "train.jsonl.gz")).fingerprint() != found.fingerprint()
 
 
 def test_a_file_that_changes_has_another_fingerprint(task, path):
