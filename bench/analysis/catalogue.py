@@ -69,6 +69,7 @@ class Entry:
         oracle: Its position among the headline metrics of tasks with an oracle, if it has one.
         text: The same for tasks of text.
         music: The same for tasks of tunes.
+        listed: Whether it is one of :data:`CATALOGUE`.
     """
 
     metric: str
@@ -81,7 +82,23 @@ class Entry:
     oracle: Headline | None = None
     text: Headline | None = None
     music: Headline | None = None
+    listed: bool = True
 
+    def resolution(self, values: Iterable[float]) -> float:
+        """The smallest difference that counts, in the metric's unit: a smaller one is none.
+
+        For a listed metric it is one unit of the last decimal that tables show, far above the rounding of single
+        precision (a millionth of a value) and below any effect that was ever claimed. Of another metric the scale is
+        not known: there it is that rounding.
+
+        Args:
+            values: Scores that are to be compared; of a listed metric they do not matter.
+        """
+        return 10.0**-self.decimals if self.listed else ROUNDING * max(map(abs, values), default=0.0)
+
+
+ROUNDING = 1e-6
+"""Relative difference that rounding explains: another processor rounds single precision differently."""
 
 PAGE, TERMINAL, FIGURE = Shown
 
@@ -143,7 +160,11 @@ _POSITIONS = {row.metric: position for position, row in enumerate(CATALOGUE)}
 def entry(metric: str) -> Entry:
     """What is known about a metric; for one that is not listed, what holds for most metrics."""
     position = _POSITIONS.get(metric)
-    return Entry(metric, OTHERS, merit=not metric.startswith("copy_")) if position is None else CATALOGUE[position]
+    return (
+        Entry(metric, OTHERS, merit=not metric.startswith("copy_"), listed=False)
+        if position is None
+        else CATALOGUE[position]
+    )
 
 
 def in_order(metrics: Iterable[str]) -> list[str]:

@@ -20,10 +20,10 @@ from importlib.util import find_spec
 
 import pandas as pd
 
-from bench.analysis.catalogue import entry, headline, in_order
+from bench.analysis.catalogue import entry, headline
 from bench.records.frames import FINAL, REAL_DATA, as_rows, completed, usable
 
-__all__ = ["Cell", "Place", "Standing", "standing"]
+__all__ = ["Cell", "Place", "Standing", "copying", "standing"]
 
 Place = tuple[str, str, str, str]
 """Task, preset, model and checkpoint: a row of a table."""
@@ -57,7 +57,7 @@ class Standing:
         return "; ".join(self.barred.get(cell, ()))
 
     def losses(self, cell: Cell) -> str:
-        """What is said of the seeds that a score lost, "" where it lost none."""
+        """What is said of the seeds that a score lost, beginning with "it", "" where it lost none."""
         return self.lost.get(cell, "")
 
     def unranked(self, task: str, preset: str, model: str, metrics: list[str]) -> str:
@@ -71,15 +71,6 @@ class Standing:
         """
         return self.why_not((task, preset, model, FINAL, str(headline(metrics))))
 
-    def reasons(self, task: str, preset: str) -> dict[tuple[str, str], dict[str, list[str]]]:
-        """Model and checkpoint to each reason and the metrics in which it holds, for all rows with a reason."""
-        found: dict[tuple[str, str], dict[str, list[str]]] = {}
-        for cell in sorted(self.barred):
-            if cell[:2] == (task, preset):
-                for reason in self.barred[cell]:
-                    found.setdefault((cell[2], cell[3]), {}).setdefault(reason, []).append(cell[4])
-        return {row: {why: in_order(metrics) for why, metrics in each.items()} for row, each in found.items()}
-
 
 def standing(runs: pd.DataFrame, scores: pd.DataFrame) -> Standing:
     """Decide for every score of a model whether it may win.
@@ -90,12 +81,12 @@ def standing(runs: pd.DataFrame, scores: pd.DataFrame) -> Standing:
     """
     done = completed(runs, scores)
     quality = done[(done["kind"] == "quality") & (done["model"] != REAL_DATA)]
-    lost, copying, densities = _lost(runs, quality), _copying(done), _densities(runs)
+    lost, copies, densities = _lost(runs, quality), copying(done), _densities(runs)
     barred: dict[Cell, tuple[str, ...]] = {}
     for cell in _cells(quality):
         task, preset, model, checkpoint, metric = cell
         density = densities.get((task, preset, model), "exact") if entry(metric).density else "exact"
-        reasons = lost.get(cell, ""), INEXACT.get(density, ""), copying.get((task, preset, model, checkpoint), "")
+        reasons = lost.get(cell, ""), INEXACT.get(density, ""), copies.get((task, preset, model, checkpoint), "")
         if any(reasons):
             barred[cell] = tuple(filter(None, reasons))
     return Standing(barred, lost)
@@ -141,7 +132,7 @@ def _listed(seeds: list[int]) -> str:
     return ", ".join(map(str, seeds[:5])) + (" ..." if len(seeds) > 5 else "")
 
 
-def _copying(scores: pd.DataFrame) -> Mapping[Place, str]:
+def copying(scores: pd.DataFrame) -> Mapping[Place, str]:
     """Rows that copy the training text, with their rates."""
     if find_spec("bench.analysis.copying") is None:
         return {}
