@@ -4,7 +4,6 @@
 """
 
 import math
-import re
 from pathlib import Path
 from unittest import mock
 
@@ -241,20 +240,37 @@ def test_a_difference_of_nothing_is_never_called(noise):
     assert {judge([each], "lower")[0].outcome for each in none} == {IDENTICAL}
 
 
-@pytest.mark.slow
-def test_the_page_has_these_rates():
+def rows_of(block):
+    """The cells of a table without its header."""
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()[2:]]
+
+
+def tables_of_the_page():
+    """The page's tables of error rates, in their order."""
     page = (Path(__file__).parents[3] / "docs" / "statistics.md").read_text(encoding="utf-8")
-    for _, _, lines in lines_of_the_page(1000):
-        for name, *found in lines:
-            (written,) = [
-                re.findall(r"(?<= )[\d.]+(?= )", line)
-                for line in page.splitlines()
-                if line.startswith(f"| {name} |") and line.count("|") == len(found) + 2
-                and (name not in CRASHES or f"| {found[0]} |" in line)
-            ]  # fmt: skip
-            np.testing.assert_allclose(np.array(written, float), np.array(found, float), atol=4)
+    return [rows_of(block) for block in page.split("\n\n") if block.startswith(("| law |", "| it crashes |"))]
+
+
+def test_the_page_keeps_what_it_promises():
+    second, first, _, lost = tables_of_the_page()
+    symmetric = [row for row in second if row[0] in SYMMETRIC]
+    assert [row[0] for row in symmetric] == list(SYMMETRIC)
+    assert max(float(rate) for row in symmetric for rate in row[1:]) <= 6
+    now = np.array([[float(rate) for rate in row[2::2]] for row in first])
+    assert [row[0] for row in first] == [*SYMMETRIC, *ONE_SIDED]
+    assert now.max() <= 6.5  # 5 by the exact law, and the noise of a simulation
+    assert now.mean(0).max() <= 5
+    assert max(float(row[-1]) for row in lost) <= 2.5
+
+
+@pytest.mark.slow
+def test_the_page_has_the_rates_of_the_simulation():
+    for written, (_, _, lines) in zip(tables_of_the_page(), lines_of_the_page(1000), strict=True):
+        assert [row[0] for row in written] == [row[0] for row in lines]
+        rates = (np.array([row[1:] for row in rows], float) for rows in (written, lines))
+        np.testing.assert_allclose(*rates, atol=4)
 
 
 if __name__ == "__main__":
-    for title, header, lines in lines_of_the_page(1000):
+    for title, header, lines in lines_of_the_page(2000):
         print(f"{title}\n\n{table(header, lines)}\n", flush=True)
