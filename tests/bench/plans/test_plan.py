@@ -270,7 +270,8 @@ def test_roles():
     assert {spec.role for spec in contenders} == {"", "contender"}
     controls = {spec.model for spec in everything} - {spec.model for spec in contenders}
     assert controls == {
-        "constant-reward", "random-reward", "mle-longer", "bigram", "replay", "repeat", "uniform",
+        "constant-reward", "random-reward", "random-reward-baselined", "mle-longer", "mle-tempered", "mle-ngram",
+        "mle-ensemble", "bigram", "replay", "repeat", "uniform",
     }  # fmt: skip
     assert {spec.run_id for spec in contenders} < {spec.run_id for spec in everything}
 
