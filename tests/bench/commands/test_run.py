@@ -353,7 +353,7 @@ def test_a_budget_and_temperatures_are_those_of_every_run(bench, tmp_path):
         ("--budget", "", "expected a budget like 60s"),
         ("--temperatures", "", "expected temperatures like"),
         ("--budget", "60", "expected a budget like 60s, 5m, 2M-tokens or 20000-updates, got '60'"),
-        ("--temperatures", "0..1", "expected temperatures like 0.5..1.4"),
+        ("--temperatures", "0..1", "expected temperatures like 0.5..2"),
         ("--models", "contenders,mle", "expected 'contenders' or a list of models"),
     ],
 )

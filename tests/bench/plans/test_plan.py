@@ -278,7 +278,7 @@ def test_roles():
 
 def test_temperatures_are_the_presets_unless_given_and_change_no_training():
     default, none = (make_plan(dataclasses.replace(PLAIN, temperatures=given)) for given in (None, ()))
-    assert {spec.temperatures for spec in default} == {(0.7, 1.0, 1.3)}
+    assert {spec.temperatures for spec in default} == {(0.7, 1.0, 1.3, 2.0)}
     assert {spec.temperatures for spec in none} == {()}
     assert [spec.fit_id for spec in default] == [spec.fit_id for spec in none]
     assert not {spec.run_id for spec in default} & {spec.run_id for spec in none}
