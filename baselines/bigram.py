@@ -36,7 +36,7 @@ class BigramModel:
         self.spec, self.strength = spec, strength
         self.start = spec.vocab_size
         mask = spec.mask(tokens)
-        contexts, words = self._contexts(tokens)[mask].numpy(), tokens[mask].numpy()
+        contexts, words = self.contexts(tokens)[mask].numpy(), tokens[mask].numpy()
         shape = (spec.vocab_size + 1, spec.vocab_size)
         self.counts = csr_matrix((np.ones(len(words)), (contexts, words)), shape)  # repeated pairs add up
         self.followed = np.bincount(contexts, minlength=shape[0])  # (V + 1,)
@@ -48,29 +48,45 @@ class BigramModel:
         tokens = torch.empty(n, self.spec.seq_len, dtype=torch.long)
         last, ended = np.full(n, self.start), np.zeros(n, dtype=bool)
         for t in range(self.spec.seq_len):
-            uniforms = torch.rand(n, dtype=torch.float64, generator=rng, device=rng.device).cpu().numpy()
-
-            def draw(law: np.ndarray, rows: np.ndarray, uniforms: np.ndarray = uniforms) -> np.ndarray:
-                return _drawn(law, uniforms[rows], decoding)
-
-            last = self._each(last, draw).astype(np.int64)
+            last = self.choose(last, decoding, rng)
             if self.spec.eos is not None:
                 last[ended] = self.spec.pad
                 ended |= last == self.spec.eos
             tokens[:, t] = torch.from_numpy(last)
         return tokens
 
+    def choose(self, contexts: np.ndarray, decoding: Decoding, rng: torch.Generator) -> np.ndarray:
+        """Draw the word after each context, int64 (N,) to int64 (N,)."""
+        uniforms = torch.rand(len(contexts), dtype=torch.float64, generator=rng, device=rng.device).cpu().numpy()
+
+        def draw(law: np.ndarray, rows: np.ndarray) -> np.ndarray:
+            return drawn_words(law, uniforms[rows], decoding)
+
+        return self._each(contexts, draw).astype(np.int64)
+
+    def laws(self, contexts: np.ndarray) -> np.ndarray:
+        """Next-word distributions: int64 (R,), words or ``start``, to float64 (R, V)."""
+        law: np.ndarray = self.counts[contexts].toarray() + self.strength * self.shares
+        law /= self.followed[contexts, None] + self.strength
+        return law
+
+    def next_token_log_probs(self, prefixes: Tensor) -> Tensor:
+        """Log-probability of every word after each prefix, int64 (N, k) to float64 (N, V), nats; k may be 0."""
+        k = prefixes.shape[1]
+        contexts = prefixes[:, -1].cpu().numpy() if k else np.full(len(prefixes), self.start)
+        return torch.from_numpy(np.log(self.laws(contexts)))
+
     def token_log_prob(self, tokens: Tensor, temperature: float = 1.0) -> Tensor:
         """Log-probability of each token given the one before it, int64 (N, T) to float64 (N, T), nats."""
         mask = self.spec.mask(tokens)
-        contexts, words = self._contexts(tokens)[mask].numpy().copy(), tokens[mask].numpy().copy()
+        contexts, words = self.contexts(tokens)[mask].numpy().copy(), tokens[mask].numpy().copy()
         if temperature == 1.0:
             seen = np.asarray(self.counts[contexts, words]).reshape(-1)
             law = (seen + self.strength * self.shares[words]) / (self.followed[contexts] + self.strength)
             return torch.zeros(tokens.shape, dtype=torch.float64).masked_scatter_(mask, torch.from_numpy(np.log(law)))
 
         def score(law: np.ndarray, rows: np.ndarray) -> np.ndarray:
-            law = _scaled(law, temperature)
+            law = scaled(law, temperature)
             chosen: np.ndarray = np.log(law[np.arange(len(rows)), words[rows]]) / temperature
             chosen -= np.log((law ** (1 / temperature)).sum(1))
             return chosen
@@ -82,7 +98,8 @@ class BigramModel:
         """Log-probability of each sequence, int64 (N, T) to float64 (N,), nats."""
         return self.token_log_prob(tokens).sum(-1)
 
-    def _contexts(self, tokens: Tensor) -> Tensor:
+    def contexts(self, tokens: Tensor) -> Tensor:
+        """What each word is counted after, int64 (N, T): ``start`` and all words but the last."""
         return torch.nn.functional.pad(tokens[:, :-1], (1, 0), value=self.start)
 
     def _each(self, contexts: np.ndarray, answer: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
@@ -90,20 +107,18 @@ class BigramModel:
         order = np.argsort(contexts, kind="stable")
         answers = np.empty(len(contexts))
         for rows in np.split(order, range(ROWS, len(order), ROWS)):
-            followed = self.followed[contexts[rows], None]
-            law = self.counts[contexts[rows]].toarray() + self.strength * self.shares
-            answers[rows] = answer(law / (followed + self.strength), rows)
+            answers[rows] = answer(self.laws(contexts[rows]), rows)
         return answers
 
 
-def _scaled(law: np.ndarray, temperature: float) -> np.ndarray:
+def scaled(law: np.ndarray, temperature: float) -> np.ndarray:
     """The laws, each divided by its largest value if the temperature is so low that all their powers could be 0."""
     return law / law.max(1, keepdims=True) if temperature < COLD else law
 
 
-def _drawn(law: np.ndarray, uniforms: np.ndarray, decoding: Decoding) -> np.ndarray:
+def drawn_words(law: np.ndarray, uniforms: np.ndarray, decoding: Decoding) -> np.ndarray:
     """One word per row by inverse CDF, after temperature, top-k and top-p: float64 (R, V) and (R,) to (R,)."""
-    law = _scaled(law, decoding.temperature) ** (1 / decoding.temperature)
+    law = scaled(law, decoding.temperature) ** (1 / decoding.temperature)
     if decoding.top_k is not None or decoding.top_p is not None:
         order = np.argsort(-law, axis=1, kind="stable")
         ordered = np.take_along_axis(law, order, 1)

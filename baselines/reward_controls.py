@@ -1,7 +1,7 @@
 """SeqGAN's loop without its discriminator: rewards that know nothing, as controls.
 
 A constant reward was reported to lower ``nll_oracle`` as fast as the discriminator's, and a random one too
-(github.com/LantaoYu/SeqGAN/issues/21). What SeqGAN gains over these two is what its discriminator is worth.
+(github.com/LantaoYu/SeqGAN/issues/21). What SeqGAN gains over these is what its discriminator is worth.
 """
 
 from __future__ import annotations
@@ -48,6 +48,20 @@ class RandomReward(PolicyGradientGenerator):
             return torch.rand(len(tokens), generator=rng, device=tokens.device)
 
         return reinforce(self, data, run, reward)
+
+
+@dataclass(frozen=True, slots=True)
+class BaselinedRandomReward(RandomReward):
+    """``random-reward`` with less variance, as ``seqgan-baselined`` is to ``seqgan``: its match without a judge.
+
+    The batch's mean at each position is subtracted and the rest is standardised, so that what is left of a random
+    reward is pure noise, of the size that the discriminator's reward has in ``seqgan-baselined``.
+    """
+
+    baseline: bool = True
+    """Whether the batch's mean at each position is subtracted from the action values."""
+    standardize: bool = True
+    """Whether action values are divided by their standard deviation."""
 
 
 def reinforce(generator: PolicyGradientGenerator, data: TrainingData, run: Run, reward: Reward) -> LSTMLanguageModel:

@@ -66,7 +66,11 @@ class ScheduledSampling:
             batches = minibatches(train, self.batch_size, order)
 
             def read(batch: Tensor, truth: float = truth) -> Tensor:
-                return mixed_inputs(model, batch, truth, coins)[0]
+                inputs, own = mixed_inputs(model, batch, truth, coins)
+                if bool(own.any()):  # then the model has read the batch once before it learns from it
+                    with run.measure(mixing_tokens=data.spec.count(batch) - len(batch)):
+                        pass
+                return inputs
 
             maximize_likelihood(model, optimizer, self.clip_norm, batches, run, read)
             run.log(truth=truth)

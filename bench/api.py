@@ -337,8 +337,10 @@ class Run(Protocol):
 
         Inside a long block, ``with run.measure() as count``, amounts can be counted as they come: ``count(updates=1)``.
         Budgets and cost curves use ``updates``, the steps of any optimizer, and the sum of all amounts whose names end
-        in ``_tokens``, the tokens that any network learnt from. The throughput table shows ``train_tokens`` and
-        ``rollouts`` per second.
+        in ``_tokens``: every token that any network reads or draws for training, each time it does. ``train_tokens``
+        are those that the generator learns from; name others as they are, such as ``rollout_tokens`` for what rollouts
+        draw and ``reward_tokens`` for what a network reads to give rewards. The throughput table shows
+        ``train_tokens`` and ``rollouts`` per second.
         """
         ...
 

@@ -124,7 +124,7 @@ def run(
         preset: smoke (seconds), quick (minutes) or paper (days).
         settings: ``{"seqgan.lr": 0.005}``: fields of models and tasks, as ``--set`` sets them.
         budget: What each run may use up: ``60s``, ``5m``, ``2M-tokens`` or ``20000-updates``.
-        temperatures: Temperatures of the frontier: one or several numbers, ``"0.5..1.4"`` or ``"none"``; None for those
+        temperatures: Temperatures of the frontier: one or several numbers, ``"0.5..2"`` or ``"none"``; None for those
             of the preset.
         device: auto, cpu or cuda.
         execution: On CUDA: eager, graph (recorded), triton (graphs, and rollouts in one kernel), or auto, which is

@@ -126,6 +126,16 @@ class LSTMLanguageModel(nn.Module):
         """Log-probability of each sequence, int64 (N, T) to float32 (N,) on the CPU, nats, up to and including eos."""
         return self.token_log_prob(tokens).sum(-1)
 
+    @torch.no_grad()
+    def next_token_log_probs(self, prefixes: Tensor) -> Tensor:
+        """Log-probability of every word after each prefix, int64 (N, k) to float32 (N, V) on the CPU, nats; k may be 0.
+
+        Prefixes have not ended.
+        """
+        inputs = F.pad(prefixes.to(self.device), (1, 0), value=self.spec.bos)  # (N, k + 1)
+        hidden, _ = self.lstm(self.embedding(inputs))
+        return torch.log_softmax(self.output(hidden[:, -1]), -1).cpu()
+
     def positions(self, tokens: Tensor) -> Tensor | slice:
         """Index into ``tokens.flatten()`` of the positions that count; only these need logits."""
         return slice(None) if self.spec.eos is None else self.spec.mask(tokens).flatten().nonzero()[:, 0]

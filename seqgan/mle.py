@@ -18,14 +18,8 @@ QUICK_EPOCHS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class MLE:
-    """Maximum likelihood with teacher forcing (Yu et al. 2017, sec. 3; Williams & Zipser 1989).
-
-    Defaults are those of the released code (LantaoYu/SeqGAN @ e2b52fb). That code reads its training file in the same
-    order in every epoch, and so does ``reshuffle = False``. The order matters: on one draw of the published oracle's
-    data, one seed had an ``nll_oracle`` of 9.14 at epoch 40, and 9.01 with a new order in each epoch. The released code
-    also leaves out the last 16 of 10,000 sequences, which do not fill a batch; here they are a batch of their own.
-    """
+class LikelihoodGenerator:
+    """Fields shared by all generators that are trained by maximum likelihood with teacher forcing alone."""
 
     epochs: Count = 120
     """Passes over the training set."""
@@ -53,6 +47,17 @@ class MLE:
         """Compile before the clock starts."""
         compile_language_model(device)
 
+
+@dataclass(frozen=True, slots=True)
+class MLE(LikelihoodGenerator):
+    """Maximum likelihood with teacher forcing (Yu et al. 2017, sec. 3; Williams & Zipser 1989).
+
+    Defaults are those of the released code (LantaoYu/SeqGAN @ e2b52fb). That code reads its training file in the same
+    order in every epoch, and so does ``reshuffle = False``. The order matters: on one draw of the published oracle's
+    data, one seed had an ``nll_oracle`` of 9.14 at epoch 40, and 9.01 with a new order in each epoch. The released code
+    also leaves out the last 16 of 10,000 sequences, which do not fill a batch; here they are a batch of their own.
+    """
+
     def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
         """Minimise the mean negative log-likelihood of a token."""
         model = LSTMLanguageModel(data.spec, run.rng("init"), self.embedding_dim, self.hidden_dim, self.init_std)
@@ -72,8 +77,12 @@ def maximize_likelihood(
     batches: Iterable[Tensor],
     run: Run,
     inputs: Callable[[Tensor], Tensor] | None = None,
-) -> None:
-    """One epoch: a step on each batch, int64 (B, T), while the budget lasts; ``inputs`` gives what is read for it."""
+) -> float:
+    """One epoch: a step on each batch, int64 (B, T), while the budget lasts; ``inputs`` gives what is read for it.
+
+    Returns:
+        The mean loss of a token, in nats, which is also logged.
+    """
     total, tokens = torch.zeros((), device=model.device), 0
     with run.measure() as count:
         for batch in batches:
@@ -84,7 +93,9 @@ def maximize_likelihood(
             count(train_tokens=learnt, updates=1)
             if run.spent():
                 break
-    run.log(loss=float(total) / tokens)
+    loss = float(total) / tokens
+    run.log(loss=loss)
+    return loss
 
 
 def evenly(spec: SequenceSpec, tokens: Tensor) -> Tensor:

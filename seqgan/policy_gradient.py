@@ -35,15 +35,41 @@ class PolicyGradient:
     standardize: bool = False
     """Whether they are then divided by their standard deviation."""
 
-    def step(self, policy: LSTMLanguageModel, optimizer: torch.optim.Optimizer, reward: Reward, run: Run) -> None:
-        """Sample a batch, value every token of it by rollouts, and take one step."""
+    def step(
+        self,
+        policy: LSTMLanguageModel,
+        optimizer: torch.optim.Optimizer,
+        reward: Reward,
+        run: Run,
+        reads: bool = False,
+    ) -> None:
+        """Sample a batch, value every token of it by rollouts, and take one step.
+
+        Args:
+            policy: What is trained.
+            optimizer: Of its parameters.
+            reward: Scores finished sequences.
+            run: Counts every token that is drawn, read or learnt from.
+            reads: Whether a network computes the reward: what it reads is counted, too.
+        """
         tokens, states = policy.sample_with_states(self.batch_size, run.rng("policy"))
         mask, learnt = policy.spec.mask(tokens), policy.spec.count(tokens)
+        finished = 0
+
+        def judged(sequences: Tensor) -> Tensor:
+            nonlocal finished
+            finished = policy.spec.count(sequences)
+            return reward(sequences)
+
         # Each prefix that has not ended, and each sequence itself.
-        with run.measure(rollouts=self.rollouts * (learnt - self.batch_size) + self.batch_size):
+        with run.measure(rollouts=self.rollouts * (learnt - self.batch_size) + self.batch_size) as count:
             values = action_values(
-                policy, tokens, states, reward, self.rollouts, run.rng("rollouts"), self.complete
+                policy, tokens, states, judged, self.rollouts, run.rng("rollouts"), self.complete
             )  # (B, T)
+            begun = self.rollouts * prefix_tokens(mask)
+            count(sampled_tokens=learnt, rollout_tokens=finished - learnt - begun)
+            if reads:
+                count(reward_tokens=finished)
         weights = advantages(values, mask, self.baseline, self.standardize)
         with run.measure(train_tokens=learnt, updates=1):
             # Tokens after the end of a sequence have no effect: their log-probabilities are not part of the loss.
@@ -51,6 +77,12 @@ class PolicyGradient:
         # The mean over the policy's own draws is an estimate of its entropy, in nats per token.
         entropy = -float(log_prob.sum()) / learnt
         run.log(reward=float(values[:, -1].mean()), entropy=entropy, gradient_norm=float(norm))
+
+
+def prefix_tokens(mask: Tensor) -> int:
+    """Tokens of all proper prefixes that have not ended, which rollouts complete: bool (B, T) to their number."""
+    lengths = torch.arange(1, mask.shape[1], device=mask.device)
+    return int((mask[:, 1:] * lengths).sum())
 
 
 def advantages(values: Tensor, mask: Tensor, baseline: bool, standardize: bool) -> Tensor:

@@ -106,7 +106,7 @@ class SeqGAN(PolicyGradientGenerator):
             self.train_discriminator(step, policy, train, run)
         for _ in run.phase("adversarial", self.rounds, open_ended=True):
             for _ in range(self.g_steps):
-                gradient.step(policy, optimizer, discriminator.reward, run)
+                gradient.step(policy, optimizer, discriminator.reward, run, reads=True)
             for _ in range(self.d_steps):
                 if run.spent():
                     break
@@ -133,10 +133,11 @@ class SeqGAN(PolicyGradientGenerator):
         positives = train
         if self.d_samples is not None and self.d_samples < len(train):
             positives = train[torch.randperm(len(train), generator=rng, device=train.device)[: self.d_samples]]
-        tokens = torch.cat([positives, policy.sample(len(positives), Decoding(), rng)])
+        negatives = policy.sample(len(positives), Decoding(), rng)
+        tokens = torch.cat([positives, negatives])
         real = (torch.arange(len(tokens), device=train.device) < len(positives)).long()
         losses, accuracies = [], []
-        with run.measure() as count:
+        with run.measure(sampled_tokens=policy.spec.count(negatives)) as count:
             mixed = torch.randperm(len(tokens), generator=rng, device=train.device)
             for rows in (rows for _ in range(self.d_epochs) for rows in minibatches(mixed, self.batch_size)):
                 batch = tokens[rows]

@@ -29,7 +29,7 @@ OTHERS = ("README.md", "gpu.md", "python.md", "reliability.md", "settings.md", "
 OF_GENERATORS = [page for page in PAGES if page.name not in OTHERS]
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
 GENERATORS = {**GROUPS["bench.generators"], **GROUPS["bench.controls"]}
-AS_SEQGAN = ("seqgan-baselined", "constant-reward", "random-reward")
+AS_SEQGAN = ("seqgan-baselined", "constant-reward", "random-reward", "random-reward-baselined")
 """Their tables leave out the rows that are SeqGAN's."""
 HEADER = "| field | default | quick | smoke | meaning |"
 MEASURED = "<!-- measured: oracle-published -->\n\n| setting | nll_oracle | nll_test | n | command |\n"

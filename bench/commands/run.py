@@ -41,7 +41,7 @@ def _task_names(_: click.Context, option: click.Parameter, values: tuple[str, ..
 @click.option("--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE", help="Set a model's or task's field.")
 @click.option("--budget", metavar="AMOUNT", help="What each run may use: 60s, 5m, 2M-tokens or 20000-updates.")
 @click.option("--temperatures", metavar="RANGE",
-              help="Temperatures of the frontier: 0.5..1.4, 0.7,1 or none; by default the preset's.")  # fmt: skip
+              help="Temperatures of the frontier: 0.5..2, 0.7,1 or none; by default the preset's.")  # fmt: skip
 @click.option("--oracle-weights", type=click.Path(path_type=Path), help="Released weights, for oracle-published.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--execution", default="auto", show_default=True,

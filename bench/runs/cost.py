@@ -37,9 +37,10 @@ class Cost:
 
     @property
     def tokens(self) -> int | None:
-        """Tokens that went through an update of any network: all amounts named ``*_tokens``; None if none was counted.
+        """Tokens that any network read or drew for training: all amounts named ``*_tokens``; None if none was counted.
 
-        A token that the discriminator learns from counts like one that the generator learns from.
+        Each pass counts: a token that the policy draws, that the discriminator reads for a reward and that both learn
+        from counts four times. So rollouts and scheduled sampling's own draws are charged like what is learnt from.
         """
         counted = [amount for name, amount in self.amounts.items() if name.endswith("_tokens")]
         return sum(counted) if counted else None

@@ -50,6 +50,8 @@ SELECTED_BY = "nll_valid"
 """The score that picks the selected checkpoint: held-out NLL on the validation split, which no leaderboard shows."""
 FRONTIER = ("nll", "language-model")
 """Metrics of the frontier: quality and coverage, from densities and from samples alone."""
+COST_VERSIONS = {"tokens": 2}
+"""Versions of costs that are not the first: ``tokens`` once counted only what was learnt from."""
 KEPT_TASKS = 16
 """Each takes megabytes, and seconds to draw: as many as there may be seeds and tasks."""
 
@@ -299,14 +301,14 @@ def cost_scores(cost: Cost, judged: Judged, device: str) -> tuple[Score, ...]:
     memory = "allocated on the device" if device == "cuda" else "resident memory of the process"
     notes = {
         "peak_memory_mib": f"{memory}, while training|",
-        "tokens": "learnt from by any network|",
+        "tokens": "read or drawn by any network|",
         "updates": "of any network|",
         "train_tokens_per_second": "generator updates over all training seconds|",
         "rollouts_per_second": "completed and scored|",
     }
-    where = f"device={device}|machine={environment.describe()['machine']}|threads={torch.get_num_threads()}|v=1"
+    where = f"device={device}|machine={environment.describe()['machine']}|threads={torch.get_num_threads()}"
     return tuple(
-        Score(name, value, unit, direction, f"{notes.get(name, '')}{where}", "cost")
+        Score(name, value, unit, direction, f"{notes.get(name, '')}{where}|v={COST_VERSIONS.get(name, 1)}", "cost")
         for name, (value, unit, direction) in columns.items()
         if value is not None
     )

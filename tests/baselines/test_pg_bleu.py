@@ -101,6 +101,8 @@ def test_the_curve_has_the_phases_in_order_and_everything_is_counted(trained):
     assert [point["phase"] for point in run.curve] == ["mle"] * 2 + ["policy-gradient"] * 12
     assert run.cost.amounts == {
         "train_tokens": 2 * 130 * 8 + 12 * 32 * 8,
+        "sampled_tokens": 12 * 32 * 8,
+        "rollout_tokens": 12 * 32 * 2 * sum(range(1, 8)),  # BLEU is no network: what it reads is not counted
         "updates": 2 * 5 + 12,
         "rollouts": 12 * 32 * (2 * 7 + 1),
     }

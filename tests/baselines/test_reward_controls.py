@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from baselines.mle_longer import MLELonger
-from baselines.reward_controls import ConstantReward, RandomReward
+from baselines.reward_controls import BaselinedRandomReward, ConstantReward, RandomReward
 from bench.api import Decoding
 from bench.runs.session import Session
 from bench.tasks.toy import Toy
@@ -93,6 +93,32 @@ def test_seqgan_baselined_is_seqgan_except_for_two_fields():
     assert {name for name in plain if plain[name] != less[name]} == {"baseline", "standardize"}
     assert (less["baseline"], less["standardize"]) == (True, True)
     assert BaselinedSeqGAN.presets == SeqGAN.presets
+
+
+def test_the_baselined_random_reward_is_to_the_plain_one_what_seqgan_baselined_is_to_seqgan(data, monkeypatch):
+    plain, less = dataclasses.asdict(RandomReward()), dataclasses.asdict(BaselinedRandomReward())
+    assert {name for name in plain if plain[name] != less[name]} == {"baseline", "standardize"}
+    baselined = dataclasses.asdict(BaselinedSeqGAN())
+    assert less == {name: baselined[name] for name in less}
+    for preset, fields in BaselinedRandomReward.presets.items():
+        assert fields.items() <= BaselinedSeqGAN.presets[preset].items()
+    weighed = []
+    original = PolicyGradientGenerator.gradient
+
+    def gradient(self, policy, run):
+        weighed.append(original(self, policy, run))
+        return weighed[-1]
+
+    monkeypatch.setattr(PolicyGradientGenerator, "gradient", gradient)
+    run = Session("control/0")
+    run.train(BaselinedRandomReward(**SMALL), data)
+    assert [(step.baseline, step.standardize) for step in weighed] == [(True, True)]
+    # The rewards themselves are the same draws as without a baseline.
+    other = Session("control/0")
+    other.train(RandomReward(**SMALL), data)
+    first = [next(row["scalars"] for row in each.curve if row["phase"] == "policy-gradient") for each in (run, other)]
+    assert first[0]["reward"] == first[1]["reward"]
+    assert first[0]["gradient_norm"] != first[1]["gradient_norm"]
 
 
 def test_the_fields_reach_the_steps(data, monkeypatch):

@@ -133,6 +133,9 @@ def test_the_teacher_leaves_step_by_step(fields, truths, data):
     run.train(ScheduledSampling(epochs=4, hidden_dim=4, embedding_dim=4, **fields), data)
     assert [point["scalars"]["truth"] for point in run.curve] == pytest.approx(truths)
     assert run.cost.amounts["train_tokens"] == 4 * 130 * 8
+    # The first epoch reads the truth alone, at once; the others are read once more, but for the last word.
+    mixed = run.cost.amounts.get("mixing_tokens", 0)
+    assert mixed == 3 * 130 * 7 if "decay" in fields else 0 < mixed <= 3 * 130 * 7
 
 
 def test_training_uses_the_schedule(data, monkeypatch):

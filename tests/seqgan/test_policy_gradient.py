@@ -145,4 +145,28 @@ def test_the_entropy_is_that_of_the_policys_own_draws(make_policy):
     expected = -float(policy.log_prob(tokens).sum()) / ENDED.count(tokens)
     assert run.curve[0]["scalars"]["entropy"] == pytest.approx(expected, rel=1e-4)
     assert run.cost.amounts["train_tokens"] == ENDED.count(tokens)
+    assert run.cost.amounts["sampled_tokens"] == ENDED.count(tokens)
     assert run.cost.updates == 1
+
+
+@pytest.mark.parametrize("reads", [False, True])
+def test_tokens_of_rollouts_are_those_that_were_drawn(reads, make_policy):
+    """Sequence by sequence: a completion has the words after its prefix, up to its own end, and its prefix is read."""
+    policy, run, scored = make_policy(ENDED), Session("gradient/0"), []
+
+    def spy(tokens):
+        scored.append(tokens.clone())
+        return reward(tokens)
+
+    for _ in run.phase("p", 1):
+        PolicyGradient(50, 3, 5.0).step(policy, torch.optim.Adam(trainable(policy)), spy, run, reads)
+    [finished] = scored
+    lengths = ENDED.mask(finished).sum(-1).tolist()
+    batch, completions = lengths[:50], lengths[50:]
+    # As the rewards come: prefixes of 1 word first; those of each length in the order of the batch, thrice each.
+    prefixes = [k for k in range(1, finished.shape[1]) for length in batch if length > k for _ in range(3)]
+    assert len(prefixes) == len(completions)
+    drawn = [whole - k for whole, k in zip(completions, prefixes, strict=True)]
+    assert min(drawn) >= 1
+    assert run.cost.amounts["rollout_tokens"] == sum(drawn)
+    assert run.cost.amounts.get("reward_tokens", 0) == (sum(lengths) if reads else 0)

@@ -133,7 +133,13 @@ def test_everything_is_counted(trained):
     assert amounts["discriminator_sequences"] == (2 + 3 * 2) * 2 * (30 + 30)
     assert amounts["discriminator_tokens"] == 8 * amounts["discriminator_sequences"]
     assert amounts["updates"] == 3 * 8 + 3 * 2 + (2 + 3 * 2) * 2 * 4
-    assert run.cost.tokens == amounts["train_tokens"] + amounts["discriminator_tokens"]
+    # Drawn: the batches and the negatives; 8 - k words after each prefix of k, twice; rewards read it all again.
+    assert amounts["sampled_tokens"] == 3 * 2 * 16 * 8 + (2 + 3 * 2) * 30 * 8
+    assert amounts["rollout_tokens"] == 3 * 2 * 16 * 2 * sum(range(1, 8))
+    assert amounts["reward_tokens"] == 8 * amounts["rollouts"]
+    learnt = amounts["train_tokens"] + amounts["discriminator_tokens"]
+    others = sum(amounts[f"{name}_tokens"] for name in ("sampled", "rollout", "reward"))
+    assert run.cost.tokens == learnt + others
     assert 0 < run.cost.pretraining_seconds < run.cost.seconds
 
 

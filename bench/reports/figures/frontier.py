@@ -24,6 +24,10 @@ __all__ = ["figures"]
 SHADE = "#f0f0f0"
 PLAIN: dict[str, Any] = {"marker": "o", "markersize": 9, "markeredgecolor": "white", "linestyle": ""}
 """The mark of temperature 1."""
+BEYOND: dict[str, Any] = {"markersize": 11, "markeredgecolor": "white", "linestyle": ""}
+"""The mark of temperature 1 beyond the axes, but for its arrow."""
+ARROWS = {(1, 0): ">", (-1, 0): "<", (0, 1): "^", (0, -1): "v"}
+"""Marks at the frame for a point beyond it, by how many sides it is beyond to the right and to the top."""
 ROOM = 0.5
 """How far beyond the box the axes may extend to show a point at temperature 1, in sides of the box."""
 
@@ -68,8 +72,11 @@ def _figure(sweep: Sweep, corner: tuple[float, float], styles: Styles) -> Figure
         axis.set_label_text(f"{metric} ({sweep.unit}), lower is better:\n{entry(metric).axis}", fontsize=9)
     finish(axes)
     plain = means[means["temperature"] == 1.0]
-    beyond = plain[(plain["quality"] > right) | (plain["coverage"] > top)]
-    marks = _marks(order, sweep, styles, as_rows(beyond))
+    inside = plain["quality"].between(left, right) & plain["coverage"].between(bottom, top)
+    beyond = as_rows(plain[~inside])
+    for row in beyond:
+        _at_the_frame(axes, row, _style(row["model"], sweep, styles))
+    marks = _marks(order, sweep, styles, beyond)
     figure.legend(handles=marks, loc="outside right center", frameon=False, fontsize=8)
     return figure
 
@@ -79,14 +86,17 @@ def _limits(sweep: Sweep, corner: tuple[float, float]) -> tuple[tuple[float, flo
 
     Close to greedy sampling coverage explodes, and a model that knows nothing is far off: axes that contain all points
     would show little of the others. They show the points in the box, and temperature 1 of a model that is near it.
+    Temperature 1 of any other model is marked at the frame.
     """
     points = sweep.points
     inside = points[(points["quality"] <= corner[0]) & (points["coverage"] <= corner[1])]
     plain = points[points["temperature"] == 1.0].groupby("model")[["quality", "coverage"]].mean()
+    best = inside.loc[inside["model"] == sweep.reference, ["quality", "coverage"]].min()
+    reach = {axis: worst + ROOM * (worst - best[axis]) for axis, worst in zip(plain, corner, strict=True)}
+    near = plain[(plain["quality"] <= reach["quality"]) & (plain["coverage"] <= reach["coverage"])]
     ends = []
     for axis, worst in zip(("quality", "coverage"), corner, strict=True):
-        side = worst - inside.loc[inside["model"] == sweep.reference, axis].min()
-        low, high = inside[axis].min(), max([worst, *plain.loc[plain[axis] <= worst + ROOM * side, axis]])
+        low, high = min([inside[axis].min(), *near[axis]]), max([worst, *near[axis]])
         ends.append((low - 0.1 * (high - low), high + 0.05 * (high - low)))
     return ends[0], ends[1]
 
@@ -131,6 +141,17 @@ def _curve(axes: Axes, points: pd.DataFrame, mean: pd.DataFrame, style: dict[str
     axes.plot(plain["quality"], plain["coverage"], color=colour, zorder=above + 2, **PLAIN)
 
 
+def _at_the_frame(axes: Axes, row: dict[str, Any], style: dict[str, Any]) -> None:
+    """An arrow at the frame towards a model's temperature 1, which is beyond it."""
+    at, towards = [], []
+    for value, (low, high) in ((row["quality"], axes.get_xlim()), (row["coverage"], axes.get_ylim())):
+        at.append(min(max(value, low), high))
+        towards.append(int(value > high) - int(value < low))
+    right, up = towards
+    arrow: Any = ARROWS.get((right, up), (3, 0, -45 * right * up + (0 if up > 0 else 180)))  # a triangle, turned
+    axes.plot(*at, marker=arrow, color=style["color"], clip_on=False, zorder=style["zorder"] + 3, **BEYOND)
+
+
 def _style(model: str, sweep: Sweep, styles: Styles) -> dict[str, Any]:
     """The style of a model's curve; the reference, which all others are compared with, is thick and dark."""
     if model == sweep.reference:
@@ -143,6 +164,7 @@ def _marks(order: list[str], sweep: Sweep, styles: Styles, beyond: list[dict[str
     """The legend: models in their order, with the position of those outside the axes; then what the marks mean."""
     role = dict.fromkeys(sweep.controls, " (control)") | {sweep.reference: " (reference)"}
     where = {row["model"]: f"\noutside at ({row['quality']:.2f}, {row['coverage']:.2f})" for row in beyond}
+    outside = [Line2D([], [], color=INK, label="temperature 1, outside", marker=">", **BEYOND)] if beyond else []
     models = [
         Line2D(
             [],
@@ -155,6 +177,7 @@ def _marks(order: list[str], sweep: Sweep, styles: Styles, beyond: list[dict[str
     return [
         *models,
         Line2D([], [], color=INK, label="temperature 1", **PLAIN),
+        *outside,
         Line2D([], [], color=INK, marker=".", markersize=6, linestyle="", label="other temperatures"),
         Line2D([], [], color=INK, linewidth=0.6, alpha=0.5, label=f"one seed (n = {_seeds(sweep.points)})"),
         Patch(color=SHADE, label=fill(f"{sweep.reference} is better on both at some temperature", LABEL_WIDTH)),

@@ -388,6 +388,42 @@ def test_extreme_points_leave_the_axes_readable():
     assert "uniform\noutside at (30.00, 8.50)" in labels
 
 
+@pytest.mark.parametrize(
+    ("point", "mark"),
+    [
+        pytest.param(lambda best, corner: (corner[0] + 0.3, corner[1] + 0.3), "o", id="near the box"),
+        pytest.param(lambda best, corner: (corner[0] + 0.2, best[1] - 2.0), "o", id="better coverage than all"),
+        pytest.param(lambda best, corner: (best[0] - 2.0, corner[1] + 0.2), "o", id="better quality than all"),
+        pytest.param(lambda best, corner: (30.0, corner[1] - 0.1), ">", id="far to the right"),
+        pytest.param(lambda best, corner: (corner[0] - 0.1, 60.0), "^", id="far to the top"),
+        pytest.param(lambda best, corner: (30.0, 60.0), (3, 0, -45), id="far to both"),
+        pytest.param(lambda best, corner: (best[0] - 2.0, 60.0), (3, 0, 45), id="better quality, far to the top"),
+        pytest.param(lambda best, corner: (30.0, best[1] - 2.0), (3, 0, 225), id="better coverage, far to the right"),
+    ],
+)
+def test_temperature_1_of_every_model_is_seen(point, mark):
+    """Within the frame as a dot, else at the frame as an arrow towards it, with the numbers in the legend."""
+    arm = list(rows("mle", mle))
+    (sweep,) = sweeps(*frames(arm))
+    pairs = sweep.points[["quality", "coverage"]]
+    place = point(pairs.min().tolist(), sweep.corner)
+    ((_, figure, _),) = figures(*frames(arm, rows("gan", lambda *_: place)), STYLES | {"gan": ("#D55E00", "--")})
+    (axes,) = figure.axes
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    shown = [line for line in axes.lines if line.get_color() == "#D55E00" and line.get_marker() == mark]
+    (x,), (y,) = shown[-1].get_data()
+    assert left <= x <= right
+    assert bottom <= y <= top
+    if mark == "o":
+        assert (x, y) == pytest.approx(place)
+    else:
+        assert not shown[-1].get_clip_on()
+        assert (x, y) == pytest.approx((min(max(place[0], left), right), min(max(place[1], bottom), top)))
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert (f"gan\noutside at ({place[0]:.2f}, {place[1]:.2f})" in labels) == (mark != "o")
+    assert ("temperature 1, outside" in labels) == (mark != "o")
+
+
 def test_the_reference_stands_out(mixed):
     figure = figures(*mixed, STYLES)[0][1]
     widths = {line.get_label(): line.get_linewidth() for line in figure.legends[0].get_lines()}

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.usefixtures("memory_not_measured")
 
 MODELS = (
     *("mle", "pg-bleu", "random", "scheduled-sampling", "seqgan", "seqgan-baselined"),
-    *("bigram", "constant-reward", "mle-longer", "random-reward", "repeat", "replay", "uniform"),
+    *("bigram", "constant-reward", "mle-ensemble", "mle-longer", "mle-ngram", "mle-tempered", "random-reward"),
+    *("random-reward-baselined", "repeat", "replay", "uniform"),
 )
 TOY = ("--tasks", "toy", "--preset", "smoke", "--workers", 0)
 SMALL = ("--set", "toy.train_size=64", "--set", "toy.valid_size=20", "--set", "toy.test_size=30")

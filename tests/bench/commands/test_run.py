@@ -15,7 +15,8 @@ pytestmark = pytest.mark.usefixtures("memory_not_measured")
 
 MODELS = (
     *("mle", "pg-bleu", "random", "scheduled-sampling", "seqgan", "seqgan-baselined"),
-    *("bigram", "constant-reward", "mle-longer", "random-reward", "repeat", "replay", "uniform"),
+    *("bigram", "constant-reward", "mle-ensemble", "mle-longer", "mle-ngram", "mle-tempered", "random-reward"),
+    *("random-reward-baselined", "repeat", "replay", "uniform"),
 )
 TOY = ("--tasks", "toy", "--preset", "smoke", "--workers", 0)
 SMALL = ("--set", "toy.train_size=64", "--set", "toy.valid_size=20", "--set", "toy.test_size=30")
@@ -352,7 +353,7 @@ def test_a_budget_and_temperatures_are_those_of_every_run(bench, tmp_path):
         ("--budget", "", "expected a budget like 60s"),
         ("--temperatures", "", "expected temperatures like"),
         ("--budget", "60", "expected a budget like 60s, 5m, 2M-tokens or 20000-updates, got '60'"),
-        ("--temperatures", "0..1", "expected temperatures like 0.5..1.4"),
+        ("--temperatures", "0..1", "expected temperatures like 0.5..2"),
         ("--models", "contenders,mle", "expected 'contenders' or a list of models"),
     ],
 )

@@ -270,14 +270,15 @@ def test_roles():
     assert {spec.role for spec in contenders} == {"", "contender"}
     controls = {spec.model for spec in everything} - {spec.model for spec in contenders}
     assert controls == {
-        "constant-reward", "random-reward", "mle-longer", "bigram", "replay", "repeat", "uniform",
+        "constant-reward", "random-reward", "random-reward-baselined", "mle-longer", "mle-tempered", "mle-ngram",
+        "mle-ensemble", "bigram", "replay", "repeat", "uniform",
     }  # fmt: skip
     assert {spec.run_id for spec in contenders} < {spec.run_id for spec in everything}
 
 
 def test_temperatures_are_the_presets_unless_given_and_change_no_training():
     default, none = (make_plan(dataclasses.replace(PLAIN, temperatures=given)) for given in (None, ()))
-    assert {spec.temperatures for spec in default} == {(0.7, 1.0, 1.3)}
+    assert {spec.temperatures for spec in default} == {(0.7, 1.0, 1.3, 2.0)}
     assert {spec.temperatures for spec in none} == {()}
     assert [spec.fit_id for spec in default] == [spec.fit_id for spec in none]
     assert not {spec.run_id for spec in default} & {spec.run_id for spec in none}

@@ -314,7 +314,8 @@ def test_an_edit_that_does_not_import_is_reported_until_it_does(write_plugin):
     assert plugin.load()().lr == 0.25
 
 
-REINFORCED = {"seqgan", "seqgan-baselined", "pg-bleu", "constant-reward", "random-reward"}
+REINFORCED = {"seqgan", "seqgan-baselined", "pg-bleu", "constant-reward", "random-reward", "random-reward-baselined"}
+LIKELY = {"mle", "mle-longer", "mle-tempered", "mle-ngram", "mle-ensemble", "scheduled-sampling"}
 
 
 @pytest.mark.parametrize(
@@ -322,10 +323,10 @@ REINFORCED = {"seqgan", "seqgan-baselined", "pg-bleu", "constant-reward", "rando
     [
         ("bench.kernels.ngrams", {"pg-bleu"}),
         ("seqgan.rollout", REINFORCED),
-        ("seqgan.lm", REINFORCED | {"mle", "mle-longer", "scheduled-sampling"}),
-        ("seqgan.kernels.sampling", REINFORCED | {"mle", "mle-longer", "scheduled-sampling"}),
+        ("seqgan.lm", REINFORCED | LIKELY),
+        ("seqgan.kernels.sampling", REINFORCED | LIKELY),
         ("seqgan.discriminator", {"seqgan", "seqgan-baselined"}),
-        ("baselines.bigram", {"bigram", "replay", "repeat"}),
+        ("baselines.bigram", {"bigram", "replay", "repeat", "mle-ngram"}),
         ("baselines.random_tokens", {"random", "uniform"}),
         ("bench.api", set()),
         ("bench.runs.session", set()),

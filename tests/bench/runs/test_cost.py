@@ -3,8 +3,9 @@
 from bench.runs.cost import Cost
 
 
-def test_tokens_are_those_that_any_network_learnt_from():
-    cost = Cost(seconds=2.0, amounts={"train_tokens": 30, "critic_tokens": 12, "rollouts": 99, "updates": 4})
+def test_tokens_are_those_that_any_network_read_or_drew():
+    amounts = {"train_tokens": 20, "critic_tokens": 12, "rollout_tokens": 10, "rollouts": 99, "updates": 4}
+    cost = Cost(seconds=2.0, amounts=amounts)
     assert (cost.tokens, cost.updates) == (42, 4)
     assert [cost.used(name) for name in ("seconds", "tokens", "updates", "steps")] == [2.0, 42.0, 4.0, 0.0]
 

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.usefixtures("memory_not_measured")
 
 TRAINED = (
     *("mle", "pg-bleu", "scheduled-sampling", "seqgan", "seqgan-baselined"),
-    *("constant-reward", "mle-longer", "random-reward"),
+    *("constant-reward", "mle-ensemble", "mle-longer", "mle-ngram", "mle-tempered", "random-reward"),
+    "random-reward-baselined",
 )
 COUNTED = ("random", "bigram", "repeat", "replay", "uniform")
 SMALL = ("--set", "toy.train_size=64", "--set", "toy.valid_size=20", "--set", "toy.test_size=30")

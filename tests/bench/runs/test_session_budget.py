@@ -42,10 +42,26 @@ def test_every_model_uses_up_a_budget_of_updates_to_the_last(model, data):
 
 
 @pytest.mark.parametrize("model", MODELS, ids=names)
-def test_every_model_uses_up_a_budget_of_tokens_but_for_a_batch(model, data):
-    run = Session("budget/0", budget={"tokens": 4_000})
+def test_every_model_uses_up_a_budget_of_tokens_but_for_a_step(model, data):
+    run = Session("budget/0", budget={"tokens": 40_000})
     run.train(model, data)
-    assert 4_000 <= run.cost.tokens < 4_000 + 2 * 16 * 5
+    batch = 16 * 5  # tokens
+    prefixes = 2 * 16 * (1 + 2 + 3 + 4)  # drawn in rollouts, two for each prefix
+    scored = (2 * 4 + 1) * batch  # what the discriminator reads for the rewards
+    step = {"MLE": batch, "MLELonger": batch, "ConstantReward": 2 * batch + prefixes}
+    assert 40_000 <= run.cost.tokens < 40_000 + step.get(names(model), 2 * batch + prefixes + scored)
+
+
+def test_rollouts_cost_tokens(data):
+    """SeqGAN's steps draw and read far more tokens than they learn from, so that a budget buys fewer of them."""
+    run = Session("budget/0")
+    run.train(MODELS[3], data)
+    amounts = run.cost.amounts
+    # Of five words, prefixes of 1 to 4 are finished by 4 to 1 words, twice, in 2 rounds of 16 sequences.
+    assert amounts["rollout_tokens"] == 2 * 16 * 2 * (4 + 3 + 2 + 1)
+    assert amounts["reward_tokens"] == 2 * 16 * (2 * 4 + 1) * 5
+    assert amounts["sampled_tokens"] == 2 * 16 * 5 + (1 + 2 * 5) * 32 * 5
+    assert run.cost.tokens == sum(amount for name, amount in amounts.items() if name.endswith("_tokens"))
 
 
 def test_a_budget_smaller_than_the_pretraining_is_charged_for_it(data):
