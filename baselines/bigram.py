@@ -82,6 +82,11 @@ class BigramModel:
         """Log-probability of each sequence, int64 (N, T) to float64 (N,), nats."""
         return self.token_log_prob(tokens).sum(-1)
 
+    def next_token_log_probs(self, prefixes: Tensor) -> Tensor:
+        """The law of the next word after each prefix, int64 (N, k) to float64 (N, V), nats."""
+        last = prefixes[:, -1].numpy() if prefixes.shape[1] else np.full(len(prefixes), self.start)
+        return torch.from_numpy(self._laws(last)).log_()
+
     def _contexts(self, tokens: Tensor) -> Tensor:
         return torch.nn.functional.pad(tokens[:, :-1], (1, 0), value=self.start)
 
@@ -90,10 +95,14 @@ class BigramModel:
         order = np.argsort(contexts, kind="stable")
         answers = np.empty(len(contexts))
         for rows in np.split(order, range(ROWS, len(order), ROWS)):
-            followed = self.followed[contexts[rows], None]
-            law = self.counts[contexts[rows]].toarray() + self.strength * self.shares
-            answers[rows] = answer(law / (followed + self.strength), rows)
+            answers[rows] = answer(self._laws(contexts[rows]), rows)
         return answers
+
+    def _laws(self, contexts: np.ndarray) -> np.ndarray:
+        """Next-word distributions: int64 (R,) to float64 (R, V)."""
+        counts = self.counts[contexts].toarray() + self.strength * self.shares
+        laws: np.ndarray = counts / (self.followed[contexts, None] + self.strength)
+        return laws
 
 
 def _scaled(law: np.ndarray, temperature: float) -> np.ndarray:

@@ -126,6 +126,14 @@ class LSTMLanguageModel(nn.Module):
         """Log-probability of each sequence, int64 (N, T) to float32 (N,) on the CPU, nats, up to and including eos."""
         return self.token_log_prob(tokens).sum(-1)
 
+    @torch.no_grad()
+    def next_token_log_probs(self, prefixes: Tensor) -> Tensor:
+        """The law of the next token after each prefix, int64 (N, k) to float32 (N, V) on the CPU, nats."""
+        read = F.pad(prefixes.to(self.device), (1, 0), value=self.spec.bos)  # (N, k + 1)
+        hidden, _ = self.lstm(self.embedding(read))
+        laws: Tensor = self.output(hidden[:, -1]).log_softmax(-1)
+        return laws.cpu()
+
     def positions(self, tokens: Tensor) -> Tensor | slice:
         """Index into ``tokens.flatten()`` of the positions that count; only these need logits."""
         return slice(None) if self.spec.eos is None else self.spec.mask(tokens).flatten().nonzero()[:, 0]
