@@ -39,7 +39,7 @@ TOLERANCE = 1e-3
 """How far a sum of probabilities may be from 1, and two computations of log-probabilities apart on average, in nats."""
 ROUNDING = 0.02
 """How far a single pair of them may be apart: densities in few bits, and TF32."""
-POWERS = (0.5, 0.9, 1.1, 2.0)
+POWERS = (0.5, 0.9, 1.05, 1.1, 2.0)
 """Laws r in proportion to a power of q: samples drawn at temperatures from 2 to 0.5 fit one of them better than q."""
 SHARES = (0.01, 0.1, 0.5)
 """Laws r that mix q with this share of what a copier of the training set would write."""
