@@ -48,6 +48,8 @@ SMOOTHING = f"method1({EPSILON})"
 """The smoothing of every BLEU, as its signature names it."""
 ADD, STRENGTHS = 0.5, (300.0, 300.0)
 """For the judge's trigram model: nearly the best for 500 to 13,000 sequences of ``oracle`` and of ``quatrains``."""
+COPIER = (100.0, 5.0)
+"""For a trigram model that goes on as the training text does wherever it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +144,20 @@ class RealText:
             raise ValueError("expected a training set")
         return self.fit_language_model(self.train)
 
-    def fit_language_model(self, tokens: Tokens) -> NgramModel:
+    @cached_property
+    def copier(self) -> NgramModel:
+        """What a copier of the training text would write, as a trigram model."""
+        if self.train is None:
+            raise ValueError("expected a training set")
+        return self.fit_language_model(self.train, COPIER)
+
+    def fit_language_model(self, tokens: Tokens, strengths: tuple[float, ...] = STRENGTHS) -> NgramModel:
         """The judge's trigram model of some sequences, including their end marks."""
         if self.spec is None:
             raise ValueError("expected the sequences of a task, whose vocabulary is known")
         from bench.kernels.ngram_model import NgramModel
 
-        model = NgramModel.fit(tokens.ids, self.counted(tokens), self.spec.vocab_size, ADD, STRENGTHS)
+        model = NgramModel.fit(tokens.ids, self.counted(tokens), self.spec.vocab_size, ADD, strengths)
         read_only(*model.keys, *model.counts, *model.contexts, *model.context_counts)
         return model
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from bench.api import HasLogProb, HasTokenLogProb, Sampler, SequenceSpec
+from bench.api import HasLogProb, HasTokenLogProb, Sampler, SequenceSpec, density_of
 from bench.metrics.base import Estimate, RealText, Subject
 from bench.metrics.ranges import LOG_PROB
 from bench.metrics.sequences import Tokens
@@ -155,9 +155,17 @@ class Evidence:
         """The samples for the metrics on words."""
         return Subject.samples(self.held_out.words_of(self.samples), self.held_out.real_text, self.held_out.tokenizer)
 
+    @cached_property
+    def density(self) -> str:
+        """What the sampler's density is, as it says: one of :data:`bench.api.DENSITIES`."""
+        return density_of(self.sampler)
+
     @property
     def no_density(self) -> str | None:
         """Why the sampler's density is not known, None where it is."""
+        has_any = isinstance(self.sampler, HasTokenLogProb | HasLogProb)
+        if has_any and self.density == "none":
+            return "the model says that it has no density"
         if isinstance(self.sampler, HasTokenLogProb) or (
             self.temperature == 1.0 and isinstance(self.sampler, HasLogProb)
         ):

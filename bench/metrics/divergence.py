@@ -14,6 +14,7 @@ from bench.metrics.ranges import Range
 from bench.metrics.signature import Signature
 
 COLUMNS = {"jsd_token": "nats/token", "kl_forward": "nats/token", "kl_reverse": "nats/token", "jsd": "nats/sequence"}
+INEXACT = {"bound": "a bound", "estimated": "an estimate"}
 LUCK = math.log(1e9)
 """How far below 0 chance may lead a sum of log-ratios, in nats; see :func:`slack`."""
 DRIFT = 1e-4
@@ -55,6 +56,9 @@ class Divergence:
             return [
                 Estimate(name, None, unit, "lower", signature, evidence.no_density) for name, unit in COLUMNS.items()
             ]
+        if evidence.density != "exact":
+            reason = f"the model's density is {INEXACT[evidence.density]}: a divergence needs an exact one"
+            return [Estimate(name, None, unit, "lower", signature, reason) for name, unit in COLUMNS.items()]
         p_of_test, g_of_test = held_out.oracle_log_prob, evidence.model_log_prob_of_test
         p_of_samples, g_of_samples = evidence.oracle_log_prob_of_samples, evidence.model_log_prob_of_samples
         on_test = p_of_test.sequences - g_of_test.sequences  # log P/G under P

@@ -12,10 +12,12 @@ from functools import cache
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-SCHEMA = 4
+SCHEMA = 5
 """Version of the record's shape. Every change of it adds a step to :func:`migrate`."""
 
 STATUSES = ("started", "ok", "skipped", "failed", "interrupted")
+DENSITIES = ("exact", "bound", "estimated", "none")
+"""As in :mod:`bench.api`, repeated here to avoid torch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,8 @@ class RunRecord:
         environment: Versions, commit, machine.
         started: UTC, ISO 8601.
         finished: UTC, ISO 8601; None before the end.
+        density: What the model's density is, one of :data:`DENSITIES`: ``exact`` where it was verified to be one and
+            that of the samples; ``none`` without a density, and for runs without scores.
     """
 
     spec: RunSpec
@@ -199,10 +203,13 @@ class RunRecord:
     environment: Mapping[str, Any] = field(default_factory=dict)
     started: str | None = None
     finished: str | None = None
+    density: str = "none"
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise ValueError(f"expected status to be one of {', '.join(STATUSES)}, got '{self.status}'")
+        if self.density not in DENSITIES:
+            raise ValueError(f"expected density to be one of {', '.join(DENSITIES)}, got '{self.density}'")
 
 
 def fit_id(
@@ -301,9 +308,18 @@ def migrate(content: dict[str, Any]) -> dict[str, Any]:
     if schema == 3:  # no warnings, and no checksum
         content = {**content, "schema": 4, "warnings": []}
         schema = 4
+    if schema == 4:  # every density counted as exact
+        found = [score for scores in content["scores"].values() for score in scores]
+        known = any(score["metric"] in DENSITY_SCORES and score["value"] is not None for score in found)
+        content = {**content, "schema": 5, "density": "exact" if known else "none"}
+        schema = 5
     if schema != SCHEMA:
         raise ValueError(f"expected a run record of schema {SCHEMA} or earlier, got {schema}")
     return content
+
+
+DENSITY_SCORES = ("nll_test", "kl_forward", "kl_reverse", "jsd", "jsd_token")
+"""Scores that earlier schemas had of models with a density only."""
 
 
 def _group_of_schema_2(content: Mapping[str, Any]) -> str:

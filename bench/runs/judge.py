@@ -24,6 +24,7 @@ from bench.records.frames import REAL_DATA
 from bench.records.record import RunSpec, Score
 from bench.runs.cost import Cost
 from bench.runs.curve import CurveJudge
+from bench.runs.density_checks import DensityChecks
 from bench.runs.fingerprint import Fingerprint, fingerprint, first_change
 from bench.runs.streams import named_stream
 from bench.tasks.base import TaskData
@@ -175,11 +176,19 @@ def _require_unchanged(spec: RunSpec) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A checkpoint's scores, a few samples in readable form, and the speed of sampling."""
+    """A judged checkpoint.
+
+    Attributes:
+        scores: Its scores.
+        shown: A few samples in readable form.
+        tokens_per_second: The speed of sampling.
+        density: What its density is: one of :data:`bench.api.DENSITIES`; ``exact`` only where that was verified.
+    """
 
     scores: tuple[Score, ...]
     shown: tuple[str, ...]
     tokens_per_second: float
+    density: str
 
 
 def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spec: RunSpec) -> Judged:
@@ -188,7 +197,7 @@ def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spe
     Raises:
         ValueError: for samples that are not sequences of the task, a metric that the user named and that is absent, or
             one that writes into what the others read.
-        Impossible: for a score that cannot be true.
+        Impossible: for a score that cannot be true, or a density that is none or not that of the samples.
     """
     real = spec.model == REAL_DATA
     rng = named_stream(spec.stream, "evaluation", "cpu" if real else spec.device)
@@ -197,6 +206,10 @@ def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spe
     samples = _draw(sampler, n, Decoding(), rng, task.held_out.spec)
     seconds = time.perf_counter() - start
     evidence = Evidence(sampler, samples.clone(), task.held_out)
+    density = evidence.density
+    checks = None
+    if density == "exact" and not real:  # real sequences are training sequences, and the oracle is what wrote them
+        checks = DensityChecks(sampler, samples, task.held_out, named_stream(spec.stream, "density"))
     scores = []
     for name, metric in metrics.items():
         results = evidence.ask(metric)
@@ -206,10 +219,12 @@ def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spe
         if spec.explicit_metrics and spec.model != REAL_DATA and (missing or not results):
             raise ValueError(f"metric '{name}' was asked for and is absent: {missing or 'this task rules it out'}")
         scores += [_as_score(result) for result in results]
+    if checks is not None:
+        density = checks.finish(evidence)
     vocabulary = task.data.vocabulary
     rows = samples[:SHOWN_SAMPLES]
     shown = vocabulary.decode(rows) if vocabulary else [" ".join(map(str, row)) for row in rows.tolist()]
-    return Judged(tuple(scores), tuple(shown), samples.numel() / seconds)
+    return Judged(tuple(scores), tuple(shown), samples.numel() / seconds, density)
 
 
 def _draw(sampler: Sampler, n: int, decoding: Decoding, rng: torch.Generator, spec: SequenceSpec) -> Tensor:

@@ -143,7 +143,8 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
 
     if spec.model == REAL_DATA:
         judged = judge(FINAL, RealData(task.data))
-        return {"scores": scores, "samples": judged.shown, "data_sha256": task.data.sha256}
+        facts = {"scores": scores, "density": judged.density}
+        return {**facts, "samples": judged.shown, "data_sha256": task.data.sha256}
 
     generator: Generator = build(load_planned(spec), spec.config)
     preset = PRESETS[spec.preset]
@@ -189,6 +190,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
             judge(SELECTED, sampler)
     return {
         "scores": scores,
+        "density": judged.density,
         "frontier": tempered,
         "selected": session.selected and {name: getattr(session.selected, name) for name in ("score", "phase", "step")},
         "curve": tuple(session.curve),
