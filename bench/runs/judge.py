@@ -106,7 +106,9 @@ def _read_task(name: str, target: str, config: tuple[tuple[str, Any], ...], plan
         raise UsageError(f"the data of '{name}' changed after the runs were planned: run the same command again.")
     data: TaskData = task.load()
     unk, words = (data.vocabulary.unk, data.vocabulary.words) if data.vocabulary else (None, None)
-    held_out = HeldOut(data.training.spec, data.test, data.oracle, unk, data.tokenizer, data.training.train, words)
+    verse = getattr(data.vocabulary, "verse", None)
+    given = data.training
+    held_out = HeldOut(given.spec, data.test, data.oracle, unk, data.tokenizer, given.train, words, verse)
     return LoadedTask(data, held_out, fingerprint(_shared(data)))
 
 
@@ -194,7 +196,7 @@ def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spe
     start = time.perf_counter()
     samples = _draw(sampler, n, Decoding(), rng, task.held_out.spec)
     seconds = time.perf_counter() - start
-    evidence = Evidence(sampler, samples.clone(), task.held_out)
+    evidence = Evidence(sampler, samples.clone(), task.held_out, trained=real)
     scores = []
     for name, metric in metrics.items():
         results = evidence.ask(metric)
