@@ -12,9 +12,11 @@ between 0 and 1, so that its variance is at most p (1 - p), whatever its n-grams
 standard deviation of a longest span is taken to be its mean, above that of any text that was tried.
 
 The slack, :data:`SLACK` for shares and :data:`WORDS` for the longest span, is what an honest model may have above the
-real rate: models that follow their training set closely or prefer common phrases. Of the models of the ``quick`` preset
-none was above the real rates of poems and speeches at all. A text with 30 % of its words replaced has 0.24 of its
-4-grams and 0.12 of its 6-grams left; a poem of shuffled lines has a quarter of its 5-grams, and all of its lines.
+real rate: models that follow their training set closely or prefer common phrases. Of ten models of the ``quick``
+preset, one seed each, none had a share more than 0.01 above the real one on poems, speeches and the oracle; on folk
+tunes, two that policy gradient had collapsed to few notes, ``pg-bleu`` and ``random-reward``, had up to 0.45 more of
+the 8-grams. A text with 30 % of its words replaced has 0.24 of its 4-grams and 0.12 of its 6-grams left; a poem of
+shuffled lines has a quarter of its 5-grams, and all of its lines.
 
 Where real text itself is mostly made of known n-grams, as short tunes of few notes are, there is no room above it, and
 only longer units tell: therefore all grains are compared. A model that has collapsed to a few common phrases is marked,

@@ -43,7 +43,7 @@ from bench.reports.document import (
 )
 from bench.reports.grid import Grid
 from bench.reports.numbers import cell
-from bench.reports.pages import costs, samples
+from bench.reports.pages import costs, critics, samples
 from bench.reports.pages import frontier as frontier_page
 from bench.reports.pages.provenance import provenance, reasons, settings, unfinished
 
@@ -85,6 +85,7 @@ def page(results: Results, figures: Sequence[tuple[str, str]] = ()) -> Document:
     blocks += frontier_page.page(runs, completed(runs, results.frontier))
     blocks += costs.page(runs, curves)
     blocks += _training_signal(curves)
+    blocks += critics.page(curves)
     blocks += _throughput(results.board, results.completed_scores)
     blocks += samples.page(results)
     blocks += settings(runs)
