@@ -98,11 +98,6 @@ class BigramModel:
         """Log-probability of each sequence, int64 (N, T) to float64 (N,), nats."""
         return self.token_log_prob(tokens).sum(-1)
 
-    def next_token_log_probs(self, prefixes: Tensor) -> Tensor:
-        """The law of the next word after each prefix, int64 (N, k) to float64 (N, V), nats."""
-        last = prefixes[:, -1].numpy() if prefixes.shape[1] else np.full(len(prefixes), self.start)
-        return torch.from_numpy(self.laws(last)).log_()
-
     def contexts(self, tokens: Tensor) -> Tensor:
         """What each word is counted after, int64 (N, T): ``start`` and all words but the last."""
         return torch.nn.functional.pad(tokens[:, :-1], (1, 0), value=self.start)

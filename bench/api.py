@@ -32,6 +32,7 @@ __all__ = [
     "Generator",
     "HasLogProb",
     "HasNextTokenLogProbs",
+    "HasRealProbability",
     "HasTokenLogProb",
     "HasWarmUp",
     "Positive",
@@ -323,6 +324,23 @@ class Stateful(Protocol):
         ...
 
 
+@runtime_checkable
+class HasRealProbability(Protocol):
+    """Optional on a part that is given to ``run.track``: it tells real sequences from generated ones.
+
+    The curve of such a generator has what it makes of training sequences, of *validation* sequences and of samples
+    (:mod:`bench.runs.critic`): whether it can tell them apart at all, and whether it knows the training set by heart.
+    """
+
+    def real_probability(self, tokens: Tensor) -> Tensor:
+        """P(real) of each sequence: int64 (N, T) on the run's device to float (N,), each in [0, 1].
+
+        As in rewards: without dropout and without random numbers. It is called between two steps, and must change
+        nothing.
+        """
+        ...
+
+
 class Generator(Protocol):
     """A way of training: a frozen dataclass whose fields are hyper-parameters and whose ``fit`` is the algorithm.
 
@@ -364,7 +382,10 @@ class Run(Protocol):
         ...
 
     def track(self, sampler: Sampler, **state: Stateful) -> None:
-        """Say what to evaluate while training, and what to save and restore. Call it before the first phase."""
+        """Say what to evaluate while training, and what to save and restore. Call it before the first phase.
+
+        A discriminator among the state is evaluated, too: see :class:`HasRealProbability`.
+        """
         ...
 
     def phase(self, name: str, steps: int, open_ended: bool = False) -> Iterator[int]:

@@ -42,6 +42,7 @@ from bench.api import (
 from bench.plans import registry
 from bench.plans.fields import build, configuration
 from bench.runs.checkpoints import CheckpointFolder, Kept
+from bench.runs.critic import CRITIC, CriticJudge
 from bench.runs.curve import CURVE
 from bench.runs.executors.child import Child
 from bench.runs.judge import checked
@@ -175,7 +176,13 @@ def check_evaluation(generator: type) -> None:
             sampler.log_prob(data.valid[:5])
         return {}
 
-    often = _fit(generator, data, Observer(evaluate=evaluate, curve_points=1_000_000))
+    judge = CriticJudge(data.train[:5], data.valid[:5], "cpu")
+    observer = Observer(
+        evaluate=evaluate,
+        criticise=lambda sampler, critic: judge.scores(critic, _sample(sampler, 5)),
+        curve_points=1_000_000,
+    )
+    often = _fit(generator, data, observer)
     _expect_same(_fit(generator, data), often, "training with and without evaluation after every step")
 
 
@@ -375,7 +382,7 @@ def _fit(
     observer: Observer | None = None,
     checkpoints: CheckpointFolder | None = None,
 ) -> Sampler:
-    observer = replace(observer or Observer(), reserved=CURVE)
+    observer = replace(observer or Observer(), reserved=(*CURVE, *CRITIC))
     session = Session("contract/0", kept=None if checkpoints is None else Kept(checkpoints, "whole"), observer=observer)
     return session.train(_build(generator), data)
 

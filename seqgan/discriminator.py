@@ -137,6 +137,10 @@ class Discriminator(nn.Module):
 
         return torch.cat(concurrently(finish, features.split(SCORING_ROWS)))
 
+    def real_probability(self, tokens: Tensor) -> Tensor:
+        """:meth:`reward`, under the name by which the harness asks for it: int64 (N, T) to float (N,)."""
+        return self.reward(tokens)
+
     @torch.no_grad()
     def reference_reward(self, tokens: Tensor) -> Tensor:
         """The same by the forward pass, whose convolutions cuDNN may round; used on CUDA and for few sequences."""

@@ -116,12 +116,14 @@ class RealText:
         train: What the models were trained on; None where that is not known.
         spec: The shape of a task's sequences; None for the words of files.
         symbols: The symbol of every id, V of them, where the ids of a task have symbols.
+        verse: Words per line, where sequences are made of lines.
     """
 
     references: Tokens
     train: Tokens | None
     spec: SequenceSpec | None = None
     symbols: tuple[str, ...] | None = None
+    verse: int | None = None
 
     @cached_property
     def counts(self) -> ReferenceCounts:
@@ -180,6 +182,7 @@ class Subject:
         real: For real text, where its lines are taken from; "" for samples.
         protocol: Whose conventions to follow.
         intervals: Whether intervals will be computed, so that estimates carry contributions.
+        trained: Whether the text is training sequences, which are certain to be copies.
     """
 
     text: Tokens
@@ -190,6 +193,7 @@ class Subject:
     real: Literal["", "references", "train"] = ""
     protocol: protocols.Protocol = protocols.OURS
     intervals: bool = False
+    trained: bool = False
 
     @classmethod
     def samples(
@@ -199,9 +203,10 @@ class Subject:
         tokenizer: str,
         protocol: protocols.Protocol = protocols.OURS,
         intervals: bool = False,
+        trained: bool = False,
     ) -> Subject:
         """Samples, all of which are compared with all references."""
-        return cls(text, against, text, against.references, tokenizer, "", protocol, intervals)
+        return cls(text, against, text, against.references, tokenizer, "", protocol, intervals, trained)
 
     def signature(self, version: str, *remarks: str, **parts: object) -> Signature:
         """A signature of the parts, followed by those that all signatures end with."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.api import Decoding, Sampler, SequenceSpec
+from bench.api import Decoding, HasRealProbability, Sampler, SequenceSpec
 from bench.errors import UsageError
 from bench.metrics.base import Estimate, Metric
 from bench.metrics.density import Evidence, HeldOut
@@ -23,6 +23,7 @@ from bench.records import environment
 from bench.records.frames import REAL_DATA
 from bench.records.record import RunSpec, Score
 from bench.runs.cost import Cost
+from bench.runs.critic import CriticJudge
 from bench.runs.curve import CurveJudge
 from bench.runs.density_checks import DensityChecks
 from bench.runs.fingerprint import Fingerprint, fingerprint, first_change
@@ -38,6 +39,7 @@ __all__ = [
     "changed",
     "checked",
     "cost_scores",
+    "critic_judge",
     "curve_judge",
     "forget_task",
     "frontier_scores",
@@ -109,7 +111,9 @@ def _read_task(name: str, target: str, config: tuple[tuple[str, Any], ...], plan
         raise UsageError(f"the data of '{name}' changed after the runs were planned: run the same command again.")
     data: TaskData = task.load()
     unk, words = (data.vocabulary.unk, data.vocabulary.words) if data.vocabulary else (None, None)
-    held_out = HeldOut(data.training.spec, data.test, data.oracle, unk, data.tokenizer, data.training.train, words)
+    verse = getattr(data.vocabulary, "verse", None)
+    given = data.training
+    held_out = HeldOut(given.spec, data.test, data.oracle, unk, data.tokenizer, given.train, words, verse)
     return LoadedTask(data, held_out, fingerprint(_shared(data)))
 
 
@@ -205,7 +209,7 @@ def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spe
     start = time.perf_counter()
     samples = _draw(sampler, n, Decoding(), rng, task.held_out.spec)
     seconds = time.perf_counter() - start
-    evidence = Evidence(sampler, samples.clone(), task.held_out)
+    evidence = Evidence(sampler, samples.clone(), task.held_out, trained=real)
     density = evidence.density
     checks = None
     if density == "exact" and not real:  # real sequences are training sequences, and the oracle is what wrote them
@@ -264,6 +268,22 @@ def curve_judge(task: LoadedTask, n: int, spec: RunSpec) -> Callable[[Sampler], 
     def scores(sampler: Sampler) -> dict[str, float]:
         rng = named_stream(spec.stream, "curve", spec.device)
         return judge.scores(sampler, _draw(sampler, n, Decoding(), rng, judge.spec))
+
+    return scores
+
+
+def critic_judge(task: LoadedTask, n: int, spec: RunSpec) -> Callable[[Sampler, HasRealProbability], dict[str, float]]:
+    """Scorer of discriminators for the training curve, on n sequences each of the training and validation splits.
+
+    Samples are those that the curve's other scores are of: the same stream draws them once more.
+    """
+    train = task.data.training.train
+    rows = torch.randperm(len(train), generator=named_stream(spec.stream, "critic"))[:n]
+    judge = CriticJudge(train[rows], task.data.training.valid[:n], spec.device)
+
+    def scores(sampler: Sampler, critic: HasRealProbability) -> dict[str, float]:
+        rng = named_stream(spec.stream, "curve", spec.device)
+        return judge.scores(critic, _draw(sampler, n, Decoding(), rng, task.held_out.spec))
 
     return scores
 

@@ -16,6 +16,7 @@ from bench.records import environment
 from bench.records.frames import FINAL, PRETRAINED, REAL_DATA, SELECTED
 from bench.records.record import RunRecord, RunSpec, Score, decisive, fit_id, to_json
 from bench.runs.checkpoints import CheckpointFolder, Kept
+from bench.runs.critic import CRITIC
 from bench.runs.curve import CURVE
 from bench.runs.devices import describe, prepare, seed_global_streams
 from bench.runs.judge import (
@@ -23,6 +24,7 @@ from bench.runs.judge import (
     Judged,
     RealData,
     cost_scores,
+    critic_judge,
     curve_judge,
     frontier_scores,
     load_task,
@@ -155,7 +157,8 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         evaluate=curve_judge(task, preset.curve_samples, spec),
         curve_points=preset.curve_points,
         select=SELECTED_BY,
-        reserved=CURVE,
+        reserved=(*CURVE, *CRITIC),
+        criticise=critic_judge(task, preset.curve_samples, spec),
         pretrained=lambda sampler: judge(PRETRAINED, sampler),
     )
     kept = None

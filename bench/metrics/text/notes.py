@@ -61,7 +61,10 @@ def notes(
             "and vocabulary depend on this number, so compare each file with the real text of the same n."
         )
     if train is not None:
-        yield "Real text is as many lines of the training set as there are samples, so it copies everything."
+        yield (
+            "Real text is as many lines of the training set as there are samples. Its copy rates are those of the "
+            "references: what text that nobody copied has in common with the training set."
+        )
     elif protocol.name:
         yield "Real text is the references, each against the others. With a training set it is lines of that."
     else:

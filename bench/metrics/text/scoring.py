@@ -102,7 +102,8 @@ def score(
 ) -> Report:
     """Score texts against references, and real text for comparison; of several texts, compare each with the first.
 
-    With a training set, real text is as many of its lines as there are samples, drawn at random with a fixed seed.
+    With a training set, real text is as many of its lines as there are samples, drawn at random with a fixed seed; its
+    copy rates are those of the references.
     Without one, it is made of the references: for BLEU, each against all others; for metrics of one text, as many of
     them as there are samples; for metrics that compare two texts, as many, but at most half, against those that remain.
 
@@ -196,7 +197,7 @@ def _real(size: int, against: RealText, tokenizer: str, protocol: Protocol) -> S
     train, test = against.train, against.references
     if train is not None:
         drawn = train[np.sort(rng.permutation(len(train))[:size])]
-        return Subject(drawn, against, drawn, test, tokenizer, "train", protocol, intervals=True)
+        return Subject(drawn, against, drawn, test, tokenizer, "train", protocol, intervals=True, trained=True)
     order = rng.permutation(len(test))
     half = min(size, len(test) // 2)
     text, apart, rest = (test[np.sort(rows)] for rows in (order[:size], order[:half], order[half:]))

@@ -42,7 +42,7 @@ from bench.reports.document import (
 )
 from bench.reports.grid import UNRANKED, Grid
 from bench.reports.numbers import cell
-from bench.reports.pages import costs, samples
+from bench.reports.pages import costs, critics, samples
 from bench.reports.pages import frontier as frontier_page
 from bench.reports.pages.provenance import provenance, reasons, settings, unfinished
 
@@ -53,16 +53,16 @@ Each cell is the mean over runs, ± half the width of Student's 95% t interval o
 the number of seeds. One seed alone has no interval, and below n = 5 every interval states its n. On synthetic tasks
 each seed has its own oracle and data, so the intervals include the variation between them; verdicts compare seed by
 seed, where this cancels, so two models may be separable although their intervals overlap. The real-data row is made of
-random parts of the training set (so it copies everything). An arrow shows the good direction: ↓ lower, ↑ higher,
-→ nearer to the real-data row. A value is bold only where that contender is better than every other contender that has a
-value and a rank, in most seeds and by the sign test, after Holm's correction; where seeds are too few for this test it
-is in italics if that holds for seeds that scatter normally, by Student's t. What is marked † has no rank, is in
-neither, and is never called better; below the table stands why. Rows are sorted by `jsd_token` where there is an oracle
-and by `nll_test` elsewhere. Those without a rank come last. Neither `nll_oracle` nor BLEU decides the order, because a
-model that repeats a few safe sentences improves both: see the control `repeat`. *Controls* are there to be beaten:
-policy gradient with a constant or random reward, more maximum likelihood, word pairs, copies of the training set. The
-scores are those of the last training step; where validation data would have selected an earlier step, the row below
-shows its scores."""
+random parts of the training set; only its copy rates are those of the *test* sequences, which nobody copied. An arrow
+shows the good direction: ↓ lower, ↑ higher, → nearer to the real-data row. A value is bold only where that contender is
+better than every other contender that has a value and a rank, in most seeds and by the sign test, after Holm's
+correction; where seeds are too few for this test it is in italics if that holds for seeds that scatter normally, by
+Student's t. What is marked † has no rank, is in neither, and is never called better; below the table stands why. Rows
+are sorted by `jsd_token` where there is an oracle and by `nll_test` elsewhere. Those without a rank come last. Neither
+`nll_oracle` nor BLEU decides the order, because a model that repeats a few safe sentences improves both: see the
+control `repeat`. *Controls* are there to be beaten: policy gradient with a constant or random reward, more maximum
+likelihood, word pairs, copies of the training set. The scores are those of the last training step; where validation
+data would have selected an earlier step, the row below shows its scores."""
 
 SIGNAL = """\
 The reward of policy gradient, over the first and the last tenth of a phase. Every model has its own reward, so only the
@@ -87,6 +87,7 @@ def page(results: Results, figures: Sequence[tuple[str, str]] = ()) -> Document:
     blocks += frontier_page.page(runs, completed(runs, results.frontier), results.standing)
     blocks += costs.page(runs, curves)
     blocks += _training_signal(curves)
+    blocks += critics.page(curves)
     blocks += _throughput(results.board, results.completed_scores)
     blocks += samples.page(results)
     blocks += settings(runs)
