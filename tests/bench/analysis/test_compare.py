@@ -82,7 +82,7 @@ def test_the_words_say_what_changed_and_how_sure_it_is():
         "1.017 → 1.15 nats (+0.133, p = 0.69, sign, 6 seeds); about 35 seeds would show such a difference"
     )
     few = verdict(BASE[:5], HIGH[:5])[1]
-    assert few == "1 → 1.3 nats (+0.3, p < 0.0001, paired t, 5 seeds), if seeds scatter normally"
+    assert few == "1.024 → 1.328 nats (+0.304, p < 0.0001, paired t, 5 seeds), if seeds scatter normally"
     assert verdict(BASE, BASE)[1] == "the same"
 
 

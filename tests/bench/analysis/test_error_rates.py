@@ -272,5 +272,5 @@ def test_the_page_has_the_rates_of_the_simulation():
 
 
 if __name__ == "__main__":
-    for title, header, lines in lines_of_the_page(2000):
+    for title, header, lines in lines_of_the_page(1000):
         print(f"{title}\n\n{table(header, lines)}\n", flush=True)
