@@ -12,7 +12,7 @@ in a billion would be a guess. A mean of such products is one, too, so that each
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,8 +77,42 @@ class Laws:
         return values[self.rows, self.positions]
 
 
+@dataclass(frozen=True, slots=True)
+class Bet:
+    """A bet that samples are not drawn from the density.
+
+    Attributes:
+        gain: The log of what it multiplied its stake by, in nats.
+        tokens: The number of tokens that it was made on.
+        how: What it says of the samples.
+        why: What speaks for it.
+    """
+
+    gain: float
+    tokens: int
+    how: str
+    why: str
+
+    @property
+    def most(self) -> float:
+        """What chance and rounding may make it gain."""
+        return LUCK + DRIFT * self.tokens
+
+    def settle(self) -> None:
+        """Refuse the density where the bet gained more.
+
+        Raises:
+            Impossible: saying what the samples are.
+        """
+        if not self.gain <= self.most:
+            raise Impossible(
+                f"{NOT_DRAWN}: {self.how} ({self.why}). A bet on that gained {self.gain:.1f} nats over {self.tokens} "
+                f"tokens, and gains more than {self.most:.1f} by chance at most once in a billion."
+            )
+
+
 class DensityChecks:
-    """The checks of one checkpoint. Made before its scores: the laws are asked for before any token is shown.
+    """The checks of one checkpoint. Made first of all: the laws are asked for before any token is shown.
 
     Args:
         sampler: What is judged; its density is exact, as it says.
@@ -122,21 +156,20 @@ class DensityChecks:
             Impossible: saying which check failed.
         """
         of_test, of_samples = evidence.model_log_prob_of_test, evidence.model_log_prob_of_samples
-        self._require_all_below_one(torch.cat([of_test.sequences, of_samples.sequences]))
         if (lost := int((of_samples.sequences == -math.inf).sum())) > 0:
             raise Impossible(f"{NOT_DRAWN}: it gives {lost} of {len(self.samples)} samples a probability of 0.")
-        read = self.samples[:READ]
-        made = self.spec.mask(read)
-        copier = evidence.held_out.real_text.copier
-        copied = torch.from_numpy(copier.token_log_prob(read.numpy(), made.numpy()))
-        if of_samples.tokens is None or of_test.tokens is None or self.laws is None:
-            self._bet_on_copies(of_samples.sequences[:READ], copied.sum(-1), int(made.sum()))
-            return "estimated"
-        self._require_agreement("test sequence", self.laws[0], self.test, of_test.tokens)
-        self._require_agreement("sample", self.laws[1], self.samples, of_samples.tokens)
-        self._bet_on_copies(of_samples.tokens[:READ][made], copied[made], int(made.sum()))
-        self._bet_on_laws(self.laws[1])
-        return "exact"
+        if self.laws is not None and of_test.tokens is not None and of_samples.tokens is not None:
+            _require_agreement("test sequence", self.laws[0], self.test, of_test.tokens)
+            _require_agreement("sample", self.laws[1], self.samples, of_samples.tokens)
+        self._require_all_below_one(torch.cat([of_test.sequences, of_samples.sequences]))
+        best = max(self.bets(evidence), key=lambda bet: bet.gain)
+        best.settle()
+        return "estimated" if self.laws is None else "exact"
+
+    def bets(self, evidence: Evidence) -> list[Bet]:
+        """All bets that samples are not drawn from the density."""
+        on_copies = self._on_copies(evidence)
+        return [on_copies] if self.laws is None else [on_copies, *self._on_laws(self.laws[1])]
 
     def _require_sums(self, where: str, laws: Laws, known: Tensor) -> None:
         wrong = (laws.sums - 1).abs().nan_to_num(math.inf) * known
@@ -146,18 +179,6 @@ class DensityChecks:
                 f"The density is none: in a {where}, after {int(laws.positions[worst])} tokens, the probabilities of "
                 f"all {self.spec.vocab_size} next tokens sum to {float(laws.sums[worst]):.6g}; expected 1, give or "
                 f"take {TOLERANCE:g}. A sampler with a bound or an estimate says so: density = 'bound' or 'estimated'."
-            )
-
-    def _require_agreement(self, where: str, laws: Laws, tokens: Tensor, scored: Tensor) -> None:
-        """What the laws say of the tokens that came must be what was scored."""
-        said, found = laws.log_probs.gather(-1, laws.at(tokens)[:, None])[:, 0].double(), laws.at(scored)
-        apart = (said - found).masked_fill((said == found) | (laws.sums == 0), 0.0)
-        if len(apart) and not (float(apart.abs().max()) <= ROUNDING and abs(float(apart.mean())) <= TOLERANCE):
-            worst = int(apart.abs().argmax())
-            raise Impossible(
-                f"The density contradicts itself: in a {where}, after {int(laws.positions[worst])} tokens, the law of "
-                f"the next token gives the one that follows {float(said[worst]):.6g} nats, and token_log_prob gives it "
-                f"{float(found[worst]):.6g}."
             )
 
     def _require_all_below_one(self, log_probs: Tensor) -> None:
@@ -174,24 +195,27 @@ class DensityChecks:
                 f"{math.exp(min(total, 700)):.6g}, and those of all sequences together are 1."
             )
 
-    def _bet_on_copies(self, claimed: Tensor, copied: Tensor, tokens: int) -> None:
-        """Against q, that samples repeat training n-grams more often: float64 (M,), of tokens or of sequences."""
+    def _on_copies(self, evidence: Evidence) -> Bet:
+        """That they repeat training n-grams more often: token by token, or sequence by sequence."""
+        read = self.samples[:READ]
+        made = self.spec.mask(read)
+        copier = evidence.held_out.real_text.copier
+        copied = torch.from_numpy(copier.token_log_prob(read.numpy(), made.numpy()))
+        log_prob = evidence.model_log_prob_of_samples
+        tokens = log_prob.tokens
+        claimed = log_prob.sequences[:READ] if tokens is None else tokens[:READ][made]
+        others = copied.sum(-1) if tokens is None else copied[made]
         gains = []
         for share in SHARES:
-            mixed = torch.logaddexp(claimed + math.log1p(-share), copied + math.log(share))
+            mixed = torch.logaddexp(claimed + math.log1p(-share), others + math.log(share))
             gains.append(float((mixed - claimed).sum()))
-        _settle(
-            _log_mean_exp(gains),
-            tokens,
-            "they repeat n-grams of the training set more often than it allows",
-            lambda: (
-                f"to the tokens of the samples it gives {float(claimed.sum()) / tokens:.3f} nats on average, and a "
-                f"model that copies {float(copied.sum()) / tokens:.3f}"
-            ),
-        )
+        n = int(made.sum())
+        why = f"it gives them {-float(claimed.sum()) / n:.3f} nats per token, and a copier of n-grams "
+        why += f"{-float(others.sum()) / n:.3f}"
+        return Bet(_log_mean_exp(gains), n, "they repeat n-grams of the training set more often than it allows", why)
 
-    def _bet_on_laws(self, laws: Laws) -> None:
-        """Against q, that samples are sharper or flatter, and that some tokens are more frequent."""
+    def _on_laws(self, laws: Laws) -> Iterator[Bet]:
+        """That they are sharper or flatter, and that some tokens are more frequent or rarer."""
         n = len(self.samples)
         law = torch.cat([torch.zeros(n, dtype=torch.long), torch.arange(1, len(laws.rows))])  # all start with the first
         row = torch.cat([torch.arange(n), laws.rows[1:]])
@@ -202,41 +226,51 @@ class DensityChecks:
             norm = (laws.log_probs * power).exp_().sum(-1).log() - power * laws.sums.log()
             gains.append(float(((power - 1) * log_prob - norm.double()[law]).sum()))
         best = POWERS[gains.index(max(gains))]
-        _settle(
-            _log_mean_exp(gains),
-            len(law),
-            f"they are {'sharper' if best > 1 else 'flatter'}, as if drawn near temperature {1 / best:.2g}",
-            lambda: (
-                f"it gives them {-float(log_prob.mean()):.3f} nats per token, and its own entropy is "
-                f"{float(_entropies(laws)[law].mean()):.3f}"
-            ),
-        )
+        how = f"they are {'sharper' if best > 1 else 'flatter'}, as if drawn near temperature {1 / best:.2g}"
+        why = f"it gives them {-float(log_prob.mean()):.3f} nats per token, and its own entropy is "
+        why += f"{float(_entropies(laws)[law].mean()):.3f}"
+        yield Bet(_log_mean_exp(gains), len(law), how, why)
         gains, found, half = [], [], row % 2 == 0
         for learn, test in ((half, ~half), (~half, half)):
             expected = torch.bincount(law[learn], minlength=len(laws.rows)).float() @ laws.probs  # (V,)
             seen = torch.bincount(token[learn], minlength=self.spec.vocab_size)
             tilt = (seen + PRIOR) / (expected + PRIOR)
-            gains.append(float((tilt[token[test]].log() - (laws.probs @ tilt).log()[law[test]]).double().sum()))
+            gains.append(
+                float((tilt[token[test]].log() - (laws.probs @ tilt / laws.sums).log()[law[test]]).double().sum())
+            )
             word = int((seen - expected).square().div(expected + PRIOR).argmax())
             found.append(
                 f"token {word} {int(seen[word])} times among {int(learn.sum())}, not {expected[word]:.1f} times"
             )
         why = found[gains.index(max(gains))]
-        _settle(_log_mean_exp(gains), len(law), "some tokens are more or less frequent than it says", lambda: why)
+        yield Bet(_log_mean_exp(gains), len(law), "some tokens are more or less frequent than it says", why)
+
+
+def _require_agreement(where: str, laws: Laws, tokens: Tensor, scored: Tensor) -> None:
+    """What the laws say of the tokens that came must be what was scored."""
+    said, found = laws.log_probs.gather(-1, laws.at(tokens)[:, None])[:, 0].double(), laws.at(scored)
+    apart = (said - found).masked_fill((said == found) | (laws.sums == 0), 0.0)
+    if len(apart) and not (float(apart.abs().max()) <= ROUNDING and abs(float(apart.mean())) <= TOLERANCE):
+        worst = int(apart.abs().argmax())
+        raise Impossible(
+            f"The density contradicts itself: in a {where}, after {int(laws.positions[worst])} tokens, the law of "
+            f"the next token gives the one that follows {float(said[worst]):.6g} nats, and token_log_prob gives it "
+            f"{float(found[worst]):.6g}."
+        )
 
 
 def _prefixes(tokens: Tensor, spec: SequenceSpec, most: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """At most that many different sequences with a position after the first, at which they have not ended.
+    """Sequences and positions after the first at which they have not ended: int64 (K,) each, at most that many.
 
-    Whether a position is taken depends on nothing that comes at it or after it: a bet needs that.
+    As few in each sequence as possible. Whether a position is taken depends on nothing that comes at it or later in its
+    sequence: a bet needs that.
     """
-    if spec.seq_len == 1:
-        none = torch.zeros(0, dtype=torch.long)
-        return none, none
-    rows = torch.randperm(len(tokens), generator=rng)
-    positions = torch.randint(1, spec.seq_len, (len(tokens),), generator=rng)
-    goes_on = spec.mask(tokens)[rows, positions]
-    return rows[goes_on][:most], positions[goes_on][:most]
+    n, later = len(tokens), spec.seq_len - 1
+    each = min(max(1, most // max(1, n)), later)
+    order = torch.randperm(n, generator=rng)
+    positions = torch.rand(n, later, generator=rng).argsort(-1)[:, :each].sort(-1).values + 1  # (n, each)
+    goes_on = spec.mask(tokens)[order].gather(1, positions)
+    return order[:, None].expand(-1, each)[goes_on][:most], positions[goes_on][:most]
 
 
 def _asked_for(sampler: Any, tokens: Tensor, rows: Tensor, positions: Tensor, spec: SequenceSpec) -> Tensor:
@@ -279,16 +313,6 @@ def _substituted(sampler: Any, tokens: Tensor, rows: Tensor, positions: Tensor, 
             )
         parts.append(found[:, position].float()[None])
     return torch.cat(parts)
-
-
-def _settle(gain: float, tokens: int, how: str, why: Callable[[], str]) -> None:
-    """Refuse the density where a bet against it gained more than chance and rounding may give."""
-    most = LUCK + DRIFT * tokens
-    if not gain <= most:
-        raise Impossible(
-            f"{NOT_DRAWN}: {how} ({why()}). A bet on that gained {gain:.1f} nats over {tokens} tokens, and gains more "
-            f"than {most:.1f} by chance at most once in a billion."
-        )
 
 
 def _log_mean_exp(gains: list[float]) -> float:

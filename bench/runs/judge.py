@@ -211,9 +211,9 @@ def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spe
     seconds = time.perf_counter() - start
     evidence = Evidence(sampler, samples.clone(), task.held_out, trained=real)
     density = evidence.density
-    checks = None
     if density == "exact" and not real:  # real sequences are training sequences, and the oracle is what wrote them
         checks = DensityChecks(sampler, samples, task.held_out, named_stream(spec.stream, "density"))
+        density = checks.finish(evidence)
     scores = []
     for name, metric in metrics.items():
         results = evidence.ask(metric)
@@ -223,8 +223,6 @@ def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spe
         if spec.explicit_metrics and spec.model != REAL_DATA and (missing or not results):
             raise ValueError(f"metric '{name}' was asked for and is absent: {missing or 'this task rules it out'}")
         scores += [_as_score(result) for result in results]
-    if checks is not None:
-        density = checks.finish(evidence)
     vocabulary = task.data.vocabulary
     rows = samples[:SHOWN_SAMPLES]
     shown = vocabulary.decode(rows) if vocabulary else [" ".join(map(str, row)) for row in rows.tolist()]
