@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.analysis.accepted import Key, arranged
 from bench.analysis.catalogue import ROUNDING, entry
-from bench.analysis.standing import copying
+from bench.analysis.copying import copiers
 from bench.analysis.verdicts import (
     BETTER,
     CALLED,
@@ -162,7 +162,7 @@ def compare(base: pd.DataFrame, head: pd.DataFrame) -> Comparison:
             cells[key] = Cell(key, *obstacle, len(match.seeds))
         else:
             tested[key] = match
-    copies = copying(head.assign(kind="quality"))
+    copies = copiers(head.assign(kind="quality"))
     pairs = [_pair(match, copies.get(key[:4], "")) for key, match in tested.items()]
     verdicts = judge(pairs, "lower", ALPHA)
     for (key, match), verdict in zip(tested.items(), verdicts, strict=True):

@@ -15,15 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 
 import pandas as pd
 
 from bench.analysis.catalogue import entry, headline
+from bench.analysis.copying import copiers
 from bench.records.frames import FINAL, REAL_DATA, as_rows, completed, usable
 
-__all__ = ["Cell", "Place", "Standing", "copying", "standing"]
+__all__ = ["Cell", "Place", "Standing", "standing"]
 
 Place = tuple[str, str, str, str]
 """Task, preset, model and checkpoint: a row of a table."""
@@ -81,7 +80,7 @@ def standing(runs: pd.DataFrame, scores: pd.DataFrame) -> Standing:
     """
     done = completed(runs, scores)
     quality = done[(done["kind"] == "quality") & (done["model"] != REAL_DATA)]
-    lost, copies, densities = _lost(runs, quality), copying(done), _densities(runs)
+    lost, copies, densities = _lost(runs, quality), copiers(done), _densities(runs)
     barred: dict[Cell, tuple[str, ...]] = {}
     for cell in _cells(quality):
         task, preset, model, checkpoint, metric = cell
@@ -130,14 +129,6 @@ def _ending(status: str | None) -> str:
 
 def _listed(seeds: list[int]) -> str:
     return ", ".join(map(str, seeds[:5])) + (" ..." if len(seeds) > 5 else "")
-
-
-def copying(scores: pd.DataFrame) -> Mapping[Place, str]:
-    """Rows that copy the training text, with their rates."""
-    if find_spec("bench.analysis.copying") is None:
-        return {}
-    found: Mapping[Place, str] = import_module("bench.analysis.copying").copiers(scores)
-    return found
 
 
 def _densities(runs: pd.DataFrame) -> dict[tuple[str, str, str], str]:
