@@ -112,7 +112,9 @@ def _mean(metric: str, scores: Mapping[int, Estimate | None]) -> Estimate:
 
     known = {seed: score for seed, score in scores.items() if score is not None and score.value is not None}
     first = next(score for score in scores.values() if score is not None)
-    signatures = {str(score.signature): seed for seed, score in known.items()}
+    signatures: dict[str, int] = {}
+    for seed, score in known.items():
+        signatures.setdefault(str(score.signature), seed)
     why = None
     if len(known) < len(scores):
         lacking = min(scores.keys() - known.keys())
