@@ -168,7 +168,8 @@ def over_seeds(report: Report) -> list[OverSeeds]:
                 listed.append(OverSeeds(*about, values, None))
     verdicts: dict[tuple[str, str], Verdict] = {}
     for direction, family in pairs.items():
-        verdicts |= dict(zip(family, judge(list(family.values()), direction), strict=True))
+        if family:
+            verdicts |= dict(zip(family, judge(list(family.values()), direction), strict=True))
     copying = _copying(report)
     return [_with(each, verdicts.get((each.name, each.metric)), copying) for each in listed]
 

@@ -42,6 +42,7 @@ def test_the_rule():
     assert samples_needed(estimate([0.0, 10.0] * 500, "words", value=0.5)) == 97  # a word is accepted
     assert samples_needed(estimate([0.0, 10.0] * 500, "types", value=5.0)) == 97
     assert samples_needed(estimate(None, value=1.0)) == 189  # 1.96 ** 2 / (1.96 ** 2 + 189) is 2 %
+    assert samples_needed(replace(estimate([0.0] * 500), interval="wilson")) == 189
     assert samples_needed(estimate([0.7])) == 30
     assert samples_needed(estimate([0.0] * 9, "types")) == 30
     assert samples_needed(Estimate("x", None, "", "real", Signature.of(n=9), "there is none")) == 30
