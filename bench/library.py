@@ -29,6 +29,8 @@ Names: TypeAlias = "str | type | Iterable[str | type]"
 """Names as on the command line, or classes."""
 Lines: TypeAlias = "str | PathLike[str] | Iterable[str]"
 """A file by its path, or the lines themselves."""
+NUMBERS = ("value", "low", "high", "difference", "difference_low", "difference_high", "p", "corrected_p")
+"""Columns of scores that are numbers, or nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,8 +244,8 @@ def score(
 
     Returns:
         One row for each text and metric, real text last: value, 95 % interval, number of sequences, unit, direction
-        and signature, as in ``bench score --format csv``. ``frame.attrs["notes"]`` holds notes on the numbers, as
-        sentences.
+        and signature, as in ``bench score --format csv``; of several texts, also the difference from the first one, its
+        interval, p and outcome. ``frame.attrs["notes"]`` holds notes on the numbers, as sentences.
 
     Raises:
         UsageError: for a mistake in use, reported in one sentence.
@@ -279,7 +281,8 @@ def score(
     real = _text("references", references, column)
     trained = None if train is None else _text("train", train, column)
     report = score_texts(made, real, trained, *chosen)
-    frame = pd.DataFrame(as_rows(report)).astype(dict.fromkeys(("value", "low", "high"), float))
+    frame = pd.DataFrame(as_rows(report))
+    frame = frame.astype(dict.fromkeys(frame.columns.intersection(NUMBERS), float))
     frame.attrs["notes"] = report.notes
     return frame
 

@@ -259,6 +259,18 @@ def test_several_samples_have_the_names_they_were_given(tmp_path):
     assert frame["value"].dtype == float
 
 
+def test_several_samples_are_compared_with_the_first_of_them():
+    frame = score({"a": SAMPLES * 20, "b": [f"{line} again" for line in SAMPLES] * 20}, TEST, metrics="length")
+    assert set(frame.loc[frame["baseline"].notna(), ["name", "baseline"]].itertuples(index=False, name=None)) == {
+        ("b", "a")
+    }
+    row = frame[(frame["name"] == "b") & (frame["metric"] == "length_mean")].iloc[0]
+    assert row["difference"] == pytest.approx(1)
+    assert row["difference_low"] < 1 < row["difference_high"]
+    assert (frame["p"].dtype, frame["difference"].dtype) == (float, float)
+    assert "baseline" not in score(SAMPLES, TEST, metrics="length")
+
+
 def test_a_newline_within_a_sample_is_a_space():
     spaced, broken = (score([f"the{sign}cat sat"], TEST, metrics="bleu") for sign in (" ", "\r\n"))
     pd.testing.assert_frame_equal(spaced, broken)

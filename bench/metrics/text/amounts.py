@@ -4,8 +4,8 @@ The rule: so many that chance alone moves the score of real text by at most a fi
 fewer than 30, below which resampling says little about chance. What a sequence of real text contributes to its score
 has a standard deviation s; the mean of n of them moves by up to 1.96 s / sqrt(n), so n is (1.96 s / (score / 5)) ** 2.
 A fifth of a small score is little: moves of up to 0.02, for scores without a unit, or of up to one word, are accepted
-whatever the score is. A score in which real text is certain, as a share of copies in which training lines copy
-themselves, needs so many samples that none of n means at most 2 %, by Wilson's interval: 189.
+whatever the score is. A share of samples, such as that of copies, needs so many that none of n means at most 2 %, by
+Wilson's interval: 189.
 
 Long n-grams need more samples than short ones: few sentences have a common one, and these decide the score. Fewer than
 500 samples are judged by 500 lines of real text, where there are as many: a few lines do not show how lines vary.
@@ -41,11 +41,14 @@ def samples_needed(real: Estimate) -> int:
     """
     if real.value is None:
         return FEWEST
+    fewest = FEWEST
+    if real.contributions is None or real.interval == "wilson":
+        fewest = math.ceil(NORMAL**2 * (1 / ACCEPTED[""] - 1))
     if real.contributions is None:
-        return math.ceil(NORMAL**2 * (1 / ACCEPTED[""] - 1))
+        return fewest
     accepted = max(PART * real.value, ACCEPTED.get(real.unit, 0.0))
     scatter = float(real.contributions.std(ddof=1)) if len(real.contributions) > 1 else 0.0
-    return max(FEWEST, math.ceil((NORMAL * scatter / accepted) ** 2)) if accepted else FEWEST
+    return max(fewest, math.ceil((NORMAL * scatter / accepted) ** 2)) if accepted else fewest
 
 
 def too_few_note(name: str, scores: Sequence[Estimate], needed: Mapping[str, int]) -> str | None:

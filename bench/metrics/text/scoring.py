@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from bench.metrics.overlap import MSJaccard
 from bench.metrics.protocols import OURS, Protocol
 from bench.metrics.protocols import protocol as find_protocol
 from bench.metrics.text import tokenizers
-from bench.metrics.text.amounts import ENOUGH, samples_needed, too_few_note
+from bench.metrics.text.amounts import ENOUGH, FEWEST, samples_needed, too_few_note
 from bench.metrics.text.differences import Scored, differences
 from bench.metrics.text.intervals import SEED, resampled
 from bench.metrics.text.notes import ANOTHER_RUN, notes
@@ -153,7 +153,15 @@ def score(
         Row(name, bool(subject.real), len(subject.text), tuple(islice(scores, len(found[index]))))
         for index, (name, subject) in enumerate(zip(names, subjects, strict=True))
     )
-    found = [[replace(each, moves=next(moves)) for each in row] for row in found]
+    enough = found[len(samples) + list(smallest).index(max(sizes))]
+    known = min(ENOUGH, len(against.train or test))
+    if max(sizes) < known:  # real text as short as the samples does not show how much it varies
+        enough = list(_estimates(_real(known, against, tokenizers.signature(theirs), protocol), chosen, known))
+    needed = {each.estimate.metric: samples_needed(each.estimate) for each in enough}
+    found = [
+        [replace(each, moves=next(moves), needed=needed.get(each.estimate.metric, FEWEST)) for each in row]
+        for row in found
+    ]
     real_rows = {size: row.scores for size, row in zip(smallest, rows[len(samples) :], strict=True)}
     first = samples[0]
     apart = [
@@ -164,31 +172,13 @@ def score(
         )
         for index, text in enumerate(() if over_seeds else samples[1:], 1)
     ]
-    few = _too_few(samples, found, sizes, against, tokenizers.signature(theirs), chosen, protocol)
-    known = notes(samples, references, train, made, test, ours, protocol, rows)
-    if not over_seeds:
-        known = chain(known, [ANOTHER_RUN])
-    return Report(rows, (*few, *known), tuple(apart), tuple(over_seeds))
-
-
-def _too_few(
-    samples: Sequence[Text],
-    found: Sequence[Sequence[Scored]],
-    sizes: Sequence[int],
-    against: RealText,
-    tokenizer: str,
-    families: Sequence[str],
-    protocol: Protocol,
-) -> Iterator[str]:
-    """A note on each file that has too few samples for a metric; ``found`` has the files first, then real text."""
-    real = found[len(samples) + list(dict.fromkeys(sizes)).index(max(sizes))]
-    known = min(ENOUGH, len(against.train or against.references))
-    if max(sizes) < known:  # real text as short as the samples does not show how much it varies
-        real = list(_estimates(_real(known, against, tokenizer, protocol), families, known))
-    needed = {each.estimate.metric: samples_needed(each.estimate) for each in real}
-    for text, row in zip(samples, found, strict=False):
-        if note := too_few_note(text.name, [each.estimate for each in row], needed):
-            yield note
+    few = [
+        too_few_note(text.name, [each.estimate for each in row], needed)
+        for text, row in zip(samples, found, strict=False)
+    ]
+    about = notes(samples, references, train, made, test, ours, protocol, rows)
+    last = () if over_seeds else (ANOTHER_RUN,)
+    return Report(rows, (*filter(None, few), *about, *last), tuple(apart), tuple(over_seeds))
 
 
 def _real(size: int, against: RealText, tokenizer: str, protocol: Protocol) -> Subject:

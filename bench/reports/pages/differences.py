@@ -160,6 +160,7 @@ def blocks(report: Report, names: dict[str, str]) -> list[Block]:
         if part[0].outcome == IDENTICAL:
             found.append(Paragraph(f"{one} and {other} have the same lines: there is no difference to test."))
             continue
+        found.append(Paragraph(""))
         found.append(table(header, (_line(each) for each in part if each.difference.value is not None)))
         found += bullets(f"{one}, beside {other}, is", _in_words(part))
     return [*found, Paragraph(method(report))]

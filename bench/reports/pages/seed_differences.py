@@ -112,7 +112,9 @@ def _mean(metric: str, scores: Mapping[int, Estimate | None]) -> Estimate:
 
     known = {seed: score for seed, score in scores.items() if score is not None and score.value is not None}
     first = next(score for score in scores.values() if score is not None)
-    signatures = {str(score.signature): seed for seed, score in known.items()}
+    signatures: dict[str, int] = {}
+    for seed, score in known.items():
+        signatures.setdefault(str(score.signature), seed)
     why = None
     if len(known) < len(scores):
         lacking = min(scores.keys() - known.keys())
@@ -166,7 +168,8 @@ def over_seeds(report: Report) -> list[OverSeeds]:
                 listed.append(OverSeeds(*about, values, None))
     verdicts: dict[tuple[str, str], Verdict] = {}
     for direction, family in pairs.items():
-        verdicts |= dict(zip(family, judge(list(family.values()), direction), strict=True))
+        if family:
+            verdicts |= dict(zip(family, judge(list(family.values()), direction), strict=True))
     copying = _copying(report)
     return [_with(each, verdicts.get((each.name, each.metric)), copying) for each in listed]
 
