@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 
 from bench.errors import UsageError, unknown
@@ -23,6 +24,8 @@ class Preset:
         curve_samples: Sequences drawn and held-out sequences read at each scored step.
         temperatures: Temperatures of the frontier: at each, a trained model is decoded again.
         frontier_samples: Sequences drawn and held-out sequences read at each temperature.
+        looks: Scored steps among which validation data pick, the same number for every model, where :meth:`matched`.
+        matches: Whether that is so without a budget as well.
     """
 
     name: str
@@ -31,6 +34,15 @@ class Preset:
     curve_samples: int
     temperatures: tuple[float, ...]
     frontier_samples: int
+    looks: int
+    matches: bool = False
+
+    def matched(self, budget: Mapping[str, float]) -> bool:
+        """Whether every model is selected among equally many steps, and at the temperature that validation data pick.
+
+        With a budget, which prolongs some trainings past their best step, and in ``paper``.
+        """
+        return bool(budget) or self.matches
 
 
 TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0)
@@ -48,10 +60,33 @@ _SCALES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 PRESETS = {
     preset.name: preset
     for preset in (
-        Preset("smoke", 200, curve_points=2, curve_samples=50, temperatures=(0.7, 1.0, 1.3, 2.0), frontier_samples=100),
-        Preset("quick", 2_000, curve_points=5, curve_samples=500, temperatures=TEMPERATURES, frontier_samples=1_000),
         Preset(
-            "paper", 10_000, curve_points=40, curve_samples=2_000, temperatures=TEMPERATURES, frontier_samples=5_000
+            "smoke",
+            200,
+            curve_points=2,
+            curve_samples=50,
+            temperatures=(0.7, 1.0, 1.3, 2.0),
+            frontier_samples=100,
+            looks=5,
+        ),
+        Preset(
+            "quick",
+            2_000,
+            curve_points=5,
+            curve_samples=500,
+            temperatures=TEMPERATURES,
+            frontier_samples=1_000,
+            looks=20,
+        ),
+        Preset(
+            "paper",
+            10_000,
+            curve_points=40,
+            curve_samples=2_000,
+            temperatures=TEMPERATURES,
+            frontier_samples=5_000,
+            looks=40,
+            matches=True,
         ),
     )
 }

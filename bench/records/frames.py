@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -162,9 +162,15 @@ def _run_row(record: RunRecord) -> Row:
         "settings": _settings(record.spec),
         "samples": list(record.samples),
         "data": record.data_sha256,
-        "selected": f"{record.selected['phase']} {record.selected['step']}" if record.selected else None,
+        "selected": _selected(record.selected) if record.selected else None,
         "density": record.density,
     }
+
+
+def _selected(found: Mapping[str, Any]) -> str:
+    """Phase and step, and the temperature if it was selected, too."""
+    at = f" at temperature {found['temperature']:g}" if "temperature" in found else ""
+    return f"{found['phase']} {found['step']}{at}"
 
 
 def _settings(spec: RunSpec) -> str:

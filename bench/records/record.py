@@ -177,7 +177,9 @@ class RunRecord:
         traceback: The complete traceback of a failure.
         scores: Checkpoint ("pretrained", "selected", "final") to scores.
         frontier: Temperature, in its shortest decimal form ("0.7", "1"), to scores.
-        selected: Phase and step of the selected checkpoint and its score; None where none was scored while training.
+        selected: Phase and step of the selected checkpoint and its score, and, with a budget and in ``paper``, the
+            temperature that was selected and the number of steps that were looked at; None where none was scored while
+            training.
         curve: Training curve: for each step the phase, step, seconds, tokens, updates, and scalars by name.
         samples: A few generated sequences in readable form.
         warnings: What went wrong without harm to the results, a sentence for each.

@@ -11,7 +11,7 @@ from typing import Any
 from bench.api import Execution, Generator, Sampler, Unsupported
 from bench.plans import registry
 from bench.plans.fields import build, configuration
-from bench.plans.presets import PRESETS
+from bench.plans.presets import PRESETS, TEMPERATURES
 from bench.records import environment
 from bench.records.frames import FINAL, PRETRAINED, REAL_DATA, SELECTED
 from bench.records.record import RunRecord, RunSpec, Score, decisive, fit_id, to_json
@@ -34,6 +34,7 @@ from bench.runs.judge import (
 from bench.runs.session import Diverged, Observer, Session, private_copy
 from bench.runs.stopping import Stopped
 from bench.runs.surroundings import kept_surroundings
+from bench.runs.tempering import AtTemperature, best_temperature
 
 LONGEST_REASON = 1_000
 LONGEST_TRACEBACK = 20_000
@@ -150,6 +151,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
 
     generator: Generator = build(load_planned(spec), spec.config)
     preset = PRESETS[spec.preset]
+    matched = preset.matched(spec.budget)
     observer = Observer(
         progress=watcher.progress,
         warn=watcher.warn,
@@ -157,6 +159,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         evaluate=curve_judge(task, preset.curve_samples, spec),
         curve_points=preset.curve_points,
         select=SELECTED_BY,
+        looks=preset.looks if matched else 0,
         reserved=(*CURVE, *CRITIC),
         criticise=critic_judge(task, preset.curve_samples, spec),
         pretrained=lambda sampler: judge(PRETRAINED, sampler),
@@ -185,17 +188,28 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
     for temperature in spec.temperatures if session.trained else ():
         show("frontier", len(tempered), len(spec.temperatures))
         tempered[f"{temperature:g}"] = frontier_scores(sampler, task, temperature, preset.frontier_samples, spec)
+    selected: dict[str, Any] | None = None
     if session.selected is not None:  # judged last, because this sets the sampler back to an earlier step
-        if session.ended_selected:
+        selected = {name: getattr(session.selected, name) for name in ("score", "phase", "step")}
+        temperature = 1.0
+        if not session.ended_selected:
+            session.select(sampler)
+        if matched:
+            show("temperature")
+            training = task.data.training
+            valid = training.valid[: preset.curve_samples].clone()
+            temperature = best_temperature(sampler, valid, training.spec, TEMPERATURES)
+            looks = session.selection.looks
+            selected |= {"temperature": temperature, "looks": looks.taken if looks else None}
+        if session.ended_selected and temperature == 1.0:
             scores[SELECTED] = final
         else:
-            session.select(sampler)
-            judge(SELECTED, sampler)
+            judge(SELECTED, sampler if temperature == 1.0 else AtTemperature(sampler, temperature))
     return {
         "scores": scores,
         "density": judged.density,
         "frontier": tempered,
-        "selected": session.selected and {name: getattr(session.selected, name) for name in ("score", "phase", "step")},
+        "selected": selected,
         "curve": tuple(session.curve),
         "samples": judged.shown,
         "data_sha256": task.data.sha256,

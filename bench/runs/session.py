@@ -14,7 +14,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -65,6 +65,7 @@ class Observer:
         curve_points: Evaluations per phase, at most; a phase that goes on under a budget has more, equally far apart.
         select: Which of those scores, the lower the better, picks the step that :meth:`Session.select` goes back to.
         reserved: Names of those scores, which nobody else may log.
+        looks: Number of scored steps among which the best is picked, the same for every model; 0 for all of them.
         pretrained: Called with the sampler of a shared pre-training, before its training continues.
         warn: Called with a sentence on what went wrong without harm to the results.
         stop: Called between two steps: raises what ends the training, which is saved first.
@@ -75,6 +76,7 @@ class Observer:
     evaluate: Evaluate | None = None
     curve_points: int = 0
     select: str = ""
+    looks: int = 0
     pretrained: Callable[[Sampler], object] | None = None
     warn: Callable[[str], None] | None = None
     stop: Callable[[], None] | None = None
@@ -116,7 +118,7 @@ class Session:
         self._kept, self._observer, self._shared, self._now = kept, observer or Observer(), shared, now
         self.clock = Clock(self._device, budget, now)
         self.curve: list[dict[str, Any]] = []
-        self.selection = Selection()
+        self.selection = Selection.among(self._observer.looks, bool(budget))
         self._streams: dict[str, torch.Generator] = {}
         self._sampler: Sampler | None = None
         self._tracked: dict[str, Stateful] = {}
@@ -174,6 +176,8 @@ class Session:
             self._restore()
         elif name in self._phases:
             raise ValueError(f"expected every phase of a run to have its own name, got '{name}' twice")
+        if name not in self._phases and not self.clock.budget:
+            self.selection.begin(open_ended)
         phase = self._phases.setdefault(name, {"done": 0, "ended": False})
         every = math.ceil(steps / self._observer.curve_points) if self._observer.curve_points else 0
         endless = open_ended and bool(self.clock.budget) and not self._shared
@@ -191,9 +195,11 @@ class Session:
                 spent = self.clock.ran_out()
                 last = spent or (phase["done"] == steps and not endless)
                 self._check_finite(name, phase["done"])
-                if every and (phase["done"] % every == 0 or last):
+                share = self.clock.share() if self.clock.budget else phase["done"] / steps
+                look = bool(self.clock.budget) and self.selection.due(share)
+                if every and (phase["done"] % every == 0 or last or look):
                     self._check_parts(self._tracked, f"step {phase['done']} of phase '{name}'")
-                    self._evaluate(name, phase["done"])
+                    self._evaluate(name, phase["done"], share)
                 self._record(name, phase["done"])
                 self._show(
                     name, phase["done"], phase["done"] if last else self._expected(phase["done"], steps, endless)
@@ -234,8 +240,7 @@ class Session:
         own = private_copy(given)
         sampler = shared.restore(generator, own) if self._restoring else shared.train(generator, own)
         self._inherited = made_of(sampler, shared._tracked)
-        # Every model may also be selected at a step of its pre-training.
-        self.selection.take(shared.selection.best)
+        self.selection.inherit(shared.selection)
         self.clock.cost.add_shared(shared.clock.cost)
         self.curve = [*shared.curve, *self.curve]
         self._saved_at = self.clock.cost.seconds
@@ -393,14 +398,14 @@ class Session:
 
     # The harness's turn
 
-    def _evaluate(self, phase: str, step: int) -> None:
+    def _evaluate(self, phase: str, step: int, share: float) -> None:
         if self._observer.evaluate and self._sampler is not None:
             found = self._observer.evaluate(self._sampler)
             self._judged = {name: float(value) for name, value in found.items()}
             self._criticise(self._sampler)
             self.clock.forget_peak()
             score = found.get(self._observer.select, math.nan)
-            self.selection.offer(score, phase, step, made_of(self._sampler, self._tracked))
+            self.selection.offer(score, phase, step, made_of(self._sampler, self._tracked), share)
 
     def _criticise(self, sampler: Sampler) -> None:
         critics = [part for part in self._tracked.values() if isinstance(part, HasRealProbability)]
@@ -459,7 +464,7 @@ class Session:
         self._saved_at = self.clock.cost.seconds
         if self._kept is None or not self._tracked:
             return  # what is not tracked cannot be restored: it is trained again
-        complete, selected = keep is not None, self.selection.best
+        complete = keep is not None
         # After the end of training, optimizers are not needed.
         tracked = self._tracked if keep is None else made_of(keep, self._tracked)
         if keep is None and any(not_finite(tracked)):
@@ -469,7 +474,7 @@ class Session:
             "complete": complete,
             "phase": now,
             "phases": {name: dict(value, ended=complete or name != phase) for name, value in self._phases.items()},
-            "selected": asdict(selected) if selected else None,
+            **self.selection.state(),
             "tracked": {name: part.state_dict() for name, part in tracked.items()},
             "streams": {name: stream.get_state() for name, stream in self._streams.items()},
             "cost": dict(vars(self.clock.cost)),
@@ -503,7 +508,7 @@ class Session:
         cost.durations = dict(cost.durations)
         self.clock.set(cost)
         self._phases = {name: dict(phase) for name, phase in saved["phases"].items()}
-        self.selection.take(Selected(**saved["selected"]) if saved["selected"] else None)
+        self.selection.restore(saved)
         self.curve = json.loads(saved["curve"])
         self._saved_at = cost.seconds
 

@@ -91,11 +91,12 @@ def _limits(sweep: Sweep, corner: tuple[float, float]) -> tuple[tuple[float, flo
     points = sweep.points
     inside = points[(points["quality"] <= corner[0]) & (points["coverage"] <= corner[1])]
     plain = points[points["temperature"] == 1.0].groupby("model")[["quality", "coverage"]].mean()
-    best = inside.loc[inside["model"] == sweep.reference, ["quality", "coverage"]].min()
-    reach = {axis: worst + ROOM * (worst - best[axis]) for axis, worst in zip(plain, corner, strict=True)}
-    near = plain[(plain["quality"] <= reach["quality"]) & (plain["coverage"] <= reach["coverage"])]
+    axes, near = ("quality", "coverage"), plain
+    for axis, worst in zip(axes, corner, strict=True):
+        best = inside.loc[inside["model"] == sweep.reference, axis].min()
+        near = near[near[axis] <= worst + ROOM * (worst - best)]
     ends = []
-    for axis, worst in zip(("quality", "coverage"), corner, strict=True):
+    for axis, worst in zip(axes, corner, strict=True):
         low, high = min([inside[axis].min(), *near[axis]]), max([worst, *near[axis]])
         ends.append((low - 0.1 * (high - low), high + 0.05 * (high - low)))
     return ends[0], ends[1]
