@@ -121,7 +121,7 @@ def run(
         tasks: Names, classes as for models, ``text:FILE,level=word|char,...``, ``midi:FOLDER``, or ``all``.
         metrics: Names or ``all``; a run fails if a metric that is named here has no value.
         seeds: Number of seeds, counted from 0.
-        preset: smoke (seconds), quick (minutes) or paper (days).
+        preset: smoke (seconds), quick (minutes) or paper (days); or the path of a file that ``bench tune`` wrote.
         settings: ``{"seqgan.lr": 0.005}``: fields of models and tasks, as ``--set`` sets them.
         budget: What each run may use up: ``60s``, ``5m``, ``2M-tokens`` or ``20000-updates``.
         temperatures: Temperatures of the frontier: one or several numbers, ``"0.5..1.4"`` or ``"none"``; None for those

@@ -22,7 +22,7 @@ __all__ = [
 COLUMNS = (
     *("task", "preset", "role", "model", "checkpoint", "metric", "mean", "low", "high", "n"),
     *("interquartile_mean", "bootstrap_low", "bootstrap_high", "seeds_failed", "status"),
-    *("kind", "unit", "direction", "signature"),
+    *("kind", "unit", "direction", "signature", "tuned"),
 )
 
 _PRESETS = {"smoke": 0, "quick": 1, "paper": 2}
@@ -60,7 +60,9 @@ def aggregate(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     unscored = statuses.keys() - {_configuration(row) for row in rows}
     rows += [dict(zip(CELL, (*key, FINAL, ""), strict=True)) | {"n": 0} for key in unscored]
     roles = {key: group["role"].iloc[0] for key, group in runs.groupby(CONFIGURATION)}
+    tuned = {key: group["tuned"].iloc[0] for key, group in runs.groupby(CONFIGURATION)}
     for row in rows:
+        row["tuned"] = tuned.get(_configuration(row))
         counts = statuses.get(_configuration(row), {})
         row["role"] = roles.get(_configuration(row), "contender")
         row["status"] = ", ".join(f"{name} {counts[name]}" for name in _STATUSES if name in counts)

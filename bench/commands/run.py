@@ -37,7 +37,8 @@ def _task_names(_: click.Context, option: click.Parameter, values: tuple[str, ..
 @click.option("--metrics", default=["all"], multiple=True, callback=names,
               help="Names, package.module:Class, or all; a run fails without a value of one named here.")  # fmt: skip
 @click.option("--seeds", default=3, show_default=True, help="Number of seeds, counted from 0.")
-@click.option("--preset", default="quick", show_default=True, help="smoke (seconds), quick (minutes) or paper (days).")
+@click.option("--preset", default="quick", show_default=True,
+              help="smoke (seconds), quick (minutes) or paper (days), or a file that 'bench tune' wrote.")  # fmt: skip
 @click.option("--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE", help="Set a model's or task's field.")
 @click.option("--budget", metavar="AMOUNT", help="What each run may use: 60s, 5m, 2M-tokens or 20000-updates.")
 @click.option("--temperatures", metavar="RANGE",

@@ -11,7 +11,7 @@ from bench.analysis.verdicts import FEW
 from bench.records.frames import FINAL, as_rows
 from bench.reports.document import Document, Group, Paragraph, Table, Words, bullets, strong
 from bench.reports.grid import Grid
-from bench.reports.pages.provenance import reasons
+from bench.reports.pages.provenance import reasons, tuning
 
 __all__ = ["page"]
 
@@ -41,6 +41,7 @@ def _section(section: Section) -> Document:
     return [
         Table(tuple(header), kept, caption=section.title, compact=True),
         Paragraph(note),
+        *tuning(section.runs),
         *_verdicts(in_headline(section.answers)),
         *(Paragraph(f"{model}: {shorten(reason, 160)}") for model, reason in reasons(section.runs).items()),
         Paragraph(""),
