@@ -8,8 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.catalogue import headline, position
-from bench.analysis.stats import bootstrap_interval, mean_interval
+from bench.analysis.catalogue import entry, headline, position
+from bench.analysis.standing import Standing, standing
+from bench.analysis.stats import bootstrap_interval, collapses, mean_interval
+from bench.analysis.verdicts import SIGNS
 from bench.records.files import write_atomically
 from bench.records.frames import CELL, CONFIGURATION, FINAL, PRETRAINED, REAL_DATA, SELECTED, completed, usable
 
@@ -22,14 +24,14 @@ __all__ = [
 COLUMNS = (
     *("task", "preset", "role", "model", "checkpoint", "metric", "mean", "low", "high", "n"),
     *("interquartile_mean", "bootstrap_low", "bootstrap_high", "seeds_failed", "status"),
-    *("kind", "unit", "direction", "signature", "tuned"),
+    *("kind", "unit", "direction", "signature", "collapsed", "unranked_because", "tuned"),
 )
 
 _PRESETS = {"smoke": 0, "quick": 1, "paper": 2}
 _ROLES = {"": 0, "contender": 1, "control": 2}
 _CHECKPOINTS = {FINAL: 0, SELECTED: 1, PRETRAINED: 2}
 _STATUSES = ("ok", "skipped", "failed", "interrupted", "started")
-_DESCRIPTION = ["kind", "unit", "direction", "signature"]
+_DESCRIPTION = ["metric", "kind", "unit", "direction", "signature"]
 
 
 def aggregate(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
@@ -37,7 +39,8 @@ def aggregate(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 
     Tasks come in alphabetical order. Within a task the real data is first, then contenders, then controls, each by
     their mean final score in the task's headline metric (:data:`bench.analysis.catalogue.RANKING`), and those without
-    one by name: a metric that can be gamed by itself never decides the order. Scores with different signatures are
+    one by name: a metric that can be gamed by itself never decides the order. Those whose score in it may not win
+    (:mod:`bench.analysis.standing`) come below all others: they have no rank. Scores with different signatures are
     never averaged; a metric with two signatures gets two rows. Each row has the mean with Student's interval, and the
     interquartile mean with a bootstrap interval (Agarwal et al. 2021), which a single outlying seed moves less.
 
@@ -46,8 +49,10 @@ def aggregate(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
         scores: One row for each (run, checkpoint, metric); ``value`` is NaN where the metric is absent.
 
     Returns:
-        A frame with :data:`COLUMNS`. A metric absent for all seeds has n = 0 and no mean. A model without a single
-        completed run has one row, with no metric, whose ``status`` says what happened.
+        A frame with :data:`COLUMNS`. ``collapsed`` counts seeds that are far worse than their fellows, and
+        ``unranked_because`` says why a score may not win, where it may not. A metric absent for all seeds has n = 0 and
+        no mean. A model without a single completed run has one row, with no metric, whose ``status`` says what
+        happened.
     """
     rows: list[dict[str, Any]] = []
     done = completed(runs, scores)
@@ -60,15 +65,18 @@ def aggregate(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     unscored = statuses.keys() - {_configuration(row) for row in rows}
     rows += [dict(zip(CELL, (*key, FINAL, ""), strict=True)) | {"n": 0} for key in unscored]
     roles = {key: group["role"].iloc[0] for key, group in runs.groupby(CONFIGURATION)}
-    tuned = {key: group["tuned"].iloc[0] for key, group in runs.groupby(CONFIGURATION)}
+    tuned = {key: group["tuned"].iloc[0] for key, group in runs.groupby(CONFIGURATION)} if "tuned" in runs else {}
     for row in rows:
         row["tuned"] = tuned.get(_configuration(row))
         counts = statuses.get(_configuration(row), {})
         row["role"] = roles.get(_configuration(row), "contender")
         row["status"] = ", ".join(f"{name} {counts[name]}" for name in _STATUSES if name in counts)
         row["seeds_failed"] = counts.get("failed", 0) + counts.get("interrupted", 0)
-    board: pd.DataFrame = pd.DataFrame(_ordered(rows), columns=list(COLUMNS))
-    return board
+    who = standing(runs, scores)
+    for row in rows:
+        row["unranked_because"] = who.why_not((*_configuration(row), row["checkpoint"], row["metric"])) or None
+    board: pd.DataFrame = pd.DataFrame(_ordered(rows, who), columns=list(COLUMNS))
+    return board.astype({"collapsed": "Int64"})
 
 
 def write_csv(path: Path, aggregate: pd.DataFrame) -> None:
@@ -87,13 +95,16 @@ def _summary(scores: pd.DataFrame) -> dict[str, Any]:
     if values.empty:
         return described | {"n": 0}
     interval, middle = mean_interval(values), bootstrap_interval(values)
+    shown, sign = entry(described["metric"]), SIGNS.get(described["direction"])
+    if sign and shown.merit and described["kind"] == "quality":
+        described["collapsed"] = len(collapses(values.tolist(), sign, shown.resolution(values)))
     return described | {
         **{"mean": interval.mean, "low": interval.low, "high": interval.high, "n": interval.n},
         **{"interquartile_mean": middle.mean, "bootstrap_low": middle.low, "bootstrap_high": middle.high},
     }
 
 
-def _ordered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _ordered(rows: list[dict[str, Any]], who: Standing) -> list[dict[str, Any]]:
     measured: dict[tuple[str, str], set[str]] = {}
     scores: dict[tuple[str, str, str], dict[str, float]] = {}
     for row in rows:
@@ -102,10 +113,11 @@ def _ordered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             scores.setdefault(_configuration(row), {})[row["metric"]] = row["mean"]
 
     def order(row: dict[str, Any]) -> tuple[Any, ...]:
-        metric = headline(measured.get((row["task"], row["preset"]), ()))
+        metrics = list(measured.get((row["task"], row["preset"]), ()))
+        metric = headline(metrics)
         return (
             *(row["task"], _PRESETS.get(row["preset"], len(_PRESETS)), row["preset"]),
-            *(row["model"] != REAL_DATA, _ROLES.get(row["role"], 1)),
+            *(row["model"] != REAL_DATA, _ROLES.get(row["role"], 1), who.unranked(*_configuration(row), metrics) != ""),
             *(scores.get(_configuration(row), {}).get(str(metric), math.inf), row["model"]),
             *(_CHECKPOINTS.get(row["checkpoint"], len(_CHECKPOINTS)), row["checkpoint"]),
             *(*position(row["metric"]), str(row.get("signature"))),

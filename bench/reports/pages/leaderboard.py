@@ -23,7 +23,8 @@ from bench.analysis.answers import (
 )
 from bench.analysis.catalogue import MEANINGS, Shown, headline, headlines, judged, kind_of_task
 from bench.analysis.results import Results, Section
-from bench.analysis.verdicts import FEW, Verdict
+from bench.analysis.stats import seeds_of_sign_test
+from bench.analysis.verdicts import FEW, IF_NORMAL, Verdict
 from bench.records.frames import FINAL, REAL_DATA, SELECTED, as_rows, completed
 from bench.reports.document import (
     Document,
@@ -37,11 +38,9 @@ from bench.reports.document import (
     code,
     joined,
     prose,
-    strong,
     table,
-    text_of,
 )
-from bench.reports.grid import Grid
+from bench.reports.grid import UNRANKED, Grid
 from bench.reports.numbers import cell
 from bench.reports.pages import costs, samples
 from bench.reports.pages import frontier as frontier_page
@@ -56,11 +55,14 @@ each seed has its own oracle and data, so the intervals include the variation be
 seed, where this cancels, so two models may be separable although their intervals overlap. The real-data row is made of
 random parts of the training set (so it copies everything). An arrow shows the good direction: ↓ lower, ↑ higher,
 → nearer to the real-data row. A value is bold only where that contender is better than every other contender that has a
-value, after Holm's correction. Rows are sorted by `jsd_token` where there is an oracle and by `nll_test` elsewhere.
-Neither `nll_oracle` nor BLEU decides the order, because a model that repeats a few safe sentences improves both: see
-the control `repeat`. *Controls* are there to be beaten: policy gradient with a constant or random reward, more maximum
-likelihood, word pairs, copies of the training set. The scores are those of the last training step; where validation
-data would have selected an earlier step, the row below shows its scores."""
+value and a rank, in most seeds and by the sign test, after Holm's correction; where seeds are too few for this test it
+is in italics if that holds for seeds that scatter normally, by Student's t. What is marked † has no rank, is in
+neither, and is never called better; below the table stands why. Rows are sorted by `jsd_token` where there is an oracle
+and by `nll_test` elsewhere. Those without a rank come last. Neither `nll_oracle` nor BLEU decides the order, because a
+model that repeats a few safe sentences improves both: see the control `repeat`. *Controls* are there to be beaten:
+policy gradient with a constant or random reward, more maximum likelihood, word pairs, copies of the training set. The
+scores are those of the last training step; where validation data would have selected an earlier step, the row below
+shows its scores."""
 
 SIGNAL = """\
 The reward of policy gradient, over the first and the last tenth of a phase. Every model has its own reward, so only the
@@ -110,6 +112,8 @@ def _task(section: Section) -> Document:
             blocks += [Heading(3, title), _table(grid, columns, why)]
             why = {model: reason.partition(":")[0] for model, reason in why.items()}  # once in full is enough
         if title == "Headline":
+            blocks += bullets(f"{UNRANKED} No rank, and never called better, because:", grid.reasons())
+            blocks += bullets("Collapsed seeds, which are far worse than their fellows:", grid.collapsed())
             blocks += _headline_statistics(grid, found)
     if not any(grid.measured(metric) for metric in grid.metrics):
         blocks += bullets("", (f"{model}: {reason}" for model, reason in why.items()))
@@ -133,6 +137,11 @@ def _in_words(found: list[Answer]) -> Document:
     tested = {0: "nothing could be tested", 1: "one comparison, at the 5 % level"}.get(
         family, f"{family} comparisons as one family, at the 5 % level for all of them together"
     )
+    least = seeds_of_sign_test(family) if family else 0
+    if counts[0] < least:
+        tested += (
+            f", by Student's t, which assumes that seeds scatter normally: from n = {least} on the sign test decides"
+        )
     few = f". n < {FEW}: intervals and tests from fewer than five seeds are weak." if counts[0] < FEW else ":"
     against = listed(references) + ", where they apply" * (len(references) > 1)
     text = prose(
@@ -192,7 +201,14 @@ def _verdict_cell(verdict: Verdict | None, metric: str) -> str:
         return "n/a"
     decimals, n = catalogue.entry(metric).decimals, verdict.difference.n
     few = f" (n={n})" if n < FEW else ""
-    return f"{round(verdict.difference.mean, decimals) + 0.0:+.{decimals}f} {verdict.outcome}{few}"
+    outcome = verdict.outcome.replace(IF_NORMAL, ", if normal") + _collapsed(verdict)
+    return f"{round(verdict.difference.mean, decimals) + 0.0:+.{decimals}f} {outcome}{few}"
+
+
+def _collapsed(verdict: Verdict) -> str:
+    """How many seeds collapsed on either side, as part of a cell."""
+    sides = zip(verdict.collapsed, ("", " of the reference"), strict=True)
+    return "".join(f", {count}{side} collapsed" for count, side in sides if count)
 
 
 def _selected_last(scores: pd.DataFrame) -> set[tuple[str, str]]:
@@ -216,12 +232,9 @@ def _table(grid: Grid, metrics: list[str], why: dict[str, str]) -> Table:
     header = ["model", *(f"{metric} {grid.arrow(metric)} {grid.unit(metric)}".strip() for metric in metrics), "n"]
     lines: list[tuple[str, list[Words]]] = []
     for model, checkpoint in grid.rows:
-        cells: list[Words] = [grid.cell(model, checkpoint, metric) for metric in metrics]
+        cells: list[Words] = [grid.shown(model, checkpoint, metric) for metric in metrics]
         if not any(cells):
             cells[0] = shorten(why.get(model, "no result"), 100, placeholder=" ...")
-        for index, metric in enumerate(metrics):
-            if grid.is_best(model, checkpoint, metric):
-                cells[index] = strong(text_of(cells[index]))
         line = [grid.label(model, checkpoint), *cells, grid.seeds(model, checkpoint)]
         lines.append((grid.roles[model], line))
     return _by_role(header, lines)

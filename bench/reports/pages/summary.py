@@ -9,8 +9,8 @@ from bench.analysis.catalogue import Shown, headlines, kind_of_task
 from bench.analysis.results import Results, Section
 from bench.analysis.verdicts import FEW
 from bench.records.frames import FINAL, as_rows
-from bench.reports.document import Document, Group, Paragraph, Table, Words, bullets, strong
-from bench.reports.grid import Grid
+from bench.reports.document import Document, Group, Paragraph, Table, Words, bullets
+from bench.reports.grid import UNRANKED, Grid
 from bench.reports.pages.provenance import reasons, tuning
 
 __all__ = ["page"]
@@ -32,16 +32,20 @@ def _section(section: Section) -> Document:
             seeds = grid.seeds(model, checkpoint)
             cells = [_cell(grid, model, metric, seeds) for metric in metrics]
             groups["controls" if grid.roles[model] == "control" else ""].append(
-                (model, *cells, seeds.replace(" of ", "/"))
+                (grid.label(model, checkpoint), *cells, seeds.replace(" of ", "/"))
             )
     kept = tuple(Group(heading, tuple(lines)) for heading, lines in groups.items() if lines)
     note = "mean ± 95% t interval over n seeds"
     if any(0 < row["n"] < FEW for row in grid.lines):
         note += f"; n < {FEW}: intervals and verdicts are weak"
+    if any(not best.firm for best in grid.best.values()):
+        note += "; italics: the best, if seeds scatter normally"
     return [
         Table(tuple(header), kept, caption=section.title, compact=True),
         Paragraph(note),
         *tuning(section.runs),
+        *bullets(f"{UNRANKED} No rank, because:", grid.reasons()),
+        *bullets("Collapsed seeds:", grid.collapsed()),
         *_verdicts(in_headline(section.answers)),
         *(Paragraph(f"{model}: {shorten(reason, 160)}") for model, reason in reasons(section.runs).items()),
         Paragraph(""),
@@ -51,7 +55,7 @@ def _section(section: Section) -> Document:
 def _cell(grid: Grid, model: str, metric: str, seeds: str) -> Words:
     """The cell, without the number of seeds where the last column gives it."""
     cell = grid.cell(model, FINAL, metric).replace(f" (n={seeds.partition(' ')[0]})", "")
-    return strong(cell) if grid.is_best(model, FINAL, metric) else cell
+    return grid.shown(model, FINAL, metric, cell)
 
 
 def _verdicts(asked: list[Answer]) -> Document:
