@@ -16,7 +16,7 @@ constant reward takes more policy steps than SeqGAN, which spends part of the bu
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -52,6 +52,7 @@ __all__ = [
     "best",
     "in_headline",
     "listed",
+    "most_comparisons",
     "references",
     "rows_of",
     "seed_counts",
@@ -306,6 +307,20 @@ class _Compared:
                 )
                 resolution = entry(self.metric).resolution([*mine.values(), *theirs.values()])
                 yield Pair.of(model, reference, mine, theirs, resolution, (why_not[0], why_not[1]), void)
+
+
+def most_comparisons(roles: Mapping[str, str]) -> int:
+    """The most comparisons that a family of these models can have; who has a pre-training is not known before they ran.
+
+    Args:
+        roles: Model to its role, "contender" or "control".
+    """
+    counts: dict[str, int] = {}
+    for model, role in roles.items():
+        asked = references(model, role, pretrained=model != REFERENCE, shared=False)
+        own = sum(name in (*roles, model) for name, _ in asked.values())
+        counts[role] = counts.get(role, 0) + own
+    return max(counts.values(), default=0)
 
 
 def references(model: str, role: str, pretrained: bool, shared: bool) -> dict[str, tuple[str, str]]:

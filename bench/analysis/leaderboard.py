@@ -27,6 +27,8 @@ COLUMNS = (
     *("kind", "unit", "direction", "signature", "collapsed", "unranked_because", "tuned"),
 )
 
+SERIOUS = 0.1
+"""By which part of the median a seed that collapsed is worse at least."""
 _PRESETS = {"smoke": 0, "quick": 1, "paper": 2}
 _ROLES = {"": 0, "contender": 1, "control": 2}
 _CHECKPOINTS = {FINAL: 0, SELECTED: 1, PRETRAINED: 2}
@@ -95,9 +97,9 @@ def _summary(scores: pd.DataFrame) -> dict[str, Any]:
     if values.empty:
         return described | {"n": 0}
     interval, middle = mean_interval(values), bootstrap_interval(values)
-    shown, sign = entry(described["metric"]), SIGNS.get(described["direction"])
-    if sign and shown.merit and described["kind"] == "quality":
-        described["collapsed"] = len(collapses(values.tolist(), sign, shown.resolution(values)))
+    sign = SIGNS.get(described["direction"])
+    if sign and entry(described["metric"]).merit and described["kind"] == "quality":
+        described["collapsed"] = len(collapses(values.tolist(), sign, SERIOUS * abs(float(values.median()))))
     return described | {
         **{"mean": interval.mean, "low": interval.low, "high": interval.high, "n": interval.n},
         **{"interquartile_mean": middle.mean, "bootstrap_low": middle.low, "bootstrap_high": middle.high},

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
+from bench.analysis.catalogue import ROUNDING
+
 __all__ = [
     "PAIRED_T",
     "SIGN",
@@ -327,8 +329,8 @@ def paired_test(differences: Sequence[float], comparisons: int = 1, alpha: float
     which assumes that differences are normally distributed. Which of them it is depends on the number of seeds and of
     comparisons alone: tests of normality find nothing in so few seeds, and to choose a test by the data spoils it.
 
-    Where all differences are equal and not zero, they have no variance, so that t has no value. A metric of few
-    possible values may agree with itself by chance: p is then the smallest of the sign test.
+    Where all differences are equal but for rounding, and not zero, they have no variance, so that t has no value. A
+    metric of few possible values may agree with itself by chance: p is then the smallest of the sign test.
 
     Args:
         differences: One finite difference per seed, in any unit.
@@ -351,8 +353,8 @@ def paired_test(differences: Sequence[float], comparisons: int = 1, alpha: float
         return PairedTest(sign_test(sample.tolist()), SIGN, smallest)
     if n == 1:
         p = None
-    elif (sample == sample[0]).all():
-        p = smallest if sample[0] else 1.0
+    elif np.ptp(sample) <= ROUNDING * np.abs(sample).max():
+        p = smallest if sample.any() else 1.0
     else:
         t = sample.mean() / (sample.std(ddof=1) / math.sqrt(n))
         p = 2 * float(special.stdtr(n - 1, -abs(t)))
@@ -370,7 +372,8 @@ def collapses(values: Sequence[float], sign: int, least: float = 0.0) -> list[in
     Args:
         values: One finite number per seed, in any unit.
         sign: 1 where higher values are better, -1 where lower ones are.
-        least: What the median absolute deviation counts as at least, in the unit of the values.
+        least: By how much it must be worse in any case, in the unit of the values: where most values are about equal,
+            the median absolute deviation is near zero.
 
     Returns:
         Positions in ``values``.
@@ -387,8 +390,8 @@ def collapses(values: Sequence[float], sign: int, least: float = 0.0) -> list[in
     if sample.size < FEWEST:
         return []
     worse = sign * (np.median(sample) - sample)
-    scatter = max(float(np.median(np.abs(worse))), least)
-    return [int(index) for index in np.flatnonzero(worse > FAR * scatter)]
+    threshold = max(FAR * float(np.median(np.abs(worse))), least)
+    return [int(index) for index in np.flatnonzero(worse > threshold)]
 
 
 def probability_of_improvement(gains: Sequence[float]) -> float:

@@ -142,8 +142,8 @@ class Verdict:
             0.8 and corrected for the family; None if that takes too many.
         alpha: The level of the family: the probability that any of its models that is in truth equal to its reference
             is called better or worse.
-        collapsed: In how many seeds the model, and in how many the reference, is far worse than its fellows beside the
-            other one: see :func:`bench.analysis.stats.collapses`.
+        collapsed: In how many seeds the model, and in how many the reference, loses by far more than is usual: see
+            :func:`bench.analysis.stats.collapses`.
         why: Why there is no verdict.
         resolution: A difference smaller than this is none.
     """
@@ -342,7 +342,7 @@ def _verdict(
 ) -> Verdict:
     raw = sorted(pair.differences.values())
     difference = mean_interval(raw, 1 - alpha) if raw else None
-    collapsed = tuple(len(collapses(raw, side, pair.resolution)) if raw else 0 for side in (sign, -sign))
+    collapsed = [_collapsed(raw, side, pair.resolution) for side in (sign, -sign)]
     wins = sum(sign * value > 0 for value in sample) - sum(sign * value < 0 for value in sample)
     outcome, why, needed = NOT_SEPARABLE, "", None
     if pair.void:
@@ -389,6 +389,12 @@ def _verdict(
         why=why,
         resolution=pair.resolution,
     )
+
+
+def _collapsed(differences: Sequence[float], sign: int, resolution: float) -> int:
+    """In how many seeds a side is far worse than usual beside the other one, and loses."""
+    found = collapses(differences, sign, resolution) if differences else []
+    return sum(sign * differences[index] < 0 for index in found)
 
 
 def _barred(pair: Pair, model: bool) -> str:

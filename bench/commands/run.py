@@ -81,7 +81,7 @@ def run(
     from rich.console import Console
 
     from bench.commands.output import lasting_output
-    from bench.commands.progress import announce, plan_table, warn_of
+    from bench.commands.progress import announce, plan_table, say_grade, warn_of
     from bench.plans.plan import Request, make_plan
     from bench.plans.presets import MOST_WORKERS, parse_budget, parse_temperatures, parse_time
     from bench.records.store import DONE, Store
@@ -116,6 +116,7 @@ def run(
         warn_of(console, unreadable)
         finished = {record.spec.run_id: record.status for record in records if record.status in DONE}
         console.print(plan_table(plan, finished))
+        say_grade(console, plan)
         for spec in plan:
             state = finished.get(spec.run_id, "to do")
             click.echo(f"{spec.run_id} {spec.task_label} {spec.label} seed {spec.seed}: {state}")
@@ -125,6 +126,7 @@ def run(
         with begin(plan, store) as campaign:
             warn_of(console, campaign.unreadable)
             console.print(plan_table(plan, campaign.finished))
+            say_grade(console, plan)
             code = _execute(console, campaign, workers, seconds)
     sys.exit(code)
 

@@ -38,7 +38,7 @@ def _section(section: Section) -> Document:
     note = "mean ± 95% t interval over n seeds"
     if any(0 < row["n"] < FEW for row in grid.lines):
         note += f"; n < {FEW}: intervals and verdicts are weak"
-    if any(not best.firm for best in grid.best.values()):
+    if any(metric in grid.best and not grid.best[metric].firm for metric in metrics):
         note += "; italics: the best, if seeds scatter normally"
     return [
         Table(tuple(header), kept, caption=section.title, compact=True),

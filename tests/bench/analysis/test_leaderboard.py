@@ -117,6 +117,32 @@ def test_jsd_token_orders_the_models_where_there_is_an_oracle(results):
     assert models(aggregate(results.runs, scores), "oracle")[:3] == ["real data", "seqgan", "mle"]
 
 
+def test_who_has_no_rank_comes_last_however_good_and_says_why(results):
+    scores = changed(results.scores, 0.001, task="oracle", model="seqgan", metric="jsd_token")
+    for lost, why in (("failed", "it lost 1 of 3 seeds (seed 1 failed)"), ("skipped", "(seed 1 skipped in this seed")):
+        runs = results.runs.copy()
+        runs.loc[runs["run_id"] == "oracle-seqgan-1", "status"] = lost
+        board = aggregate(runs, scores)
+        assert models(board, "oracle")[:5] == ["real data", "mle", "broken", "uncertain", "seqgan"]
+        assert why in cell(board, "oracle", "seqgan", "final", "jsd_token")["unranked_because"]
+        assert pd.isna(cell(board, "oracle", "mle", "final", "jsd_token")["unranked_because"])
+    runs = results.runs.assign(density=["bound" if model == "seqgan" else "exact" for model in results.runs["model"]])
+    board = aggregate(runs, scores)
+    assert models(board, "oracle")[-4:] == ["seqgan", "constant-reward", "uniform", "replay"]
+    assert "a bound" in cell(board, "oracle", "seqgan", "final", "jsd_token")["unranked_because"]
+    assert pd.isna(cell(board, "oracle", "seqgan", "final", "nll_oracle")["unranked_because"])
+
+
+def test_seeds_that_collapsed_are_counted(results):
+    scores = changed(results.scores, [3.10, 3.20, 3.15, 3.12, 9.99], task="quatrains", model="mle", metric="nll_test")
+    board = aggregate(results.runs, scores)
+    assert cell(board, "quatrains", "mle", "final", "nll_test")["collapsed"] == 1
+    assert cell(board, "quatrains", "random", "final", "nll_test")["collapsed"] == 0
+    assert cell(board, "quatrains", "mle", "final", "bleu2")["collapsed"] == 0  # 0.31 beside 0.32 is none
+    for without in ("copy_8gram", "self_bleu4", "seconds"):  # no direction, or no merit
+        assert pd.isna(cell(board, "quatrains", "mle", "final", without)["collapsed"])
+
+
 def test_a_control_comes_after_the_contenders_however_good(results):
     scores = changed(results.scores, 0.0001, task="oracle", model="uniform", metric="jsd_token")
     assert models(aggregate(results.runs, scores), "oracle")[-4:] == [
