@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.commands.options import Command, names, required
+from bench.commands.options import Command, against, check_against, names, required
 from bench.errors import SIGNALLED, UsageError
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def _task_names(_: click.Context, option: click.Parameter, values: tuple[str, ..
 @click.option("--workers", default=2, show_default=True, help="Worker processes, one thread each; 0: this process.")
 @click.option("--timeout", metavar="TIME", help="What a run may take at most, a worker's start included: 90s, 30m, 8h.")
 @click.option("--output", default="results", show_default=True, type=click.Path(path_type=Path), help="Results folder.")
+@against
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 def run(
     models: tuple[str, ...],
@@ -69,6 +70,7 @@ def run(
     workers: int,
     timeout: str | None,
     output: Path,
+    against: tuple[str, ...],
     dry_run: bool,
 ) -> None:
     """Run the benchmark; finished runs are not repeated.
@@ -108,6 +110,7 @@ def run(
     )
     plan = make_plan(request)
     store = Store(output)
+    check_against(against, plan, store)
     console = Console(markup=False, emoji=False)
     if dry_run:
         announce(console, plan, tasks)
@@ -116,7 +119,7 @@ def run(
         warn_of(console, unreadable)
         finished = {record.spec.run_id: record.status for record in records if record.status in DONE}
         console.print(plan_table(plan, finished))
-        say_grade(console, plan)
+        say_grade(console, plan, against)
         for spec in plan:
             state = finished.get(spec.run_id, "to do")
             click.echo(f"{spec.run_id} {spec.task_label} {spec.label} seed {spec.seed}: {state}")
@@ -126,19 +129,21 @@ def run(
         with begin(plan, store) as campaign:
             warn_of(console, campaign.unreadable)
             console.print(plan_table(plan, campaign.finished))
-            say_grade(console, plan)
-            code = _execute(console, campaign, workers, seconds)
+            say_grade(console, plan, against)
+            code = _execute(console, campaign, workers, seconds, against)
     sys.exit(code)
 
 
-def _execute(console: Console, campaign: Campaign, workers: int, timeout: float | None) -> int:
+def _execute(
+    console: Console, campaign: Campaign, workers: int, timeout: float | None, against: tuple[str, ...]
+) -> int:
     """Do the missing runs and show their progress, write the reports, and print the outcome."""
     from bench.commands.progress import conclude, follow
     from bench.commands.report import write_reports
 
     signal = follow(console, campaign, workers, timeout)
     try:
-        write_reports(console, campaign.store, set(map(str, campaign.unreadable)))
+        write_reports(console, campaign.store, set(map(str, campaign.unreadable)), against)
     finally:  # what the runs did is said even if the reports cannot be written
         conclude(console, campaign, signal != 0)
         counts = campaign.counts
