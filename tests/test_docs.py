@@ -25,9 +25,8 @@ except ModuleNotFoundError:  # Python 3.10, where pytest depends on tomli
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-OF_GENERATORS = [
-    page for page in PAGES if page.name not in ("README.md", "python.md", "reliability.md", "settings.md", "tuning.md")
-]
+OTHERS = ("README.md", "python.md", "reliability.md", "settings.md", "statistics.md", "tuning.md")
+OF_GENERATORS = [page for page in PAGES if page.name not in OTHERS]
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
 GENERATORS = {**GROUPS["bench.generators"], **GROUPS["bench.controls"]}
 AS_SEQGAN = ("seqgan-baselined", "constant-reward", "random-reward")

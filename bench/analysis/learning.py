@@ -16,7 +16,7 @@ QUALITY = ("jsd_valid", "nll_valid", "nll_oracle")
 """Curves of quality, lower is better; the first that a task has is its headline."""
 FRACTIONS = (0.25, 0.5, 1.0)
 """Parts of the range of costs, from where the models part to the longest end, at which the tables show scores."""
-APART = 0.02
+APART = 0.05
 """Costs that differ by less than this part of the range are shown once."""
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from scipy import special, stats
+import numpy as np
+from scipy import special
 
 from bench.analysis.stats import finite, seeds_of_sign_test
 
@@ -13,6 +14,8 @@ __all__ = ["seeds_needed"]
 
 SEEDS_LIMIT = 10_000
 """More seeds than anybody will run: the number at which :func:`seeds_needed` gives up."""
+CHUNK = 64
+"""Numbers of seeds that are tried at once."""
 
 
 def seeds_needed(
@@ -72,10 +75,12 @@ def _seeds_of_signs(wins: float, first: int, level: float, power: float) -> int 
     if wins - 0.5 < z / (2 * math.sqrt(SEEDS_LIMIT)):
         return None
     start = max(first, math.floor(0.9 * (z / (wins - 0.5)) ** 2) - 5)
-    for n in range(start, SEEDS_LIMIT + 1):
+    for begin in range(start, SEEDS_LIMIT + 1, CHUNK):
+        n = np.arange(begin, begin + CHUNK)
         # The most losses with which it rejects, by the same binomial law as its p.
-        losses = int(stats.binom.ppf(level / 2, n, 0.5))
-        losses -= int(special.bdtr(losses, n, 0.5) > level / 2)
-        if losses >= 0 and special.bdtr(losses, n, 1 - wins) >= power:
-            return n
+        losses = np.floor(special.bdtrik(level / 2, n, 0.5))
+        losses -= special.bdtr(losses, n, 0.5) > level / 2
+        enough = (losses >= 0) & (special.bdtr(np.maximum(losses, 0), n, 1 - wins) >= power)
+        if enough.any():
+            return int(n[enough.argmax()])
     return None

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bench.analysis.answers import Answer, answers
 from bench.analysis.leaderboard import aggregate
+from bench.analysis.standing import Standing, standing
 from bench.errors import unknown
 from bench.records.frames import Frames, completed
 
@@ -53,6 +54,11 @@ class Results:
     def completed_scores(self) -> pd.DataFrame:
         """The scores of completed runs."""
         return completed(self.runs, self.scores)
+
+    @cached_property
+    def standing(self) -> Standing:
+        """Which scores may not win."""
+        return standing(self.runs, self.scores)
 
     @cached_property
     def answers(self) -> list[Answer]:

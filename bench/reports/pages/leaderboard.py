@@ -86,7 +86,7 @@ def page(results: Results, figures: Sequence[tuple[str, str]] = ()) -> Document:
     blocks: Document = [Heading(1, "Leaderboard"), Paragraph(prose(READING)), *provenance(runs)]
     for section in results.sections():
         blocks += _task(section)
-    blocks += frontier_page.page(runs, completed(runs, results.frontier))
+    blocks += frontier_page.page(runs, completed(runs, results.frontier), results.standing)
     blocks += costs.page(runs, curves)
     blocks += _training_signal(curves)
     blocks += _throughput(results.board, results.completed_scores)
