@@ -112,6 +112,7 @@ def run(
     timeout: str | float | None = None,
     output: str | PathLike[str] = "results",
     progress: bool = True,
+    against: Names = (),
 ) -> Benchmark:
     """Run the benchmark, as ``bench run`` does; runs that are finished in the folder are not repeated.
 
@@ -123,7 +124,7 @@ def run(
         tasks: Names, classes as for models, ``text:FILE,level=word|char,...``, ``midi:FOLDER``, or ``all``.
         metrics: Names or ``all``; a run fails if a metric that is named here has no value.
         seeds: Number of seeds, counted from 0.
-        preset: smoke (seconds), quick (minutes) or paper (days).
+        preset: smoke (seconds), quick (minutes) or paper (days); or the path of a file that ``bench tune`` wrote.
         settings: ``{"seqgan.lr": 0.005}``: fields of models and tasks, as ``--set`` sets them.
         budget: What each run may use up: ``60s``, ``5m``, ``2M-tokens`` or ``20000-updates``.
         temperatures: Temperatures of the frontier: one or several numbers, ``"0.5..2"`` or ``"none"``; None for those
@@ -137,6 +138,7 @@ def run(
             number; None for any time. It needs worker processes.
         output: The results folder.
         progress: Whether to show the plan and the progress of the runs.
+        against: Models to compare with, by their names in the leaderboard, instead of the usual ones.
 
     Returns:
         All results of the folder, including earlier runs.
@@ -150,6 +152,7 @@ def run(
     """
     from rich.console import Console
 
+    from bench.commands.options import check_against
     from bench.commands.progress import announce, conclude, follow, plan_table
     from bench.plans.plan import Request, make_plan
     from bench.plans.presets import MOST_WORKERS, parse_budget, parse_temperatures, parse_time
@@ -189,13 +192,15 @@ def run(
         bfloat16,
     )
     plan = make_plan(request)
+    references = _labels(against)
+    check_against(references, plan, Store(folder))
     console = Console(quiet=not progress, markup=False, emoji=False)
     announce(console, plan, request.tasks)
     with begin(plan, Store(folder)) as campaign:
         console.print(plan_table(plan, campaign.finished))
         ended_by = follow(console, campaign, workers, seconds)
         try:
-            benchmark = _reported(campaign.store)
+            benchmark = _reported(campaign.store, references)
         finally:
             conclude(console, campaign, ended_by != 0)
         if ended_by == signal.SIGINT:
@@ -205,19 +210,25 @@ def run(
         return benchmark
 
 
-def load(folder: str | PathLike[str] = "results") -> Benchmark:
+def load(folder: str | PathLike[str] = "results", *, against: Names = ()) -> Benchmark:
     """The results of a folder that ``bench run`` or :func:`run` made; nothing is run or written.
+
+    Args:
+        folder: The results folder.
+        against: Models to compare with, by their names in the leaderboard, instead of the usual ones.
 
     Raises:
         UsageError: for any other folder.
     """
     from bench.analysis.results import Results
+    from bench.commands.options import check_against
     from bench.records.store import Store
 
     store = Store(_path("folder", folder))
     store.require()
+    check_against(_labels(against), (), store)
     frames = store.load()
-    return Benchmark(store.path, Results.of(frames), frames.notes)
+    return Benchmark(store.path, Results.of(frames, _labels(against)), frames.notes)
 
 
 def score(
@@ -287,11 +298,13 @@ def score(
     return frame
 
 
-def _reported(store: Store) -> Benchmark:
+def _reported(store: Store, against: Sequence[str]) -> Benchmark:
     """Write the leaderboards and figures of a folder, and return its results."""
     from bench import reports
+    from bench.analysis.results import Results
 
-    benchmark = load(store.path)
+    frames = store.load()
+    benchmark = Benchmark(store.path, Results.of(frames, against), frames.notes)
     if benchmark.results.any_ended:
         reports.write_reports(benchmark.results, store.path)
     return benchmark
@@ -312,6 +325,17 @@ def _names(given: Names) -> tuple[str, ...]:
         else:
             raise UsageError(f"expected a name or a class, got {name!r}.")
     return tuple(names)
+
+
+def _labels(given: Names) -> tuple[str, ...]:
+    """Names of rows, as tables show them, and classes by their names."""
+    if not isinstance(given, Iterable | type):
+        raise UsageError(f"expected names or classes to compare against, got {given!r}.")
+    names = [given] if isinstance(given, str | type) else list(given)
+    for name in names:
+        if not isinstance(name, str | type):
+            raise UsageError(f"expected a name or a class, got {name!r}.")
+    return tuple(name if isinstance(name, str) else _target(name) for name in names)
 
 
 def _target(plugin: type) -> str:

@@ -5,6 +5,7 @@ each contender that went through a shared pre-training also against that pre-tra
 checkpoint) and against the control that ran the same loop with a constant reward. Not all pairs are tested: every
 further comparison makes the others harder to decide. Controls are a family of their own, so that they cost the
 contenders nothing. A family covers one metric; conclusions rest on the headline metric, and the others are exploratory.
+A user may name other references (``--against``); every comparison with each of them then counts for the family.
 Copy rates have no verdicts, because copying little is no merit. The unit is the run, paired by seed; on synthetic tasks
 each seed draws its own oracle and data. Rows that may not win (:mod:`bench.analysis.standing`) are never called better,
 and where either side lost seeds there is no verdict.
@@ -16,13 +17,14 @@ constant reward takes more policy steps than SeqGAN, which spends part of the bu
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from bench.analysis.catalogue import entry, headline, in_order
-from bench.analysis.standing import Standing, standing
+from bench.analysis.ranking import stated_metric
+from bench.analysis.standing import Cell, Place, Standing, standing
 from bench.analysis.verdicts import (
     CALLED,
     IDENTICAL,
@@ -39,7 +41,7 @@ from bench.analysis.verdicts import (
     judge,
     separable_best,
 )
-from bench.records.frames import FINAL, PRETRAINED, REAL_DATA, Row, as_rows, usable
+from bench.records.frames import CELL, FINAL, PRETRAINED, REAL_DATA, Row, as_rows, usable
 
 __all__ = [
     "BOTH",
@@ -50,6 +52,7 @@ __all__ = [
     "Answer",
     "answers",
     "best",
+    "by_metric",
     "in_headline",
     "listed",
     "most_comparisons",
@@ -91,6 +94,8 @@ class Answer:
         unit: Its unit.
         role: "contender" or "control": which family it belongs to.
         verdict: The verdict.
+        stated: Whether conclusions on the pair are drawn in this metric: it is the first of
+            :data:`bench.analysis.catalogue.PLACING` in which both have a value that no inexact density went into.
     """
 
     task: str
@@ -99,9 +104,10 @@ class Answer:
     unit: str
     role: str
     verdict: Verdict
+    stated: bool = False
 
 
-def answers(runs: pd.DataFrame, scores: pd.DataFrame) -> list[Answer]:
+def answers(runs: pd.DataFrame, scores: pd.DataFrame, against: Sequence[str] = ()) -> list[Answer]:
     """All verdicts, in order of task, preset, metric, role, model and reference.
 
     Metrics whose goal is the real data's value are left out: they have no direction in which to be better.
@@ -109,13 +115,16 @@ def answers(runs: pd.DataFrame, scores: pd.DataFrame) -> list[Answer]:
     Args:
         runs: One row per run.
         scores: One row for each (run, checkpoint, metric) of completed runs.
+        against: Labels of the models to compare with, instead of the usual references.
     """
     roles = {(row["task"], row["preset"], row["model"]): row["role"] for row in as_rows(runs)}
     who = standing(runs, scores)
     quality = scores[(scores["kind"] == "quality") & usable(scores)]
+    endless = _infinite(scores)
     found: list[Answer] = []
     for (task, preset), here in quality.groupby(["task", "preset"], sort=True):
-        shared = _from_the_reference(here)
+        shared, begun = _from_the_reference(here), len(found)
+        sides: dict[tuple[str, str], tuple[Place, Place]] = {}
         for metric in in_order(here["metric"].unique()):
             rows = here[here["metric"] == metric]
             direction, unit = rows["direction"].iloc[0], rows["unit"].iloc[0]
@@ -125,10 +134,13 @@ def answers(runs: pd.DataFrame, scores: pd.DataFrame) -> list[Answer]:
             for role in ("contender", "control"):
                 models = sorted({m for m, _ in values if roles.get((task, preset, m)) == role})
                 compared = _Compared(str(task), str(preset), metric, values, who)
-                pairs = [pair for model in models for pair in compared.pairs(model, role, model in shared)]
+                pairs = [pair for model in models for pair in compared.pairs(model, role, model in shared, against)]
+                sides |= {(pair.model, pair.reference): places for pair, places in pairs}
                 found += [
-                    Answer(str(task), str(preset), metric, unit, role, verdict) for verdict in judge(pairs, direction)
+                    Answer(str(task), str(preset), metric, unit, role, verdict)
+                    for verdict in judge([pair for pair, _ in pairs], direction)
                 ]
+        found[begun:] = _with_stated(found[begun:], sides, endless, who.inexact)
     return found
 
 
@@ -165,9 +177,17 @@ def best(runs: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Best]:
 
 
 def in_headline(found: list[Answer]) -> list[Answer]:
-    """The contenders' answers in the metric that the task's rows are sorted by."""
-    metric = headline(answer.metric for answer in found)
-    return [answer for answer in found if (answer.metric, answer.role) == (metric, "contender")]
+    """The contenders' answers that conclusions are drawn from: in the metric that the task's rows are sorted by.
+
+    Where one of a pair has no exact density, they are in the next of :data:`bench.analysis.catalogue.PLACING`.
+    """
+    return [answer for answer in found if answer.role == "contender" and answer.stated]
+
+
+def by_metric(asked: list[Answer]) -> dict[str, list[Answer]]:
+    """Answers by their metric, in their order: each metric is a family of its own."""
+    metrics = dict.fromkeys(answer.metric for answer in asked)
+    return {metric: [answer for answer in asked if answer.metric == metric] for metric in metrics}
 
 
 def seed_counts(found: list[Answer]) -> list[int]:
@@ -291,11 +311,13 @@ class _Compared:
     values: Values
     who: Standing
 
-    def pairs(self, model: str, role: str, shared: bool) -> Iterator[Pair]:
-        """The comparisons of a model."""
+    def pairs(
+        self, model: str, role: str, shared: bool, against: Sequence[str]
+    ) -> Iterator[tuple[Pair, tuple[Place, Place]]]:
+        """The comparisons of a model, each with the two rows of the leaderboard that it compares."""
         own = model, FINAL
         mine = self.values.get(own, {})
-        for reference, row in references(model, role, (model, PRETRAINED) in self.values, shared).items():
+        for reference, row in references(model, role, (model, PRETRAINED) in self.values, shared, against).items():
             theirs = self.values.get(row, {})
             if mine.keys() & theirs.keys():
                 why_not, losses = (
@@ -306,24 +328,51 @@ class _Compared:
                     said.replace("it", name, 1) for name, said in zip((model, reference), losses, strict=True) if said
                 )
                 resolution = entry(self.metric).resolution([*mine.values(), *theirs.values()])
-                yield Pair.of(model, reference, mine, theirs, resolution, (why_not[0], why_not[1]), void)
+                pair = Pair.of(model, reference, mine, theirs, resolution, (why_not[0], why_not[1]), void)
+                yield pair, ((self.task, self.preset, *own), (self.task, self.preset, *row))
 
 
-def most_comparisons(roles: Mapping[str, str]) -> int:
+def _infinite(scores: pd.DataFrame) -> frozenset[Cell]:
+    """Scores that are infinite in some seed: the model has a density, and it is infinitely bad."""
+    rows = scores[scores["absent"].astype(str).str.endswith("inf")]
+    return frozenset(zip(*(rows[name].astype(str) for name in CELL), strict=True))
+
+
+def _with_stated(
+    found: list[Answer],
+    sides: Mapping[tuple[str, str], tuple[Place, Place]],
+    infinite: frozenset[Cell],
+    inexact: frozenset[Cell],
+) -> list[Answer]:
+    """The answers of one task, in which those are marked that conclusions are drawn from."""
+    first, judged = headline(answer.metric for answer in found), dict[tuple[str, str], set[str]]()
+    for answer in found:
+        judged.setdefault((answer.verdict.model, answer.verdict.reference), set()).add(answer.metric)
+    stated = {pair: stated_metric(first, metrics, sides[pair], infinite, inexact) for pair, metrics in judged.items()}
+    return [
+        replace(answer, stated=stated[answer.verdict.model, answer.verdict.reference] == answer.metric)
+        for answer in found
+    ]
+
+
+def most_comparisons(roles: Mapping[str, str], against: Sequence[str] = ()) -> int:
     """The most comparisons that a family of these models can have; who has a pre-training is not known before they ran.
 
     Args:
         roles: Model to its role, "contender" or "control".
+        against: Labels of the models to compare with, instead of the usual references.
     """
     counts: dict[str, int] = {}
     for model, role in roles.items():
-        asked = references(model, role, pretrained=model != REFERENCE, shared=False)
-        own = sum(name in (*roles, model) for name, _ in asked.values())
+        asked = references(model, role, pretrained=model != REFERENCE, shared=False, against=against)
+        own = sum(bool(against) or name in (*roles, model) for name, _ in asked.values())
         counts[role] = counts.get(role, 0) + own
     return max(counts.values(), default=0)
 
 
-def references(model: str, role: str, pretrained: bool, shared: bool) -> dict[str, tuple[str, str]]:
+def references(
+    model: str, role: str, pretrained: bool, shared: bool, against: Sequence[str] = ()
+) -> dict[str, tuple[str, str]]:
     """What a model is compared with: the label of each reference, to the model and checkpoint that it is.
 
     Args:
@@ -331,7 +380,12 @@ def references(model: str, role: str, pretrained: bool, shared: bool) -> dict[st
         role: "contender" or "control".
         pretrained: Whether it has a shared pre-training.
         shared: Whether that is the reference arm's final checkpoint, so that two comparisons are one.
+        against: Labels of the models to compare with, and with nothing else: each with its final checkpoint. One of
+            them is compared with those before it, so that no two models are compared twice.
     """
+    if against:
+        before = against[: against.index(model)] if model in against else against
+        return {name: (name, FINAL) for name in before}
     own = {OWN: (model, PRETRAINED)} if pretrained else {}
     found = {REFERENCE: (REFERENCE, FINAL)} | own if model != REFERENCE else own
     if pretrained and shared:

@@ -14,6 +14,7 @@ __all__ = [
     "COSTS",
     "MEANINGS",
     "OTHERS",
+    "PLACING",
     "RANKING",
     "UNIT_DECIMALS",
     "Entry",
@@ -159,6 +160,11 @@ CATALOGUE = (
 RANKING = ("jsd_token", "nll_test")
 """Rows are sorted by the first of these that the task has. Neither improves by dropping what is hard."""
 
+PLACING = (*RANKING, "reverse_nll", "ms_jaccard4")
+"""A model that lacks an exact value of the metric that sorts the rows is placed by the next of these that it has. The
+last two read its samples alone, and do not improve by dropping what is hard, either: the first of them scores test text
+under a model of the samples, the second looks at n-grams from both sides."""
+
 _POSITIONS = {row.metric: position for position, row in enumerate(CATALOGUE)}
 
 
@@ -193,7 +199,7 @@ def themes(metrics: Iterable[str]) -> dict[str, list[str]]:
 def headline(metrics: Iterable[str]) -> str | None:
     """The metric that a task's rows are sorted by, of those it has."""
     present = set(metrics)
-    return next((metric for metric in RANKING if metric in present), None)
+    return next((metric for metric in PLACING if metric in present), None)
 
 
 def headlines(kind: str, shown: Shown) -> list[str]:

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.analysis.catalogue import entry, headline
+from bench.analysis.catalogue import entry
 from bench.analysis.copying import copiers
-from bench.records.frames import FINAL, REAL_DATA, as_rows, completed, usable
+from bench.records.frames import REAL_DATA, as_rows, completed, usable
 
 __all__ = ["Cell", "Place", "Standing", "standing"]
 
@@ -46,10 +46,12 @@ class Standing:
     Attributes:
         barred: Score to its reasons: plain phrases of which each completes "it has no rank, because ...".
         lost: Score to the phrase about its lost seeds alone, which are among its reasons, too.
+        inexact: Scores that read a density which is not exact; another metric may say what these cannot.
     """
 
     barred: Mapping[Cell, tuple[str, ...]]
     lost: Mapping[Cell, str]
+    inexact: frozenset[Cell] = frozenset()
 
     def why_not(self, cell: Cell) -> str:
         """Why a score may not win, "" where it may."""
@@ -58,17 +60,6 @@ class Standing:
     def losses(self, cell: Cell) -> str:
         """What is said of the seeds that a score lost, beginning with "it", "" where it lost none."""
         return self.lost.get(cell, "")
-
-    def unranked(self, task: str, preset: str, model: str, metrics: list[str]) -> str:
-        """Why a model has no rank, "" where it has one: its final score in the metric that sorts the rows may not win.
-
-        Args:
-            task: The task's label.
-            preset: The preset's label.
-            model: The model's label.
-            metrics: The metrics that the task has.
-        """
-        return self.why_not((task, preset, model, FINAL, str(headline(metrics))))
 
 
 def standing(runs: pd.DataFrame, scores: pd.DataFrame) -> Standing:
@@ -82,13 +73,16 @@ def standing(runs: pd.DataFrame, scores: pd.DataFrame) -> Standing:
     quality = done[(done["kind"] == "quality") & (done["model"] != REAL_DATA)]
     lost, copies, densities = _lost(runs, quality), copiers(done), _densities(runs)
     barred: dict[Cell, tuple[str, ...]] = {}
+    inexact: set[Cell] = set()
     for cell in _cells(quality):
         task, preset, model, checkpoint, metric = cell
         density = densities.get((task, preset, model), "exact") if entry(metric).density else "exact"
         reasons = lost.get(cell, ""), INEXACT.get(density, ""), copies.get((task, preset, model, checkpoint), "")
+        if density != "exact":
+            inexact.add(cell)
         if any(reasons):
             barred[cell] = tuple(filter(None, reasons))
-    return Standing(barred, lost)
+    return Standing(barred, lost, frozenset(inexact))
 
 
 def _cells(scores: pd.DataFrame) -> list[Cell]:

@@ -252,7 +252,7 @@ def plan_table(plan: Sequence[RunSpec], finished: Mapping[str, str]) -> Table:
     return table
 
 
-def say_grade(console: Console, plan: Sequence[RunSpec]) -> None:
+def say_grade(console: Console, plan: Sequence[RunSpec], against: Sequence[str] = ()) -> None:
     """Say which verdicts so many seeds allow, and how many it takes for those that assume nothing."""
     from bench.analysis.answers import most_comparisons
     from bench.analysis.stats import seeds_of_sign_test
@@ -262,7 +262,7 @@ def say_grade(console: Console, plan: Sequence[RunSpec]) -> None:
     for spec in plan:
         if spec.model != REAL_DATA:
             roles.setdefault((spec.task_label, spec.preset_label), {})[spec.label] = spec.role
-    family = max(map(most_comparisons, roles.values()), default=0)
+    family = max((most_comparisons(each, against) for each in roles.values()), default=0)
     if not family:
         return
     seeds, least = len({spec.seed for spec in plan}), seeds_of_sign_test(family)

@@ -60,12 +60,31 @@ class Grid:
         return f"{label} {UNRANKED}" if self.unranked(model, checkpoint) else label
 
     def unranked(self, model: str, checkpoint: str) -> bool:
-        """Whether a row has no rank: it may not win in the metric that sorts the rows, or in none that it has."""
+        """Whether a row has no rank: it may not win in the metric that it is placed by, or in none that it has."""
         found = [row for row in self.of(model, checkpoint) if row["n"] and row["kind"] != "cost"]
         barred = {row["metric"] for row in found if _because(row)}
         return bool(barred) and (
-            headline(self.metrics) in barred or len(barred) == len({row["metric"] for row in found})
+            self.ranked_by(model) in barred or len(barred) == len({row["metric"] for row in found})
         )
+
+    def ranked_by(self, model: str) -> str:
+        """The metric that a model is placed by, "" where it has none; the first where the lines do not say."""
+        metrics = [row["ranked_by"] for row in self.lines if row["model"] == model and "ranked_by" in row]
+        known = (str(metric) for metric in metrics if not pd.isna(metric))
+        return next(known, "") if metrics else str(headline(self.metrics))
+
+    def placed(self) -> list[str]:
+        """A line for each substitute of the metric that sorts the rows, with the models that are placed by it."""
+        first = headline(metric for metric in self.metrics if self.measured(metric))
+        found: dict[str, list[str]] = {}
+        for model, checkpoint in self.rows:
+            metric = self.ranked_by(model)
+            if checkpoint == FINAL and metric and metric != first and not self.unranked(model, checkpoint):
+                found.setdefault(metric, []).append(model)
+        return [
+            f"{', '.join(models)}: by {metric}, without an exact {first}: below as many others as are better in it"
+            for metric, models in found.items()
+        ]
 
     def reasons(self) -> list[str]:
         """Why rows or cells are marked: a line for each model, and for another checkpoint where its reasons differ."""

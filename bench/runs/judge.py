@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -95,21 +95,23 @@ class RealData:
         return self._train[torch.randperm(len(self._train), generator=rng)[:n]]
 
 
-_TaskKey = tuple[str, str, tuple[tuple[str, Any], ...], str]
+_TaskKey = tuple[str, str, tuple[tuple[str, Any], ...], str, bool]
 _kept: dict[_TaskKey, LoadedTask] = {}
 """The tasks of this process, the one that was used last at the end."""
 
 
 def _task_key(spec: RunSpec) -> _TaskKey:
     config = {name: tuple(value) if isinstance(value, list) else value for name, value in spec.task_config.items()}
-    return spec.task, spec.task_target, tuple(config.items()), spec.data
+    return spec.task, spec.task_target, tuple(config.items()), spec.data, spec.is_trial
 
 
-def _read_task(name: str, target: str, config: tuple[tuple[str, Any], ...], planned: str) -> LoadedTask:
+def _read_task(name: str, target: str, config: tuple[tuple[str, Any], ...], planned: str, trial: bool) -> LoadedTask:
     task = build(registry.Plugin("task", name, target).load(), dict(config))
     if task.fingerprint() != planned:
         raise UsageError(f"the data of '{name}' changed after the runs were planned: run the same command again.")
     data: TaskData = task.load()
+    if trial:  # nothing that a search does can depend on test sequences that are not there
+        data = replace(data, test=data.test[:0].clone())
     unk, words = (data.vocabulary.unk, data.vocabulary.words) if data.vocabulary else (None, None)
     verse = getattr(data.vocabulary, "verse", None)
     given = data.training
@@ -119,6 +121,8 @@ def _read_task(name: str, target: str, config: tuple[tuple[str, Any], ...], plan
 
 def load_task(spec: RunSpec) -> LoadedTask:
     """The data of a run's task, kept for the next run of the same task as long as nobody writes into them.
+
+    Those of a trial have no test split.
 
     Raises:
         UsageError: when they are not those with which the run was planned.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from textwrap import shorten
 
-from bench.analysis.answers import Answer, best, in_headline, summary
+from bench.analysis.answers import Answer, best, by_metric, in_headline, summary
 from bench.analysis.catalogue import Shown, headlines, kind_of_task
 from bench.analysis.results import Results, Section
 from bench.analysis.verdicts import FEW
 from bench.records.frames import FINAL, as_rows
 from bench.reports.document import Document, Group, Paragraph, Table, Words, bullets
 from bench.reports.grid import UNRANKED, Grid
-from bench.reports.pages.provenance import reasons
+from bench.reports.pages.provenance import reasons, tuning
 
 __all__ = ["page"]
 
@@ -43,6 +43,8 @@ def _section(section: Section) -> Document:
     return [
         Table(tuple(header), kept, caption=section.title, compact=True),
         Paragraph(note),
+        *tuning(section.runs),
+        *bullets("Placed by another metric than the others:", grid.placed()),
         *bullets(f"{UNRANKED} No rank, because:", grid.reasons()),
         *bullets("Collapsed seeds:", grid.collapsed()),
         *_verdicts(in_headline(section.answers)),
@@ -58,9 +60,10 @@ def _cell(grid: Grid, model: str, metric: str, seeds: str) -> Words:
 
 
 def _verdicts(asked: list[Answer]) -> Document:
-    """The verdicts on the contenders in the headline metric."""
-    if not asked:
-        return []
-    family = asked[0].verdict.family
-    corrected = f", Holm-corrected for {family} comparisons" if family > 1 else ""
-    return bullets(f"By {asked[0].metric}, paired by seed{corrected}:", summary(asked))
+    """The verdicts on the contenders in the headline metric, and in another one where that says nothing."""
+    blocks: Document = []
+    for metric, same in by_metric(asked).items():
+        family = same[0].verdict.family
+        corrected = f", Holm-corrected for {family} comparisons" if family > 1 else ""
+        blocks += bullets(f"By {metric}, paired by seed{corrected}:", summary(same))
+    return blocks

@@ -17,8 +17,10 @@ from bench.analysis.answers import (
     REFERENCE,
     answers,
     best,
+    by_metric,
     in_headline,
     listed,
+    most_comparisons,
     rows_of,
     seed_counts,
     summary,
@@ -120,6 +122,84 @@ def test_what_is_asked_of_whom():
         ("control", "mle-longer", OWN),
         ("control", "uniform", REFERENCE),
     ]
+
+
+def test_others_may_be_compared_with_instead():
+    runs, scores = full().frames
+    found = answers(runs, scores, ("random", "mle-longer", "seqgan"))
+    assert [(answer.role, answer.verdict.model, answer.verdict.reference) for answer in found] == [
+        *(("contender", "mle", reference) for reference in ("random", "mle-longer", "seqgan")),
+        *(("contender", "pg-bleu", reference) for reference in ("random", "mle-longer", "seqgan")),
+        # Each is compared with those named before it, so that no two are compared twice.
+        *(("contender", "seqgan", reference) for reference in ("random", "mle-longer")),
+        *(("control", CONSTANT, reference) for reference in ("random", "mle-longer", "seqgan")),
+        ("control", "mle-longer", "random"),
+        *(("control", "uniform", reference) for reference in ("random", "mle-longer", "seqgan")),
+    ]
+    assert {answer.role: answer.verdict.family for answer in found} == {"contender": 8, "control": 7}
+    means = {(a.verdict.model, a.verdict.reference): a.verdict.difference.mean for a in found}
+    assert means["mle", "random"] == pytest.approx(-1.0, abs=0.05)
+
+
+def test_planning_counts_the_comparisons_that_there_will_be():
+    roles = {"mle": "contender", "random": "contender", "seqgan": "contender", "uniform": "control"}
+    assert most_comparisons(roles, ("random", "seqgan")) == 3
+    assert most_comparisons(roles, ("a model of the folder",)) == 3
+
+
+def implicit():
+    """A board of two metrics, in which one model has only the second, which reads samples."""
+    exact = Board().add("mle", 0.2).add("random", 0.5).add("seqgan", 0.3, 0.25)
+    samples = Board("reverse_nll").add("mle", 4.0).add("random", 9.0).add("seqgan", 5.0, 4.5).add("gan", 6.0)
+    runs = pd.DataFrame(samples.runs)
+    return runs, pd.concat([pd.DataFrame(exact.scores), pd.DataFrame(samples.scores)])
+
+
+def test_a_model_without_a_density_keeps_its_verdicts_on_another_metric():
+    parts = by_metric(in_headline(answers(*implicit())))
+    pairs = {
+        metric: [(answer.verdict.model, answer.verdict.reference) for answer in asked]
+        for metric, asked in parts.items()
+    }
+    assert pairs == {
+        "jsd_token": [("random", REFERENCE), ("seqgan", REFERENCE), ("seqgan", OWN)],
+        "reverse_nll": [("gan", REFERENCE)],
+    }
+    assert summary(parts["reverse_nll"]) == ["gan: worse than mle, if seeds scatter normally (n = 5)"]
+    assert {metric: asked[0].verdict.family for metric, asked in parts.items()} == {"jsd_token": 3, "reverse_nll": 4}
+
+
+def test_an_infinite_score_is_no_reason_to_look_at_another_metric():
+    runs, scores = implicit()
+    endless = scores[(scores["metric"] == "jsd_token") & (scores["model"] == "random")].assign(
+        model="gan", value=math.nan, absent="it is inf"
+    )
+    parts = by_metric(in_headline(answers(runs, pd.concat([scores, endless]))))
+    assert list(parts) == ["jsd_token"]
+    assert {answer.verdict.model for answer in parts["jsd_token"]} == {"random", "seqgan"}
+
+
+def test_against_a_model_without_a_density_all_verdicts_are_on_another_metric():
+    parts = by_metric(in_headline(answers(*implicit(), ("gan", "mle"))))
+    pairs = {
+        metric: [(answer.verdict.model, answer.verdict.reference) for answer in asked]
+        for metric, asked in parts.items()
+    }
+    assert pairs == {
+        "jsd_token": [("random", "mle"), ("seqgan", "mle")],
+        "reverse_nll": [("mle", "gan"), ("random", "gan"), ("seqgan", "gan")],
+    }
+
+
+@pytest.mark.parametrize("kind", ["bound", "estimated", "none"])
+def test_a_density_that_is_not_exact_gives_way_to_samples(kind):
+    runs, scores = implicit()
+    runs["density"] = ["exact" if model != "seqgan" else kind for model in runs["model"]]
+    parts = by_metric(in_headline(answers(runs, scores)))
+    assert {answer.verdict.model for answer in parts["jsd_token"]} == {"random"}
+    assert {answer.verdict.model for answer in parts["reverse_nll"]} == {"gan", "seqgan"}
+    alone = scores[scores["metric"] == "jsd_token"]  # without another metric it keeps the verdict that it has
+    assert {answer.verdict.model for answer in in_headline(answers(runs, alone))} == {"random", "seqgan"}
 
 
 def test_contenders_and_controls_are_a_family_each():

@@ -223,7 +223,7 @@ def test_csv_gives_back_the_same_numbers(results, tmp_path):
     write_csv(tmp_path / "board.csv", board)
     text = (tmp_path / "board.csv").read_bytes()
     assert b"\r" not in text
-    assert b"oracle,quick,contender,broken,final,,,,,0,,,,3,failed 3,,,,,,\n" in text
+    assert b"oracle,quick,contender,broken,final,,,,,0,,,,3,failed 3,,,,,,,,default settings\n" in text
     back = list(csv.DictReader(text.decode().splitlines()))
     for column in ("mean", "low", "high", "interquartile_mean", "bootstrap_low", "bootstrap_high"):
         np.testing.assert_array_equal([float(row[column] or "nan") for row in back], board[column].to_numpy(float))

@@ -251,6 +251,7 @@ OTHER = {
     "data": "another", "seed": 1, "preset": "quick", "metrics": {"nll": "2"}, "explicit_metrics": True, "samples": 201,
     "device": "cuda", "torch": "2.14.0", "budget": {"steps": 1}, "temperatures": (0.5, 1.0),
     "execution": {"mode": "triton"}, "task_stream": "a name that stays",
+    "tuning": {"preset": "tuned.json"},
 }  # fmt: skip
 
 
@@ -306,7 +307,7 @@ def test_all_seeds_of_a_configuration_share_a_group(make_spec):
 
 
 def test_trainings_are_shared_whatever_is_scored_afterwards(make_spec):
-    same = {"model", "overrides", "task", "preset", "metrics", "explicit_metrics", "samples", "temperatures"}
+    same = {"model", "overrides", "task", "preset", "metrics", "explicit_metrics", "samples", "temperatures", "tuning"}
     for name, value in OTHER.items():
         assert (make_spec(**{name: value}).fit_id == make_spec().fit_id) == (name in same), name
 

@@ -137,7 +137,7 @@ def labels(text, title="Headline"):
 def only(results, **where):
     """The results for which the columns have these values."""
     frames = []
-    for field in dataclasses.fields(results):
+    for field in dataclasses.fields(results)[:4]:
         frame = getattr(results, field.name)
         frames.append(frame[np.logical_and.reduce([frame[column].isin(values) for column, values in where.items()])])
     return Results(*frames)
@@ -281,7 +281,7 @@ def test_a_value_is_in_italics_where_one_contender_is_the_best_if_seeds_scatter_
 def many(results):
     """The results of quatrains with eight seeds, which differ a little from the five that there are."""
     frames = {}
-    for field in dataclasses.fields(results):
+    for field in dataclasses.fields(results)[:4]:
         frame = getattr(results, field.name)
         frame = frame[frame["task"] == "quatrains"]
         more = frame[frame["seed"] < 3].copy()
@@ -408,7 +408,7 @@ def test_nothing_but_failures(results):
 
 
 def test_no_runs_at_all(results):
-    frames = (getattr(results, field.name).head(0) for field in dataclasses.fields(results))
+    frames = (getattr(results, field.name).head(0) for field in dataclasses.fields(results)[:4])
     assert markdown(Results(*frames)).startswith("# Leaderboard\n")
 
 
