@@ -281,7 +281,7 @@ def score(
     trained = None if train is None else _text("train", train, column)
     report = score_texts(made, real, trained, *chosen)
     frame = pd.DataFrame(as_rows(report))
-    frame = frame.astype(dict.fromkeys(frame.columns.intersection(NUMBERS), float))
+    frame = frame.astype(dict.fromkeys(frame.columns.intersection(list(NUMBERS)), float))
     frame.attrs["notes"] = report.notes
     return frame
 
