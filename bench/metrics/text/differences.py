@@ -33,6 +33,7 @@ import numpy as np
 
 from bench.kernels.ngrams import Floats
 from bench.metrics.base import Estimate
+from bench.metrics.signature import Signature
 from bench.metrics.text.amounts import FEWEST, samples_needed
 from bench.metrics.text.intervals import wilson
 from bench.metrics.text.report import Difference
@@ -119,11 +120,15 @@ def _incomparable(mine: Scored, base: Scored) -> str | None:
     sizes = [len(each.contributions) for each in (one, other) if each.contributions is not None]
     if mine.sized and len(set(sizes)) == 2:
         return f"it depends on the number of samples, {sizes[0]:,} and {sizes[1]:,}: give as many of both"
-    if [part for part in one.signature.parts if part[0] != "n"] != [
-        part for part in other.signature.parts if part[0] != "n"
-    ]:
-        return f"they are computed in different ways, {one.signature} and {other.signature}"
-    return None
+    sides = [
+        Signature(tuple(part for part in each.parts if part[0] != "n" and part not in against.parts))
+        for each, against in ((one.signature, other.signature), (other.signature, one.signature))
+    ]
+    differing = [str(side) for side in sides if side.parts]
+    if not differing:
+        return None
+    how = f"only one with {differing[0]}" if len(differing) == 1 else f"with {differing[0]} and with {differing[1]}"
+    return f"they are computed in different ways, {how}"
 
 
 def _too_little(mine: Scored, base: Scored) -> str | None:

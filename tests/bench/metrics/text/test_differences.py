@@ -125,8 +125,8 @@ def test_two_files_of_one_source_seldom_differ():
         metric: np.mean([part[place].p is not None and part[place].p < 0.05 for part in found])
         for place, metric in enumerate(metrics)
     }
-    assert len(wrong) == 22
-    assert max(wrong.values()) < 0.12  # of 22 shares of 100 draws, each with a standard error of up to 0.022
+    assert len(wrong) >= 22
+    assert max(wrong.values()) < 0.12  # of shares of 100 draws, each with a standard error of up to 0.022
     assert 0.01 < np.mean(list(wrong.values())) < 0.055
 
 
@@ -194,7 +194,7 @@ def test_scores_that_were_computed_in_different_ways_are_not_compared(texts):
     one, other, references, train = texts
     hidden = Text("hidden", (*other.lines[:-1], "an <unk> here"))
     found = by_metric(score([one, hidden], references, train, "space", ["copy"]))
-    assert "they are computed in different ways, " in found["copy_8gram"].untested
+    assert found["copy_8gram"].untested == "they are computed in different ways, only one with unk=unwritten"
     assert found["copy_8gram"].value is None
 
 
