@@ -201,7 +201,7 @@ def test_every_model_may_be_compared_with_one_of_base(bench, base):
     answer = bench("compare", base[0], folder, "--against", "random", "--fail-on-regression")
     assert (answer.code, answer.err) == (0, "")  # which is not worse than itself, nor is pg-bleu
     assert f"better: {TOY}: {PG} against random, final" in answer.out
-    assert f"no difference: {TOY}: random against random, final" in answer.out
+    assert counts(answer)["no difference"] > 10
     assert "pretrained" not in answer.out
     worse = bench("compare", base[0], folder, "--against", PG, "--fail-on-regression")
     assert worse.code == 1
