@@ -51,6 +51,7 @@ COSTS = ("seconds", "tokens", "updates")
 RUN_COLUMNS = [
     *KEYS, "role", "status", "reason", "finished", "version", "commit", "dirty",
     "device", "machine", "python", "torch", "threads", "settings", "samples", "data", "selected",
+    "warnings",
 ]  # fmt: skip
 _SCORE = ["kind", "metric", "value", "absent", "unit", "direction", "signature"]
 SCORE_COLUMNS = [*KEYS, "checkpoint", *_SCORE]
@@ -162,6 +163,7 @@ def _run_row(record: RunRecord) -> Row:
         "settings": _settings(record.spec),
         "samples": list(record.samples),
         "data": record.data_sha256,
+        "warnings": list(record.warnings),
         "selected": f"{record.selected['phase']} {record.selected['step']}" if record.selected else None,
     }
 

@@ -144,6 +144,8 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         return judged
 
     if spec.model == REAL_DATA:
+        for remark in task.data.remarks:
+            watcher.warn(remark)
         judged = judge(FINAL, RealData(task.data))
         return {"scores": scores, "samples": judged.shown, "data_sha256": task.data.sha256}
 

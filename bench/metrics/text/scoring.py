@@ -147,7 +147,7 @@ def score(
         Row(name, bool(subject.real), len(subject.text), tuple(islice(scores, len(found[index]))))
         for index, (name, subject) in enumerate(zip(names, subjects, strict=True))
     )
-    return Report(rows, tuple(notes(samples, references, train, made, test, ours, protocol, rows)))
+    return Report(rows, tuple(notes(samples, references, train, made, test, ours, protocol, rows, against.train)))
 
 
 def _real(size: int, against: RealText, tokenizer: str, protocol: Protocol) -> Subject:
