@@ -398,7 +398,7 @@ def test_frames_hold_what_the_records_hold(store, make_spec):
             "status": "ok", "reason": None, "finished": "2026-01-01T00:00:00+00:00", "version": "0.1",
             "commit": "c0ffee", "dirty": True, "device": "cpu", "machine": "M", "python": "3.11", "torch": "2",
             "threads": 1, "settings": "lr=0.01, sizes=[1, 2]", "samples": ["a b"],
-            "data": "d" * 64, "selected": "mle 2",
+            "data": "d" * 64, "selected": "mle 2", "warnings": [],
         }
     ]  # fmt: skip
     first, second = frames.scores.to_dict("records")
