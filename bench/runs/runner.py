@@ -145,6 +145,8 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         return judged
 
     if spec.model == REAL_DATA:
+        for remark in task.data.remarks:
+            watcher.warn(remark)
         judged = judge(FINAL, RealData(task.data))
         facts = {"scores": scores, "density": judged.density}
         return {**facts, "samples": judged.shown, "data_sha256": task.data.sha256}

@@ -176,7 +176,7 @@ def score(
         too_few_note(text.name, [each.estimate for each in row], needed)
         for text, row in zip(samples, found, strict=False)
     ]
-    about = notes(samples, references, train, made, test, ours, protocol, rows)
+    about = notes(samples, references, train, made, test, ours, protocol, rows, against.train)
     last = () if over_seeds else (ANOTHER_RUN,)
     return Report(rows, (*filter(None, few), *about, *last), tuple(apart), tuple(over_seeds))
 

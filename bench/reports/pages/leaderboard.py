@@ -45,7 +45,7 @@ from bench.reports.grid import UNRANKED, Grid
 from bench.reports.numbers import cell
 from bench.reports.pages import costs, critics, samples
 from bench.reports.pages import frontier as frontier_page
-from bench.reports.pages.provenance import provenance, reasons, settings, tuning, unfinished
+from bench.reports.pages.provenance import data_remarks, provenance, reasons, settings, tuning, unfinished
 
 __all__ = ["page"]
 
@@ -107,7 +107,12 @@ def _task(section: Section) -> Document:
     grid = Grid([row for row in lines if (row["model"], row["checkpoint"]) not in same], best(section.runs, scores))
     kind = kind_of_task(filter(grid.measured, grid.metrics))
     themes = {"Headline": headlines(kind, Shown.PAGE), **catalogue.themes(grid.metrics)}
-    blocks: Document = [Heading(2, section.title), *_in_words(found), *tuning(section.runs)]
+    blocks: Document = [
+        Heading(2, section.title),
+        *data_remarks(section.runs),
+        *_in_words(found),
+        *tuning(section.runs),
+    ]
     why = reasons(section.runs)
     for title, metrics in themes.items():
         columns = [metric for metric in metrics if grid.measured(metric)]

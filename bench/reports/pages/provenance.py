@@ -9,7 +9,7 @@ import pandas as pd
 from bench.records.frames import REAL_DATA, as_rows
 from bench.reports.document import Document, Heading, Paragraph, bullets, prose
 
-__all__ = ["DEFAULT", "provenance", "reasons", "settings", "tuning", "unfinished"]
+__all__ = ["DEFAULT", "data_remarks", "provenance", "reasons", "settings", "tuning", "unfinished"]
 
 DEFAULT = "default settings"
 """How the fields of a model were chosen that nobody tuned."""
@@ -43,6 +43,12 @@ def provenance(runs: pd.DataFrame) -> Document:
         text = "Not all runs used the same machine, device and number of threads: their speeds are not comparable."
         blocks.append(Paragraph(text))
     return blocks
+
+
+def data_remarks(runs: pd.DataFrame) -> Document:
+    """What is wrong with the data of a task, which the runs of its real data say."""
+    told = [text for row in as_rows(runs[runs["model"] == REAL_DATA]) for text in row.get("warnings") or ()]
+    return bullets("Look at the data before the scores:", (f"{text}." for text in dict.fromkeys(told)))
 
 
 def settings(runs: pd.DataFrame) -> Document:

@@ -400,7 +400,7 @@ def test_frames_hold_what_the_records_hold(store, make_spec):
             "commit": "c0ffee", "dirty": True, "device": "cpu", "machine": "M", "python": "3.11", "torch": "2",
             "threads": 1, "settings": "lr=0.01, sizes=[1, 2]",
             "tuned": "default settings, then lr by hand", "samples": ["a b"],
-            "data": "d" * 64, "selected": "mle 2", "density": "exact",
+            "data": "d" * 64, "selected": "mle 2", "density": "exact", "warnings": [],
         }
     ]  # fmt: skip
     first, second = frames.scores.to_dict("records")

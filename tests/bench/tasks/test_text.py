@@ -158,6 +158,40 @@ def test_text_that_is_not_tokenized_is_pointed_out(tmp_path):
     assert "look" not in "\n".join(Text(train=str(tmp_path / "a.txt"), level="char", max_len=90).report())
 
 
+def strangers(n, share):
+    """Lines of which a share of the words is in no training set."""
+    chance = random.Random(3)
+    return [" ".join(f"x{chance.randint(0, 9_999)}" if chance.random() < share else "the" for _ in range(20))
+            for _ in range(n)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "shown"),
+    [
+        (text(), strangers(30, 1.0), ["every word of test became <unk>", "100% of the words of test never occur"]),
+        (text(), strangers(300, 0.2), ["20% of the words of test never occur in training, so no model can write them"]),
+        (text(), strangers(300, 0.1), []),
+        (text(), text(50, seed=9), []),
+        ([f"w{i % 40} " * (1 + i // 40) for i in range(400)], None,
+         [f"100% of the sequences of {split} have only one different token" for split in ("train", "valid", "test")]),
+        ([f"the r{i}a r{i}b" for i in range(400)], None,
+         [f"67% of the words of {split} became <unk>, which matches" for split in ("train", "valid", "test")]
+         + [f"67% of the words of {split} never occur" for split in ("valid", "test")]),
+    ],
+)  # fmt: skip
+def test_data_that_say_little_are_pointed_out(tmp_path, train, test, shown):
+    (tmp_path / "a.txt").write_text("\n".join(train))
+    files = {"train": str(tmp_path / "a.txt")}
+    if test is not None:
+        (tmp_path / "b.txt").write_text("\n".join(test))
+        files["test"] = str(tmp_path / "b.txt")
+    task = Text(**files, max_len=80)
+    remarks = task.load().remarks
+    assert len(remarks) == len(shown), remarks
+    assert all(part in remark for part, remark in zip(shown, remarks, strict=True)), remarks
+    assert [note for note in task.report() if note.startswith("look: ")] == [f"look: {remark}" for remark in remarks]
+
+
 @pytest.mark.parametrize(
     ("fields", "shown"),
     [

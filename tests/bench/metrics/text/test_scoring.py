@@ -378,3 +378,21 @@ def test_texts_are_scored_without_a_vocabulary_limit():
     # A word seen once is a word: only <unk> itself is unknown.
     report = score([Text("made", ("once upon", "a time"))], Text("test", ("once upon", "x y")), None, "space", ["bleu"])
     assert by_metric(report)["bleu2"].value == pytest.approx(0.5)
+
+
+def test_texts_on_which_scores_say_little_are_pointed_out():
+    train = Text("train", ("a b c d e",) * 20)
+
+    def told(made, test):
+        report = score([Text("made", made)], Text("test", test), train, "space", ["copy"])
+        return [note for note in report.notes if note.startswith(("made:", "test:")) and "%" in note]
+
+    fine = ("a b c", "d e a b")
+    assert told(fine, fine) == []
+    assert told(fine, ("<unk> <unk>", "<unk>"))[0].startswith("test: 100% of its words are <unk>, which match nothing")
+    assert told(("a", "b", "c c c", "a b"), fine)[0].startswith("made: 75% of its lines have only one different word")
+    assert told(fine, ("a b c d q", "a b c d e"))[:1] == []
+    assert told(fine, ("a b c d q", "a b c d r"))[0].startswith(
+        "test: 20% of its words never occur in the training set"
+    )
+    assert told(("", "a b"), fine) == []  # blank samples are told elsewhere
