@@ -33,6 +33,7 @@ from bench.runs.judge import (
 )
 from bench.runs.session import Diverged, Observer, Session, private_copy
 from bench.runs.stopping import Stopped
+from bench.runs.streams import named_stream
 from bench.runs.surroundings import kept_surroundings
 from bench.runs.tempering import AtTemperature, best_temperature
 
@@ -200,7 +201,8 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
             show("temperature")
             training = task.data.training
             valid = training.valid[: preset.curve_samples].clone()
-            temperature = best_temperature(sampler, valid, training.spec, TEMPERATURES)
+            rng = named_stream(spec.stream, "temperature", spec.device)
+            temperature = best_temperature(sampler, valid, training.spec, TEMPERATURES, rng)
             looks = session.selection.looks
             selected |= {"temperature": temperature, "looks": looks.taken if looks else None}
         if session.ended_selected and temperature == 1.0:

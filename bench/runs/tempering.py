@@ -51,7 +51,9 @@ class AtTemperature:
         return min(max(self.temperature * temperature, LEAST_TEMPERATURE), GREATEST_TEMPERATURE)
 
 
-def best_temperature(sampler: Sampler, valid: Tensor, spec: SequenceSpec, temperatures: Sequence[float]) -> float:
+def best_temperature(
+    sampler: Sampler, valid: Tensor, spec: SequenceSpec, temperatures: Sequence[float], rng: torch.Generator
+) -> float:
     """The temperature with the lowest NLL on validation sequences; 1 where several have it, or where none is known.
 
     Args:
@@ -59,9 +61,10 @@ def best_temperature(sampler: Sampler, valid: Tensor, spec: SequenceSpec, temper
         valid: int64, (M, T), validation sequences.
         spec: Their shape.
         temperatures: The grid; 1 is part of it in any case.
+        rng: Draws one sequence, to see whether it can be drawn at that temperature.
 
     Returns:
-        1 for a sampler without ``token_log_prob``, or with one that takes no temperature.
+        1 for a sampler that has no density, or cannot be decoded, at other temperatures.
 
     Raises:
         Impossible: for a probability above 1.
@@ -86,4 +89,8 @@ def best_temperature(sampler: Sampler, valid: Tensor, spec: SequenceSpec, temper
             return 1.0
         if found < lowest:
             best, lowest = temperature, found
+    try:
+        sampler.sample(1, Decoding(best), rng)
+    except Exception:
+        return 1.0
     return best

@@ -63,8 +63,10 @@ are sorted by `jsd_token` where there is an oracle and by `nll_test` elsewhere; 
 without these, is placed by `reverse_nll`, below as many of the others as are better in it. Those without a rank come
 last. Neither `nll_oracle` nor BLEU decides the order, because a model that repeats a few safe sentences improves both:
 see the control `repeat`. *Controls* are there to be beaten: policy gradient with a constant or random reward, more
-maximum likelihood, word pairs, copies of the training set. The scores are those of the last training step; where
-validation data would have selected an earlier step, the row below shows its scores."""
+maximum likelihood, word pairs, copies of the training set. The scores, the order, bold and all verdicts are those of
+the last training step; where validation data would have selected an earlier step, the row below shows its scores. With
+a budget and in the preset `paper`, it is the step and the temperature that validation data pick, among the same number
+of steps for every model: a training that goes on past its best step is worth what that row shows."""
 
 SIGNAL = """\
 The reward of policy gradient, over the first and the last tenth of a phase. Every model has its own reward, so only the

@@ -10,6 +10,7 @@ import torch
 
 from bench.api import TrainingData
 from bench.plans.plan import Request, make_plan
+from bench.plans.presets import PRESETS, TEMPERATURES
 from bench.records.frames import REAL_DATA
 from bench.records.record import from_json, to_json
 from bench.runs.checkpoints import CheckpointFolder
@@ -130,8 +131,8 @@ class Careless:
 """
 
 
-def plan(*models, settings=(), metrics=("all",), seeds=1):
-    request = Request(models, ("toy",), metrics, seeds, "smoke", (*SETTINGS, *settings))
+def plan(*models, settings=(), metrics=("all",), seeds=1, preset="smoke", **others):
+    request = Request(models, ("toy",), metrics, seeds, preset, (*SETTINGS, *settings), **others)
     return {(spec.model, spec.seed): spec for spec in make_plan(request)}
 
 
@@ -453,6 +454,8 @@ class Stubborn:
     assert record.status == "ok"
     assert {score.absent for score in record.frontier["0.7"]} == {"RuntimeError: only as it is"}
     assert all(score.value is not None for score in record.frontier["1"])
+    record = run(plan("own_stubborn:Stubborn", budget={"updates": 30.0})["own_stubborn:Stubborn", 0])
+    assert (record.status, record.selected["temperature"]) == ("ok", 1.0)
 
 
 def test_final_and_selected_are_both_scored():
@@ -463,6 +466,73 @@ def test_final_and_selected_are_both_scored():
     assert quality(record, "selected")
     if record.selected["step"] == 40:
         assert quality(record, "selected") == quality(record)
+
+
+OVERFITTED = {"updates": 120.0}
+LOOPS = ("mle", "mle-longer", "scheduled-sampling", "constant-reward", "seqgan")
+
+
+@pytest.fixture(scope="module")
+def budgeted():
+    """One run of each model that a budget prolongs far past its best step."""
+    small = ("d_filter_sizes=(1,2)", "d_filter_counts=(4,4)", "d_pretrain_steps=5", "d_steps=0", "rollouts=1")
+    fast = ("mle.lr=0.05", "mle-longer.lr=0.05", "scheduled-sampling.lr=0.05", "constant-reward.rollouts=1")
+    fast += tuple(f"seqgan.{field}" for field in small)
+    return {
+        model: run(plan(model, settings=[each for each in fast if each.startswith(f"{model}.")], metrics=("nll",),
+                        budget=OVERFITTED, temperatures=())[model, 0])
+        for model in LOOPS
+    }  # fmt: skip
+
+
+def test_with_a_budget_every_model_is_looked_at_equally_often(budgeted):
+    assert {model: record.reason for model, record in budgeted.items() if record.status != "ok"} == {}
+    assert {model: record.selected["looks"] for model, record in budgeted.items()} == dict.fromkeys(LOOPS, 5)
+
+
+def test_with_a_budget_the_selected_step_and_temperature_stand_beside_the_last_step(budgeted):
+    """A prolonged maximum likelihood is overfitted; what validation data pick is not."""
+    record = budgeted["mle"]
+    final, selected = (
+        {score.metric: score.value for score in quality(record, checkpoint)} for checkpoint in ("final", "selected")
+    )
+    assert record.selected["step"] < record.curve[-1]["step"]
+    assert selected["nll_test"] < final["nll_test"] - 0.1
+    assert from_json(to_json(record)).selected == record.selected
+
+
+def test_the_selected_temperature_is_the_best_on_validation_data(budgeted):
+    record = budgeted["mle"]
+    data = load_task(record.spec).data.training
+    session = Session(record.spec.stream)
+    step = record.selected["step"]
+    model = session.train(MLE(epochs=step, lr=0.05), data)
+    valid = data.valid[: PRESETS["smoke"].curve_samples]
+    nll = {each: -float(model.token_log_prob(valid, each).sum()) for each in TEMPERATURES}
+    best = min(nll, key=nll.get)
+    assert record.selected["temperature"] == best
+    test = load_task(record.spec).data.test
+    expected = -float(model.token_log_prob(test, best).double().mean())
+    [found] = [score.value for score in quality(record, "selected") if score.metric == "nll_test"]
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_in_paper_every_model_is_looked_at_equally_often_without_a_budget():
+    fields = {
+        "mle": ("mle.epochs=80",),
+        "constant-reward": tuple(
+            f"constant-reward.{each}" for each in ("pretrain_epochs=80", "rounds=40", "rollouts=1")
+        ),
+    }
+    for model, settings in fields.items():
+        record = run(plan(model, settings=settings, metrics=("nll",), preset="paper", temperatures=())[model, 0])
+        assert (record.status, record.selected["looks"]) == ("ok", 40), record.reason
+        assert record.selected["temperature"] in TEMPERATURES
+
+
+def test_without_a_budget_other_presets_pick_no_temperature():
+    record = run(plan("mle", metrics=("nll",))["mle", 0])
+    assert set(record.selected) == {"phase", "step", "score"}
 
 
 def test_real_data_and_untrained_models_have_nothing_to_select():
