@@ -159,7 +159,7 @@ def test_what_wins_most_seeds_and_collapses_in_one_is_worse():
 
 def test_a_head_that_copies_is_not_better(monkeypatch):
     where = ("toy", "smoke", "mle", "final")
-    monkeypatch.setattr("bench.analysis.compare.copying", lambda scores: {where: "it copies the training text"})
+    monkeypatch.setattr("bench.analysis.compare.copiers", lambda scores: {where: "it copies the training text"})
     found, words = verdict(BASE, LOW)
     assert found == "not comparable"
     assert words.endswith("head has no rank, because it copies the training text")

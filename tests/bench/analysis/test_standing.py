@@ -48,7 +48,6 @@ def test_complete_rows_may_win():
     found = standing(*frames({"mle": OK, "seqgan": OK}, {"mle": "exact", "seqgan": "exact"}))
     assert found.barred == found.lost == {}
     assert found.why_not(cell("mle")) == found.losses(cell("mle")) == ""
-    assert found.reasons("sotu", "quick") == {}
 
 
 @pytest.mark.parametrize(
@@ -62,9 +61,7 @@ def test_a_lost_seed_bars_every_metric(status, words):
     assert found.why_not(cell("seqgan")) == found.losses(cell("seqgan", "bleu4"))
     assert found.why_not(cell("seqgan")) == f"it lost 1 of 4 seeds (seed 3 {words})"
     assert found.why_not(cell("mle")) == ""
-    assert found.reasons("sotu", "quick") == {
-        ("seqgan", "final"): {found.why_not(cell("seqgan")): ["nll_test", "bleu4"]}
-    }
+    assert {barred[-1] for barred in found.barred} == {"nll_test", "bleu4"}
 
 
 def test_real_data_is_part_of_the_plan_and_no_contestant():
