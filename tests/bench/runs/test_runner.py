@@ -469,15 +469,13 @@ def test_final_and_selected_are_both_scored():
 
 
 OVERFITTED = {"updates": 120.0}
-LOOPS = ("mle", "mle-longer", "scheduled-sampling", "constant-reward", "seqgan")
+LOOPS = ("mle", "mle-longer", "scheduled-sampling", "constant-reward")
 
 
 @pytest.fixture(scope="module")
 def budgeted():
     """One run of each model that a budget prolongs far past its best step."""
-    small = ("d_filter_sizes=(1,2)", "d_filter_counts=(4,4)", "d_pretrain_steps=5", "d_steps=0", "rollouts=1")
     fast = ("mle.lr=0.05", "mle-longer.lr=0.05", "scheduled-sampling.lr=0.05", "constant-reward.rollouts=1")
-    fast += tuple(f"seqgan.{field}" for field in small)
     return {
         model: run(plan(model, settings=[each for each in fast if each.startswith(f"{model}.")], metrics=("nll",),
                         budget=OVERFITTED, temperatures=())[model, 0])

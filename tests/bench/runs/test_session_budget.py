@@ -228,3 +228,75 @@ def test_what_was_never_scored_cannot_be_selected(data):
     assert run.selected is None
     with pytest.raises(ValueError, match="a step that was scored"):
         run.select(sampler)
+
+
+# Equal looks
+
+
+def looking(scores, looks, curve_points=100):
+    """An evaluation that gives these scores one after another, of which that many steps may be selected."""
+    left = list(scores)
+    return Observer(
+        evaluate=lambda _: {"nll_valid": left.pop(0)}, curve_points=curve_points, select="nll_valid", looks=looks
+    )
+
+
+def falling(n):
+    return [10 - step / 100 for step in range(n)]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=names)
+def test_under_a_budget_every_model_is_looked_at_equally_often(model, data):
+    """Also SeqGAN, whose discriminator's pre-training changes nothing that could be looked at."""
+    run = Session("looks/0", observer=looking(falling(500), 8), budget={"updates": 200})
+    run.train(model, data)
+    assert run.selection.looks.taken == 8
+    assert run.ended_selected  # scores only fall here: the last step was one of the looks
+
+
+def test_without_a_budget_a_pretraining_and_what_follows_share_the_looks(data):
+    long = [
+        MLE(epochs=20, batch_size=64),
+        MLELonger(epochs=16, extra_epochs=12, batch_size=64),
+        ConstantReward(pretrain_epochs=10, rounds=9, rollouts=1, batch_size=64),
+    ]
+    for model in long:
+        run = Session("looks/0", observer=looking(falling(100), 8))
+        run.train(model, data)
+        assert run.selection.looks.taken == 8
+
+
+def test_a_discriminators_pretraining_takes_no_looks(data):
+    same = [5.0, 4.0, 3.0, 2.0, *[2.0] * 3, *falling(50)]  # 4 epochs, 3 steps of the discriminator, and the rounds
+    run = Session("looks/0", observer=looking(same, 4))
+    model = SeqGAN(pretrain_epochs=4, rounds=6, rollouts=1, batch_size=64, d_pretrain_steps=3, d_samples=8, d_steps=0)
+    run.train(model, data)
+    assert run.selection.looks.taken == 4
+    assert (run.selected.phase, run.selected.step) == ("mle", 4)
+
+
+def test_looks_outlive_an_interruption(data, tmp_path):
+    budget, model = {"updates": 60}, MLE(epochs=2, batch_size=16)
+    whole = Session("looks/0", observer=looking(falling(100), 7), budget=budget)
+    whole.train(model, data)
+
+    class Crash(Exception):
+        pass
+
+    scores = falling(100)
+    left = list(scores)
+
+    def crash(_):
+        if len(left) == 96:
+            raise Crash
+        return {"nll_valid": left.pop(0)}
+
+    folder = CheckpointFolder(tmp_path)
+    broken = Observer(evaluate=crash, curve_points=100, select="nll_valid", looks=7)
+    with pytest.raises(Crash):
+        Session("looks/0", "cpu", Kept(folder, "a", every=-1), broken, budget).train(model, data)
+    again = Session("looks/0", "cpu", Kept(folder, "a"), looking(scores[4:], 7), budget)
+    again.train(model, data)
+    assert again.selection.looks.state() == whole.selection.looks.state()
+    assert again.selection.looks.taken == 7
+    assert (again.selected.phase, again.selected.step) == (whole.selected.phase, whole.selected.step)
