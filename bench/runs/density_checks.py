@@ -27,14 +27,16 @@ from bench.metrics.ranges import Impossible
 
 __all__ = ["DensityChecks"]
 
-ENTRIES = 3_000_000
-"""Probabilities of next tokens that are computed for a checkpoint: 600 prefixes of 5,000 words."""
+TOKENS = 1_000
+"""Tokens that are scored for each prefix whose law is verified: 240 on ``oracle`` in the quick preset."""
+ENTRIES = 300_000
+"""Probabilities of next tokens that are verified in any case: all prefixes where there are few tokens."""
 TEST_PREFIXES = 64
 """Of these, prefixes of test sequences, which the model has not written."""
 SEQUENCES = 500
 """Sequences for all prefixes but the first, where a law costs V of them; one prefix at least is verified."""
-READ = 1_000
-"""Samples in which copies are looked for."""
+READ = 200
+"""Samples whose own log-probabilities are read: to compare them with the laws, and to look for copies."""
 TOLERANCE = 1e-3
 """How far a sum of probabilities may be from 1, and two computations of log-probabilities apart on average, in nats."""
 ROUNDING = 0.02
@@ -131,7 +133,10 @@ class DensityChecks:
         if not isinstance(sampler, HasTokenLogProb):
             return
         known = isinstance(sampler, HasNextTokenLogProbs)
-        most = ENTRIES // self.spec.vocab_size if known else max(1, SEQUENCES // self.spec.vocab_size)
+        size = self.spec.vocab_size
+        scored = self.spec.count(samples) + self.spec.count(self.test)
+        most = max(scored // TOKENS, ENTRIES // size) if known else SEQUENCES // size
+        most = max(1, most)
         of_test = min(TEST_PREFIXES, -(-most // 2))
         ask = _asked_for if known else _substituted
 
@@ -155,21 +160,28 @@ class DensityChecks:
         Raises:
             Impossible: saying which check failed.
         """
-        of_test, of_samples = evidence.model_log_prob_of_test, evidence.model_log_prob_of_samples
+        of_test, of_samples = evidence.model_log_prob_of_test, self._read(evidence)
         if (lost := int((of_samples.sequences == -math.inf).sum())) > 0:
-            raise Impossible(f"{NOT_DRAWN}: it gives {lost} of {len(self.samples)} samples a probability of 0.")
+            raise Impossible(f"{NOT_DRAWN}: it gives {lost} of {len(of_samples.sequences)} samples a probability of 0.")
         if self.laws is not None and of_test.tokens is not None and of_samples.tokens is not None:
             _require_agreement("test sequence", self.laws[0], self.test, of_test.tokens)
             _require_agreement("sample", self.laws[1], self.samples, of_samples.tokens)
         self._require_all_below_one(torch.cat([of_test.sequences, of_samples.sequences]))
-        best = max(self.bets(evidence), key=lambda bet: bet.gain)
-        best.settle()
+        max(self.bets(evidence.held_out, of_samples), key=lambda bet: bet.gain).settle()
         return "estimated" if self.laws is None else "exact"
 
-    def bets(self, evidence: Evidence) -> list[Bet]:
-        """All bets that samples are not drawn from the density."""
-        on_copies = self._on_copies(evidence)
+    def bets(self, held_out: HeldOut, of_samples: LogProb) -> list[Bet]:
+        """All bets that samples are not drawn from the density; the log-probabilities are of the first samples."""
+        on_copies = self._on_copies(held_out, of_samples)
         return [on_copies] if self.laws is None else [on_copies, *self._on_laws(self.laws[1])]
+
+    @staticmethod
+    def _read(evidence: Evidence) -> LogProb:
+        """The log-probabilities of the first samples; where there is an oracle, those of all are needed anyway."""
+        if evidence.held_out.oracle is None:
+            return LogProb.of(evidence.sampler, evidence.samples[:READ])
+        found = evidence.model_log_prob_of_samples
+        return LogProb(None if found.tokens is None else found.tokens[:READ], found.sequences[:READ])
 
     def _require_sums(self, where: str, laws: Laws, known: Tensor) -> None:
         wrong = (laws.sums - 1).abs().nan_to_num(math.inf) * known
@@ -183,7 +195,7 @@ class DensityChecks:
 
     def _require_all_below_one(self, log_probs: Tensor) -> None:
         """Different sequences have a probability of at most 1 together, whatever the density."""
-        rows = torch.cat([self.test, self.samples])
+        rows = torch.cat([self.test, self.samples[:READ]])
         rows = rows.masked_fill(~self.spec.mask(rows), -1)
         digits = torch.randint(1 << 62, (rows.shape[1],), generator=torch.Generator().manual_seed(0))
         _, first = torch.unique((rows * digits).sum(-1), return_inverse=True)
@@ -195,15 +207,13 @@ class DensityChecks:
                 f"{math.exp(min(total, 700)):.6g}, and those of all sequences together are 1."
             )
 
-    def _on_copies(self, evidence: Evidence) -> Bet:
+    def _on_copies(self, held_out: HeldOut, log_prob: LogProb) -> Bet:
         """That they repeat training n-grams more often: token by token, or sequence by sequence."""
         read = self.samples[:READ]
         made = self.spec.mask(read)
-        copier = evidence.held_out.real_text.copier
-        copied = torch.from_numpy(copier.token_log_prob(read.numpy(), made.numpy()))
-        log_prob = evidence.model_log_prob_of_samples
+        copied = torch.from_numpy(held_out.real_text.copier.token_log_prob(read.numpy(), made.numpy()))
         tokens = log_prob.tokens
-        claimed = log_prob.sequences[:READ] if tokens is None else tokens[:READ][made]
+        claimed = log_prob.sequences if tokens is None else tokens[made]
         others = copied.sum(-1) if tokens is None else copied[made]
         gains = []
         for share in SHARES:
@@ -247,7 +257,9 @@ class DensityChecks:
 
 
 def _require_agreement(where: str, laws: Laws, tokens: Tensor, scored: Tensor) -> None:
-    """What the laws say of the tokens that came must be what was scored."""
+    """What the laws say of the tokens that came must be what was scored: float64 (R, T), of the first R sequences."""
+    read = laws.rows < len(scored)
+    laws = Laws(laws.rows[read], laws.positions[read], laws.log_probs[read], laws.probs[:0], laws.sums[read])
     said, found = laws.log_probs.gather(-1, laws.at(tokens)[:, None])[:, 0].double(), laws.at(scored)
     apart = (said - found).masked_fill((said == found) | (laws.sums == 0), 0.0)
     if len(apart) and not (float(apart.abs().max()) <= ROUNDING and abs(float(apart.mean())) <= TOLERANCE):

@@ -178,6 +178,20 @@ def test_a_record_of_the_third_schema_is_understood(record):
     assert from_json(json.dumps(unsigned(record, 3))) == record
 
 
+@pytest.mark.parametrize(
+    ("metric", "value", "density"),
+    [("nll_test", 8.5, "exact"), ("jsd_token", 0.3, "exact"), ("nll_test", None, "none"), ("bleu2", 0.5, "none")],
+)
+def test_a_record_of_the_fourth_schema_had_an_exact_density_where_it_has_scores_of_one(record, metric, value, density):
+    absent = None if value is not None else "the model has no log_prob"
+    found = (Score(metric, value, "", "lower", "n=5|v=1", absent=absent),)
+    content = json.loads(to_json(dataclasses.replace(record, scores={"final": found})))
+    old = {name: part for name, part in content.items() if name not in ("sha256", "density")}
+    assert from_json(signed(old | {"schema": 4})).density == density
+    with pytest.raises(ValueError, match="expected density to be one of exact, bound, estimated, none, got 'sure'"):
+        from_json(signed(old | {"density": "sure"}))
+
+
 def test_a_record_of_the_first_schema_is_understood(record):
     content = unsigned(record, 1)
     old = {name: value for name, value in content.items() if name not in ("frontier", "selected")}
