@@ -133,7 +133,7 @@ class MLENgram(LikelihoodGenerator):
 
     strengths: Annotated[tuple[Strength, ...], MinLen(1)] = (10.0, 30.0, 100.0, 200.0, 400.0, 1000.0)
     """Candidate weights of the bigrams' Dirichlet smoothing, in words."""
-    weights: Annotated[tuple[Annotated[Share, Interval(lt=1)], ...], MinLen(1)] = (
+    weights: Annotated[tuple[Share, ...], MinLen(1)] = (
         *(0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45),
         *(0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
     )

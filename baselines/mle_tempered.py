@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Annotated
 
 import torch
@@ -90,13 +89,9 @@ class MLETempered(LikelihoodGenerator):
     """
 
     temperatures: Annotated[tuple[Temperature, ...], MinLen(1)] = tuple(step / 20 for step in range(10, 41))
-    """The grid, in rising order: 0.5 to 2 in steps of 0.05."""
+    """The grid: 0.5 to 2 in steps of 0.05."""
     looked_at: Size = 2_000
     """Sequences of the validation split that are read after each epoch, at most."""
-
-    def __post_init__(self) -> None:
-        if any(second <= first for first, second in pairwise(self.temperatures)):
-            raise ValueError(f"expected temperatures in rising order, got {self.temperatures}")
 
     def fit(self, data: TrainingData, run: Run) -> TemperedLanguageModel:
         """Minimise the mean negative log-likelihood of a token, and keep the best epoch and temperature."""
@@ -106,7 +101,7 @@ class MLETempered(LikelihoodGenerator):
         run.track(best, best=best, model=model, optimizer=optimizer)
         train, valid = data.train.to(run.device), data.valid[: self.looked_at]
         order = run.rng("batches") if self.reshuffle else None
-        words = data.spec.count(valid)
+        words, grid = data.spec.count(valid), sorted(set(self.temperatures))
         for _ in run.phase("mle-tempered", self.epochs, open_ended=True):
             maximize_likelihood(model, optimizer, self.clip_norm, minibatches(train, self.batch_size, order), run)
             with run.measure() as count:
@@ -115,16 +110,14 @@ class MLETempered(LikelihoodGenerator):
                     count(selection_tokens=words)
                     return -float(model.token_log_prob(valid, temperature).sum(dtype=torch.float64)) / words
 
-                found, temperature = best_temperature(nll, self.temperatures, float(best.temperature))
+                found, temperature = best_temperature(nll, grid, float(best.temperature))
                 if best.keep(model, found):
                     best.temperature.fill_(temperature)
             run.log(looked=found, temperature=temperature)
         return best
 
 
-def best_temperature(
-    nll: Callable[[float], float], temperatures: tuple[float, ...], start: float
-) -> tuple[float, float]:
+def best_temperature(nll: Callable[[float], float], temperatures: Sequence[float], start: float) -> tuple[float, float]:
     """The lowest NLL on a rising grid of temperatures, and the temperature of it.
 
     The NLL of a softmax is convex in one over its temperature, so that a walk downhill from anywhere ends at the

@@ -115,9 +115,14 @@ def test_the_next_words_law_is_the_densitys(spec):
         torch.testing.assert_close(law.gather(1, tokens[:, k : k + 1])[:, 0], model.token_log_prob(tokens)[:, k])
 
 
-def test_without_weight_it_is_the_language_model():
-    model = mixture(FIXED, weight=0.0)
-    torch.testing.assert_close(model.token_log_prob(every(FIXED)), model.model.token_log_prob(every(FIXED)).double())
+@pytest.mark.parametrize(("weight", "part"), [(0.0, "model"), (1.0, "bigrams")])
+def test_with_all_the_weight_a_part_is_alone(weight, part):
+    model = mixture(FIXED, weight)
+    expected = getattr(model, part).token_log_prob(every(FIXED)).double()
+    torch.testing.assert_close(model.token_log_prob(every(FIXED)), expected)
+    torch.testing.assert_close(model.token_log_prob(every(FIXED), 1 + 1e-9), expected, rtol=1e-6, atol=1e-6)
+    drawn = model.sample(20, Decoding(), torch.Generator().manual_seed(0))
+    assert bool(model.token_log_prob(drawn).isfinite().all())
 
 
 def test_it_is_mle_with_the_best_mixture_of_all(data):

@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from bench.api import Count, Size
 from bench.errors import NotFetched
 from bench.plans import registry
-from bench.plans.fields import configuration, convert
+from bench.plans.fields import LONGEST_SHOWN, configuration, convert
 from bench.plans.own_tasks import OWN
 from bench.plans.plan import Request, make_plan
 from bench.plans.ranges import _parts, hints, is_bounded
@@ -95,7 +95,8 @@ def test_what_is_just_outside_is_refused(bench, plugin):
             answer = bench("run", *command, "--set", f"{plugin.name}.{field}={value!r}")
             assert (answer.code, answer.out) == (2, "")
             assert answer.err.startswith(f"bench: expected {plugin.name}.{field} to be ")
-            assert answer.err.endswith(f", got '{value!r}'.\n")
+            shown = repr(value) if len(repr(value)) <= LONGEST_SHOWN else f"{repr(value)[:LONGEST_SHOWN]}..."
+            assert answer.err.endswith(f", got '{shown}'.\n")
 
 
 def test_the_borders_that_are_tried():
