@@ -227,8 +227,8 @@ class Sampler(Protocol):
 
     - ``"exact"``: of the distribution that ``sample`` draws from at temperature 1, each sequence on its own. The
       probabilities of all next tokens sum to 1 after every prefix that it can write. This is verified in every run, and
-      a run that fails is ``failed``. Verifying needs ``token_log_prob``; where there is only ``log_prob``, the harness
-      treats the density as estimated.
+      a run that fails is ``failed``. Verifying needs ``token_log_prob`` and, with more than 16 tokens,
+      ``next_token_log_probs``; without them the harness treats the density as estimated.
     - ``"bound"``: a lower bound, such as an ELBO.
     - ``"estimated"``: anything else that is near it, such as a mean over random draws.
     - ``"none"``: there is none.
@@ -272,7 +272,9 @@ class HasTokenLogProb(Protocol):
 class HasNextTokenLogProbs(Protocol):
     """Optional on a sampler: the whole law of the next token, so that an exact density is verified at little cost.
 
-    Without it, verifying costs V sequences of ``token_log_prob`` for every prefix, so that few prefixes are verified.
+    Without it, verifying costs V sequences of ``token_log_prob`` for every prefix, so that few prefixes are verified:
+    with more than 16 tokens too few for the density to count as exact. A copy of the sampler is asked
+    (``copy.deepcopy``, where that is possible).
     """
 
     def next_token_log_probs(self, prefixes: Tensor) -> Tensor:

@@ -57,6 +57,10 @@ class Request:
     first_seed: int = 0
 
 
+COPYING = "copy"
+"""The metric that every run has."""
+
+
 def make_plan(request: Request) -> list[RunSpec]:
     """All runs of a request, ordered so that those that can share a pre-training do not begin together.
 
@@ -77,6 +81,8 @@ def make_plan(request: Request) -> list[RunSpec]:
     tasks = _select("task", request.tasks)
     own = _own_fields(request.tasks)
     metrics = _select("metric", request.metrics)
+    if COPYING not in {plugin.name for plugin in metrics}:  # who may win depends on it, whatever else is asked for
+        metrics = [*metrics, *_select("metric", (COPYING,))]
     if file and not {plugin.name for plugin in models} & file.fields.keys():
         raise UsageError(
             f"the preset file '{file.name}' sets fields of {', '.join(file.fields)}, and none of these is among the "

@@ -11,6 +11,7 @@ in a billion would be a guess. A mean of such products is one, too, so that each
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,9 +36,11 @@ TEST_PREFIXES = 64
 """Of these, prefixes of test sequences, which the model has not written."""
 SEQUENCES = 500
 """Sequences for all prefixes but the first, where a law costs V of them; one prefix at least is verified."""
+FEWEST = 30
+"""Laws that must be verified for a density to count as exact: where they cost V sequences each, V is at most 16."""
 READ = 200
 """Samples whose own log-probabilities are read: to compare them with the laws, and to look for copies."""
-TOLERANCE = 1e-3
+TOLERANCE = 3e-4
 """How far a sum of probabilities may be from 1, and two computations of log-probabilities apart on average, in nats."""
 ROUNDING = 0.02
 """How far a single pair of them may be apart: densities in few bits, and TF32."""
@@ -128,15 +131,21 @@ class DensityChecks:
     """
 
     def __init__(self, sampler: Any, samples: Tensor, held_out: HeldOut, rng: torch.Generator) -> None:
-        self.samples, self.test, self.spec = samples, held_out.tokens, held_out.spec
+        # In an order that the sampler cannot know: what is read first must not be where it behaves.
+        self.order = torch.randperm(len(samples), generator=rng)
+        self.samples, self.test, self.spec = samples[self.order], held_out.tokens, held_out.spec
+        samples = self.samples
         self.laws: tuple[Laws, Laws] | None = None
+        self.enough = False
         if not isinstance(sampler, HasTokenLogProb):
             return
+        sampler = _apart(sampler)
         known = isinstance(sampler, HasNextTokenLogProbs)
         size = self.spec.vocab_size
         scored = self.spec.count(samples) + self.spec.count(self.test)
         most = max(scored // TOKENS, ENTRIES // size) if known else SEQUENCES // size
         most = max(1, most)
+        self.enough = known or most >= FEWEST
         of_test = min(TEST_PREFIXES, -(-most // 2))
         ask = _asked_for if known else _substituted
 
@@ -155,7 +164,8 @@ class DensityChecks:
         """Compare the laws with the density that was scored, and the samples with both.
 
         Returns:
-            ``exact``, or ``estimated`` where the sampler has only ``log_prob``, which cannot be verified.
+            ``exact``, or ``estimated`` where too little could be verified: the sampler has only ``log_prob``, or no
+            ``next_token_log_probs`` and many tokens.
 
         Raises:
             Impossible: saying which check failed.
@@ -168,20 +178,19 @@ class DensityChecks:
             _require_agreement("sample", self.laws[1], self.samples, of_samples.tokens)
         self._require_all_below_one(torch.cat([of_test.sequences, of_samples.sequences]))
         max(self.bets(evidence.held_out, of_samples), key=lambda bet: bet.gain).settle()
-        return "estimated" if self.laws is None else "exact"
+        return "exact" if self.enough else "estimated"
 
     def bets(self, held_out: HeldOut, of_samples: LogProb) -> list[Bet]:
-        """All bets that samples are not drawn from the density; the log-probabilities are of the first samples."""
+        """All bets that samples are not drawn from the density; log-probabilities of the first :attr:`samples`."""
         on_copies = self._on_copies(held_out, of_samples)
         return [on_copies] if self.laws is None else [on_copies, *self._on_laws(self.laws[1])]
 
-    @staticmethod
-    def _read(evidence: Evidence) -> LogProb:
+    def _read(self, evidence: Evidence) -> LogProb:
         """The log-probabilities of the first samples; where there is an oracle, those of all are needed anyway."""
         if evidence.held_out.oracle is None:
-            return LogProb.of(evidence.sampler, evidence.samples[:READ])
-        found = evidence.model_log_prob_of_samples
-        return LogProb(None if found.tokens is None else found.tokens[:READ], found.sequences[:READ])
+            return LogProb.of(evidence.sampler, self.samples[:READ])
+        found, read = evidence.model_log_prob_of_samples, self.order[:READ]
+        return LogProb(None if found.tokens is None else found.tokens[read], found.sequences[read])
 
     def _require_sums(self, where: str, laws: Laws, known: Tensor) -> None:
         wrong = (laws.sums - 1).abs().nan_to_num(math.inf) * known
@@ -254,6 +263,14 @@ class DensityChecks:
             )
         why = found[gains.index(max(gains))]
         yield Bet(_log_mean_exp(gains), len(law), "some tokens are more or less frequent than it says", why)
+
+
+def _apart(sampler: Any) -> Any:
+    """A copy of the sampler, so that the one that is scored does not know what was asked; itself if it has none."""
+    try:
+        return copy.deepcopy(sampler)
+    except Exception:  # tensors of a graph and open files cannot be copied, and a plugin may raise anything
+        return sampler
 
 
 def _require_agreement(where: str, laws: Laws, tokens: Tensor, scored: Tensor) -> None:

@@ -8,7 +8,10 @@ from bench import run
 from bench.analysis.copying import COLUMNS, ERRORS, SLACK, WORDS, copiers
 
 CHEATS = '''
-"""Training text in disguise, each with the density of word pairs: what no likelihood sees, the copy rates must."""
+"""Training text in disguise, each with the density of word pairs: what no likelihood sees, the copy rates must.
+
+They call it an estimate, which is not verified; if they called it exact, their runs would fail.
+"""
 
 from dataclasses import dataclass
 
@@ -18,6 +21,8 @@ from baselines.bigram import Bigram
 
 
 class Disguised:
+    density = "estimated"
+
     def __init__(self, model, disguise):
         self.model, self.disguise = model, disguise
 

@@ -239,7 +239,7 @@ COPIES = r".* they repeat n-grams of the training set more often than it allows 
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
-        ("NineOfTen", SUMS + r"10\.8; expected 1, give or take 0\.001\. A sampler with a bound"),
+        ("NineOfTen", SUMS + r"10\.8; expected 1, give or take 0\.0003\. A sampler with a bound"),
         ("NineOfTenSlow", SUMS + r"10\.8; expected 1"),
         ("NineOfTenAsAWhole", r"The density is none: the probabilities of \d+ different sequences sum to "),
         ("TwoFaces", r"The density contradicts itself: in a test sequence, after \d+ tokens, the law of the next"),
@@ -292,6 +292,8 @@ def test_so_it_does_where_there_is_no_oracle(cheat, how, reason):
 )
 def test_an_honest_one_does_not_and_the_record_says_what_it_is(cheat, how, density, columns, task, settings):
     record = cheat(how, task, settings, "smoke")
+    if how == "HonestButSlow" and task != "toy":
+        density = "estimated"  # of a law of many tokens at a time, too few can be verified
     assert (record.status, record.reason, record.density) == ("ok", None, density)
     columns = columns if task == "toy" else columns & {"nll_test"}
     scores = {score.metric: score for score in record.scores["final"]}
@@ -343,7 +345,7 @@ def gains(toy):
         rng = torch.Generator().manual_seed(seed)
         samples = sampler.sample(n, Decoding(), rng)
         checks = DensityChecks(sampler, samples, toy[1], rng)
-        return [bet.gain for bet in checks.bets(toy[1], LogProb.of(sampler, samples[: density_checks.READ]))]
+        return [bet.gain for bet in checks.bets(toy[1], LogProb.of(sampler, checks.samples[: density_checks.READ]))]
 
     return of
 
@@ -376,6 +378,42 @@ def test_positions_are_chosen_without_a_look_at_what_comes():
     assert bool(spec.mask(rows)[chosen, positions].all())
     assert len(chosen) == len({*zip(chosen.tolist(), positions.tolist(), strict=True)}) > 1_000
     assert float((rows[chosen, positions] == 4).double().mean()) == pytest.approx(0.3, abs=0.03)
+
+
+def test_a_model_that_remembers_what_it_was_asked_is_found(toy):
+    """The laws are those of the oracle; whatever was not asked for costs half."""
+
+    class Remembers(Chain):
+        def __init__(self, oracle):
+            super().__init__(oracle)
+            self.asked = set()
+            del self.token_log_prob
+
+        def next_token_log_probs(self, prefixes):
+            self.asked |= set(map(tuple, prefixes.tolist()))
+            return super().next_token_log_probs(prefixes)
+
+        def token_log_prob(self, tokens, temperature=1.0):
+            found = self.chain.token_log_prob(tokens)
+            for row, sequence in enumerate(tokens.tolist()):
+                for k in range(len(sequence)):
+                    if tuple(sequence[:k]) not in self.asked:
+                        found[row, k] /= 2
+            return found
+
+    sampler, rng = Remembers(toy[0]), torch.Generator().manual_seed(0)
+    samples = sampler.sample(200, Decoding(), rng)
+    checks = DensityChecks(sampler, samples, toy[1], rng)
+    with pytest.raises(Impossible, match="The density contradicts itself"):
+        checks.finish(Evidence(sampler, samples, toy[1]))
+
+
+def test_what_is_read_is_spread_over_all_samples(toy):
+    sampler, rng = Chain(toy[0]), torch.Generator().manual_seed(0)
+    samples = sampler.sample(2_000, Decoding(), rng)
+    checks = DensityChecks(sampler, samples, toy[1], rng)
+    assert torch.equal(checks.samples, samples[checks.order])
+    assert 800 < float(checks.order[: density_checks.READ].double().mean()) < 1_200
 
 
 def test_a_prefix_that_cannot_be_written_needs_no_law(toy):
