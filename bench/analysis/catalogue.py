@@ -112,6 +112,7 @@ CATALOGUE = (
     Entry("kl_reverse", LIKELIHOOD, density=True, verdict=4),
     Entry("nll_oracle", LIKELIHOOD, axis="samples under the oracle", verdict=3, oracle=(3, FIGURE)),
     Entry("jsd", LIKELIHOOD, decimals=6, density=True),
+    Entry("entropy_gap", LIKELIHOOD, density=True, merit=False),
     Entry("bleu2", NGRAMS, verdict=7, text=(2, FIGURE)),
     Entry("bleu3", NGRAMS),
     Entry("bleu4", NGRAMS, music=(2, FIGURE)),
