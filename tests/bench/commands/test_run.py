@@ -49,10 +49,10 @@ def results(benchmark_of_all, tmp_path):
 def test_one_command_benchmarks_all_models(benchmark_of_all):
     folder, answer = benchmark_of_all
     assert (answer.code, answer.err) == (0, "")
-    assert answer.out.splitlines()[-1] == "28 ok, 0 skipped, 0 failed"
-    assert "28 runs, 28 to do" in answer.out
+    assert answer.out.splitlines()[-1] == "36 ok, 0 skipped, 0 failed"
+    assert "36 runs, 36 to do" in answer.out
     assert statuses(folder) == {(model, seed): "ok" for model in (REAL_DATA, *MODELS) for seed in (0, 1)}
-    assert len(list((folder / "runs").glob("*.json"))) == 28
+    assert len(list((folder / "runs").glob("*.json"))) == 36
 
 
 def test_it_leaves_leaderboards_and_figures(benchmark_of_all):
@@ -108,9 +108,9 @@ def test_running_again_does_nothing(bench, results):
     records = {path: path.stat().st_mtime_ns for path in (results / "runs").glob("*.json")}
     answer = bench("run", "--models", "all", *TOY, "--seeds", 2, "--output", results)
     assert answer.code == 0
-    assert "28 runs, 0 to do" in answer.out
+    assert "36 runs, 0 to do" in answer.out
     assert "started" not in answer.out
-    assert answer.out.splitlines()[-1] == "28 ok, 0 skipped, 0 failed"
+    assert answer.out.splitlines()[-1] == "36 ok, 0 skipped, 0 failed"
     assert reports(results) == before
     assert {path: path.stat().st_mtime_ns for path in (results / "runs").glob("*.json")} == records
 

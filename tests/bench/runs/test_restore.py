@@ -162,7 +162,8 @@ def test_colder_is_less_diverse(model, finished, record_of):
     restored = restore(record_of(model), finished.checkpoints)
     different = [len(restored.draw(200, Decoding(temperature)).unique(dim=0)) for temperature in (0.001, 1.0)]
     assert different[0] < 100 < different[1]  # hardly trained, so nearly uniform at 1
-    assert len(restored.draw(200, Decoding(top_k=1)).unique(dim=0)) == 1
+    greedy = len(restored.draw(200, Decoding(top_k=1)).unique(dim=0))
+    assert 1 < greedy <= 5 if model == "mle-ensemble" else greedy == 1  # of five members, each has its own
 
 
 def test_real_data_are_training_sequences_each_once(finished, record_of):
