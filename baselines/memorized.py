@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +24,7 @@ class MemorizedSequences:
 
     def __init__(self, spec: SequenceSpec, sequences: Tensor) -> None:
         self.spec, self.sequences = spec, sequences
+        self.ordered: list[list[int]] = sorted(sequences.tolist())
         self.prefixes: list[dict[bytes, int]] = []  # for each length, how many sequences begin with each prefix
         for length in range(spec.seq_len + 1):
             seen: dict[bytes, int] = {}
@@ -63,6 +66,18 @@ class MemorizedSequences:
     def log_prob(self, tokens: Tensor) -> Tensor:
         """Log-probability of each sequence, int64 (N, T) to float64 (N,), nats."""
         return self.token_log_prob(tokens).sum(-1)
+
+    def next_token_log_probs(self, prefixes: Tensor) -> Tensor:
+        """The law of the next token after each prefix, int64 (N, k) to float64 (N, V), nats.
+
+        All minus infinity after a prefix with which no sequence begins.
+        """
+        laws = torch.full((len(prefixes), self.spec.vocab_size), -math.inf, dtype=torch.float64)
+        for law, prefix in zip(laws, prefixes.tolist(), strict=True):
+            first, end = bisect_left(self.ordered, prefix), bisect_left(self.ordered, [*prefix, self.spec.vocab_size])
+            for token, count in Counter(row[len(prefix)] for row in self.ordered[first:end]).items():
+                law[token] = math.log(count / (end - first))
+        return laws
 
 
 @dataclass(frozen=True, slots=True)

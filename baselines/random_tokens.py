@@ -50,6 +50,10 @@ class IndependentTokens:
         """Log-probability of each sequence, int64 (N, T) to float64 (N,), nats."""
         return self.token_log_prob(tokens).sum(-1)
 
+    def next_token_log_probs(self, prefixes: Tensor) -> Tensor:
+        """The same law after every prefix, int64 (N, k) to float64 (N, V), nats."""
+        return self.log_probabilities.log_softmax(-1).expand(len(prefixes), -1)
+
 
 @dataclass(frozen=True, slots=True)
 class Unigram:

@@ -25,11 +25,14 @@ from annotated_types import Ge, Gt, Interval
 from torch import Tensor
 
 __all__ = [
+    "DENSITIES",
     "Count",
     "Decoding",
     "Execution",
     "Generator",
     "HasLogProb",
+    "HasNextTokenLogProbs",
+    "HasRealProbability",
     "HasTokenLogProb",
     "HasWarmUp",
     "Positive",
@@ -43,6 +46,7 @@ __all__ = [
     "TrainingData",
     "Unsupported",
     "Vocabulary",
+    "density_of",
 ]
 
 Count = Annotated[int, Ge(0)]
@@ -212,8 +216,26 @@ class Execution:
             raise ValueError(f"expected mode to be one of {', '.join(MODES)}, got {self.mode!r}")
 
 
+DENSITIES = ("exact", "bound", "estimated", "none")
+"""What the log-probabilities of a sampler can be; see :class:`Sampler`."""
+
+
 class Sampler(Protocol):
-    """What ``fit`` returns: something that generates sequences."""
+    """What ``fit`` returns: something that generates sequences.
+
+    A sampler may say in an attribute ``density`` what its log-probabilities are, one of :data:`DENSITIES`:
+
+    - ``"exact"``: of the distribution that ``sample`` draws from at temperature 1, each sequence on its own. The
+      probabilities of all next tokens sum to 1 after every prefix that it can write. This is verified in every run, and
+      a run that fails is ``failed``. Verifying needs ``token_log_prob`` and, with more than 16 tokens,
+      ``next_token_log_probs``; without them the harness treats the density as estimated.
+    - ``"bound"``: a lower bound, such as an ELBO.
+    - ``"estimated"``: anything else that is near it, such as a mean over random draws.
+    - ``"none"``: there is none.
+
+    Scores of a bound or an estimate are marked, and never ranked beside exact ones. Without the attribute, a sampler
+    with ``log_prob`` or ``token_log_prob`` has an exact density, and any other has none.
+    """
 
     def sample(self, n: int, decoding: Decoding, rng: torch.Generator) -> Tensor:
         """Draw n sequences, int64 (n, T), with ``rng`` as the only source of randomness."""
@@ -247,6 +269,43 @@ class HasTokenLogProb(Protocol):
 
 
 @runtime_checkable
+class HasNextTokenLogProbs(Protocol):
+    """Optional on a sampler: the whole law of the next token, so that an exact density is verified at little cost.
+
+    Without it, verifying costs V sequences of ``token_log_prob`` for every prefix, so that few prefixes are verified:
+    with more than 16 tokens too few for the density to count as exact. A copy of the sampler is asked
+    (``copy.deepcopy``, where that is possible).
+    """
+
+    def next_token_log_probs(self, prefixes: Tensor) -> Tensor:
+        """Log-probability of each of the V tokens after each prefix, in nats, at temperature 1.
+
+        Int64 (N, k) to float (N, V), for one k from 0 to T - 1. With k = 0 there are N empty prefixes: N times the law
+        of the first token. Where there is an ``eos``, it is among the V tokens, and no prefix contains it: only the law
+        of a token that counts is asked for. The values are those of ``token_log_prob``; after a prefix that the sampler
+        cannot write, they may all be minus infinity.
+        """
+        ...
+
+
+def density_of(sampler: object) -> str:
+    """What a sampler says that its log-probabilities are, or else what its methods say: one of :data:`DENSITIES`.
+
+    Raises:
+        ValueError: for any other word, or a density without a method that computes it.
+    """
+    has_any = any(callable(getattr(sampler, name, None)) for name in ("log_prob", "token_log_prob"))
+    said = getattr(sampler, "density", None)
+    if said is None:
+        return "exact" if has_any else "none"
+    if said not in DENSITIES:
+        raise ValueError(f"expected the sampler's density to be one of {', '.join(DENSITIES)}, got {said!r}")
+    if said != "none" and not has_any:
+        raise ValueError(f"the sampler says that its density is '{said}', and has neither log_prob nor token_log_prob")
+    return str(said)
+
+
+@runtime_checkable
 class HasWarmUp(Protocol):
     """Optional on a generator that compiles code when it is first used: what is compiled here is not timed."""
 
@@ -264,6 +323,23 @@ class Stateful(Protocol):
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> Any:
         """Restore a state."""
+        ...
+
+
+@runtime_checkable
+class HasRealProbability(Protocol):
+    """Optional on a part that is given to ``run.track``: it tells real sequences from generated ones.
+
+    The curve of such a generator has what it makes of training sequences, of *validation* sequences and of samples
+    (:mod:`bench.runs.critic`): whether it can tell them apart at all, and whether it knows the training set by heart.
+    """
+
+    def real_probability(self, tokens: Tensor) -> Tensor:
+        """P(real) of each sequence: int64 (N, T) on the run's device to float (N,), each in [0, 1].
+
+        As in rewards: without dropout and without random numbers. It is called between two steps, and must change
+        nothing.
+        """
         ...
 
 
@@ -308,7 +384,10 @@ class Run(Protocol):
         ...
 
     def track(self, sampler: Sampler, **state: Stateful) -> None:
-        """Say what to evaluate while training, and what to save and restore. Call it before the first phase."""
+        """Say what to evaluate while training, and what to save and restore. Call it before the first phase.
+
+        A discriminator among the state is evaluated, too: see :class:`HasRealProbability`.
+        """
         ...
 
     def phase(self, name: str, steps: int, open_ended: bool = False) -> Iterator[int]:

@@ -16,6 +16,7 @@ from bench.commands.report import report
 from bench.commands.run import run
 from bench.commands.sample import sample
 from bench.commands.score import score
+from bench.commands.tune import tune
 from bench.errors import INTERRUPTED, Halted, UsageError
 
 
@@ -46,5 +47,5 @@ def main() -> None:
     """Train sequence generators under the same conditions and compare them honestly."""
 
 
-for command in (accept, compare, data, list_plugins, perf, report, run, sample, score, validate):
+for command in (accept, compare, data, list_plugins, perf, report, run, sample, score, tune, validate):
     main.add_command(command)

@@ -29,6 +29,8 @@ Names: TypeAlias = "str | type | Iterable[str | type]"
 """Names as on the command line, or classes."""
 Lines: TypeAlias = "str | PathLike[str] | Iterable[str]"
 """A file by its path, or the lines themselves."""
+NUMBERS = ("value", "low", "high", "difference", "difference_low", "difference_high", "p", "corrected_p")
+"""Columns of scores that are numbers, or nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,12 +106,13 @@ def run(
     budget: str | None = None,
     temperatures: str | float | Sequence[float] | None = None,
     device: str = "auto",
-    execution: str = "eager",
+    execution: str = "auto",
     bfloat16: bool = True,
     workers: int = 2,
     timeout: str | float | None = None,
     output: str | PathLike[str] = "results",
     progress: bool = True,
+    against: Names = (),
 ) -> Benchmark:
     """Run the benchmark, as ``bench run`` does; runs that are finished in the folder are not repeated.
 
@@ -121,19 +124,21 @@ def run(
         tasks: Names, classes as for models, ``text:FILE,level=word|char,...``, ``midi:FOLDER``, or ``all``.
         metrics: Names or ``all``; a run fails if a metric that is named here has no value.
         seeds: Number of seeds, counted from 0.
-        preset: smoke (seconds), quick (minutes) or paper (days).
+        preset: smoke (seconds), quick (minutes) or paper (days); or the path of a file that ``bench tune`` wrote.
         settings: ``{"seqgan.lr": 0.005}``: fields of models and tasks, as ``--set`` sets them.
         budget: What each run may use up: ``60s``, ``5m``, ``2M-tokens`` or ``20000-updates``.
         temperatures: Temperatures of the frontier: one or several numbers, ``"0.5..2"`` or ``"none"``; None for those
             of the preset.
         device: auto, cpu or cuda.
-        execution: On CUDA: eager, graph (recorded) or triton (graphs, and rollouts in one kernel).
+        execution: On CUDA: eager, graph (recorded), triton (graphs, and rollouts in one kernel), or auto, which is
+            triton where Triton is installed.
         bfloat16: Whether rewards may be computed in bfloat16, on processors that multiply bfloat16.
         workers: Worker processes, one thread each; 0 does all runs in this process.
         timeout: What each run may take at most, a worker's start included: ``90s``, ``30m``, ``8h``, or seconds as a
             number; None for any time. It needs worker processes.
         output: The results folder.
         progress: Whether to show the plan and the progress of the runs.
+        against: Models to compare with, by their names in the leaderboard, instead of the usual ones.
 
     Returns:
         All results of the folder, including earlier runs.
@@ -147,6 +152,7 @@ def run(
     """
     from rich.console import Console
 
+    from bench.commands.options import check_against
     from bench.commands.progress import announce, conclude, follow, plan_table
     from bench.plans.plan import Request, make_plan
     from bench.plans.presets import MOST_WORKERS, parse_budget, parse_temperatures, parse_time
@@ -186,13 +192,15 @@ def run(
         bfloat16,
     )
     plan = make_plan(request)
+    references = _labels(against)
+    check_against(references, plan, Store(folder))
     console = Console(quiet=not progress, markup=False, emoji=False)
     announce(console, plan, request.tasks)
     with begin(plan, Store(folder)) as campaign:
         console.print(plan_table(plan, campaign.finished))
         ended_by = follow(console, campaign, workers, seconds)
         try:
-            benchmark = _reported(campaign.store)
+            benchmark = _reported(campaign.store, references)
         finally:
             conclude(console, campaign, ended_by != 0)
         if ended_by == signal.SIGINT:
@@ -202,19 +210,25 @@ def run(
         return benchmark
 
 
-def load(folder: str | PathLike[str] = "results") -> Benchmark:
+def load(folder: str | PathLike[str] = "results", *, against: Names = ()) -> Benchmark:
     """The results of a folder that ``bench run`` or :func:`run` made; nothing is run or written.
+
+    Args:
+        folder: The results folder.
+        against: Models to compare with, by their names in the leaderboard, instead of the usual ones.
 
     Raises:
         UsageError: for any other folder.
     """
     from bench.analysis.results import Results
+    from bench.commands.options import check_against
     from bench.records.store import Store
 
     store = Store(_path("folder", folder))
     store.require()
+    check_against(_labels(against), (), store)
     frames = store.load()
-    return Benchmark(store.path, Results.of(frames), frames.notes)
+    return Benchmark(store.path, Results.of(frames, _labels(against)), frames.notes)
 
 
 def score(
@@ -234,15 +248,15 @@ def score(
             their rows get.
         references: Held-out real text.
         train: The text that the model was trained on: for copy rates, and for the row of real text.
-        tokenizer: word (the default), char, space or nltk.
+        tokenizer: word (the default), char, space, nltk, or sacreBLEU's 13a or zh, which need its package.
         metrics: Names of families of metrics, as in ``bench score --metrics``, or ``all``.
         protocol: BLEU as other projects compute it: texygen, texygen-fast, relgan or textgan.
         column: Which column of .csv, .tsv and .jsonl files holds the text.
 
     Returns:
         One row for each text and metric, real text last: value, 95 % interval, number of sequences, unit, direction
-        and signature, as in ``bench score --format csv``. ``frame.attrs["notes"]`` holds notes on the numbers, as
-        sentences.
+        and signature, as in ``bench score --format csv``; of several texts, also the difference from the first one, its
+        interval, p and outcome. ``frame.attrs["notes"]`` holds notes on the numbers, as sentences.
 
     Raises:
         UsageError: for a mistake in use, reported in one sentence.
@@ -278,16 +292,19 @@ def score(
     real = _text("references", references, column)
     trained = None if train is None else _text("train", train, column)
     report = score_texts(made, real, trained, *chosen)
-    frame = pd.DataFrame(as_rows(report)).astype(dict.fromkeys(("value", "low", "high"), float))
+    frame = pd.DataFrame(as_rows(report))
+    frame = frame.astype(dict.fromkeys([name for name in NUMBERS if name in frame], float))
     frame.attrs["notes"] = report.notes
     return frame
 
 
-def _reported(store: Store) -> Benchmark:
+def _reported(store: Store, against: Sequence[str]) -> Benchmark:
     """Write the leaderboards and figures of a folder, and return its results."""
     from bench import reports
+    from bench.analysis.results import Results
 
-    benchmark = load(store.path)
+    frames = store.load()
+    benchmark = Benchmark(store.path, Results.of(frames, against), frames.notes)
     if benchmark.results.any_ended:
         reports.write_reports(benchmark.results, store.path)
     return benchmark
@@ -308,6 +325,17 @@ def _names(given: Names) -> tuple[str, ...]:
         else:
             raise UsageError(f"expected a name or a class, got {name!r}.")
     return tuple(names)
+
+
+def _labels(given: Names) -> tuple[str, ...]:
+    """Names of rows, as tables show them, and classes by their names."""
+    if not isinstance(given, Iterable | type):
+        raise UsageError(f"expected names or classes to compare against, got {given!r}.")
+    names = [given] if isinstance(given, str | type) else list(given)
+    for name in names:
+        if not isinstance(name, str | type):
+            raise UsageError(f"expected a name or a class, got {name!r}.")
+    return tuple(name if isinstance(name, str) else _target(name) for name in names)
 
 
 def _target(plugin: type) -> str:

@@ -27,10 +27,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.api import Decoding, Generator, HasLogProb, HasTokenLogProb, Sampler, SequenceSpec, TrainingData, Unsupported
+from bench.api import (
+    Decoding,
+    Generator,
+    HasLogProb,
+    HasNextTokenLogProbs,
+    HasTokenLogProb,
+    Sampler,
+    SequenceSpec,
+    TrainingData,
+    Unsupported,
+    density_of,
+)
 from bench.plans import registry
 from bench.plans.fields import build, configuration
 from bench.runs.checkpoints import CheckpointFolder, Kept
+from bench.runs.critic import CRITIC, CriticJudge
 from bench.runs.curve import CURVE
 from bench.runs.executors.child import Child
 from bench.runs.judge import checked
@@ -164,7 +176,13 @@ def check_evaluation(generator: type) -> None:
             sampler.log_prob(data.valid[:5])
         return {}
 
-    often = _fit(generator, data, Observer(evaluate=evaluate, curve_points=1_000_000))
+    judge = CriticJudge(data.train[:5], data.valid[:5], "cpu")
+    observer = Observer(
+        evaluate=evaluate,
+        criticise=lambda sampler, critic: judge.scores(critic, _sample(sampler, 5)),
+        curve_points=1_000_000,
+    )
+    often = _fit(generator, data, observer)
     _expect_same(_fit(generator, data), often, "training with and without evaluation after every step")
 
 
@@ -241,6 +259,7 @@ def check_density(generator: type) -> None:
     triples = _triples()
     log_prob = sampler.log_prob(triples)
     _expect(log_prob.shape == (27,), f"expected log_prob of shape (27,), got {tuple(log_prob.shape)}")
+    _require_exact(sampler)
     _expect_fit(sampler, triples, log_prob, 1.0, "log_prob")
 
 
@@ -250,6 +269,7 @@ def check_token_density(generator: type) -> None:
     sampler = _fit(generator, data)
     if not isinstance(sampler, HasTokenLogProb):
         raise Unsupported("the sampler has no token_log_prob")
+    _require_exact(sampler)
     triples = _triples()
     tokens = sampler.token_log_prob(triples)
     _expect(tokens.shape == (27, 3), f"expected token_log_prob of shape (27, 3), got {tuple(tokens.shape)}")
@@ -264,16 +284,44 @@ def check_token_density(generator: type) -> None:
     _expect_fit(sampler, triples, tempered, 0.5, "token_log_prob")
 
 
+def check_next_token_laws(generator: type) -> None:
+    """The laws of next tokens agree with the log-probabilities of tokens."""
+    toy = _data(Toy(vocab_size=3, seq_len=3, train_size=200, concentration=1.0))
+    ended = _data_with_ends()
+    for data in (toy, ended):
+        sampler = _fit(generator, data)
+        if not isinstance(sampler, HasNextTokenLogProbs):
+            raise Unsupported(
+                "the sampler has no next_token_log_probs: with more than 16 tokens its density is an estimate"
+            )
+        token_log_prob = getattr(sampler, "token_log_prob", None)
+        if token_log_prob is None:
+            raise ContractViolation("expected token_log_prob beside next_token_log_probs")
+        triples = _triples()
+        scored = token_log_prob(triples).detach().cpu().double()
+        for k in range(3):
+            goes_on = data.spec.mask(triples)[:, k]
+            prefixes = triples[goes_on, :k].contiguous()
+            laws = sampler.next_token_log_probs(prefixes.clone()).detach().cpu().double()
+            shape = (len(prefixes), 3)
+            _expect(laws.shape == shape, f"expected next_token_log_probs of shape {shape}, got {tuple(laws.shape)}")
+            said = laws.gather(1, triples[goes_on, k : k + 1])[:, 0]
+            apart = (said - scored[goes_on, k]).masked_fill(said == scored[goes_on, k], 0.0).abs()
+            after = f"after {k} tokens they are {float(apart.max()):.3g} nats apart"
+            _expect(
+                bool((apart < 1e-3).all()), f"expected next_token_log_probs to agree with token_log_prob, but {after}"
+            )
+
+
 def check_ends(generator: type) -> None:
     """Where sentences differ in length, only pad follows eos, and tokens after eos do not change log_prob."""
-    end = 2
-    spec = SequenceSpec(3, 3, bos=3, eos=end, pad=end, kind="words")
-    train = torch.tensor([[0, 2, 2], [0, 1, 2], [1, 2, 2], [1, 1, 2], [0, 0, 2]]).repeat(40, 1)
-    sampler = _fit(generator, TrainingData(spec, train, train[:50].clone()))
+    data = _data_with_ends()
+    spec, end = data.spec, 2
+    sampler = _fit(generator, data)
     tokens = checked(_sample(sampler, 500), spec)
     after = tokens[~spec.mask(tokens)]
     _expect(len(after[after != end]) == 0, "expected only pad after the first eos")
-    if not isinstance(sampler, HasLogProb):
+    if not isinstance(sampler, HasLogProb) or density_of(sampler) != "exact":
         return
     triples = _triples()
     sentences = triples[(triples.eq(end) | spec.mask(triples)).all(-1)]
@@ -304,6 +352,7 @@ CHECKS: tuple[Callable[[type], None], ...] = (
     check_temperature,
     check_density,
     check_token_density,
+    check_next_token_laws,
     check_ends,
     check_budget,
 )
@@ -311,6 +360,19 @@ CHECKS: tuple[Callable[[type], None], ...] = (
 
 def _data(task: Toy | None = None) -> TrainingData:
     return (task or Toy(train_size=128)).load().training
+
+
+def _data_with_ends() -> TrainingData:
+    """Sentences of one or two words out of two, with the end mark 2."""
+    spec = SequenceSpec(3, 3, bos=3, eos=2, pad=2, kind="words")
+    train = torch.tensor([[0, 2, 2], [0, 1, 2], [1, 2, 2], [1, 1, 2], [0, 0, 2]]).repeat(40, 1)
+    return TrainingData(spec, train, train[:50].clone())
+
+
+def _require_exact(sampler: Sampler) -> None:
+    """Raises Unsupported for a density that need not sum to 1."""
+    if (density := density_of(sampler)) != "exact":
+        raise Unsupported(f"the sampler says that its density is '{density}', not exact")
 
 
 def _build(generator: type) -> Generator:
@@ -324,7 +386,7 @@ def _fit(
     observer: Observer | None = None,
     checkpoints: CheckpointFolder | None = None,
 ) -> Sampler:
-    observer = replace(observer or Observer(), reserved=CURVE)
+    observer = replace(observer or Observer(), reserved=(*CURVE, *CRITIC))
     session = Session("contract/0", kept=None if checkpoints is None else Kept(checkpoints, "whole"), observer=observer)
     return session.train(_build(generator), data)
 

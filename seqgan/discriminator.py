@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.api import SequenceSpec
 from seqgan.kernels.convolution import WORDS_A_SENTENCE, Filters, features_from_tables, max_over_time
-from seqgan.kernels.execution import concurrently
+from seqgan.kernels.execution import concurrently, rounded_convolutions
 from seqgan.kernels.linear import wide_linear
 
 FILTER_SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20)
@@ -137,11 +137,16 @@ class Discriminator(nn.Module):
 
         return torch.cat(concurrently(finish, features.split(SCORING_ROWS)))
 
+    def real_probability(self, tokens: Tensor) -> Tensor:
+        """:meth:`reward`, under the name by which the harness asks for it: int64 (N, T) to float (N,)."""
+        return self.reward(tokens)
+
     @torch.no_grad()
     def reference_reward(self, tokens: Tensor) -> Tensor:
-        """The same by the forward pass; used on CUDA and for few sequences."""
+        """The same by the forward pass, whose convolutions cuDNN may round; used on CUDA and for few sequences."""
         size = CUDA_SCORING_ROWS if tokens.is_cuda else SCORING_ROWS
-        return torch.cat([self(rows).softmax(-1)[:, 1] for rows in tokens.split(size)])
+        with rounded_convolutions(self.scoring != torch.float32):
+            return torch.cat([self(rows).softmax(-1)[:, 1] for rows in tokens.split(size)])
 
     def loss(self, tokens: Tensor, real: Tensor, l2: float, dropout: torch.Generator) -> tuple[Tensor, Tensor]:
         """Mean cross-entropy with weight decay on the output layer, and the accuracy.

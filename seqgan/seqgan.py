@@ -93,7 +93,7 @@ class SeqGAN(PolicyGradientGenerator):
             self.d_filter_sizes,
             self.d_filter_counts,
             self.d_keep,
-            scoring_type(run.execution),
+            scoring_type(run.execution, run.device),
         )
         optimizer = adam(policy, self.lr)
         d_optimizer = adam(discriminator, self.d_lr)

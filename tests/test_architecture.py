@@ -45,7 +45,7 @@ ROOMS = {
 }
 """Room to the rooms that it may import from, in functions too; within a room, every module may import every other."""
 
-COMMANDS = ("data", "gate", "options", "perf", "plugins", "report", "run", "sample", "score", "settings")
+COMMANDS = ("data", "gate", "options", "perf", "plugins", "report", "run", "sample", "score", "settings", "tune")
 ON_DENSITIES = ["bench.metrics.density", "bench.metrics.nll", "bench.metrics.divergence"]
 KERNELS = ["seqgan.kernels"]
 ALGORITHMS = ["seqgan", "baselines"]
@@ -95,7 +95,18 @@ NOT_AT_IMPORT = {
 """What a room or module may import only inside a function."""
 
 NOT_NOUNS = {"utils", "util", "helpers", "helper", "common", "misc", "tools"}
-HEAVY = ("torch", "pandas", "numpy", "scipy", "matplotlib", "seqgan", "baselines", "bench.tasks", "bench.metrics")
+HEAVY = (
+    "torch",
+    "pandas",
+    "numpy",
+    "scipy",
+    "matplotlib",
+    "optuna",
+    "seqgan",
+    "baselines",
+    "bench.tasks",
+    "bench.metrics",
+)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from bench.cli import main
 from bench.commands.settings import page as settings_page
 from bench.plans.fields import configuration
 from bench.plans.settings import settings
@@ -25,7 +27,8 @@ except ModuleNotFoundError:  # Python 3.10, where pytest depends on tomli
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-OF_GENERATORS = [page for page in PAGES if page.name not in ("README.md", "python.md", "reliability.md", "settings.md")]
+OTHERS = ("README", "density", "gpu", "python", "reliability", "score", "settings", "statistics", "tuning")
+OF_GENERATORS = [page for page in PAGES if page.stem not in OTHERS]
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
 GENERATORS = {**GROUPS["bench.generators"], **GROUPS["bench.controls"]}
 AS_SEQGAN = ("seqgan-baselined", "constant-reward", "random-reward", "random-reward-baselined")
@@ -146,6 +149,19 @@ def test_the_python_page_runs_as_it_is_printed(tmp_path, monkeypatch):
     result = doctest.testfile(str(DOCS / "python.md"), module_relative=False, optionflags=flags)
     assert result.failed == 0
     assert result.attempted > 20
+
+
+def test_the_page_on_scores_shows_what_the_command_prints(monkeypatch):
+    page = (DOCS / "score.md").read_text(encoding="utf-8")
+    block = page.partition("<!-- score -->")[2].partition("<!-- /score -->")[0]
+    commands, shown = re.search(r"```console\n((?:(?:\$|      --)[^\n]*\n)+)(.*?)```", block, re.DOTALL).groups()
+    change, score = commands.replace("\\\n", "").replace("$ ", "").splitlines()
+    monkeypatch.chdir(ROOT / change.removeprefix("cd "))
+    monkeypatch.setenv("COLUMNS", "80")
+    answer = CliRunner().invoke(main, score.removeprefix("bench ").split())
+    assert answer.exit_code == 0
+    printed = [line.rstrip() for line in answer.output.splitlines()]
+    assert printed[: len(shown.splitlines())] == shown.splitlines()
 
 
 @pytest.mark.parametrize("page", OF_GENERATORS, ids=lambda page: page.name)

@@ -5,8 +5,10 @@ each contender that went through a shared pre-training also against that pre-tra
 checkpoint) and against the control that ran the same loop with a constant reward. Not all pairs are tested: every
 further comparison makes the others harder to decide. Controls are a family of their own, so that they cost the
 contenders nothing. A family covers one metric; conclusions rest on the headline metric, and the others are exploratory.
+A user may name other references (``--against``); every comparison with each of them then counts for the family.
 Copy rates have no verdicts, because copying little is no merit. The unit is the run, paired by seed; on synthetic tasks
-each seed draws its own oracle and data.
+each seed draws its own oracle and data. Rows that may not win (:mod:`bench.analysis.standing`) are never called better,
+and where either side lost seeds there is no verdict.
 
 Limits of the constant reward: with a baseline it would teach nothing, so ``seqgan-baselined`` is compared with the
 constant reward without one, and its gain is that of discriminator and variance reduction together. Under a budget the
@@ -15,14 +17,31 @@ constant reward takes more policy steps than SeqGAN, which spends part of the bu
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from bench.analysis.catalogue import entry, headline, in_order
-from bench.analysis.verdicts import BETTER, NOT_SEPARABLE, ONE_SEED, SIGNS, WORSE, Pair, Verdict, judge, separable_best
-from bench.records.frames import FINAL, PRETRAINED, REAL_DATA, Row, as_rows, usable
+from bench.analysis.ranking import stated_metric
+from bench.analysis.standing import Cell, Place, Standing, standing
+from bench.analysis.verdicts import (
+    CALLED,
+    IDENTICAL,
+    IF_NORMAL,
+    MIXED,
+    NO_VERDICT,
+    NOT_SEPARABLE,
+    ONE_OBSERVATION,
+    ONE_SEED,
+    SIGNS,
+    Best,
+    Pair,
+    Verdict,
+    judge,
+    separable_best,
+)
+from bench.records.frames import CELL, FINAL, PRETRAINED, REAL_DATA, Row, as_rows, usable
 
 __all__ = [
     "BOTH",
@@ -33,8 +52,11 @@ __all__ = [
     "Answer",
     "answers",
     "best",
+    "by_metric",
     "in_headline",
     "listed",
+    "most_comparisons",
+    "references",
     "rows_of",
     "seed_counts",
     "summary",
@@ -51,7 +73,8 @@ BOTH = f"{REFERENCE} ({OWN})"
 
 COLUMNS = (
     *("task", "preset", "metric", "model", "role", "reference", "outcome", "mean", "low", "high", "n"),
-    *("p", "corrected_p", "test", "family", "smallest_sign_flip_p", "probability_of_improvement", "needed"),
+    *("p", "corrected_p", "test", "grade", "family", "smallest_sign_p", "probability_of_improvement", "needed"),
+    *("collapsed", "reference_collapsed", "because"),
 )
 
 Seeds = dict[Hashable, float]
@@ -71,6 +94,8 @@ class Answer:
         unit: Its unit.
         role: "contender" or "control": which family it belongs to.
         verdict: The verdict.
+        stated: Whether conclusions on the pair are drawn in this metric: it is the first of
+            :data:`bench.analysis.catalogue.PLACING` in which both have a value that no inexact density went into.
     """
 
     task: str
@@ -79,9 +104,10 @@ class Answer:
     unit: str
     role: str
     verdict: Verdict
+    stated: bool = False
 
 
-def answers(runs: pd.DataFrame, scores: pd.DataFrame) -> list[Answer]:
+def answers(runs: pd.DataFrame, scores: pd.DataFrame, against: Sequence[str] = ()) -> list[Answer]:
     """All verdicts, in order of task, preset, metric, role, model and reference.
 
     Metrics whose goal is the real data's value are left out: they have no direction in which to be better.
@@ -89,12 +115,16 @@ def answers(runs: pd.DataFrame, scores: pd.DataFrame) -> list[Answer]:
     Args:
         runs: One row per run.
         scores: One row for each (run, checkpoint, metric) of completed runs.
+        against: Labels of the models to compare with, instead of the usual references.
     """
     roles = {(row["task"], row["preset"], row["model"]): row["role"] for row in as_rows(runs)}
+    who = standing(runs, scores)
     quality = scores[(scores["kind"] == "quality") & usable(scores)]
+    endless = _infinite(scores)
     found: list[Answer] = []
     for (task, preset), here in quality.groupby(["task", "preset"], sort=True):
-        shared = _from_the_reference(here)
+        shared, begun = _from_the_reference(here), len(found)
+        sides: dict[tuple[str, str], tuple[Place, Place]] = {}
         for metric in in_order(here["metric"].unique()):
             rows = here[here["metric"] == metric]
             direction, unit = rows["direction"].iloc[0], rows["unit"].iloc[0]
@@ -103,27 +133,36 @@ def answers(runs: pd.DataFrame, scores: pd.DataFrame) -> list[Answer]:
             values = _values(rows)
             for role in ("contender", "control"):
                 models = sorted({m for m, _ in values if roles.get((task, preset, m)) == role})
-                pairs = [pair for model in models for pair in _pairs(model, role, values, shared)]
+                compared = _Compared(str(task), str(preset), metric, values, who)
+                pairs = [pair for model in models for pair in compared.pairs(model, role, model in shared, against)]
+                sides |= {(pair.model, pair.reference): places for pair, places in pairs}
                 found += [
-                    Answer(str(task), str(preset), metric, unit, role, verdict) for verdict in judge(pairs, direction)
+                    Answer(str(task), str(preset), metric, unit, role, verdict)
+                    for verdict in judge([pair for pair, _ in pairs], direction)
                 ]
+        found[begun:] = _with_stated(found[begun:], sides, endless, who.inexact)
     return found
 
 
-def best(runs: pd.DataFrame, scores: pd.DataFrame) -> dict[str, str]:
-    """Metric to the contender that is better than every other one, for the metrics that have such a contender.
+def best(runs: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Best]:
+    """Metric to the contender that is better than every other one that may win, for metrics with such a contender.
 
     Args:
         runs: One row per run, of one task and preset.
         scores: One row for each (run, checkpoint, metric) of its completed runs.
     """
     contenders = set(runs.loc[runs["role"] == "contender", "model"])
-    found: dict[str, str] = {}
+    found: dict[str, Best] = {}
+    who = standing(runs, scores)
     quality = scores[(scores["kind"] == "quality") & (scores["checkpoint"] == FINAL) & usable(scores)]
-    for metric, rows in quality.groupby("metric"):
+    for (task, preset, metric), rows in quality.groupby(["task", "preset", "metric"]):
         direction, values = rows["direction"].iloc[0], _values(rows)
         real = values.get((REAL_DATA, FINAL), {})
-        mine: dict[str, Seeds] = {model: seeds for (model, _), seeds in values.items() if model in contenders}
+        mine: dict[str, Seeds] = {
+            model: seeds
+            for (model, checkpoint), seeds in values.items()
+            if model in contenders and not who.why_not((str(task), str(preset), model, checkpoint, str(metric)))
+        }
         if direction == "real":
             mine = {
                 model: {key: abs(value - real[key]) for key, value in seeds.items() if key in real}
@@ -131,15 +170,24 @@ def best(runs: pd.DataFrame, scores: pd.DataFrame) -> dict[str, str]:
             }
             direction = "lower"
         if direction in SIGNS and entry(str(metric)).merit:
-            winner = separable_best(mine, direction)
+            resolution = entry(str(metric)).resolution(rows["value"])
+            winner = separable_best(mine, direction, resolution=resolution)
             found |= {str(metric): winner} if winner else {}
     return found
 
 
 def in_headline(found: list[Answer]) -> list[Answer]:
-    """The contenders' answers in the metric that the task's rows are sorted by."""
-    metric = headline(answer.metric for answer in found)
-    return [answer for answer in found if (answer.metric, answer.role) == (metric, "contender")]
+    """The contenders' answers that conclusions are drawn from: in the metric that the task's rows are sorted by.
+
+    Where one of a pair has no exact density, they are in the next of :data:`bench.analysis.catalogue.PLACING`.
+    """
+    return [answer for answer in found if answer.role == "contender" and answer.stated]
+
+
+def by_metric(asked: list[Answer]) -> dict[str, list[Answer]]:
+    """Answers by their metric, in their order: each metric is a family of its own."""
+    metrics = dict.fromkeys(answer.metric for answer in asked)
+    return {metric: [answer for answer in asked if answer.metric == metric] for metric in metrics}
 
 
 def seed_counts(found: list[Answer]) -> list[int]:
@@ -149,24 +197,41 @@ def seed_counts(found: list[Answer]) -> list[int]:
 
 
 WORDS = {
-    BETTER: "better than",
-    WORSE: "worse than",
+    IDENTICAL: "identical to",
     NOT_SEPARABLE: "not separable from",
+    ONE_OBSERVATION: "one observation beside",
     ONE_SEED: "one seed cannot separate it from",
+    MIXED: "mixed against",
 }
 
 
 def summary(found: list[Answer]) -> list[str]:
     """One line for each contender: its verdicts against all its references, in the metric of these answers."""
-    lines: dict[str, dict[str, list[str]]] = {}
+    lines: dict[str, dict[str, dict[str, list[str]]]] = {}
     for answer in found:
-        verdict = answer.verdict
-        outcome = WORDS.get(verdict.outcome, f"{verdict.outcome}:")
-        lines.setdefault(verdict.model, {}).setdefault(outcome, []).append(verdict.reference)
+        outcome, condition = _said(answer.verdict)
+        same = lines.setdefault(answer.verdict.model, {}).setdefault(condition, {})
+        same.setdefault(outcome, []).append(answer.verdict.reference)
     return [
-        f"{model}: {'; '.join(f'{outcome} {listed(names)}' for outcome, names in outcomes.items())}"
-        for model, outcomes in lines.items()
+        f"{model}: "
+        + "; ".join(
+            (", " if condition else "; ").join(f"{outcome} {listed(names)}" for outcome, names in outcomes.items())
+            + condition
+            for condition, outcomes in conditions.items()
+        )
+        for model, conditions in lines.items()
     ]
+
+
+def _said(verdict: Verdict) -> tuple[str, str]:
+    """What is said before the names of references, and after them, where it holds under a condition only."""
+    if verdict.outcome in CALLED:
+        word = verdict.outcome.removesuffix(IF_NORMAL)
+        n = verdict.difference.n if verdict.difference else 0
+        return f"{word} than", f"{IF_NORMAL} (n = {n})" if word != verdict.outcome else ""
+    if verdict.outcome == NO_VERDICT:
+        return "no verdict against", f" ({verdict.why})"
+    return WORDS.get(verdict.outcome, f"{verdict.outcome}:"), ""
 
 
 def listed(names: list[str]) -> str:
@@ -195,13 +260,17 @@ def table(found: list[Answer]) -> pd.DataFrame:
                 "p": verdict.p,
                 "corrected_p": verdict.corrected_p,
                 "test": verdict.test,
+                "grade": verdict.grade or None,
                 "family": verdict.family,
-                "smallest_sign_flip_p": verdict.smallest_p,
+                "smallest_sign_p": verdict.smallest_p,
                 "probability_of_improvement": verdict.probability,
                 "needed": verdict.needed,
+                "collapsed": verdict.collapsed[0],
+                "reference_collapsed": verdict.collapsed[1],
+                "because": verdict.why,
             }
         )
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"needed": "Int64"})
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"needed": "Int64", "grade": "Int64"})
 
 
 def rows_of(found: list[Answer], metrics: list[str]) -> list[Row]:
@@ -232,15 +301,95 @@ def _from_the_reference(scores: pd.DataFrame) -> set[str]:
     }
 
 
-def _pairs(model: str, role: str, values: Values, shared: set[str]) -> Iterator[Pair]:
-    """The comparisons of a model; for the models in ``shared``, two of them are the same comparison."""
-    final, before = values.get((model, FINAL), {}), values.get((model, PRETRAINED), {})
-    references = {REFERENCE: values.get((REFERENCE, FINAL), {}) if model != REFERENCE else {}, OWN: before}
-    if before and model in shared:
-        references = {BOTH: before}
-    if before and role == "contender":
-        references[CONSTANT] = values.get((CONSTANT, FINAL), {})
-    for reference, theirs in references.items():
-        differences = {key: final[key] - theirs[key] for key in final.keys() & theirs.keys()}
-        if differences:
-            yield Pair(model, reference, differences)
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """One metric of one task, with who may win in it."""
+
+    task: str
+    preset: str
+    metric: str
+    values: Values
+    who: Standing
+
+    def pairs(
+        self, model: str, role: str, shared: bool, against: Sequence[str]
+    ) -> Iterator[tuple[Pair, tuple[Place, Place]]]:
+        """The comparisons of a model, each with the two rows of the leaderboard that it compares."""
+        own = model, FINAL
+        mine = self.values.get(own, {})
+        for reference, row in references(model, role, (model, PRETRAINED) in self.values, shared, against).items():
+            theirs = self.values.get(row, {})
+            if mine.keys() & theirs.keys():
+                why_not, losses = (
+                    [of((self.task, self.preset, *each, self.metric)) for each in (own, row)]
+                    for of in (self.who.why_not, self.who.losses)
+                )
+                void = "; ".join(
+                    said.replace("it", name, 1) for name, said in zip((model, reference), losses, strict=True) if said
+                )
+                resolution = entry(self.metric).resolution([*mine.values(), *theirs.values()])
+                pair = Pair.of(model, reference, mine, theirs, resolution, (why_not[0], why_not[1]), void)
+                yield pair, ((self.task, self.preset, *own), (self.task, self.preset, *row))
+
+
+def _infinite(scores: pd.DataFrame) -> frozenset[Cell]:
+    """Scores that are infinite in some seed: the model has a density, and it is infinitely bad."""
+    rows = scores[scores["absent"].astype(str).str.endswith("inf")]
+    return frozenset(zip(*(rows[name].astype(str) for name in CELL), strict=True))
+
+
+def _with_stated(
+    found: list[Answer],
+    sides: Mapping[tuple[str, str], tuple[Place, Place]],
+    infinite: frozenset[Cell],
+    inexact: frozenset[Cell],
+) -> list[Answer]:
+    """The answers of one task, in which those are marked that conclusions are drawn from."""
+    first, judged = headline(answer.metric for answer in found), dict[tuple[str, str], set[str]]()
+    for answer in found:
+        judged.setdefault((answer.verdict.model, answer.verdict.reference), set()).add(answer.metric)
+    stated = {pair: stated_metric(first, metrics, sides[pair], infinite, inexact) for pair, metrics in judged.items()}
+    return [
+        replace(answer, stated=stated[answer.verdict.model, answer.verdict.reference] == answer.metric)
+        for answer in found
+    ]
+
+
+def most_comparisons(roles: Mapping[str, str], against: Sequence[str] = ()) -> int:
+    """The most comparisons that a family of these models can have; who has a pre-training is not known before they ran.
+
+    Args:
+        roles: Model to its role, "contender" or "control".
+        against: Labels of the models to compare with, instead of the usual references.
+    """
+    counts: dict[str, int] = {}
+    for model, role in roles.items():
+        asked = references(model, role, pretrained=model != REFERENCE, shared=False, against=against)
+        own = sum(bool(against) or name in (*roles, model) for name, _ in asked.values())
+        counts[role] = counts.get(role, 0) + own
+    return max(counts.values(), default=0)
+
+
+def references(
+    model: str, role: str, pretrained: bool, shared: bool, against: Sequence[str] = ()
+) -> dict[str, tuple[str, str]]:
+    """What a model is compared with: the label of each reference, to the model and checkpoint that it is.
+
+    Args:
+        model: The model's label.
+        role: "contender" or "control".
+        pretrained: Whether it has a shared pre-training.
+        shared: Whether that is the reference arm's final checkpoint, so that two comparisons are one.
+        against: Labels of the models to compare with, and with nothing else: each with its final checkpoint. One of
+            them is compared with those before it, so that no two models are compared twice.
+    """
+    if against:
+        before = against[: against.index(model)] if model in against else against
+        return {name: (name, FINAL) for name in before}
+    own = {OWN: (model, PRETRAINED)} if pretrained else {}
+    found = {REFERENCE: (REFERENCE, FINAL)} | own if model != REFERENCE else own
+    if pretrained and shared:
+        found = {BOTH: (model, PRETRAINED)}
+    if pretrained and role == "contender":
+        found[CONSTANT] = CONSTANT, FINAL
+    return found

@@ -14,6 +14,7 @@ __all__ = [
     "COSTS",
     "MEANINGS",
     "OTHERS",
+    "PLACING",
     "RANKING",
     "UNIT_DECIMALS",
     "Entry",
@@ -63,35 +64,55 @@ class Entry:
         theme: The heading that it is listed under; "" for one without a column of its own.
         decimals: Number of decimals.
         merit: Whether one model can be better in it than another: copying little is no merit.
+        density: Whether it reads the model's density: then only an exact density may win in it.
         axis: What it measures, below its name on the axis of a figure.
         verdict: Position among the verdicts that are shown; 0 for one that is in ``verdicts.csv`` only.
         oracle: Its position among the headline metrics of tasks with an oracle, if it has one.
         text: The same for tasks of text.
         music: The same for tasks of tunes.
+        listed: Whether it is one of :data:`CATALOGUE`.
     """
 
     metric: str
     theme: str
     decimals: int = 3
     merit: bool = True
+    density: bool = False
     axis: str = ""
     verdict: int = 0
     oracle: Headline | None = None
     text: Headline | None = None
     music: Headline | None = None
+    listed: bool = True
 
+    def resolution(self, values: Iterable[float]) -> float:
+        """The smallest difference that counts, in the metric's unit: a smaller one is none.
+
+        For a listed metric it is one unit of the last decimal that tables show, far above the rounding of single
+        precision (a millionth of a value) and below any effect that was ever claimed. Of another metric the scale is
+        not known: there it is that rounding.
+
+        Args:
+            values: Scores that are to be compared; of a listed metric they do not matter.
+        """
+        return 10.0**-self.decimals if self.listed else ROUNDING * max(map(abs, values), default=0.0)
+
+
+ROUNDING = 1e-6
+"""Relative difference that rounding explains: another processor rounds single precision differently."""
 
 PAGE, TERMINAL, FIGURE = Shown
 
 CATALOGUE = (
     # Over long sequences the Jensen-Shannon divergence is close to ln 2: three decimals would hide too much.
-    Entry("jsd_token", LIKELIHOOD, decimals=4, verdict=1, oracle=(1, FIGURE)),
-    Entry("nll_test", LIKELIHOOD, axis="test sequences under the model", verdict=2,
+    Entry("jsd_token", LIKELIHOOD, decimals=4, density=True, verdict=1, oracle=(1, FIGURE)),
+    Entry("nll_test", LIKELIHOOD, density=True, axis="test sequences under the model", verdict=2,
           oracle=(2, FIGURE), text=(1, FIGURE), music=(1, FIGURE)),
-    Entry("kl_forward", LIKELIHOOD),
-    Entry("kl_reverse", LIKELIHOOD, verdict=4),
+    Entry("kl_forward", LIKELIHOOD, density=True),
+    Entry("kl_reverse", LIKELIHOOD, density=True, verdict=4),
     Entry("nll_oracle", LIKELIHOOD, axis="samples under the oracle", verdict=3, oracle=(3, FIGURE)),
-    Entry("jsd", LIKELIHOOD, decimals=6),
+    Entry("jsd", LIKELIHOOD, decimals=6, density=True),
+    Entry("entropy_gap", LIKELIHOOD, density=True, merit=False),
     Entry("bleu2", NGRAMS, verdict=7, text=(2, FIGURE)),
     Entry("bleu3", NGRAMS),
     Entry("bleu4", NGRAMS, music=(2, FIGURE)),
@@ -111,7 +132,12 @@ CATALOGUE = (
     Entry("distinct2", DIVERSITY),
     Entry("distinct3", DIVERSITY),
     Entry("copy_sequence", DIVERSITY, merit=False, oracle=(6, PAGE), text=(6, PAGE)),
+    Entry("copy_line", DIVERSITY, merit=False),
+    Entry("copy_4gram", DIVERSITY, merit=False),
+    Entry("copy_5gram", DIVERSITY, merit=False),
+    Entry("copy_6gram", DIVERSITY, merit=False),
     Entry("copy_8gram", DIVERSITY, merit=False, oracle=(7, TERMINAL), text=(7, TERMINAL), music=(7, TERMINAL)),
+    Entry("copy_longest", DIVERSITY, decimals=2, merit=False),
     Entry("length_mean", LENGTH),
     Entry("unended", LENGTH),
     Entry("pitch_class_distance", MUSIC, music=(4, PAGE)),
@@ -135,13 +161,22 @@ CATALOGUE = (
 RANKING = ("jsd_token", "nll_test")
 """Rows are sorted by the first of these that the task has. Neither improves by dropping what is hard."""
 
+PLACING = (*RANKING, "reverse_nll", "ms_jaccard4")
+"""A model that lacks an exact value of the metric that sorts the rows is placed by the next of these that it has. The
+last two read its samples alone, and do not improve by dropping what is hard, either: the first of them scores test text
+under a model of the samples, the second looks at n-grams from both sides."""
+
 _POSITIONS = {row.metric: position for position, row in enumerate(CATALOGUE)}
 
 
 def entry(metric: str) -> Entry:
     """What is known about a metric; for one that is not listed, what holds for most metrics."""
     position = _POSITIONS.get(metric)
-    return Entry(metric, OTHERS, merit=not metric.startswith("copy_")) if position is None else CATALOGUE[position]
+    return (
+        Entry(metric, OTHERS, merit=not metric.startswith("copy_"), listed=False)
+        if position is None
+        else CATALOGUE[position]
+    )
 
 
 def in_order(metrics: Iterable[str]) -> list[str]:
@@ -165,7 +200,7 @@ def themes(metrics: Iterable[str]) -> dict[str, list[str]]:
 def headline(metrics: Iterable[str]) -> str | None:
     """The metric that a task's rows are sorted by, of those it has."""
     present = set(metrics)
-    return next((metric for metric in RANKING if metric in present), None)
+    return next((metric for metric in PLACING if metric in present), None)
 
 
 def headlines(kind: str, shown: Shown) -> list[str]:

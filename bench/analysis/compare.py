@@ -11,7 +11,24 @@ from statistics import fmean
 import pandas as pd
 
 from bench.analysis.accepted import Key, arranged
-from bench.analysis.verdicts import BETTER, FEW, IDENTICAL, SIGNS, WORSE, Pair, Verdict, judge
+from bench.analysis.catalogue import ROUNDING, entry
+from bench.analysis.copying import copiers
+from bench.analysis.verdicts import (
+    BETTER,
+    CALLED,
+    FEW,
+    IDENTICAL,
+    IF_NORMAL,
+    MIXED,
+    NO_VERDICT,
+    ONE_OBSERVATION,
+    SIGNS,
+    WORSE,
+    Pair,
+    Verdict,
+    is_constant,
+    judge,
+)
 from bench.records.frames import FINAL, REAL_DATA, Row, as_rows
 
 __all__ = ["ALPHA", "RED", "SAME", "VERDICTS", "Cell", "Comparison", "compare"]
@@ -25,8 +42,6 @@ SAME = "the same"
 """Said of cells that differ only by rounding, or have no value on either side."""
 ALPHA = 0.05
 """Probability, over all cells together, of calling any of them better or worse by chance."""
-ROUNDING = 1e-6
-"""Relative difference below which a value counts as the same: another processor rounds single precision differently."""
 UNFIT = ("failed", "interrupted", "started")
 
 Configuration = tuple[str, str, str]
@@ -42,12 +57,14 @@ class Cell:
         verdict: One of :data:`VERDICTS`.
         words: What was found, or why nothing could be found.
         seeds: Seeds with a value on both sides.
+        small: Whether it changed by less than what counts as a difference.
     """
 
     key: Key
     verdict: str
     words: str
     seeds: int = 0
+    small: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +117,8 @@ class Comparison:
     @property
     def undecided(self) -> int:
         """Cells that changed, but were called no different because they have too few seeds to decide."""
-        return sum(cell.verdict == NO_DIFFERENCE and cell.words != SAME and cell.seeds < FEW for cell in self.cells)
+        changed = (cell for cell in self.cells if cell.words != SAME and not cell.small)
+        return sum(cell.verdict == NO_DIFFERENCE and cell.seeds < FEW for cell in changed)
 
 
 def compare(base: pd.DataFrame, head: pd.DataFrame) -> Comparison:
@@ -109,6 +127,9 @@ def compare(base: pd.DataFrame, head: pd.DataFrame) -> Comparison:
     Differences are head - base, paired by seed; where the real data's value is the goal, they are differences of the
     distance from it, each side's from its own real data. All cells that changed are one family for
     :func:`bench.analysis.verdicts.judge`. The real data's own row is part of the yardstick, never better or worse.
+    Verdicts of both grades count: a gate that waited for the sign test would let regressions pass. A row of head that
+    copies the training text is not better. A change of which only most seeds or only the mean are for the better is
+    worse.
 
     Args:
         base: What :func:`bench.analysis.accepted.read` gave.
@@ -120,7 +141,8 @@ def compare(base: pd.DataFrame, head: pd.DataFrame) -> Comparison:
         - ``failed``: a run of head failed or never ended, or a value that base had is absent, NaN or infinite;
         - ``missing``: head lacks the score, or one of its seeds;
         - ``not comparable``: signature, unit, direction or data changed, base's value is NaN or infinite, there is no
-          real data to measure the distance from, the only seed changed, or the real data's value changed;
+          real data to measure the distance from, the only seed changed, the real data's value changed, or what seems
+          better may not win or is one observation;
         - ``better``, ``worse``, or ``no difference`` that could be shown;
         - ``new``: only head has it.
     """
@@ -140,7 +162,9 @@ def compare(base: pd.DataFrame, head: pd.DataFrame) -> Comparison:
             cells[key] = Cell(key, *obstacle, len(match.seeds))
         else:
             tested[key] = match
-    verdicts = judge([Pair("head", "base", _losses(match)) for match in tested.values()], "lower", ALPHA)
+    copies = copiers(head.assign(kind="quality"))
+    pairs = [_pair(match, copies.get(key[:4], "")) for key, match in tested.items()]
+    verdicts = judge(pairs, "lower", ALPHA)
     for (key, match), verdict in zip(tested.items(), verdicts, strict=True):
         cells[key] = _cell(match, verdict)
     for cell in _without_scores(then, now):
@@ -255,24 +279,49 @@ def _losses(match: _Match) -> dict[Hashable, float]:
     return losses
 
 
+def _pair(match: _Match, copies: str) -> Pair:
+    """Head beside base; ``copies`` says why head may not be better."""
+    sides = [[_values(rows)[seed] for seed in match.seeds] for rows in (match.base, match.head)]
+    return Pair(
+        "head",
+        "base",
+        _losses(match),
+        resolution=entry(match.key.metric).resolution([*sides[0], *sides[1]]),
+        constant=len(match.seeds) > 1 and all(map(is_constant, sides)),
+        model_barred=copies,
+    )
+
+
 def _cell(match: _Match, verdict: Verdict) -> Cell:
     """The finding of :func:`bench.analysis.verdicts.judge`, in the words of a table."""
     n = len(match.seeds)
-    if verdict.outcome == IDENTICAL or verdict.difference is None:
+    if verdict.difference is None or not any(_losses(match).values()):
         return Cell(match.key, NO_DIFFERENCE, SAME, n)
     unit = next(iter(match.base.values()))["unit"]
     base, head = (fmean(_values(rows)[seed] for seed in match.seeds) for rows in (match.base, match.head))
     moved = f"{base:.4g} → {head:.4g}{' ' + unit if unit else ''}"
     if match.direction == "real":
         moved += f" beside the real data's {fmean(match.real[1][seed] for seed in match.seeds):.4g}"
+    far = "distance " if match.direction == "real" else ""
+    difference = f"{far}{-SIGNS.get(match.direction, -1) * verdict.difference.mean:+.3g}"
+    if verdict.outcome == IDENTICAL or abs(verdict.difference.mean) < verdict.resolution:
+        words = f"{moved} ({difference}): less than {verdict.resolution:g}, the smallest difference that counts"
+        return Cell(match.key, NO_DIFFERENCE, words, n, small=True)
+    if verdict.outcome == ONE_OBSERVATION:
+        worse = verdict.difference.mean > 0
+        words = f"{moved} ({difference}, the same in all {n} seeds, which are one observation and need no test)"
+        return Cell(match.key, WORSE if worse else NOT_COMPARABLE, words, n)
     if verdict.corrected_p is None:
         return Cell(match.key, NOT_COMPARABLE, f"{moved}: no verdict, one seed cannot be tested", n)
-    far = "distance " if match.direction == "real" else ""
-    difference = -SIGNS.get(match.direction, -1) * verdict.difference.mean
     p = "p < 0.0001" if verdict.corrected_p < 0.0001 else f"p = {verdict.corrected_p:.2g}"
-    words = f"{moved} ({far}{difference:+.3g}, {p}, {verdict.test}, {n} seeds)"
-    if verdict.outcome in (BETTER, WORSE):
-        return Cell(match.key, verdict.outcome, words, n)
+    words = f"{moved} ({difference}, {p}, {verdict.test}, {n} seeds)"
+    if verdict.outcome == NO_VERDICT:
+        return Cell(match.key, NOT_COMPARABLE, f"{words}: {verdict.why}", n)
+    if verdict.outcome == MIXED:
+        return Cell(match.key, WORSE, f"{words}: mixed, not all of it is for the better", n)
+    if verdict.outcome in CALLED:
+        word = verdict.outcome.removesuffix(IF_NORMAL)
+        return Cell(match.key, word, words + IF_NORMAL * (word != verdict.outcome), n)
     needed = f"about {verdict.needed} seeds would show" if verdict.needed else "no number of seeds in reach would show"
     return Cell(match.key, NO_DIFFERENCE, f"{words}; {needed} such a difference", n)
 

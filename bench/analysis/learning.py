@@ -15,7 +15,9 @@ __all__ = ["QUALITY", "Learning", "at_cost", "equal_costs", "learning"]
 QUALITY = ("jsd_valid", "nll_valid", "nll_oracle")
 """Curves of quality, lower is better; the first that a task has is its headline."""
 FRACTIONS = (0.25, 0.5, 1.0)
-"""Parts of the largest common cost at which the tables show scores."""
+"""Parts of the range of costs, from where the models part to the longest end, at which the tables show scores."""
+APART = 0.05
+"""Costs that differ by less than this part of the range are shown once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def learning(runs: pd.DataFrame, curves: pd.DataFrame) -> list[Learning]:
     ]
 
 
-def at_cost(curves: pd.DataFrame, cost: str, metric: str, amounts: ArrayLike) -> pd.DataFrame:
+def at_cost(curves: pd.DataFrame, cost: str, metric: str, amounts: ArrayLike, held: bool = False) -> pd.DataFrame:
     """The score of each run at given costs, on straight lines between the points of its curve.
 
     Of several points at one cost the last counts: it is what was reached once that much was spent.
@@ -75,10 +77,12 @@ def at_cost(curves: pd.DataFrame, cost: str, metric: str, amounts: ArrayLike) ->
         cost: One of :data:`bench.records.frames.COSTS`.
         metric: Name of the curve.
         amounts: The costs at which to read, in their unit.
+        held: Whether a run that ended keeps its last value: it is what the run reached for at most that cost.
 
     Returns:
         One row for each run with such a curve and each amount: the columns that name the run, ``amount`` and ``value``,
-        which is NaN before the run's first point, after its last one, and if the run does not count the cost.
+        which is NaN before the run's first point, after its last one unless ``held``, and if the run does not count the
+        cost.
     """
     wanted = np.asarray(amounts, dtype=float)
     found = []
@@ -86,17 +90,20 @@ def at_cost(curves: pd.DataFrame, cost: str, metric: str, amounts: ArrayLike) ->
         points = run.dropna(subset=[cost, "value"]).sort_values(cost, kind="stable").drop_duplicates(cost, keep="last")
         values = np.full(wanted.shape, np.nan)
         if not points.empty:
-            values = np.interp(wanted, points[cost], points["value"], left=np.nan, right=np.nan)
+            after = None if held else np.nan
+            values = np.interp(wanted, points[cost], points["value"], left=np.nan, right=after)
         named = run[KEYS].iloc[0].tolist()
         found += [[*named, amount, value] for amount, value in zip(wanted.tolist(), values.tolist(), strict=True)]
     return pd.DataFrame(found, columns=[*KEYS, "amount", "value"])
 
 
 def equal_costs(section: Learning, cost: str, metric: str) -> list[float]:
-    """The costs at which models are compared, in ascending order.
+    """The costs at which models are compared, in ascending order: from where they part to the longest end.
 
-    A quarter, a half and all of the largest cost that all runs of all contenders reached; then, unless it is nearly the
-    same, the largest cost that all runs of the contenders with more than one phase of training reached.
+    As long as models share a pre-training they have one curve, and there is nothing to compare. So the first cost is
+    that at which the last shared pre-training ended; then follow a quarter, a half and all of the way to the end of the
+    contender that trained longest, and the first end of a contender on this way. Without a shared pre-training the way
+    begins at 0, which is not shown. Controls set no cost unless no contender goes on after the pre-training.
 
     Args:
         section: The curves.
@@ -106,11 +113,27 @@ def equal_costs(section: Learning, cost: str, metric: str) -> list[float]:
     Returns:
         Amounts in the unit of the cost; none when no contender counts it.
     """
-    lines = section.lines[(section.lines["name"] == metric) & ~section.lines["model"].isin(section.controls)]
-    runs = lines.dropna(subset=[cost]).groupby("run_id")
-    ends = runs[cost].max()
-    common, later = ends.min(), ends[runs["phase"].nunique() > 1].min()
-    if not common > 0:  # no run counts it
+    every = section.lines[section.lines["name"] == metric].dropna(subset=[cost])
+    parting = _parting(every, cost)
+    contenders = every[~every["model"].isin(section.controls)]
+    ends = contenders.groupby(["model", "run_id"])[cost].max()
+    if contenders.empty or not ends.max() > 0:  # no run counts it
         return []
-    amounts = [part * float(common) for part in FRACTIONS]
-    return [*amounts, float(later)] if later > 1.05 * common else amounts
+    if not (ends > parting).any():
+        ends = every.groupby(["model", "run_id"])[cost].max()
+    longest = float(ends.groupby("model").min().max())
+    if not longest > parting:
+        return [parting]
+    way = longest - parting
+    amounts = [*([parting] if parting else []), *(parting + part * way for part in FRACTIONS)]
+    first = float(ends[ends > parting].min())
+    if all(abs(first - amount) > APART * way for amount in amounts):
+        amounts.append(first)
+    return sorted(amounts)
+
+
+def _parting(lines: pd.DataFrame, cost: str) -> float:
+    """The cost at which the last shared pre-training ended: a first phase of which two models have the same points."""
+    first = lines[lines["phase"] == lines.groupby("run_id")["phase"].transform("first")]
+    shared = first.groupby(["seed", "phase", "step", "value"])["model"].transform("nunique") > 1
+    return float(first.loc[shared, cost].max()) if shared.any() else 0.0

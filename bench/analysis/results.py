@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,9 +10,11 @@ import pandas as pd
 
 from bench.analysis.answers import Answer, answers
 from bench.analysis.leaderboard import aggregate
+from bench.analysis.standing import Standing, standing
+from bench.errors import unknown
 from bench.records.frames import Frames, completed
 
-__all__ = ["Results", "Section"]
+__all__ = ["Results", "Section", "require_models"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,17 +26,19 @@ class Results:
         scores: One row for each (run, checkpoint, metric).
         curves: One row for each (run, phase, step, name).
         frontier: One row for each (run, temperature, metric).
+        against: Labels of the models that verdicts compare with; empty for the usual references.
     """
 
     runs: pd.DataFrame
     scores: pd.DataFrame
     curves: pd.DataFrame
     frontier: pd.DataFrame
+    against: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, frames: Frames) -> Results:
+    def of(cls, frames: Frames, against: Sequence[str] = ()) -> Results:
         """The results in the frames of a store."""
-        return cls(frames.runs, frames.scores, frames.curves, frames.frontier)
+        return cls(frames.runs, frames.scores, frames.curves, frames.frontier, tuple(dict.fromkeys(against)))
 
     @property
     def any_ended(self) -> bool:
@@ -52,9 +56,14 @@ class Results:
         return completed(self.runs, self.scores)
 
     @cached_property
+    def standing(self) -> Standing:
+        """Which scores may not win."""
+        return standing(self.runs, self.scores)
+
+    @cached_property
     def answers(self) -> list[Answer]:
         """All verdicts."""
-        return answers(self.runs, self.completed_scores)
+        return answers(self.runs, self.completed_scores, self.against)
 
     def sections(self) -> Iterator[Section]:
         """The results of each task and preset, in the leaderboard's order."""
@@ -64,7 +73,7 @@ class Results:
                 for frame in (self.runs, self.completed_scores)
             )
             found = [answer for answer in self.answers if (answer.task, answer.preset) == (task, preset)]
-            yield Section(f"{task}, {preset}", board, runs, scores, found)
+            yield Section(f"{task}, {preset}", board, runs, scores, found, self.against)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +86,7 @@ class Section:
         runs: One row per run.
         scores: One row for each (run, checkpoint, metric) of completed runs.
         answers: Their verdicts.
+        against: As in :class:`Results`.
     """
 
     title: str
@@ -84,3 +94,16 @@ class Section:
     runs: pd.DataFrame
     scores: pd.DataFrame
     answers: list[Answer]
+    against: tuple[str, ...] = ()
+
+
+def require_models(against: Iterable[str], known: Iterable[str]) -> None:
+    """Accept only models to compare with that are there.
+
+    Raises:
+        UsageError: for the first other one, with the known names.
+    """
+    names = set(known)
+    for name in against:
+        if name not in names:
+            raise unknown("model to compare with", name, names)

@@ -11,12 +11,18 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
+
+from bench.analysis.catalogue import ROUNDING
 
 __all__ = [
+    "PAIRED_T",
+    "SIGN",
     "Interval",
     "PairedTest",
     "bootstrap_interval",
+    "collapses",
+    "finite",
     "holm",
     "interquartile_mean",
     "mean_interval",
@@ -24,10 +30,10 @@ __all__ = [
     "paired_test",
     "probability_of_improvement",
     "rank_test",
-    "seeds_needed",
-    "sign_flip_test",
+    "seeds_of_sign_test",
+    "sign_test",
     "smallest_p",
-    "smallest_sign_flip_p",
+    "smallest_sign_p",
 ]
 
 Floats = NDArray[np.float64]
@@ -36,12 +42,10 @@ ENUMERATED = 7
 """Runs up to which :func:`bootstrap_interval` takes all resamples: 1716 that differ in more than their order."""
 RESAMPLES = 4000
 """Resamples that it draws for more runs: their randomness moves the coverage by about a third of a percent."""
-SIGN_FLIP_LIMIT = 20
-"""Most differences whose sign patterns :func:`sign_flip_test` enumerates: a million patterns, some milliseconds."""
+FAR = 10.0
+"""How many median absolute deviations a seed that collapsed is worse than the median."""
 FEWEST = 5
-"""In fewer seeds than this, equal differences may be chance: their p is that of the exact test."""
-SEEDS_LIMIT = 10_000
-"""More seeds than anybody will run: the number at which :func:`seeds_needed` gives up."""
+"""In fewer seeds than this, none can be called far from its fellows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ def mean_interval(values: Iterable[float], level: float = 0.95) -> Interval:
         (8.852, 9.348)
     """
     _probability("level", level)
-    sample = _finite(values)
+    sample = finite(values)
     n = sample.size
     first = float(sample[0])
     if n == 1:
@@ -134,6 +138,8 @@ def rank_test(a: Sequence[float], b: Sequence[float]) -> float:
         Mann and Whitney (1947), "On a test of whether one of two random variables is stochastically larger than the
         other", Annals of Mathematical Statistics 18(1).
     """
+    from scipy import stats  # not at the top: it takes a second
+
     return float(stats.mannwhitneyu(a, b, alternative="two-sided", method="exact").pvalue)
 
 
@@ -181,7 +187,7 @@ def interquartile_mean(values: Iterable[float]) -> float:
         >>> interquartile_mean([9.0, 9.25, 9.75, 30.0])
         9.5
     """
-    return float(_middle_means(np.sort(_finite(values))))
+    return float(_middle_means(np.sort(finite(values))))
 
 
 def _middle_means(ascending: Floats) -> Floats:
@@ -219,7 +225,7 @@ def bootstrap_interval(
         Efron (1979), "Bootstrap methods: another look at the jackknife", Annals of Statistics 7(1).
     """
     _probability("level", level)
-    sample = np.sort(_finite(values))
+    sample = np.sort(finite(values))
     n = sample.size
     center = float(statistic(sample))
     if n == 1:
@@ -250,41 +256,53 @@ def _resamples(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return np.array(picks), np.array(orders)
 
 
-def sign_flip_test(differences: Sequence[float]) -> float:
-    """How often the mean is at least this far from zero if each difference could as well have the other sign.
+def sign_test(differences: Sequence[float]) -> float:
+    """How often signs are at least this uneven if either side is as likely to win a seed as the other.
 
-    It assumes only that a model no better than its reference is as likely to win a seed by some amount as to lose it
-    by that amount. All 2 ** n sign patterns are counted.
+    It assumes nothing about how differences are distributed, which may be another way in each seed: under the null
+    hypothesis the number of wins is that of heads of a fair coin. What it can show is that one side wins in more than
+    half of all seeds, and not that its mean is better: no test can show that without assumptions (Bahadur and Savage
+    1956). Seeds in which both are equal are left out.
 
     Args:
         differences: One finite difference per seed, in any unit.
 
     Returns:
-        The two-sided p, never below :func:`smallest_sign_flip_p`; 1 where all differences are zero.
+        The two-sided p, never below :func:`smallest_sign_p`; 1 where all differences are zero.
 
     Raises:
-        ValueError: for no differences, more than :data:`SIGN_FLIP_LIMIT` of them, or some that are not finite.
+        ValueError: for no differences, or some that are not finite.
 
     References:
-        Fisher (1935), "The design of experiments", sec. 21.
+        Arbuthnott (1710), "An argument for divine providence", Philosophical Transactions 27; Conover (1999),
+        "Practical nonparametric statistics", sec. 3.4; Bahadur and Savage (1956), "The nonexistence of certain
+        statistical procedures in nonparametric problems", Annals of Mathematical Statistics 27(4).
 
     Example:
-        >>> sign_flip_test([0.1, 0.3, 0.2])
+        >>> sign_test([0.1, 0.3, 0.2])
         0.25
     """
-    sample = _finite(differences)
-    if sample.size > SIGN_FLIP_LIMIT:
-        raise ValueError(f"expected at most {SIGN_FLIP_LIMIT} differences, got {sample.size}")
-    sums = sample[:1]  # the other sign of the first would only mirror all of them
-    for difference in sample[1:]:
-        sums = np.concatenate([sums + difference, sums - difference])
-    rounding = 1e-12 * np.abs(sample).sum()
-    return float(np.mean(np.abs(sums) >= abs(sums[0]) - rounding))
+    sample = finite(differences)
+    wins, losses = int((sample > 0).sum()), int((sample < 0).sum())
+    return min(1.0, 2 * float(special.bdtr(min(wins, losses), wins + losses, 0.5))) if wins + losses else 1.0
 
 
-def smallest_sign_flip_p(n: int) -> float:
-    """The smallest p that :func:`sign_flip_test` can give for ``n`` differences: all of one sign."""
+def smallest_sign_p(n: int) -> float:
+    """The smallest p that :func:`sign_test` can give for ``n`` differences: all of one sign."""
     return min(1.0, 2.0 ** (1 - n))
+
+
+def seeds_of_sign_test(comparisons: int, alpha: float = 0.05) -> int:
+    """The number of seeds from which the sign test can reject after correction for this many comparisons.
+
+    Example:
+        >>> seeds_of_sign_test(1), seeds_of_sign_test(8)
+        (6, 9)
+    """
+    n = 1
+    while smallest_sign_p(n) * comparisons > alpha:
+        n += 1
+    return n
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,8 +311,8 @@ class PairedTest:
 
     Attributes:
         p: The two-sided p, or None where one seed alone allows no test.
-        name: ``sign-flip`` or ``paired t``.
-        smallest_p: The smallest p that the exact sign-flip test could have given for this number of seeds.
+        name: ``sign`` or ``paired t``.
+        smallest_p: The smallest p that the sign test could have given for this number of seeds.
     """
 
     p: float | None
@@ -302,17 +320,19 @@ class PairedTest:
     smallest_p: float
 
 
+SIGN, PAIRED_T = "sign", "paired t"
+
+
 def paired_test(differences: Sequence[float], comparisons: int = 1, alpha: float = 0.05) -> PairedTest:
-    """Test whether the mean of paired differences is zero, with the test that fits their number.
+    """Test paired differences with the test that fits their number.
 
-    The exact sign-flip test is taken where its smallest p is at most a tenth of ``alpha / comparisons``: it can then
-    reject at every one of Holm's steps, and not only if all seeds agree. That takes 9 seeds for one comparison, 12 for
-    ten. With fewer seeds, and with more than :data:`SIGN_FLIP_LIMIT`, it is Student's paired t-test, which assumes
-    that the differences are roughly normal; the fewer they are, the more depends on this.
+    The sign test is taken from :func:`seeds_of_sign_test` seeds on, where it can reject after correction: 6 seeds for
+    one comparison, 9 for eight. With fewer seeds no test can do without assumptions, and it is Student's paired t-test,
+    which assumes that differences are normally distributed. Which of them it is depends on the number of seeds and of
+    comparisons alone: tests of normality find nothing in so few seeds, and to choose a test by the data spoils it.
 
-    Where all differences are equal and not zero, as between two deterministic models, they have no variance, so chance
-    cannot explain them: with :data:`FEWEST` seeds or more the t-test then gives p = 0. With fewer seeds, where a metric
-    that has only a few possible values may well agree with itself by chance, p is the sign-flip test's smallest.
+    Where all differences are equal but for rounding, and not zero, they have no variance, so that t has no value. A
+    metric of few possible values may agree with itself by chance: p is then the smallest of the sign test.
 
     Args:
         differences: One finite difference per seed, in any unit.
@@ -328,20 +348,52 @@ def paired_test(differences: Sequence[float], comparisons: int = 1, alpha: float
     References:
         Student (1908), "The probable error of a mean", Biometrika 6(1).
     """
-    sample = _finite(differences)
+    sample = finite(differences)
     n = sample.size
-    smallest = smallest_sign_flip_p(n)
-    if n <= SIGN_FLIP_LIMIT and 10 * smallest <= alpha / comparisons:
-        return PairedTest(sign_flip_test(sample.tolist()), "sign-flip", smallest)
+    smallest = smallest_sign_p(n)
+    if n >= seeds_of_sign_test(comparisons, alpha):
+        return PairedTest(sign_test(sample.tolist()), SIGN, smallest)
     if n == 1:
         p = None
-    elif (sample == sample[0]).all():
-        # A metric with few possible values agrees with itself by chance where there are only a few seeds.
-        p = 1.0 if not sample[0] else smallest if n < FEWEST else 0.0
+    elif np.ptp(sample) <= ROUNDING * np.abs(sample).max():
+        p = smallest if sample.any() else 1.0
     else:
         t = sample.mean() / (sample.std(ddof=1) / math.sqrt(n))
         p = 2 * float(special.stdtr(n - 1, -abs(t)))
-    return PairedTest(p, "paired t", smallest)
+    return PairedTest(p, PAIRED_T, smallest)
+
+
+def collapses(values: Sequence[float], sign: int, least: float = 0.0) -> list[int]:
+    """Which values are far worse than their fellows, as when a training collapsed.
+
+    A value collapsed if it is worse than the median by more than :data:`FAR` times the median absolute deviation, about
+    seven standard deviations of normally distributed values; fewer than half of the values can be such. Fewer than
+    :data:`FEWEST` values cannot tell. Of normally distributed samples, 3.8 % of 5, 1 % of 8 and 0.4 % of 12 have such a
+    value by chance.
+
+    Args:
+        values: One finite number per seed, in any unit.
+        sign: 1 where higher values are better, -1 where lower ones are.
+        least: By how much it must be worse in any case, in the unit of the values: where most values are about equal,
+            the median absolute deviation is near zero.
+
+    Returns:
+        Positions in ``values``.
+
+    References:
+        Hampel (1974), "The influence curve and its role in robust estimation", JASA 69(346): the median absolute
+        deviation.
+
+    Example:
+        >>> collapses([8.0, 8.1, 7.9, 8.2, 11.5, 8.0], sign=-1)
+        [4]
+    """
+    sample = finite(values)
+    if sample.size < FEWEST:
+        return []
+    worse = sign * (np.median(sample) - sample)
+    threshold = max(FAR * float(np.median(np.abs(worse))), least)
+    return [int(index) for index in np.flatnonzero(worse > threshold)]
 
 
 def probability_of_improvement(gains: Sequence[float]) -> float:
@@ -355,54 +407,10 @@ def probability_of_improvement(gains: Sequence[float]) -> float:
         >>> probability_of_improvement([0.2, 0.0, -0.1, 0.3])
         0.625
     """
-    return float(np.heaviside(_finite(gains), 0.5).mean())
+    return float(np.heaviside(finite(gains), 0.5).mean())
 
 
-def seeds_needed(differences: Sequence[float], alpha: float, power: float = 0.8) -> int | None:
-    """How many seeds would show an effect of the size observed.
-
-    The size observed is itself an estimate, and a poor one from few seeds: take the answer as an order of magnitude.
-
-    Args:
-        differences: One finite difference per seed, in any unit.
-        alpha: Level of the two-sided paired t-test; divide it by the number of comparisons yourself.
-        power: The probability with which the test is to reject, in the right direction.
-
-    Returns:
-        The smallest such number, at least 2; None for one difference, for a mean of zero, and where more than
-        :data:`SEEDS_LIMIT` would be needed.
-
-    Raises:
-        ValueError: for no differences, some that are not finite, or unless 0 < alpha < power < 1.
-
-    References:
-        Cohen (1988), "Statistical power analysis for the behavioral sciences", ch. 2.
-
-    Example:
-        >>> seeds_needed([0.0, 1.0, 2.0], alpha=0.05)  # the mean is one standard deviation
-        10
-    """
-    if not 0 < alpha < power < 1:
-        raise ValueError(f"expected 0 < alpha < power < 1, got alpha = {alpha} and power = {power}")
-    sample = _finite(differences)
-    mean = abs(float(sample.mean()))
-    if sample.size == 1 or mean == 0:
-        return None
-    if (sample == sample[0]).all():
-        return 2
-    effect = mean / float(sample.std(ddof=1))
-    z = float(special.ndtri(power) - special.ndtri(alpha / 2))
-    if effect * math.sqrt(SEEDS_LIMIT) < z:
-        return None
-    # A z-test, which knows the standard deviation, needs fewer seeds than a t-test: start from its number.
-    for n in range(max(2, math.ceil((z / effect) ** 2)), SEEDS_LIMIT + 1):
-        critical = special.stdtrit(n - 1, 1 - alpha / 2)
-        if special.nctdtr(n - 1, effect * math.sqrt(n), critical) <= 1 - power:
-            return n
-    return None
-
-
-def _finite(values: Iterable[float]) -> Floats:
+def finite(values: Iterable[float]) -> Floats:
     """The values as an array of shape (n,), or a ValueError if there are none or some are not finite."""
     sample = np.asarray(list(values), dtype=float)
     if sample.size == 0:

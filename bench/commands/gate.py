@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.options import Command
+from bench.commands.options import Command, against
 from bench.errors import UsageError
 
 
@@ -15,18 +15,22 @@ from bench.errors import UsageError
 @click.argument("base", metavar="BASE.csv", type=click.Path(path_type=Path))
 @click.argument("head", metavar="HEAD_DIR", type=click.Path(path_type=Path))
 @click.option("--fail-on-regression", is_flag=True, help="Exit code 1 if anything is red.")
+@against
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "junit"]), default="text", show_default=True,
               help="For a terminal, a summary page or a test report.")  # fmt: skip
-def compare(base: Path, head: Path, fail_on_regression: bool, form: str) -> None:
+def compare(base: Path, head: Path, fail_on_regression: bool, against: tuple[str, ...], form: str) -> None:
     """Compare a results folder, HEAD_DIR, with the accepted results of 'bench accept', BASE.csv.
 
     Every score gets a verdict. The verdicts worse, missing and failed are red, and so is a comparison in which nothing
-    could be compared. Exit code 0, 1 with --fail-on-regression if anything is red, 2 for a usage error.
+    could be compared. With --against, every model of HEAD_DIR is compared with these models of BASE.csv instead of with
+    itself, in the metrics that both have. Exit code 0, 1 with --fail-on-regression if anything is red, 2 for a usage
+    error.
     """
     from rich.console import Console
 
     from bench.analysis import accepted
     from bench.analysis.compare import compare as compare_results
+    from bench.analysis.opponents import opposed
     from bench.commands.progress import warn_of
     from bench.records.store import Store
     from bench.reports.pages.comparison import FORMATS
@@ -36,7 +40,8 @@ def compare(base: Path, head: Path, fail_on_regression: bool, form: str) -> None
     store.require()
     frames = store.load()
     warn_of(Console(stderr=True, markup=False, emoji=False), frames.notes)
-    comparison = compare_results(old, accepted.tidy(frames.runs, frames.scores))
+    new = accepted.tidy(frames.runs, frames.scores)
+    comparison = compare_results(*(opposed(old, new, against) if against else (old, new)))
     click.echo(FORMATS[form](comparison))
     sys.exit(1 if fail_on_regression and not comparison.passes else 0)
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from bench.errors import UsageError
 
-__all__ = ["Command", "names", "required"]
+if TYPE_CHECKING:
+    from bench.records.record import RunSpec
+    from bench.records.store import Store
+
+__all__ = ["Command", "against", "check_against", "labels", "names", "required"]
 
 
 class Command(click.Command):
@@ -32,6 +38,33 @@ def names(_: click.Context, option: click.Parameter, values: tuple[str, ...]) ->
     """The callback of an option that may be repeated: the names between commas of all its values."""
     found = [name.strip() for value in values for name in value.split(",") if name.strip()]
     return required(option, values, found)
+
+
+def labels(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """The callback of an option for rows of a leaderboard: as :func:`names`, but ``mle[a=1, b=2]`` is one label."""
+    found = [label.strip() for value in values for label in re.split(r",(?![^\[]*\])", value) if label.strip()]
+    return required(option, values, dict.fromkeys(found)) if values else ()
+
+
+against = click.option(
+    "--against", multiple=True, metavar="MODEL[,MODEL]", callback=labels,
+    help="Compare with these models, by their names in the leaderboard, instead of the usual ones.",
+)  # fmt: skip
+"""The option of every command that gives verdicts."""
+
+
+def check_against(against: Sequence[str], plan: Sequence[RunSpec], store: Store) -> None:
+    """Accept only models to compare with that are planned or have a run in the folder.
+
+    Raises:
+        UsageError: otherwise, before anything is run.
+    """
+    from bench.analysis.results import require_models
+    from bench.records.frames import REAL_DATA
+
+    if against:
+        specs = [*plan, *(record.spec for record in store.records())]
+        require_models(against, (spec.label for spec in specs if spec.model != REAL_DATA))
 
 
 def required(option: click.Parameter, values: Sequence[str], found: Iterable[str]) -> tuple[str, ...]:

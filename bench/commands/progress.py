@@ -26,7 +26,7 @@ from bench.runs.campaign import Campaign, executor
 from bench.runs.executors.base import Event, Finished, Started, Stopping, Warned
 from bench.runs.stopping import Stop
 
-__all__ = ["Display", "announce", "conclude", "follow", "plan_table", "warn_of"]
+__all__ = ["Display", "announce", "conclude", "follow", "plan_table", "say_grade", "warn_of"]
 
 HEARTBEAT_SECONDS = 30.0
 MOST_TASKS = 4
@@ -250,6 +250,31 @@ def plan_table(plan: Sequence[RunSpec], finished: Mapping[str, str]) -> Table:
             cells.append(seeds if left == runs else f"{left} of {seeds}" if left else "done")
         table.add_row(Text(model), *cells)
     return table
+
+
+def say_grade(console: Console, plan: Sequence[RunSpec], against: Sequence[str] = ()) -> None:
+    """Say which verdicts so many seeds allow, and how many it takes for those that assume nothing."""
+    from bench.analysis.answers import most_comparisons
+    from bench.analysis.stats import seeds_of_sign_test
+    from bench.records.frames import REAL_DATA
+
+    roles: dict[tuple[str, str], dict[str, str]] = {}
+    for spec in plan:
+        if spec.model != REAL_DATA:
+            roles.setdefault((spec.task_label, spec.preset_label), {})[spec.label] = spec.role
+    family = max((most_comparisons(each, against) for each in roles.values()), default=0)
+    if not family:
+        return
+    seeds, least = len({spec.seed for spec in plan}), seeds_of_sign_test(family)
+    said = f"Verdicts, {'one comparison' if family == 1 else f'up to {family} comparisons in a family'}: "
+    if seeds >= least:
+        said += f"{seeds} seeds are enough for the sign test, which assumes nothing about how seeds scatter."
+    else:
+        said += (
+            "one seed allows none" if seeds == 1 else f"{seeds} seeds allow those that hold if seeds scatter normally"
+        )
+        said += f"; --seeds {least} takes the sign test, which assumes nothing about that."
+    console.print(said, highlight=False, markup=False)
 
 
 def _title(spec: RunSpec) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.commands.options import Command
+from bench.commands.options import Command, against, check_against
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("folder", default="results", type=click.Path(path_type=Path))
-def report(folder: Path) -> None:
+@against
+def report(folder: Path, against: tuple[str, ...]) -> None:
     """Rebuild the leaderboards and figures of a results FOLDER from its records.
 
     Exit code 0, 1 when a file of the folder cannot be read and is left out, or 2 for a usage error.
@@ -31,17 +32,19 @@ def report(folder: Path) -> None:
 
     store = Store(folder)
     store.require()
-    if not write_reports(Console(markup=False, emoji=False), store):
+    check_against(against, (), store)
+    if not write_reports(Console(markup=False, emoji=False), store, against=against):
         sys.exit(1)
 
 
-def write_reports(console: Console, store: Store, told: Collection[str] = ()) -> bool:
+def write_reports(console: Console, store: Store, told: Collection[str] = (), against: tuple[str, ...] = ()) -> bool:
     """Rebuild leaderboard.csv, leaderboard.md and the figures from the records.
 
     Args:
         console: Where to write.
         store: The results folder.
         told: What was already said about its files.
+        against: Labels of the models that verdicts compare with; empty for the usual ones.
 
     Returns:
         Whether all files of the folder could be read.
@@ -53,7 +56,7 @@ def write_reports(console: Console, store: Store, told: Collection[str] = ()) ->
 
     frames = store.load()
     warn_of(console, [note for note in frames.notes if note not in told])
-    results = Results.of(frames)
+    results = Results.of(frames, against)
     if not results.any_ended:
         console.print("No run is finished: there is nothing to report, and nothing was written.")
         return not frames.notes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.commands.options import Command, names, required
+from bench.commands.options import Command, against, check_against, names, required
 from bench.errors import SIGNALLED, UsageError
 
 if TYPE_CHECKING:
@@ -37,20 +37,22 @@ def _task_names(_: click.Context, option: click.Parameter, values: tuple[str, ..
 @click.option("--metrics", default=["all"], multiple=True, callback=names,
               help="Names, package.module:Class, or all; a run fails without a value of one named here.")  # fmt: skip
 @click.option("--seeds", default=3, show_default=True, help="Number of seeds, counted from 0.")
-@click.option("--preset", default="quick", show_default=True, help="smoke (seconds), quick (minutes) or paper (days).")
+@click.option("--preset", default="quick", show_default=True,
+              help="smoke (seconds), quick (minutes) or paper (days), or a file that 'bench tune' wrote.")  # fmt: skip
 @click.option("--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE", help="Set a model's or task's field.")
 @click.option("--budget", metavar="AMOUNT", help="What each run may use: 60s, 5m, 2M-tokens or 20000-updates.")
 @click.option("--temperatures", metavar="RANGE",
               help="Temperatures of the frontier: 0.5..2, 0.7,1 or none; by default the preset's.")  # fmt: skip
 @click.option("--oracle-weights", type=click.Path(path_type=Path), help="Released weights, for oracle-published.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--execution", default="eager", show_default=True,
-              help="On CUDA: eager, graph (recorded) or triton (graphs, and rollouts in one kernel).")  # fmt: skip
+@click.option("--execution", default="auto", show_default=True,
+              help="On CUDA: eager, graph (recorded), triton (with fused rollouts), or auto: the fastest.")  # fmt: skip
 @click.option("--bfloat16/--no-bfloat16", default=True, show_default=True,
               help="Whether rewards may be rounded to bfloat16, on processors that multiply it.")  # fmt: skip
 @click.option("--workers", default=2, show_default=True, help="Worker processes, one thread each; 0: this process.")
 @click.option("--timeout", metavar="TIME", help="What a run may take at most, a worker's start included: 90s, 30m, 8h.")
 @click.option("--output", default="results", show_default=True, type=click.Path(path_type=Path), help="Results folder.")
+@against
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 def run(
     models: tuple[str, ...],
@@ -68,6 +70,7 @@ def run(
     workers: int,
     timeout: str | None,
     output: Path,
+    against: tuple[str, ...],
     dry_run: bool,
 ) -> None:
     """Run the benchmark; finished runs are not repeated.
@@ -80,7 +83,7 @@ def run(
     from rich.console import Console
 
     from bench.commands.output import lasting_output
-    from bench.commands.progress import announce, plan_table, warn_of
+    from bench.commands.progress import announce, plan_table, say_grade, warn_of
     from bench.plans.plan import Request, make_plan
     from bench.plans.presets import MOST_WORKERS, parse_budget, parse_temperatures, parse_time
     from bench.records.store import DONE, Store
@@ -107,6 +110,7 @@ def run(
     )
     plan = make_plan(request)
     store = Store(output)
+    check_against(against, plan, store)
     console = Console(markup=False, emoji=False)
     if dry_run:
         announce(console, plan, tasks)
@@ -115,6 +119,7 @@ def run(
         warn_of(console, unreadable)
         finished = {record.spec.run_id: record.status for record in records if record.status in DONE}
         console.print(plan_table(plan, finished))
+        say_grade(console, plan, against)
         for spec in plan:
             state = finished.get(spec.run_id, "to do")
             click.echo(f"{spec.run_id} {spec.task_label} {spec.label} seed {spec.seed}: {state}")
@@ -124,18 +129,21 @@ def run(
         with begin(plan, store) as campaign:
             warn_of(console, campaign.unreadable)
             console.print(plan_table(plan, campaign.finished))
-            code = _execute(console, campaign, workers, seconds)
+            say_grade(console, plan, against)
+            code = _execute(console, campaign, workers, seconds, against)
     sys.exit(code)
 
 
-def _execute(console: Console, campaign: Campaign, workers: int, timeout: float | None) -> int:
+def _execute(
+    console: Console, campaign: Campaign, workers: int, timeout: float | None, against: tuple[str, ...]
+) -> int:
     """Do the missing runs and show their progress, write the reports, and print the outcome."""
     from bench.commands.progress import conclude, follow
     from bench.commands.report import write_reports
 
     signal = follow(console, campaign, workers, timeout)
     try:
-        write_reports(console, campaign.store, set(map(str, campaign.unreadable)))
+        write_reports(console, campaign.store, set(map(str, campaign.unreadable)), against)
     finally:  # what the runs did is said even if the reports cannot be written
         conclude(console, campaign, signal != 0)
         counts = campaign.counts

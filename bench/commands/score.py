@@ -20,7 +20,7 @@ STANDARD_INPUT = "-"
 @click.argument("samples", nargs=-1, required=True, metavar="SAMPLES...")
 @click.option("--references", required=True, metavar="TEST", help="Held-out real text.")
 @click.option("--train", metavar="TRAIN", help="The models' training text: for copy rates and the scores of real text.")
-@click.option("--tokenizer", help="word (the default), char, space or nltk.")
+@click.option("--tokenizer", help="word (the default), char, space, nltk, 13a or zh.")
 @click.option("--metrics", default=["all"], show_default=True, multiple=True, callback=names,
               help="Any of bleu, self-bleu, backward-bleu, ms-jaccard, distinct, copy, length, vocabulary, or all."
               )  # fmt: skip
@@ -41,11 +41,14 @@ def score(
     """Score text files of SAMPLES against held-out real text: one sample per line, a blank line is an empty sample.
 
     Every number has a 95 % interval and a signature that says how it was computed, and is shown next to that of real
-    text. Several files are compared column by column; - is the standard input. Exit code 0, or 2 for a usage error.
+    text. Of several files, each is compared with the first, over samples; or over seeds, where {seed} stands for their
+    numbers, as in 'mle-{seed}.txt' 'seqgan-{seed}.txt'. Files may be packed by gzip; - is the standard input. Exit
+    code 0, or 2 for a usage error.
     """
     from bench.data.reading import check_column
+    from bench.data.seed_files import expand
     from bench.errors import UsageError
-    from bench.metrics.text.report import Text
+    from bench.metrics.text.report import SeedRows, Text
     from bench.metrics.text.scoring import options
     from bench.metrics.text.scoring import score as score_texts
     from bench.reports.pages import scores as score_table
@@ -62,11 +65,15 @@ def score(
     chosen = options(metrics, tokenizer, protocol, train is not None)
     if samples.count(STANDARD_INPUT) > 1:
         raise UsageError("the standard input can be read once only: give one - among the samples.")
-    made = [_standard_input() if name == STANDARD_INPUT else Text.read(name, column) for name in samples]
+    seeds = expand(samples)
+    named = [file for files in seeds.values() for file in files.values()] or samples
+    made = [_standard_input() if name == STANDARD_INPUT else Text.read(name, column) for name in named]
     real = Text.read(references, column)
     trained = Text.read(train, column) if train else None
     _keep_freed_memory()
-    report = score_texts(made, real, trained, *chosen)
+    places = iter(range(len(made)))
+    models = [SeedRows(name, {seed: next(places) for seed in files}) for name, files in seeds.items()]
+    report = score_texts(made, real, trained, *chosen, over_seeds=models)
     if form == "table":
         console = Console(markup=False, emoji=False)
         console.print(terminal.render(score_table.page(report, console.width), padding=1))
@@ -90,11 +97,15 @@ def _keep_freed_memory() -> None:
 
 
 def _standard_input() -> Text:
+    from bench.data.packed import MAGIC
     from bench.errors import UsageError
     from bench.metrics.text.report import Text
 
+    content = sys.stdin.buffer.read()
+    if content.startswith(MAGIC):
+        raise UsageError("the standard input is packed by gzip: give the file's name, or unpack it with gzip -dc.")
     try:
-        text = sys.stdin.buffer.read().decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"the standard input is not UTF-8: {error.reason} at byte {error.start}.") from error
     return Text("standard input", tuple(line.rstrip("\n") for line in io.StringIO(text, newline=None)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import json
 import shlex
 import stat
@@ -12,8 +13,9 @@ from contextlib import closing
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import BinaryIO, Literal, TextIO
 
+from bench.data.packed import PACKED, Unpacked, is_packed
 from bench.errors import UsageError, unknown
 
 LONGEST = 2**24
@@ -32,6 +34,7 @@ def read_lines(path: Path, column: str | None = None) -> Iterator[str]:
     those of TSV are never, as in IANA's text/tab-separated-values. ``.jsonl``, ``.ndjson`` and ``.json`` contain one
     object, or one string, per line. All others are plain text, one record per line. Text is UTF-8, with or without a
     byte-order mark; lines end as on Unix, on Windows or on an old Macintosh. A newline inside a record becomes a space.
+    A file that gzip packed, whatever its name, is read as what it holds; ``a.csv.gz`` holds CSV.
 
     Args:
         path: The file.
@@ -41,13 +44,13 @@ def read_lines(path: Path, column: str | None = None) -> Iterator[str]:
         UsageError: in one sentence, with the line's number where there is one: at once for a file that cannot be read,
             a folder, a binary file, another encoding, or a column of plain text; while reading for errors further down
             the file: a bad byte, a line that never ends, a missing column, a row that does not fit its header, a line
-            that is not JSON, or a value that is not text.
+            that is not JSON, a value that is not text, or a packed file that is damaged or holds no text.
 
     Example:
         ``list(read_lines(Path("notes.csv"), "body"))``
     """
     _check_start(path)
-    suffix = path.suffix.lower()
+    suffix = extension(path)
     if suffix in TABLES:
         return _table_column(path, column, TABLES[suffix])
     if suffix in JSON_LINES:
@@ -71,7 +74,18 @@ def check_column(column: str | None, files: Iterable[str | PathLike[str]]) -> No
 
 def has_columns(path: Path) -> bool:
     """Whether a file's name says that its records have several parts, of which one must be the text."""
-    return path.suffix.lower() in (*TABLES, *JSON_LINES)
+    return extension(path) in (*TABLES, *JSON_LINES)
+
+
+def extension(path: Path) -> str:
+    """The end of a file's name that says how its records are read, in lower case: that before ``.gz``, if it has one.
+
+    Example:
+        >>> extension(Path("samples.CSV.gz"))
+        '.csv'
+    """
+    suffix = path.suffix.lower()
+    return Path(path.stem).suffix.lower() if suffix == PACKED else suffix
 
 
 def one_line(text: str) -> str:
@@ -87,7 +101,7 @@ def _check_start(path: Path) -> None:
             raise UsageError(f"expected a file, got the folder '{path}'.")
         if not stat.S_ISREG(mode):  # it would be read more than once
             raise UsageError(f"expected a file, got the pipe or device '{path}': write it to a file first.")
-        with path.open("rb") as file:
+        with _bytes(path) as file:
             start = file.read(2**13)
     except OSError as error:
         raise UsageError(f"cannot read '{path}': {error.strerror}.") from error
@@ -101,7 +115,7 @@ def _check_start(path: Path) -> None:
 
 def _lines(path: Path) -> Generator[str, None, None]:
     """Decoded lines, each with its newline, except perhaps the last."""
-    with path.open(encoding="utf-8-sig") as file:
+    with io.TextIOWrapper(_bytes(path), encoding="utf-8-sig") as file:
         try:
             yield from _checked_lines(path, file)
         except UnicodeDecodeError as error:
@@ -110,6 +124,11 @@ def _lines(path: Path) -> Generator[str, None, None]:
                 f"line {number} of '{path}' is not UTF-8; if it is Latin-1 (Chinese is likely GB18030), "
                 f"{_conversion('ISO-8859-1', path)}"
             ) from error
+
+
+def _bytes(path: Path) -> BinaryIO:
+    """The bytes of a file, unpacked where gzip packed it."""
+    return io.BufferedReader(Unpacked(path), 2**16) if is_packed(path) else path.open("rb")
 
 
 def _checked_lines(path: Path, file: TextIO) -> Iterator[str]:
@@ -124,7 +143,7 @@ def _checked_lines(path: Path, file: TextIO) -> Iterator[str]:
 def _undecodable_line(path: Path) -> int:
     """The number of the first line that is not UTF-8, counted as Python's text files count lines."""
     number = 1
-    with path.open("rb") as file:
+    with _bytes(path) as file:
         for line in file:
             try:
                 line.decode()
@@ -143,7 +162,10 @@ def _binary(path: Path, line: int) -> UsageError:
 
 
 def _conversion(encoding: str, path: Path) -> str:
-    source, target = shlex.quote(str(path)), shlex.quote(f"{path.with_suffix('')}.utf8{path.suffix}")
+    source, plain = shlex.quote(str(path)), path.with_suffix("") if path.suffix.lower() == PACKED else path
+    target = shlex.quote(f"{plain.with_suffix('')}.utf8{plain.suffix}")
+    if is_packed(path):
+        return f"convert it with: gzip -dc < {source} | iconv -f {encoding} -t UTF-8 > {target}"
     return f"convert it with: iconv -f {encoding} -t UTF-8 {source} > {target}"
 
 

@@ -1,7 +1,7 @@
-"""The overlap of two sets of sequences: MS-Jaccard, and the share of n-grams found in another set.
+"""The overlap of two sets of sequences: MS-Jaccard, and the spans of one set that occur in the other.
 
-Both number the n-grams of the two sets together (:func:`bench.kernels.ngrams.numbered`), so that equal ones have equal
-numbers, and count them. A negative token equals nothing, as everywhere.
+Both number the n-grams of the two sets together, so that equal ones have equal numbers. A negative token equals
+nothing, as everywhere.
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ from collections import Counter
 
 import numpy as np
 
-from bench.kernels.ngrams import Ints, checked, look_up, numbered, pairs, word_keys
+from bench.kernels.ngrams import Ints, checked, look_up, numbered, word_keys
 
 __all__ = [
     "multiset_jaccard",
     "reference_multiset_jaccard",
-    "reference_shared_counts",
-    "reference_shared_ngrams",
-    "shared_counts",
-    "shared_ngrams",
+    "reference_shared_spans",
+    "shared_spans",
 ]
 
 ROWS = 2**16
@@ -61,56 +59,60 @@ def multiset_jaccard(one: Ints, one_lengths: Ints, two: Ints, two_lengths: Ints,
     return float(product ** (1 / max_order))
 
 
-def shared_ngrams(tokens: Ints, lengths: Ints, others: Ints, other_lengths: Ints, order: int) -> float:
-    """The share of the n-grams of some sequences, repeated ones included, that occur in some others.
+def shared_spans(tokens: Ints, lengths: Ints, others: Ints, other_lengths: Ints, longest: int) -> Ints:
+    """The longest span that begins at each position and occurs in some others, in words ("matching statistics").
+
+    An n-gram of a sequence occurs in the others where the span that begins with it has n words or more: one search
+    answers for every n. From one order to the next only n-grams are looked at whose two parts were found.
 
     Args:
         tokens: int64, (N, T); what comes after a row's length is not read.
         lengths: int64, (N,), each in [0, T].
         others: int64, (M, S).
         other_lengths: int64, (M,), each in [0, S].
-        order: The n of the n-grams, at least 1.
+        longest: No longer spans are searched for, at least 1.
 
     Returns:
-        A number in [0, 1]; 0.0 where no sequence is as long as ``order``.
+        int64, (N, T), each in [0, min(longest, T)]; 0 where the word itself is not found, and after a row's length.
 
     Raises:
-        ValueError: If a shape, a length or the order is wrong.
-    """
-    counts = shared_counts(tokens, lengths, others, other_lengths, order)
-    total = int(np.maximum(np.asarray(lengths) - order + 1, 0).sum())
-    return int(counts.sum()) / total if total else 0.0
-
-
-def shared_counts(tokens: Ints, lengths: Ints, others: Ints, other_lengths: Ints, order: int) -> Ints:
-    """The number of n-grams of each sequence that occur in some others: :func:`shared_ngrams` before the sum.
-
-    Args:
-        tokens: int64, (N, T); what comes after a row's length is not read.
-        lengths: int64, (N,), each in [0, T].
-        others: int64, (M, S).
-        other_lengths: int64, (M,), each in [0, S].
-        order: The n of the n-grams, at least 1.
-
-    Returns:
-        int64, (N,).
-
-    Raises:
-        ValueError: If a shape, a length or the order is wrong.
+        ValueError: If a shape, a length or ``longest`` is wrong.
     """
     (tokens, lengths), (others, other_lengths) = checked(tokens, lengths), checked(others, other_lengths)
-    orders = list(numbered(word_keys(tokens, lengths), order))
-    ids = orders[-1][1]
-    there = np.zeros(len(orders[-1][0]) + 1, dtype=bool)
-    for start in range(0, len(others), ROWS):  # numbering all n-grams of a million others would take half a minute
-        keys = word_keys(others[start : start + ROWS], other_lengths[start : start + ROWS])
-        for known, *_ in orders:
-            found = look_up(keys, known)
-            keys = pairs(found, len(known))
-        there[found] = True
-    there[-1] = False  # the entry of unknown n-grams, -1
-    counts: Ints = there[ids].sum(axis=1)
-    return counts
+    if longest < 1:
+        raise ValueError(f"expected a longest span >= 1, got {longest}")
+    width = tokens.shape[1] + 1  # an end behind each row, which nothing matches
+    spans = np.zeros(len(tokens) * width, dtype=np.int64)
+    for start in range(0, len(others), ROWS):  # a span lies in one sequence, and so in one part of the others
+        part = others[start : start + ROWS]
+        keys = _flat(tokens, lengths)
+        theirs = _flat(part, other_lengths[start : start + ROWS])
+        here, there = np.flatnonzero(keys >= 0), np.flatnonzero(theirs >= 0)
+        mine, yours = keys[here], theirs[there]
+        for order in range(1, longest + 1):
+            known, ids = np.unique(mine, return_inverse=True)
+            found = look_up(yours, known)
+            shared = np.zeros(len(known), dtype=bool)
+            shared[found[found >= 0]] = True
+            kept = shared[ids]
+            here, ids, there, found = here[kept], ids[kept], there[found >= 0], found[found >= 0]
+            if not len(here):
+                break
+            spans[here] = np.maximum(spans[here], order)
+            here, mine = _next(here, ids, len(known))
+            there, yours = _next(there, found, len(known))
+    return spans.reshape(len(tokens), width)[:, :-1]
+
+
+def _flat(tokens: Ints, lengths: Ints) -> Ints:
+    """The words of all sequences in one row, at least one negative number between two sequences: (N * (T + 1),)."""
+    return np.pad(word_keys(tokens, lengths), ((0, 0), (0, 1)), constant_values=-1).reshape(-1)
+
+
+def _next(positions: Ints, ids: Ints, size: int) -> tuple[Ints, Ints]:
+    """From k-grams, by ascending position, to the (k+1)-grams made of two of them: positions and keys."""
+    behind = np.flatnonzero(np.diff(positions) == 1)
+    return positions[behind], ids[behind] * size + ids[behind + 1]
 
 
 def _joined(one: Ints, one_lengths: Ints, two: Ints, two_lengths: Ints) -> tuple[Ints, int, Ints]:
@@ -138,19 +140,14 @@ def reference_multiset_jaccard(one: list[list[int]], two: list[list[int]], max_o
     return float(product ** (1 / max_order))
 
 
-def reference_shared_ngrams(sequences: list[list[int]], others: list[list[int]], order: int) -> float:
-    """The plain twin of :func:`shared_ngrams`: a set of the others' n-grams, and a look-up for each of ours."""
+def reference_shared_spans(sequences: list[list[int]], others: list[list[int]], longest: int) -> list[list[int]]:
+    """The plain twin of :func:`shared_spans`: each span made longer for as long as some other sequence has it."""
 
-    def grams(side: list[list[int]]) -> list[tuple[int, ...]]:
-        return [tuple(words[i : i + order]) for words in side for i in range(len(words) - order + 1)]
+    def occurs(span: list[int]) -> bool:
+        n = len(span)
+        return min(span) >= 0 and any(other[i : i + n] == span for other in others for i in range(len(other) - n + 1))
 
-    known = {gram for gram in grams(others) if min(gram) >= 0}
-    mine = grams(sequences)
-    return sum(gram in known for gram in mine) / len(mine) if mine else 0.0
+    def length(words: list[int]) -> int:
+        return next((n - 1 for n in range(1, len(words) + 1) if n > longest or not occurs(words[:n])), len(words))
 
-
-def reference_shared_counts(sequences: list[list[int]], others: list[list[int]], order: int) -> list[int]:
-    """The plain twin of :func:`shared_counts`: the share of each sequence times its n-grams."""
-    return [
-        round(reference_shared_ngrams([words], others, order) * max(len(words) - order + 1, 0)) for words in sequences
-    ]
+    return [[length(words[i:]) for i in range(len(words))] for words in sequences]

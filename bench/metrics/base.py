@@ -48,6 +48,8 @@ SMOOTHING = f"method1({EPSILON})"
 """The smoothing of every BLEU, as its signature names it."""
 ADD, STRENGTHS = 0.5, (300.0, 300.0)
 """For the judge's trigram model: nearly the best for 500 to 13,000 sequences of ``oracle`` and of ``quatrains``."""
+COPIER = (100.0, 5.0)
+"""For a trigram model that goes on as the training text does wherever it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +116,14 @@ class RealText:
         train: What the models were trained on; None where that is not known.
         spec: The shape of a task's sequences; None for the words of files.
         symbols: The symbol of every id, V of them, where the ids of a task have symbols.
+        verse: Words per line, where sequences are made of lines.
     """
 
     references: Tokens
     train: Tokens | None
     spec: SequenceSpec | None = None
     symbols: tuple[str, ...] | None = None
+    verse: int | None = None
 
     @cached_property
     def counts(self) -> ReferenceCounts:
@@ -142,13 +146,20 @@ class RealText:
             raise ValueError("expected a training set")
         return self.fit_language_model(self.train)
 
-    def fit_language_model(self, tokens: Tokens) -> NgramModel:
+    @cached_property
+    def copier(self) -> NgramModel:
+        """What a copier of the training text would write, as a trigram model."""
+        if self.train is None:
+            raise ValueError("expected a training set")
+        return self.fit_language_model(self.train, COPIER)
+
+    def fit_language_model(self, tokens: Tokens, strengths: tuple[float, ...] = STRENGTHS) -> NgramModel:
         """The judge's trigram model of some sequences, including their end marks."""
         if self.spec is None:
             raise ValueError("expected the sequences of a task, whose vocabulary is known")
         from bench.kernels.ngram_model import NgramModel
 
-        model = NgramModel.fit(tokens.ids, self.counted(tokens), self.spec.vocab_size, ADD, STRENGTHS)
+        model = NgramModel.fit(tokens.ids, self.counted(tokens), self.spec.vocab_size, ADD, strengths)
         read_only(*model.keys, *model.counts, *model.contexts, *model.context_counts)
         return model
 
@@ -171,6 +182,7 @@ class Subject:
         real: For real text, where its lines are taken from; "" for samples.
         protocol: Whose conventions to follow.
         intervals: Whether intervals will be computed, so that estimates carry contributions.
+        trained: Whether the text is training sequences, which are certain to be copies.
     """
 
     text: Tokens
@@ -181,6 +193,7 @@ class Subject:
     real: Literal["", "references", "train"] = ""
     protocol: protocols.Protocol = protocols.OURS
     intervals: bool = False
+    trained: bool = False
 
     @classmethod
     def samples(
@@ -190,9 +203,10 @@ class Subject:
         tokenizer: str,
         protocol: protocols.Protocol = protocols.OURS,
         intervals: bool = False,
+        trained: bool = False,
     ) -> Subject:
         """Samples, all of which are compared with all references."""
-        return cls(text, against, text, against.references, tokenizer, "", protocol, intervals)
+        return cls(text, against, text, against.references, tokenizer, "", protocol, intervals, trained)
 
     def signature(self, version: str, *remarks: str, **parts: object) -> Signature:
         """A signature of the parts, followed by those that all signatures end with."""

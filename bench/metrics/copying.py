@@ -1,15 +1,15 @@
-"""The share of the samples that was copied from the training set."""
+"""How much of the samples was copied from the training set, at every grain."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from bench.kernels.ngrams import word_keys
-from bench.kernels.overlap import ROWS, shared_counts
+from bench.kernels.overlap import ROWS, shared_spans
 from bench.metrics.base import Estimate, Subject, share
 from bench.metrics.ranges import SHARE, Range
 from bench.metrics.sequences import UNKNOWN_ID, Bools, Ints, Tokens
@@ -17,33 +17,55 @@ from bench.metrics.signature import Signature
 
 __all__ = ["Copy", "beside_train"]
 
+ORDERS = (4, 5, 6)
+"""The n-grams whose copies are counted, beside 8-grams."""
+LONGEST = 64
+"""Longer spans are not searched for, except whole sequences."""
+
 
 class Copy:
-    """The share of the samples that is verbatim in the training set: complete sequences, and 8-grams.
+    """What part of the samples is verbatim in the training set: sequences, lines of verse, n-grams, and spans.
 
-    ``copy_sequence``: the share of samples that are training sequences, word for word. ``copy_8gram``: the share of the
-    samples' 8-grams that occur in one. The end mark is not a word; ``<unk>`` is an ordinary word, and the training set
-    has it where the samples of its models have it.
+    ``copy_sequence``: the share of samples that are training sequences, word for word. ``copy_line``: the share of
+    their lines that are lines of a training sequence, in any place; only for tasks of verse. ``copy_4gram``,
+    ``copy_5gram``, ``copy_6gram``, ``copy_8gram``: the share of their n-grams that occur in a training sequence.
+    ``copy_longest``: how many words of a sample occur in a training sequence in one piece, the mean over the samples;
+    pieces of more than 64 words count as 64, unless the entire sample is a copy.
 
-    A file of samples does not say which words its ``<unk>`` stands for. There it stands for all training words that the
-    file never writes, so that every copy is found, and some sequences that may not be copies. A sequence that is only
-    ``<unk>`` matches anything of its length, and is not a copy; a file that is nearly so, "the <unk> <unk> <unk>",
-    still seems to copy.
+    Common phrases recur by chance: no text is new at every grain. A rate is therefore read beside that of real text
+    which nobody copied, *test* sequences against the training set. In the real data's row all of these scores are of
+    the test sequences, while its other scores are of training sequences, which copy everything. The number of samples
+    does not change what is expected of a rate; that of training sequences does, and is the same in all rows.
 
-    How it can be gamed: it is not a goal by itself, since noise copies nothing, and one changed word in every eight
-    hides a copy. High values invalidate every other score, since handing back the training set is enough for a good
-    value of any. The real-data row is made of training sequences, so it copies everything.
+    The end mark is not a word. In ``copy_sequence`` and ``copy_8gram``, ``<unk>`` is an ordinary word: the training set
+    has it where the samples of its models have it. In the others it equals nothing: n-grams and lines with it are left
+    out, and it ends a span.
+
+    A file of samples does not say which words its ``<unk>`` stands for. In ``copy_sequence`` and ``copy_8gram`` it
+    stands there for all training words that the file never writes, so that every copy is found, and some sequences that
+    may not be copies. A sequence that is only ``<unk>`` matches anything of its length, and is not a copy; a file that
+    is nearly so, "the <unk> <unk> <unk>", still seems to copy.
+
+    How it can be gamed: it is not a goal by itself, since noise copies nothing; and a copy can be hidden from each
+    grain: from sequences by changing one word, from 8-grams by changing one word in eight, from both by shuffling
+    lines. Where one word in four is changed, all n-grams are new, and so is much of the text. Values above those of
+    real text invalidate every other score, since handing back the training set is enough for a good value of any:
+    :func:`bench.analysis.copying.copiers`. A model that repeats a few common phrases has them, too.
     """
 
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     def estimates(self, subject: Subject) -> Iterator[Estimate]:
-        """``copy_sequence`` and ``copy_8gram``."""
+        """The columns above, those of the samples' own units first; all of them absent without a training set."""
+        if subject.trained:
+            subject = replace(subject, text=subject.against.references, real="references", trained=False)
         text, train = subject.text, subject.against.train
         if train is None:
             signature = subject.signature(self.version, n=len(text))
-            for metric in ("copy_sequence", "copy_8gram"):
-                yield Estimate(metric, None, "", "lower", signature, "copies can be found only with the training text")
+            units = dict.fromkeys(["copy_sequence", *(f"copy_{order}gram" for order in (*ORDERS, 8))], "")
+            for metric, unit in {**units, "copy_longest": "words"}.items():
+                why = "copies can be found only with the training text"
+                yield Estimate(metric, None, unit, "lower", signature, why)
             return
         if subject.hides_words:
             train = _as_written(train, text)
@@ -51,26 +73,91 @@ class Copy:
         copies = _copies(text, train)
         if subject.hides_words:
             copies &= (text.ids > UNKNOWN_ID).any(axis=1)
-        uncertain = subject.intervals and subject.real != "train"  # training lines are certain to be copies
-        values = copies.astype(float) if uncertain else None
         share_of_copies = float(copies.mean())
+        values = copies.astype(float) if subject.intervals else None
         yield Estimate("copy_sequence", share_of_copies, "", "lower", signature, None, values, "wilson", possible=SHARE)
-        room = np.maximum(text.lengths - 7, 0)
-        shared, rest = room.copy(), text[~copies]  # a copy shares all of its 8-grams
-        shared[~copies] = shared_counts(rest.ids, rest.lengths, train.ids, train.lengths, 8)
+        if subject.against.verse:
+            lines = _lines(text, train, subject.against.verse)
+            yield lines.share("copy_line", subject.intervals, signature)
+
+        spans = np.maximum(text.lengths[:, None] - np.arange(text.ids.shape[1]), 0)  # of a copy, all that follows
+        rest = text[~copies]
+        spans[~copies] = shared_spans(rest.ids, rest.lengths, train.ids, train.lengths, LONGEST)
+        clear = _words_ahead(text)
+        known = np.minimum(spans, clear)
+        for order in ORDERS:
+            counts = _Counts(np.count_nonzero(known >= order, axis=1), np.count_nonzero(clear >= order, axis=1))
+            yield counts.share(f"copy_{order}gram", subject.intervals, signature)
+
+        eights = _Counts(np.count_nonzero(spans >= 8, axis=1), np.maximum(text.lengths - 7, 0))
         if subject.hides_words and _nothing_but_unknown(train, 8).any():
-            shared[~copies] -= _nothing_but_unknown(rest, 8)
-        lost = shared if subject.intervals else None
-        found = share("copy_8gram", int(shared.sum()), lost, room, "lower", signature)
+            eights.copied[~copies] -= _nothing_but_unknown(rest, 8)
+        found = eights.share("copy_8gram", subject.intervals, signature)
+        room = eights.all
         if len(room) and room.min() == room.max() > 0:  # then the copies have their share of the 8-grams, all shared
             found = replace(found, possible=Range(share_of_copies, 1, "A copied sequence has only copied 8-grams."))
         yield found
 
+        longest = known.max(axis=1, initial=0).astype(float)
+        searched = beside_train(subject, self.version, train, longest=LONGEST)
+        most = Range(0, float(text.lengths.max()), "No span is longer than the longest sample.")
+        values = longest if subject.intervals else None
+        yield Estimate(
+            "copy_longest", float(longest.mean()), "words", "lower", searched, None, values, "mean", possible=most
+        )
 
-def beside_train(subject: Subject, version: str, train: Tokens) -> Signature:
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """The units of each sequence: int64, (N,) each.
+
+    Attributes:
+        copied: How many of them are copied.
+        all: How many there are.
+    """
+
+    copied: Ints
+    all: Ints
+
+    def share(self, metric: str, intervals: bool, signature: Signature) -> Estimate:
+        """The share of all units that are copied."""
+        lost = self.copied if intervals else None
+        return share(metric, int(self.copied.sum()), lost, self.all, "lower", signature)
+
+
+def beside_train(subject: Subject, version: str, train: Tokens, **parts: object) -> Signature:
     """The signature of a score against the training set."""
     hidden = {"unk": "unwritten"} if subject.hides_words else {}
-    return subject.signature(version, n=len(subject.text), train=len(train), **hidden)
+    return subject.signature(version, n=len(subject.text), train=len(train), **parts, **hidden)
+
+
+def _lines(text: Tokens, train: Tokens, words: int) -> _Counts:
+    """Lines of so many words each: which are lines of the training set. Lines with ``<unk>`` are left out."""
+    (lines, rows), (known, _) = _cut(text, words), _cut(train, words)
+    found = _copies(lines, known)
+    return _Counts(np.bincount(rows[found], minlength=len(text)), np.bincount(rows, minlength=len(text)))
+
+
+def _cut(tokens: Tokens, words: int) -> tuple[Tokens, Ints]:
+    """All complete lines without ``<unk>``, and the sequence of each."""
+    count = tokens.ids.shape[1] // words
+    lines = tokens.ids[:, : count * words].reshape(-1, words)
+    rows = np.arange(len(lines)) // count
+    whole = (np.arange(len(lines)) % count + 1) * words <= tokens.lengths[rows]
+    if tokens.unknown_id is not None:
+        whole &= (lines != tokens.unknown_id).all(axis=1)
+    return Tokens(lines[whole], np.full(np.count_nonzero(whole), words), tokens.unknown_id), rows[whole]
+
+
+def _words_ahead(text: Tokens) -> Ints:
+    """The number of words from each position up to the next ``<unk>`` or the end: int64, (N, T)."""
+    positions = np.arange(text.ids.shape[1])
+    stops = positions >= text.lengths[:, None]
+    if text.unknown_id is not None:
+        stops |= text.ids == text.unknown_id
+    following = np.where(stops, positions, np.maximum(text.lengths, 0)[:, None])
+    ahead: Ints = np.minimum.accumulate(following[:, ::-1], axis=1)[:, ::-1] - positions
+    return np.maximum(ahead, 0)
 
 
 def _copies(text: Tokens, train: Tokens) -> Bools:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from bench.api import HasLogProb, HasTokenLogProb, Sampler, SequenceSpec
+from bench.api import HasLogProb, HasTokenLogProb, Sampler, SequenceSpec, density_of
 from bench.metrics.base import Estimate, RealText, Subject
 from bench.metrics.ranges import LOG_PROB
 from bench.metrics.sequences import Tokens
@@ -37,6 +37,7 @@ class HeldOut:
         tokenizer: How text became tokens.
         train: int64, (M, T), what the models were trained on: to find copies, and to fit the judge's language model.
         words: The symbol of every id, V of them, where ids have symbols.
+        verse: Words per line, where sequences are made of lines.
     """
 
     def __init__(
@@ -48,13 +49,15 @@ class HeldOut:
         tokenizer: str,
         train: Tensor | None = None,
         words: tuple[str, ...] | None = None,
+        verse: int | None = None,
     ) -> None:
         self.spec, self.tokens, self.oracle, self.unk, self.tokenizer = spec, tokens, oracle, unk, tokenizer
-        self._train, self._words = train, words
+        self._train, self._words, self._verse = train, words, verse
 
     def first(self, n: int) -> HeldOut:
         """A copy with only the first n test sequences; both share one language model."""
-        part = HeldOut(self.spec, self.tokens[:n], self.oracle, self.unk, self.tokenizer, self._train, self._words)
+        more = self._train, self._words, self._verse
+        part = HeldOut(self.spec, self.tokens[:n], self.oracle, self.unk, self.tokenizer, *more)
         if self._train is not None:  # where a cached property keeps its value
             part.real_text.__dict__["language_model"] = self.real_text.language_model
         return part
@@ -63,7 +66,7 @@ class HeldOut:
     def real_text(self) -> RealText:
         """Test and training set for the metrics on words."""
         train = None if self._train is None else self.words_of(self._train)
-        return RealText(self.words_of(self.tokens), train, self.spec, self._words)
+        return RealText(self.words_of(self.tokens), train, self.spec, self._words, self._verse)
 
     @property
     def oracle_log_prob(self) -> LogProb:
@@ -134,12 +137,14 @@ class Evidence:
         samples: int64, (n, T), drawn from it, on the CPU.
         held_out: The test set.
         temperature: The temperature at which they were drawn.
+        trained: Whether they are training sequences, as in the row of the real data.
     """
 
     sampler: Sampler
     samples: Tensor
     held_out: HeldOut
     temperature: float = 1.0
+    trained: bool = False
     spec: SequenceSpec = field(init=False)
 
     def __post_init__(self) -> None:
@@ -153,11 +158,20 @@ class Evidence:
     @cached_property
     def subject(self) -> Subject:
         """The samples for the metrics on words."""
-        return Subject.samples(self.held_out.words_of(self.samples), self.held_out.real_text, self.held_out.tokenizer)
+        words, held_out = self.held_out.words_of(self.samples), self.held_out
+        return Subject.samples(words, held_out.real_text, held_out.tokenizer, trained=self.trained)
+
+    @cached_property
+    def density(self) -> str:
+        """What the sampler's density is, as it says: one of :data:`bench.api.DENSITIES`."""
+        return density_of(self.sampler)
 
     @property
     def no_density(self) -> str | None:
         """Why the sampler's density is not known, None where it is."""
+        has_any = isinstance(self.sampler, HasTokenLogProb | HasLogProb)
+        if has_any and self.density == "none":
+            return "the model says that it has no density"
         if isinstance(self.sampler, HasTokenLogProb) or (
             self.temperature == 1.0 and isinstance(self.sampler, HasLogProb)
         ):

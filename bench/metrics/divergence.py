@@ -13,7 +13,15 @@ from bench.metrics.density import Evidence
 from bench.metrics.ranges import Range
 from bench.metrics.signature import Signature
 
-COLUMNS = {"jsd_token": "nats/token", "kl_forward": "nats/token", "kl_reverse": "nats/token", "jsd": "nats/sequence"}
+COLUMNS = {
+    "jsd_token": ("nats/token", "lower"),
+    "kl_forward": ("nats/token", "lower"),
+    "kl_reverse": ("nats/token", "lower"),
+    "jsd": ("nats/sequence", "lower"),
+    "entropy_gap": ("nats/token", "real"),
+}
+"""Column to its unit and direction."""
+INEXACT = {"bound": "a bound", "estimated": "an estimate"}
 LUCK = math.log(1e9)
 """How far below 0 chance may lead a sum of log-ratios, in nats; see :func:`slack`."""
 DRIFT = 1e-4
@@ -22,7 +30,7 @@ FALSE = "The density is not that of the samples, or its probabilities sum to mor
 
 
 class Divergence:
-    """KL in both directions and Jensen-Shannon, by Monte Carlo on the test set and on the model's samples.
+    """KL in both directions, Jensen-Shannon and the gap of entropies, by Monte Carlo on test set and samples.
 
     With P the oracle and G the model: ``kl_forward`` = E_P log(P/G) on the test set, punishing what the model does not
     cover; ``kl_reverse`` = E_G log(G/P) on the samples, punishing what it makes up; both divided by the number of
@@ -38,23 +46,29 @@ class Divergence:
     a model that cannot write a test sequence: no term of its mean exceeds ln 2 / 2, so that rare tokens cannot
     dominate it as they do in importance weights.
 
+    ``entropy_gap`` = H(G) - H(P), the mean of -log G over the tokens of the samples less that of -log P over those of
+    the test set. Above 0 the model writes more diversely than the truth, below 0 more narrowly. It says on which side a
+    model errs, and not how far it is from the truth; 0 is best.
+
     How they can be gamed: each KL by itself, like ``nll_test`` and ``nll_oracle``. ``jsd_token`` cannot be gamed by
     dropping or inventing: one repeated sentence, and the training set by heart, score near ln 2. It counts every
-    position alike, so a model may trade an absurd word at one position for a better guess at another.
+    position alike, so a model may trade an absurd word at one position for a better guess at another. ``entropy_gap``
+    is 0 for any model at one of its temperatures, and for even draws from e^H(P) words: no merit, and it never ranks.
     """
 
     version: ClassVar[str] = "2"
 
     def scores(self, evidence: Evidence) -> list[Estimate]:
-        """The four divergences; nothing where there is no oracle."""
+        """The four divergences and the gap; nothing where there is no oracle."""
         held_out = evidence.held_out
         if held_out.oracle is None:
             return []
         signature = Signature.of(n=len(evidence.samples), test=len(held_out.tokens), v=self.version)
-        if evidence.no_density:
-            return [
-                Estimate(name, None, unit, "lower", signature, evidence.no_density) for name, unit in COLUMNS.items()
-            ]
+        reason = evidence.no_density
+        if not reason and evidence.density != "exact":
+            reason = f"the model's density is {INEXACT[evidence.density]}: a divergence needs an exact one"
+        if reason:
+            return [Estimate(name, None, *about, signature, reason) for name, about in COLUMNS.items()]
         p_of_test, g_of_test = held_out.oracle_log_prob, evidence.model_log_prob_of_test
         p_of_samples, g_of_samples = evidence.oracle_log_prob_of_samples, evidence.model_log_prob_of_samples
         on_test = p_of_test.sequences - g_of_test.sequences  # log P/G under P
@@ -65,8 +79,12 @@ class Divergence:
             "kl_forward": float(on_test.sum()) / tokens_of_test,
             "kl_reverse": float(on_samples.sum()) / tokens_of_samples,
             "jsd": jensen_shannon(on_test, on_samples),
+            "entropy_gap": float(p_of_test.sequences.sum()) / tokens_of_test
+            - float(g_of_samples.sequences.sum()) / tokens_of_samples,
         }
+        largest = math.log(evidence.spec.vocab_size)
         possible = {
+            "entropy_gap": Range(-largest, largest, FALSE, sum(slack(size) / size for size in sizes)),
             "kl_forward": Range(0, because=FALSE, slack=slack(tokens_of_test) / tokens_of_test),
             "kl_reverse": Range(0, because=FALSE, slack=slack(tokens_of_samples) / tokens_of_samples),
             "jsd": possible_jsd("jsd", on_test, on_samples, *sizes),
@@ -80,10 +98,10 @@ class Divergence:
             values["jsd_token"] = jensen_shannon(*by_token)
             possible["jsd_token"] = possible_jsd("jsd_token", *by_token, *sizes)
         return [
-            Estimate(name, values[name], unit, "lower", signature, possible=possible[name])
+            Estimate(name, values[name], *about, signature, possible=possible[name])
             if name in values
-            else Estimate(name, None, unit, "lower", signature, reason)
-            for name, unit in COLUMNS.items()
+            else Estimate(name, None, *about, signature, reason)
+            for name, about in COLUMNS.items()
         ]
 
 

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from bench.errors import NotFetched, UsageError, unknown
@@ -13,6 +15,7 @@ from bench.plans import registry
 from bench.plans.fields import checked_build, configuration, convert, parse_override
 from bench.plans.own_tasks import own_task
 from bench.plans.presets import find_preset
+from bench.plans.tuned import PresetFile, is_file, read_preset
 from bench.records.frames import REAL_DATA
 from bench.records.record import EXECUTION, RunSpec
 
@@ -29,14 +32,15 @@ class Request:
         tasks: Names, ``package.module:Class``, the user's own, as in ``text:train.txt,level=char``, or "all": those
             whose data are available.
         metrics: Names, ``package.module:Class``, or "all".
-        seeds: Number of seeds, counted from 0.
-        preset: smoke, quick or paper.
+        seeds: Number of seeds, counted from ``first_seed``.
+        preset: smoke, quick, paper, or the path of a preset file (:mod:`bench.plans.tuned`).
         settings: Overrides, each ``NAME.field=value``.
         device: "cpu" or "cuda".
         budget: Limits on training; empty for none.
         temperatures: Temperatures of the frontier; None for the preset's.
-        execution: How work is done on CUDA: eager, graph or triton.
+        execution: How work is done on CUDA: eager, graph, triton, or auto for the fastest that is there.
         bfloat16: Whether rewards may be computed from operands rounded to bfloat16.
+        first_seed: The first seed: 0 in every benchmark.
     """
 
     models: Sequence[str] = ("all",)
@@ -48,8 +52,13 @@ class Request:
     device: str = "cpu"
     budget: Mapping[str, float] = field(default_factory=dict)
     temperatures: Sequence[float] | None = None
-    execution: str = "eager"
+    execution: str = "auto"
     bfloat16: bool = True
+    first_seed: int = 0
+
+
+COPYING = "copy"
+"""The metric that every run has."""
 
 
 def make_plan(request: Request) -> list[RunSpec]:
@@ -62,14 +71,23 @@ def make_plan(request: Request) -> list[RunSpec]:
             type or outside its range, fields that do not go together, or a task whose data are missing.
     """
     registry.forget()
-    preset = find_preset(request.preset)
+    file = read_preset(Path(request.preset)) if is_file(request.preset) else None
+    preset = find_preset(file.preset if file else request.preset)
     if not 1 <= request.seeds <= MOST_SEEDS:
         raise UsageError(f"expected 1 to {MOST_SEEDS} seeds, got {request.seeds}.")
+    seeds = range(request.first_seed, request.first_seed + request.seeds)
     execution = _execution(request)
     models = _select("model", request.models)
     tasks = _select("task", request.tasks)
     own = _own_fields(request.tasks)
     metrics = _select("metric", request.metrics)
+    if COPYING not in {plugin.name for plugin in metrics}:  # who may win depends on it, whatever else is asked for
+        metrics = [*metrics, *_select("metric", (COPYING,))]
+    if file and not {plugin.name for plugin in models} & file.fields.keys():
+        raise UsageError(
+            f"the preset file '{file.name}' sets fields of {', '.join(file.fields)}, and none of these is among the "
+            f"chosen models: choose one, or the preset {file.preset} itself."
+        )
     overrides = _overrides(request.settings, {plugin.name for plugin in (*models, *tasks)})
     if list(request.tasks) == ["all"]:
         tasks = [plugin for plugin in tasks if _is_there(plugin, preset.name, overrides.get(plugin.name, {}))]
@@ -80,11 +98,11 @@ def make_plan(request: Request) -> list[RunSpec]:
             _prepare_task(plugin, preset.name, overrides.get(plugin.name, {}), seed, own.get(plugin.name, {}))
             for plugin in tasks
         ]
-        for seed in range(request.seeds)
+        for seed in seeds
     ]
     temperatures = preset.temperatures if request.temperatures is None else tuple(request.temperatures)
-    rows = [_prepare_model(plugin, preset.name, overrides.get(plugin.name, {}), execution) for plugin in models]
-    reference = _blank(REAL_DATA, "", "")
+    rows = [_prepare_model(plugin, preset.name, overrides.get(plugin.name, {}), execution, file) for plugin in models]
+    reference = _blank(REAL_DATA, "", "", file)
     return [
         RunSpec(
             **row,
@@ -100,8 +118,8 @@ def make_plan(request: Request) -> list[RunSpec]:
             temperatures=temperatures,
         )
         for row in (reference, *rows)
-        for seed in range(request.seeds)
-        for task in prepared[seed]
+        for seed, tasks_of_seed in zip(seeds, prepared, strict=True)
+        for task in tasks_of_seed
     ]
 
 
@@ -193,9 +211,13 @@ def _paths(task: type) -> set[str]:
 
 
 def _prepare_model(
-    plugin: registry.Plugin, preset: str, settings: Mapping[str, str], execution: Mapping[str, Any]
+    plugin: registry.Plugin,
+    preset: str,
+    settings: Mapping[str, str],
+    execution: Mapping[str, Any],
+    file: PresetFile | None,
 ) -> dict[str, Any]:
-    row = _blank(plugin.name, plugin.target, plugin.role)
+    row = _blank(plugin.name, plugin.target, plugin.role, file)
     try:
         generator = plugin.load()
         row["source"] = registry.source_hash(plugin)
@@ -204,27 +226,31 @@ def _prepare_model(
             raise UsageError(f"{error}.") from error  # a typing error, unlike a module that cannot be imported
         return row  # the run itself will fail, and say why
     row["overrides"] = {field: convert(plugin.name, generator, field, text) for field, text in settings.items()}
-    row["config"] = configuration(generator, preset, row["overrides"])
+    from_file = file.of(plugin.name, generator) if file else {}
+    row["config"] = configuration(generator, preset, {**from_file, **row["overrides"]})
     checked_build(plugin.name, generator, row["config"])
     row["execution"] = {name: execution[name] for name in getattr(generator, "execution", ())}
     return row
 
 
-def _blank(model: str, target: str, role: str) -> dict[str, Any]:
+def _blank(model: str, target: str, role: str, file: PresetFile | None) -> dict[str, Any]:
     """The part of a specification that describes the model, for a model without fields."""
     return {
-        "model": model, "target": target, "role": role,
+        "model": model, "target": target, "role": role, "tuning": file.tuning(model) if file else {},
         "source": "", "config": {}, "overrides": {}, "execution": {},
     }  # fmt: skip
 
 
 def _execution(request: Request) -> dict[str, Any]:
     """The requested execution of the runs, by the field names of :class:`bench.api.Execution`."""
-    if request.execution not in EXECUTION["mode"]:
-        raise unknown("execution", request.execution, EXECUTION["mode"])
-    if request.execution != "eager" and request.device != "cuda":
+    mode = request.execution
+    if mode == "auto":
+        mode = "eager" if request.device != "cuda" else "triton" if find_spec("triton") else "graph"
+    if mode not in EXECUTION["mode"]:
+        raise unknown("execution", mode, ("auto", *EXECUTION["mode"]))
+    if mode != "eager" and request.device != "cuda":
         raise UsageError(
-            f"execution '{request.execution}' needs a CUDA device, and the runs are for the {request.device}: "
-            "choose eager, or device cuda."
+            f"execution '{mode}' needs a CUDA device, and the runs are for the {request.device}: "
+            "choose auto or eager, or device cuda."
         )
-    return {"mode": request.execution, "bfloat16": request.bfloat16}
+    return {"mode": mode, "bfloat16": request.bfloat16}

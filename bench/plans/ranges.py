@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import BaseMetadata, Ge, GroupedMetadata, Gt, Le, Lt, MaxLen, MinLen, Unit
 
-__all__ = ["fitted", "has_bounds", "hints", "is_bounded", "spell", "unknown_bounds"]
+__all__ = ["fitted", "has_bounds", "hints", "interval", "is_bounded", "spell", "unknown_bounds"]
 
 BOUNDS = (Ge, Gt, Le, Lt, MinLen, MaxLen)
 """The bounds that are checked; ``Interval`` and ``Len`` are made of them."""
@@ -63,6 +63,27 @@ def spell(hint: Any) -> str:
     plain = {int: "an integer", float: "a number", bool: "true or false", str: "a text", type(None): "none"}
     noun = plain.get(kind) or (kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", ""))
     return " ".join(filter(None, [noun, _interval(bounds)]))
+
+
+def interval(hint: Any) -> tuple[type, float, float] | None:
+    """What a number may be: ``int`` or ``float``, its least and its greatest value, infinite where there is none.
+
+    The ends belong to the range, except those that a type excludes (``above 0``). None for anything but a number, and
+    for a number with alternatives other than none.
+    """
+    kind, bounds = _parts(hint)
+    if typing.get_origin(kind) in UNIONS:
+        options = [option for option in typing.get_args(kind) if option is not type(None)]
+        return interval(_bounded(options[0], bounds)) if len(options) == 1 else None
+    if kind not in (int, float):
+        return None
+    lows: list[Any] = [
+        bound.ge if isinstance(bound, Ge) else bound.gt for bound in bounds if isinstance(bound, Ge | Gt)
+    ]
+    highs: list[Any] = [
+        bound.le if isinstance(bound, Le) else bound.lt for bound in bounds if isinstance(bound, Le | Lt)
+    ]
+    return kind, max(lows, default=-math.inf), min(highs, default=math.inf)
 
 
 def is_bounded(hint: Any) -> bool:

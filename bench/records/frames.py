@@ -50,7 +50,8 @@ COSTS = ("seconds", "tokens", "updates")
 """What training costs, cumulative and including the shared pre-training."""
 RUN_COLUMNS = [
     *KEYS, "role", "status", "reason", "finished", "version", "commit", "dirty",
-    "device", "machine", "python", "torch", "threads", "settings", "samples", "data", "selected",
+    "device", "machine", "python", "torch", "threads", "settings", "tuned", "samples", "data", "selected", "density",
+    "warnings",
 ]  # fmt: skip
 _SCORE = ["kind", "metric", "value", "absent", "unit", "direction", "signature"]
 SCORE_COLUMNS = [*KEYS, "checkpoint", *_SCORE]
@@ -160,9 +161,12 @@ def _run_row(record: RunRecord) -> Row:
         "torch": packages.get("torch"),
         "threads": facts.get("threads"),
         "settings": _settings(record.spec),
+        "tuned": record.spec.tuned,
         "samples": list(record.samples),
         "data": record.data_sha256,
         "selected": _selected(record.selected) if record.selected else None,
+        "density": record.density,
+        "warnings": list(record.warnings),
     }
 
 

@@ -12,10 +12,12 @@ from functools import cache
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-SCHEMA = 4
+SCHEMA = 5
 """Version of the record's shape. Every change of it adds a step to :func:`migrate`."""
 
 STATUSES = ("started", "ok", "skipped", "failed", "interrupted")
+DENSITIES = ("exact", "bound", "estimated", "none")
+"""As in :mod:`bench.api`, repeated here to avoid torch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,9 @@ class RunSpec:
         task_stream: The task's name in the names of random streams; "" means ``task_target``.
         recorded_id: The run id of a record of an earlier schema, which computed it from other fields; else "".
         recorded_group: Its group id, made from other fields too; else "".
+        tuning: How the fields were chosen, under a preset file: its name, "preset", and of a model in it "fields",
+            those it sets, and after a search "task", "metric" and "trials". Of a trial of a search: its number,
+            "trial", the search's id, "study", and "metric". Empty for a preset's own fields.
     """
 
     model: str
@@ -77,6 +82,7 @@ class RunSpec:
     task_stream: str = ""
     recorded_id: str = ""
     recorded_group: str = ""
+    tuning: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def run_id(self) -> str:
@@ -105,13 +111,35 @@ class RunSpec:
     def label(self) -> str:
         """The model with what the user set, and how it was executed where that changes numbers, as tables show it."""
         unusual = {name: value for name, value in decisive(self.execution).items() if value != EXECUTION[name][0]}
-        return _label(self.model, {**self.overrides, **unusual})
+        label = _label(self.model, {**self.overrides, **unusual})
+        return f"{label} trial {self.tuning['trial']}" if self.is_trial else label
 
     @property
     def preset_label(self) -> str:
-        """The preset with the budget, as tables show it: runs under different budgets are not compared."""
+        """The preset with the file of fields and the budget: runs under different ones are not compared."""
         budget = " and ".join(f"{amount:,.10g} {name}" for name, amount in sorted(self.budget.items()))
-        return f"{self.preset}, {budget} each" if budget else self.preset
+        preset = f"{self.preset} with {self.tuning['preset']}" if "preset" in self.tuning else self.preset
+        return f"{preset}, {budget} each" if budget else preset
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether this is a trial of a search: it is scored on the validation split, and has no test split."""
+        return "trial" in self.tuning
+
+    @property
+    def tuned(self) -> str:
+        """How the model's fields were chosen, in words."""
+        file, trials = self.tuning.get("preset"), self.tuning.get("trials")
+        if file is None:
+            chosen = "default settings"
+        elif "fields" not in self.tuning:
+            chosen = f"default settings (not in {file})"
+        elif trials is None:
+            chosen = f"fields of {file}, without a search"
+        else:
+            where = "" if self.tuning["task"] == self.task_label else f" on {self.tuning['task']}"
+            chosen = f"{trials} trials by {self.tuning['metric']}{where} ({file})"
+        return f"{chosen}, then {', '.join(sorted(self.overrides))} by hand" if self.overrides else chosen
 
     @property
     def task_label(self) -> str:
@@ -123,6 +151,8 @@ class RunSpec:
         # Where the data is stored does not matter, only its content: its fingerprint is in ``data``.
         for name in ("task_config", "task_overrides", "role", "recorded_id", "recorded_group"):
             del identity[name]
+        if not self.tuning:  # as before there was any
+            del identity["tuning"]
         return identity | {"execution": decisive(self.execution)}
 
 
@@ -185,6 +215,8 @@ class RunRecord:
         environment: Versions, commit, machine.
         started: UTC, ISO 8601.
         finished: UTC, ISO 8601; None before the end.
+        density: What the model's density is, one of :data:`DENSITIES`: ``exact`` where it was verified to be one and
+            that of the samples; ``none`` without a density, and for runs without scores.
     """
 
     spec: RunSpec
@@ -201,10 +233,13 @@ class RunRecord:
     environment: Mapping[str, Any] = field(default_factory=dict)
     started: str | None = None
     finished: str | None = None
+    density: str = "none"
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise ValueError(f"expected status to be one of {', '.join(STATUSES)}, got '{self.status}'")
+        if self.density not in DENSITIES:
+            raise ValueError(f"expected density to be one of {', '.join(DENSITIES)}, got '{self.density}'")
 
 
 def fit_id(
@@ -303,9 +338,18 @@ def migrate(content: dict[str, Any]) -> dict[str, Any]:
     if schema == 3:  # no warnings, and no checksum
         content = {**content, "schema": 4, "warnings": []}
         schema = 4
+    if schema == 4:  # every density counted as exact
+        found = [score for scores in content["scores"].values() for score in scores]
+        known = any(score["metric"] in DENSITY_SCORES and score["value"] is not None for score in found)
+        content = {**content, "schema": 5, "density": "exact" if known else "none"}
+        schema = 5
     if schema != SCHEMA:
         raise ValueError(f"expected a run record of schema {SCHEMA} or earlier, got {schema}")
     return content
+
+
+DENSITY_SCORES = ("nll_test", "kl_forward", "kl_reverse", "jsd", "jsd_token")
+"""Scores that earlier schemas had of models with a density only."""
 
 
 def _group_of_schema_2(content: Mapping[str, Any]) -> str:

@@ -27,6 +27,7 @@ __all__ = [
     "Words",
     "bullets",
     "code",
+    "emphasis",
     "joined",
     "line",
     "prose",
@@ -170,6 +171,11 @@ def code(text: str) -> Line:
 def strong(text: str) -> Line:
     """Something to be emphasised strongly."""
     return (Span(text, "strong"),)
+
+
+def emphasis(text: str) -> Line:
+    """Something to be emphasised, but less."""
+    return (Span(text, "emphasis"),)
 
 
 def joined(separator: str, parts: Iterable[Words]) -> Line:

@@ -19,7 +19,7 @@ from bench.records.store import DONE, Store
 from bench.runs.executors.base import Event, Executor, Finished, Started
 from bench.runs.stopping import Stop
 
-__all__ = ["Campaign", "begin", "executor"]
+__all__ = ["Campaign", "begin", "enter", "executor"]
 
 
 class Campaign:
@@ -118,13 +118,23 @@ def begin(plan: Sequence[RunSpec], store: Store) -> Iterator[Campaign]:
     """
     store.open()
     with store.alone():
-        campaign = Campaign(plan, store)
-        files = {store.file(spec) for spec in plan}
-        newer = [each for each in campaign.unreadable if each.newer and each.file in files]
-        if newer:
-            raise UsageError(f"{newer[0]} Or choose another folder.")
-        store.choose(plan)
-        yield campaign
+        yield enter(plan, store)
+
+
+def enter(plan: Sequence[RunSpec], store: Store) -> Campaign:
+    """A campaign in a folder that its caller has opened and locked.
+
+    Raises:
+        UsageError: for a folder in which a later version has done one of these runs.
+        Halted: where nothing can be written.
+    """
+    campaign = Campaign(plan, store)
+    files = {store.file(spec) for spec in plan}
+    newer = [each for each in campaign.unreadable if each.newer and each.file in files]
+    if newer:
+        raise UsageError(f"{newer[0]} Or choose another folder.")
+    store.choose(plan)
+    return campaign
 
 
 def executor(

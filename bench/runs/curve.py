@@ -7,7 +7,7 @@ from functools import cached_property
 
 from torch import Tensor
 
-from bench.api import HasLogProb, HasTokenLogProb, Sampler, SequenceSpec
+from bench.api import Sampler, SequenceSpec, density_of
 from bench.metrics.density import Density, LogProb
 from bench.metrics.divergence import FALSE, jensen_shannon, possible_jsd
 from bench.metrics.ranges import NEGATIVE_LOG_PROB, Range
@@ -40,7 +40,8 @@ class CurveJudge:
 
         Returns:
             ``nll_oracle``, the samples under the oracle; ``nll_valid``, the validation sequences under the model; and
-            ``jsd_valid``, computed as ``jsd_token`` of :class:`bench.metrics.divergence.Divergence` between the two.
+            ``jsd_valid``, computed as ``jsd_token`` of :class:`bench.metrics.divergence.Divergence` between the two,
+            where the density is exact.
 
         Raises:
             ValueError: for a score that is not a number.
@@ -50,14 +51,14 @@ class CurveJudge:
         found: dict[str, float] = {}
         possible: dict[str, Range] = {}
         seen, made = self.spec.mask(self.valid), self.spec.mask(samples)
-        knows = isinstance(sampler, HasLogProb | HasTokenLogProb)
-        model = LogProb.of(sampler, self.valid) if knows else None
+        density = density_of(sampler)
+        model = None if density == "none" else LogProb.of(sampler, self.valid)
         if self.oracle is not None:
             truth = LogProb.of(self.oracle, samples)
             found["nll_oracle"] = -float(truth.sequences.sum()) / int(made.sum())
         if model is not None:
             found["nll_valid"] = -float(model.sequences.sum()) / int(seen.sum())
-        if self.oracle is not None and model is not None:
+        if self.oracle is not None and model is not None and density == "exact":
             own = LogProb.of(sampler, samples)
             p_valid, g_valid, p_made, g_made = self._truth_of_valid.tokens, model.tokens, truth.tokens, own.tokens
             if p_valid is not None and g_valid is not None and p_made is not None and g_made is not None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.api import Decoding, Sampler, SequenceSpec
+from bench.api import Decoding, HasRealProbability, Sampler, SequenceSpec
 from bench.errors import UsageError
 from bench.metrics.base import Estimate, Metric
 from bench.metrics.density import Evidence, HeldOut
@@ -23,7 +23,9 @@ from bench.records import environment
 from bench.records.frames import REAL_DATA
 from bench.records.record import RunSpec, Score
 from bench.runs.cost import Cost
+from bench.runs.critic import CriticJudge
 from bench.runs.curve import CurveJudge
+from bench.runs.density_checks import DensityChecks
 from bench.runs.fingerprint import Fingerprint, fingerprint, first_change
 from bench.runs.streams import named_stream
 from bench.tasks.base import TaskData
@@ -37,6 +39,7 @@ __all__ = [
     "changed",
     "checked",
     "cost_scores",
+    "critic_judge",
     "curve_judge",
     "forget_task",
     "frontier_scores",
@@ -92,28 +95,34 @@ class RealData:
         return self._train[torch.randperm(len(self._train), generator=rng)[:n]]
 
 
-_TaskKey = tuple[str, str, tuple[tuple[str, Any], ...], str]
+_TaskKey = tuple[str, str, tuple[tuple[str, Any], ...], str, bool]
 _kept: dict[_TaskKey, LoadedTask] = {}
 """The tasks of this process, the one that was used last at the end."""
 
 
 def _task_key(spec: RunSpec) -> _TaskKey:
     config = {name: tuple(value) if isinstance(value, list) else value for name, value in spec.task_config.items()}
-    return spec.task, spec.task_target, tuple(config.items()), spec.data
+    return spec.task, spec.task_target, tuple(config.items()), spec.data, spec.is_trial
 
 
-def _read_task(name: str, target: str, config: tuple[tuple[str, Any], ...], planned: str) -> LoadedTask:
+def _read_task(name: str, target: str, config: tuple[tuple[str, Any], ...], planned: str, trial: bool) -> LoadedTask:
     task = build(registry.Plugin("task", name, target).load(), dict(config))
     if task.fingerprint() != planned:
         raise UsageError(f"the data of '{name}' changed after the runs were planned: run the same command again.")
     data: TaskData = task.load()
+    if trial:  # nothing that a search does can depend on test sequences that are not there
+        data = replace(data, test=data.test[:0].clone())
     unk, words = (data.vocabulary.unk, data.vocabulary.words) if data.vocabulary else (None, None)
-    held_out = HeldOut(data.training.spec, data.test, data.oracle, unk, data.tokenizer, data.training.train, words)
+    verse = getattr(data.vocabulary, "verse", None)
+    given = data.training
+    held_out = HeldOut(given.spec, data.test, data.oracle, unk, data.tokenizer, given.train, words, verse)
     return LoadedTask(data, held_out, fingerprint(_shared(data)))
 
 
 def load_task(spec: RunSpec) -> LoadedTask:
     """The data of a run's task, kept for the next run of the same task as long as nobody writes into them.
+
+    Those of a trial have no test split.
 
     Raises:
         UsageError: when they are not those with which the run was planned.
@@ -175,11 +184,19 @@ def _require_unchanged(spec: RunSpec) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A checkpoint's scores, a few samples in readable form, and the speed of sampling."""
+    """A judged checkpoint.
+
+    Attributes:
+        scores: Its scores.
+        shown: A few samples in readable form.
+        tokens_per_second: The speed of sampling.
+        density: What its density is: one of :data:`bench.api.DENSITIES`; ``exact`` only where that was verified.
+    """
 
     scores: tuple[Score, ...]
     shown: tuple[str, ...]
     tokens_per_second: float
+    density: str
 
 
 def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spec: RunSpec) -> Judged:
@@ -188,7 +205,7 @@ def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spe
     Raises:
         ValueError: for samples that are not sequences of the task, a metric that the user named and that is absent, or
             one that writes into what the others read.
-        Impossible: for a score that cannot be true.
+        Impossible: for a score that cannot be true, or a density that is none or not that of the samples.
     """
     real = spec.model == REAL_DATA
     rng = named_stream(spec.stream, "evaluation", "cpu" if real else spec.device)
@@ -196,7 +213,11 @@ def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spe
     start = time.perf_counter()
     samples = _draw(sampler, n, Decoding(), rng, task.held_out.spec)
     seconds = time.perf_counter() - start
-    evidence = Evidence(sampler, samples.clone(), task.held_out)
+    evidence = Evidence(sampler, samples.clone(), task.held_out, trained=real)
+    density = evidence.density
+    if density == "exact" and not real:  # real sequences are training sequences, and the oracle is what wrote them
+        checks = DensityChecks(sampler, samples, task.held_out, named_stream(spec.stream, "density"))
+        density = checks.finish(evidence)
     scores = []
     for name, metric in metrics.items():
         results = evidence.ask(metric)
@@ -209,7 +230,7 @@ def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spe
     vocabulary = task.data.vocabulary
     rows = samples[:SHOWN_SAMPLES]
     shown = vocabulary.decode(rows) if vocabulary else [" ".join(map(str, row)) for row in rows.tolist()]
-    return Judged(tuple(scores), tuple(shown), samples.numel() / seconds)
+    return Judged(tuple(scores), tuple(shown), samples.numel() / seconds, density)
 
 
 def _draw(sampler: Sampler, n: int, decoding: Decoding, rng: torch.Generator, spec: SequenceSpec) -> Tensor:
@@ -249,6 +270,22 @@ def curve_judge(task: LoadedTask, n: int, spec: RunSpec) -> Callable[[Sampler], 
     def scores(sampler: Sampler) -> dict[str, float]:
         rng = named_stream(spec.stream, "curve", spec.device)
         return judge.scores(sampler, _draw(sampler, n, Decoding(), rng, judge.spec))
+
+    return scores
+
+
+def critic_judge(task: LoadedTask, n: int, spec: RunSpec) -> Callable[[Sampler, HasRealProbability], dict[str, float]]:
+    """Scorer of discriminators for the training curve, on n sequences each of the training and validation splits.
+
+    Samples are those that the curve's other scores are of: the same stream draws them once more.
+    """
+    train = task.data.training.train
+    rows = torch.randperm(len(train), generator=named_stream(spec.stream, "critic"))[:n]
+    judge = CriticJudge(train[rows], task.data.training.valid[:n], spec.device)
+
+    def scores(sampler: Sampler, critic: HasRealProbability) -> dict[str, float]:
+        rng = named_stream(spec.stream, "curve", spec.device)
+        return judge.scores(critic, _draw(sampler, n, Decoding(), rng, task.held_out.spec))
 
     return scores
 

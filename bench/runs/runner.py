@@ -16,6 +16,7 @@ from bench.records import environment
 from bench.records.frames import FINAL, PRETRAINED, REAL_DATA, SELECTED
 from bench.records.record import RunRecord, RunSpec, Score, decisive, fit_id, to_json
 from bench.runs.checkpoints import CheckpointFolder, Kept
+from bench.runs.critic import CRITIC
 from bench.runs.curve import CURVE
 from bench.runs.devices import describe, prepare, seed_global_streams
 from bench.runs.judge import (
@@ -23,6 +24,7 @@ from bench.runs.judge import (
     Judged,
     RealData,
     cost_scores,
+    critic_judge,
     curve_judge,
     frontier_scores,
     load_task,
@@ -144,8 +146,11 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         return judged
 
     if spec.model == REAL_DATA:
+        for remark in task.data.remarks:
+            watcher.warn(remark)
         judged = judge(FINAL, RealData(task.data))
-        return {"scores": scores, "samples": judged.shown, "data_sha256": task.data.sha256}
+        facts = {"scores": scores, "density": judged.density}
+        return {**facts, "samples": judged.shown, "data_sha256": task.data.sha256}
 
     generator: Generator = build(load_planned(spec), spec.config)
     preset = PRESETS[spec.preset]
@@ -158,7 +163,8 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         curve_points=preset.curve_points,
         select=SELECTED_BY,
         looks=preset.looks if matched else 0,
-        reserved=CURVE,
+        reserved=(*CURVE, *CRITIC),
+        criticise=critic_judge(task, preset.curve_samples, spec),
         pretrained=lambda sampler: judge(PRETRAINED, sampler),
     )
     kept = None
@@ -205,6 +211,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
             judge(SELECTED, sampler if temperature == 1.0 else AtTemperature(sampler, temperature))
     return {
         "scores": scores,
+        "density": judged.density,
         "frontier": tempered,
         "selected": selected,
         "curve": tuple(session.curve),

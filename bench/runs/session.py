@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from filelock import BaseFileLock, Timeout
 
-from bench.api import Execution, Generator, HasWarmUp, Sampler, Stateful, TrainingData, Unsupported
+from bench.api import Execution, Generator, HasRealProbability, HasWarmUp, Sampler, Stateful, TrainingData, Unsupported
 from bench.runs.checkpoints import Damage, Kept
 from bench.runs.clock import Clock
 from bench.runs.cost import Cost
@@ -35,6 +35,7 @@ WAIT_SECONDS = 0.5
 """How soon a run that waits for another one's training notices that it is to stop."""
 
 Evaluate = Callable[[Sampler], Mapping[str, float]]
+Criticise = Callable[[Sampler, HasRealProbability], Mapping[str, float]]
 
 
 class Untrained(Exception):  # noqa: N818 - it is an answer
@@ -68,6 +69,7 @@ class Observer:
         pretrained: Called with the sampler of a shared pre-training, before its training continues.
         warn: Called with a sentence on what went wrong without harm to the results.
         stop: Called between two steps: raises what ends the training, which is saved first.
+        criticise: Scores the tracked discriminator, if there is one, wherever the sampler is scored.
     """
 
     progress: Callable[[str, int, int, Mapping[str, float]], None] | None = None
@@ -79,6 +81,7 @@ class Observer:
     warn: Callable[[str], None] | None = None
     stop: Callable[[], None] | None = None
     reserved: Sequence[str] = ()
+    criticise: Criticise | None = None
 
 
 class Session:
@@ -399,9 +402,16 @@ class Session:
         if self._observer.evaluate and self._sampler is not None:
             found = self._observer.evaluate(self._sampler)
             self._judged = {name: float(value) for name, value in found.items()}
+            self._criticise(self._sampler)
             self.clock.forget_peak()
             score = found.get(self._observer.select, math.nan)
             self.selection.offer(score, phase, step, made_of(self._sampler, self._tracked), share)
+
+    def _criticise(self, sampler: Sampler) -> None:
+        critics = [part for part in self._tracked.values() if isinstance(part, HasRealProbability)]
+        if self._observer.criticise and critics:
+            found = self._observer.criticise(sampler, critics[0])
+            self._judged |= {name: float(value) for name, value in found.items()}
 
     def _check_finite(self, phase: str, step: int) -> None:
         """Require finite numbers in what the generator logged in this step."""

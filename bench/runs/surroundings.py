@@ -35,7 +35,8 @@ def kept_surroundings() -> Iterator[None]:
     precision, anomaly = torch.get_float32_matmul_precision(), torch.is_anomaly_enabled()
     strict = torch.are_deterministic_algorithms_enabled()
     only_warn = torch.is_deterministic_algorithms_warn_only_enabled()
-    cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    switches = ("deterministic", "benchmark", "allow_tf32")
+    cudnn = [getattr(torch.backends.cudnn, name) for name in switches]
     errors, environment, folder, path = np.geterr(), dict(os.environ), _folder(), list(sys.path)
     output, error, collects, recursion = sys.stdout, sys.stderr, gc.isenabled(), sys.getrecursionlimit()
     main = threading.current_thread() is threading.main_thread()
@@ -54,7 +55,8 @@ def kept_surroundings() -> Iterator[None]:
         torch.set_float32_matmul_precision(precision)
         torch.autograd.set_detect_anomaly(anomaly)
         torch.use_deterministic_algorithms(strict, warn_only=only_warn)
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
+        for name, value in zip(switches, cudnn, strict=True):
+            setattr(torch.backends.cudnn, name, value)
         np.seterr(**errors)
         if dict(os.environ) != environment:
             os.environ.clear()

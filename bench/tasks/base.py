@@ -40,12 +40,14 @@ class TaskData:
         test: int64, (K, T), held out; where there is an oracle, drawn from it independently.
         oracle: The true distribution, None for real data. Tensors and arrays that it holds do not change.
         tokenizer: How text became tokens, for signatures.
+        remarks: What is wrong with the data, so that scores on them say little: a sentence for each.
     """
 
     training: TrainingData
     test: Tensor
     oracle: Oracle | None
     tokenizer: str
+    remarks: tuple[str, ...] = ()
 
     @property
     def vocabulary(self) -> Vocabulary | None:

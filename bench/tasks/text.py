@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -13,17 +13,23 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import torch
 from annotated_types import Interval
+from numpy.typing import NDArray
 
 from bench.api import SequenceSpec, Size, TrainingData
 from bench.data.corpus_files import LONGEST, Splits, file_hash, read_splits
 from bench.data.midi import STEPS, folder_hash, read_tunes
-from bench.data.reading import read_lines
+from bench.data.reading import extension, read_lines
 from bench.data.splits import SPLITS
 from bench.errors import UsageError
 from bench.tasks.base import TaskData
 from bench.tasks.vocabulary import WordVocabulary
 
 PUNCTUATION = ".,;:!?"
+NEVER_SEEN = 0.15
+"""Share of the words of a held-out split that training lacks, from which on it is pointed out; the most that a corpus
+that ships has is 0.05."""
+SHORT, UNKNOWN = 0.5, 0.5
+"""The same for the share of sequences of one token, and for the share of ``<unk>``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class Text:
     """
 
     train: str = field(default="", metadata={"path": True})
-    """The file: plain text, or .csv, .tsv or .jsonl."""
+    """The file: plain text, .csv, .tsv or .jsonl; gzip may have packed it."""
     valid: str = field(default="", metadata={"path": True})
     """A file for validation; by default a tenth of the training lines."""
     test: str = field(default="", metadata={"path": True})
@@ -67,7 +73,7 @@ class Text:
         files = {}
         for split, path in self._files().items():
             read_lines(path, self.column or None)  # refuses at once what is not text
-            files[split] = [file_hash(path), path.suffix.lower()]
+            files[split] = [file_hash(path), extension(path)]
         fields = {name: value for name, value in asdict(self).items() if name not in SPLITS}
         return json.dumps({"files": files, **fields}, sort_keys=True)
 
@@ -148,13 +154,15 @@ def _task_data(
     spec = SequenceSpec(size, length, bos=size, eos=vocabulary.eos, pad=vocabulary.eos, kind=kind)
     end = vocabulary.unk if vocabulary.eos is None else vocabulary.eos
     train, valid, test = (torch.from_numpy(splits.parts[split].padded(ids, length, end)) for split in SPLITS)
-    data = TaskData(TrainingData(spec, train, valid, vocabulary), test, None, tokenizer)
+    remarks = tuple(_degenerate(splits, counts, ids == vocabulary.unk))
+    data = TaskData(TrainingData(spec, train, valid, vocabulary), test, None, tokenizer, remarks)
     unknown = ", ".join(f"{n[ids == vocabulary.unk].sum() / n.sum():.1%} of {split}" for split, n in counts.items())
     notes = [
         *splits.notes,
         f"vocabulary: {written:,} {kind} seen at least {min_count} times in training; <unk> is {unknown}",
         f"longest sequence: {length - ends}",
     ]
+    notes += [f"look: {remark}" for remark in remarks]
     glued = [word for word in splits.words if len(word) > 1 and word[-1] in PUNCTUATION]
     share = sum(seen[word] for word in glued) / seen.total()
     if kind == "words" and share > 0.02:
@@ -163,3 +171,33 @@ def _task_data(
         )
     notes.append(f"first of train: {vocabulary.decode(train[:1])[0]}")
     return data, tuple(notes)
+
+
+def _degenerate(splits: Splits, counts: dict[str, NDArray[np.int64]], unknown: NDArray[np.bool_]) -> Iterator[str]:
+    """What makes scores on these data meaningless, or nearly so.
+
+    Args:
+        splits: The data.
+        counts: Split to the number of occurrences of each word.
+        unknown: bool, (all words,): which are ``<unk>``.
+    """
+    for split, n in counts.items():
+        lost = n[unknown].sum() / n.sum()
+        if lost >= UNKNOWN:
+            part_of = "every word" if lost == 1 else f"{lost:.0%} of the words"
+            yield f"{part_of} of {split} became <unk>, which matches nothing: give more text, or lower min_count"
+    for split, n in counts.items():
+        strange = n[counts["train"] == 0].sum() / n.sum()
+        if strange >= NEVER_SEEN:
+            yield (
+                f"{strange:.0%} of the words of {split} never occur in training, so no model can write them: take all "
+                "splits from the same text"
+            )
+    for split, part in splits.parts.items():
+        starts = np.cumsum(part.lengths) - part.lengths
+        alike = np.minimum.reduceat(part.tokens, starts) == np.maximum.reduceat(part.tokens, starts)
+        if (share := float(alike.mean())) >= SHORT:
+            yield (
+                f"{share:.0%} of the sequences of {split} have only one different token, and no order to learn: put a "
+                "sentence on a line"
+            )

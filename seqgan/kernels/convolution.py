@@ -9,11 +9,15 @@ filter has a gradient, so the backward pass is short: each filter collects one w
 *Scoring* many sentences: the inner products of every filter row with every word of the vocabulary are computed once
 (V x 64 x 12,500 multiplications with the paper's filters, as many as V / 9.5 sentences take), and a height is the sum
 of L of them.
+
+*On CUDA* training has kernels of its own (:mod:`seqgan.kernels.fused_convolution`), and scoring is torch's convolution.
 """
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,6 +31,8 @@ from seqgan.kernels.threads import across_threads, parts
 
 WORDS_A_SENTENCE = 10
 """Tables pay off if there is at least one sentence per this many words of the vocabulary."""
+MOST_PRODUCTS = 2**28
+"""On CUDA: numbers of the products of words and filters that are kept for a training step, 1 GiB."""
 TABLE_NUMBERS = 2**24
 """Numbers in a table: 64 MiB; filters that need more are split into several tables, used in turn."""
 
@@ -76,13 +82,30 @@ def max_over_time(words: Tensor, parameter: Tensor, bias: Tensor, filters: Filte
         float32, (B, F), through which all three get gradients.
     """
     if words.is_cuda:
-        return reference_max_over_time(words, parameter, bias, filters)
+        return _on_cuda(words, parameter, bias, filters)
     features: Tensor = _MaxOverTime.apply(words, parameter, bias, filters)  # type: ignore[no-untyped-call]
     return features
 
 
+def _on_cuda(words: Tensor, parameter: Tensor, bias: Tensor, filters: Filters) -> Tensor:
+    products = words.shape[0] * words.shape[1] * filters.numbers // filters.dim
+    if not torch.is_grad_enabled() or products > MOST_PRODUCTS or not has_triton():
+        return reference_max_over_time(words, parameter, bias, filters)
+    from seqgan.kernels.fused_convolution import MaxOverTime
+
+    shapes = tuple(filters.sizes), tuple(filters.counts)
+    features: Tensor = MaxOverTime.apply(words, parameter, bias, *shapes)  # type: ignore[no-untyped-call]
+    return features
+
+
+@cache
+def has_triton() -> bool:
+    """Whether Triton is installed, as it is with torch's CUDA builds."""
+    return importlib.util.find_spec("triton") is not None
+
+
 def reference_max_over_time(words: Tensor, parameter: Tensor, bias: Tensor, filters: Filters) -> Tensor:
-    """The same by torch's convolution; used on CUDA."""
+    """The same by torch's convolution; used on CUDA for scoring, and where Triton is not installed."""
     branches = filters.branches()
     weights = parameter.split([numbers.stop - numbers.start for *_, numbers in branches])
     biases = bias.split([rows.stop - rows.start for _, rows, _ in branches])

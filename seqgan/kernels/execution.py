@@ -4,13 +4,14 @@ An algorithm file says what is computed; the functions of this file say on how m
 whether operation by operation (``eager``), as recorded CUDA graphs (``graph``), or as graphs with all rollouts in one
 Triton kernel (``triton``). What was chosen is a property of the run (:class:`bench.api.Execution`), not of a
 generator. ``graph`` gives the same numbers as ``eager``; ``triton`` draws others from the same distribution;
-``bfloat16`` rounds the rewards. Neither ``graph`` nor ``triton`` has been run on a GPU yet, so ``eager`` is the
-default.
+``bfloat16`` rounds the rewards. All three have been run and compared on an H100 (``docs/gpu.md``); ``triton`` was the
+fastest, and is what ``auto`` means where there is a GPU and Triton.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import torch
@@ -20,8 +21,19 @@ from bench.api import Execution, SequenceSpec, Unsupported
 from seqgan.kernels.graphs import Step, captured_rollouts, captured_training
 from seqgan.kernels.threads import across_threads, one_thread, parts
 
-__all__ = ["Complete", "Step", "concurrently", "descend", "multiplies_bfloat16", "rollouts", "scoring_type", "training"]
+__all__ = [
+    "Complete",
+    "Step",
+    "concurrently",
+    "descend",
+    "multiplies_bfloat16",
+    "rollouts",
+    "rounded_convolutions",
+    "scoring_type",
+    "training",
+]
 
+CPU = torch.device("cpu")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -160,9 +172,21 @@ def complete_on_chip(
     return complete(tokens, hidden, cell, parameters, uniforms, policy.spec.eos, policy.spec.pad)
 
 
-def scoring_type(execution: Execution) -> torch.dtype:
-    """The precision in which rewards may be computed on this processor."""
-    return torch.bfloat16 if execution.bfloat16 and multiplies_bfloat16() else torch.float32
+def scoring_type(execution: Execution, device: torch.device = CPU) -> torch.dtype:
+    """The precision in which rewards may be computed on this device."""
+    able = device.type == "cuda" or multiplies_bfloat16()
+    return torch.bfloat16 if execution.bfloat16 and able else torch.float32
+
+
+@contextmanager
+def rounded_convolutions(allowed: bool) -> Iterator[None]:
+    """On CUDA: whether cuDNN may round the operands of convolutions to tf32, which has more bits than bfloat16."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def multiplies_bfloat16() -> bool:

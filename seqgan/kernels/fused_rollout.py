@@ -18,8 +18,8 @@ table of all words is made once per call (20 M multiplications at the paper's sh
 *Cost* at the paper's shape: 2 x 31 G multiplications for the logits, 0.8 G for the recurrence, no byte of logits moved;
 3.2 MB of parameters, which every program reads from cache, and 4.6 MB of uniforms and words.
 
-It does not run by default: it has been compiled for compute capabilities 8.0 and 9.0 (Triton 3.6 and 3.9) and checked
-word for word under Triton's interpreter, but it has not been run on a GPU, and so it has not been timed.
+On an H100 it takes 6.2 ms at that shape, where eager rollouts take 23 ms and recorded ones 20 ms; with products in tf32
+it takes 4.5 ms. Its words follow the policy's law by a chi-square (docs/gpu.md).
 """
 
 from __future__ import annotations

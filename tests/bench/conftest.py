@@ -126,6 +126,7 @@ ENVIRONMENT = {
     "python": "3.11.7",
     "torch": "2.13.0",
     "settings": "epochs=5, lr=0.01",
+    "tuned": "default settings",
     "samples": ["白 日", "3 4"],
     "threads": 2,
     "data": "d" * 64,

@@ -65,6 +65,18 @@ def test_frames_are_those_of_the_folder(finished):
     assert list((folder / "figures").glob("*.png"))
 
 
+def test_data_that_say_little_are_told_on_the_page(tmp_path):
+    lines = [f"{first} {second} {third}" for first in "abcdefg" for second in "hijklmn" for third in "opqrstu"]
+    (tmp_path / "train.txt").write_text("\n".join(lines))
+    (tmp_path / "test.txt").write_text("\n".join(f"x{index} y{index}" for index in range(40)))
+    name = f"text:{tmp_path / 'train.txt'},test={tmp_path / 'test.txt'}"
+    done = run("random", name, preset="smoke", seeds=2, workers=0, progress=False, output=tmp_path / "results")
+    page = (tmp_path / "results" / "leaderboard.md").read_text(encoding="utf-8")
+    assert page.count("Look at the data before the scores:") == 1
+    assert page.count("- every word of test became ") == 1
+    assert [bool(warnings) for warnings in done.runs["warnings"]] == list(done.runs["model"] == "real data")
+
+
 def test_a_notebook_sees_the_leaderboard_in_brief(finished):
     shown = finished._repr_markdown_()
     assert shown.startswith(str(finished))
@@ -257,6 +269,18 @@ def test_several_samples_have_the_names_they_were_given(tmp_path):
     frame = score({"a": SAMPLES, "b": tmp_path / "b.csv"}, TEST, metrics="distinct", column="text")
     assert list(frame["name"].unique()) == ["a", "b", "real text, n=2", "real text, n=1"]
     assert frame["value"].dtype == float
+
+
+def test_several_samples_are_compared_with_the_first_of_them():
+    frame = score({"a": SAMPLES * 20, "b": [f"{line} again" for line in SAMPLES] * 20}, TEST, metrics="length")
+    assert set(frame.loc[frame["baseline"].notna(), ["name", "baseline"]].itertuples(index=False, name=None)) == {
+        ("b", "a")
+    }
+    row = frame[(frame["name"] == "b") & (frame["metric"] == "length_mean")].iloc[0]
+    assert row["difference"] == pytest.approx(1)
+    assert row["difference_low"] < 1 < row["difference_high"]
+    assert (frame["p"].dtype, frame["difference"].dtype) == (float, float)
+    assert "baseline" not in score(SAMPLES, TEST, metrics="length")
 
 
 def test_a_newline_within_a_sample_is_a_space():

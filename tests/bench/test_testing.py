@@ -41,6 +41,9 @@ class Words(Blind):
     def log_prob(self, tokens):
         return self.token_log_prob(tokens).sum(-1)
 
+    def next_token_log_probs(self, prefixes):
+        return self.logits.log_softmax(-1).expand(len(prefixes), -1)
+
 
 @dataclass(frozen=True)
 class Sound:
@@ -175,6 +178,38 @@ class WrongDensity(Sound):
             return ((self.logits * 1.2).log_softmax(-1)[tokens] * self.spec.mask(tokens)).sum(-1)
 
 
+class WrongLaw(Sound):
+    class model(Words):
+        def next_token_log_probs(self, prefixes):
+            return super().next_token_log_probs(prefixes).flip(-1)
+
+
+class OneLaw(Sound):
+    class model(Words):
+        def next_token_log_probs(self, prefixes):
+            return self.logits.log_softmax(-1)
+
+
+class NoLaws(Sound):
+    class model(Words):
+        next_token_log_probs = None
+
+
+class Bound(Sound):
+    class model(Words):
+        density = "bound"
+
+        def token_log_prob(self, tokens, temperature=1.0):
+            return super().token_log_prob(tokens, temperature) - 0.1
+
+        next_token_log_probs = None
+
+
+class StrangeDensity(Sound):
+    class model(Words):
+        density = "perfect"
+
+
 class DensityPerToken(Sound):
     class model(Words):
         def log_prob(self, tokens):
@@ -244,6 +279,9 @@ BROKEN = {
     DensityPerToken: {"check_density", "check_token_density", "check_ends"},
     WritesOn: {"check_ends"},
     CountsOn: {"check_ends"},
+    WrongLaw: {"check_next_token_laws"},
+    OneLaw: {"check_next_token_laws"},
+    StrangeDensity: {"check_density", "check_token_density", "check_ends"},
     ReadsOn: {"check_ends"},
     DeafToTemperature: {"check_token_density"},
     NoPhase: {"check_budget"},
@@ -267,7 +305,19 @@ def test_a_sound_generator_passes():
 
 def test_without_a_density_its_check_is_skipped():
     skipped = [outcome.detail for outcome in run_suite(NoDensity) if outcome.status != "ok"]
-    assert skipped == ["the sampler has no log_prob", "the sampler has no token_log_prob"]
+    laws = "the sampler has no next_token_log_probs, so that few of its laws are verified in a run"
+    assert skipped == ["the sampler has no log_prob", "the sampler has no token_log_prob", laws]
+
+
+def test_without_laws_their_check_is_skipped():
+    [skipped] = [outcome for outcome in run_suite(NoLaws) if outcome.status != "ok"]
+    assert (skipped.status, skipped.check) == ("skipped", testing.check_next_token_laws.__doc__.strip().rstrip("."))
+
+
+def test_a_bound_need_not_sum_to_one():
+    skipped = {outcome.detail for outcome in run_suite(Bound) if outcome.status != "ok"}
+    assert "the sampler says that its density is 'bound', not exact" in skipped
+    assert failing(Bound) == {}
 
 
 def test_a_density_without_temperature_is_no_fault():
@@ -306,6 +356,9 @@ def test_every_check_can_fail():
         (WritesOn, "check_ends", "expected only pad after the first eos"),
         (CountsOn, "check_ends", "expected the 15 probabilities to sum to 1, got 0"),
         (ReadsOn, "check_ends", "expected log_prob to end with eos, but tokens after it change it by -1"),
+        (WrongLaw, "check_next_token_laws", "agree with token_log_prob, but after 0 tokens they are .* nats apart"),
+        (OneLaw, "check_next_token_laws", r"expected next_token_log_probs of shape \(27, 3\), got \(3,\)"),
+        (StrangeDensity, "check_density", "to be one of exact, bound, estimated, none, got 'perfect'"),
         (NoPhase, "check_budget", r"never looped over run.phase\(\)"),
     ],
     ids=lambda value: getattr(value, "__name__", None),

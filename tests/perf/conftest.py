@@ -19,6 +19,8 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from bench.api import MODES, Execution
+
 DEVICES = os.environ.get("BENCH_PERF_DEVICES", "cpu,cuda").split(",")
 QUICK = os.environ.get("BENCH_PERF_QUICK") == "1"
 
@@ -38,6 +40,14 @@ def device(request: pytest.FixtureRequest) -> torch.device:
     return torch.device(request.param)
 
 
+@pytest.fixture(params=MODES)
+def execution(request: pytest.FixtureRequest, device: torch.device) -> Execution:
+    """How it is executed; on the CPU in one way only."""
+    if request.param != MODES[0] and device.type == "cpu":
+        pytest.skip(f"{request.param} needs a CUDA device")
+    return Execution(request.param)
+
+
 @pytest.fixture
 def generator(device: torch.device) -> torch.Generator:
     return torch.Generator(device).manual_seed(0)
@@ -47,9 +57,9 @@ def generator(device: torch.device) -> torch.Generator:
 def measure(device: torch.device, benchmark: BenchmarkFixture) -> Callable[..., Any]:
     """Time a call after warming up, wait for the device at the end, and note what was done.
 
-    Args of the function: what to call; ``kernel``, ``variant`` ("fast", "reference" or a library's name) and ``shape``,
-    which say what is compared with what; ``amount`` of ``unit`` per call; ``flops`` and ``bytes`` per call that are
-    really done, where counted, and the ``precision`` of most of them.
+    Args of the function: what to call; ``kernel``, ``variant`` ("fast", "reference", a library's name, or a mode other
+    than eager) and ``shape``, which say what is compared with what; ``amount`` of ``unit`` per call; ``flops`` and
+    ``bytes`` per call that are really done, where counted, and the ``precision`` of most of them.
     """
 
     def time_it(

@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.pg_bleu import BleuReward
-from bench.api import SequenceSpec
 from bench.kernels.ngrams import ReferenceCounts, self_bleu, sentence_bleu
 from bench.tasks.corpus import Quatrains
 
@@ -158,22 +156,3 @@ def test_fast_self_bleu(bleu, corpus):
     )
     expected = self_bleu(*padded(texts), ORDERS)
     np.testing.assert_allclose([scores[order] for order in ORDERS], expected, atol=1e-6)
-
-
-@pytest.mark.parametrize("rows", [20_480, *(pytest.param(n, marks=pytest.mark.growth) for n in (1_280, 5_120))])
-def test_reward(measure, rows):
-    """The reward of PG-BLEU: all rollouts of a generator step against the entire training set."""
-    train = Quatrains().load().training.train
-    spec = SequenceSpec(int(train.max()) + 1, train.shape[1], bos=0)
-    reward = BleuReward(spec, train, order=3, epsilon=0.1)
-    texts = train.repeat(2, 1)[:rows]
-    texts = texts[:, torch.randperm(texts.shape[1], generator=torch.Generator().manual_seed(0))]
-    scores = measure(
-        lambda: reward(texts),
-        kernel="PG-BLEU's reward",
-        shape={"hypotheses": rows, "references": len(train)},
-        amount=rows,
-        unit="sentences",
-        rounds=5,
-    )
-    assert scores.shape == (rows,)

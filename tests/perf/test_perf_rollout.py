@@ -9,7 +9,7 @@ import torch
 
 from bench.api import SequenceSpec
 from seqgan.lm import LSTMLanguageModel
-from seqgan.rollout import complete_prefixes, reference_action_values
+from seqgan.rollout import completion, reference_action_values
 
 PAPER = {"B": 64, "N": 16, "T": 20, "V": 5_000}
 DIM = 32
@@ -41,12 +41,14 @@ def flops_of(shape):
 
 
 @pytest.mark.parametrize("shape", GROWTH)
-def test_complete_prefixes(measure, generator, shape):
+def test_complete_prefixes(measure, generator, shape, execution):
     policy = LSTMLanguageModel(SequenceSpec(shape["V"], shape["T"], bos=0), generator)
     tokens, states = policy.sample_with_states(shape["B"], generator)
+    complete = completion(execution, policy, shape["N"], generator)
     finished = measure(
-        lambda: complete_prefixes(policy, tokens, states, shape["N"], generator),
+        lambda: complete(tokens, states),
         kernel="rollouts",
+        variant="fast" if execution.mode == "eager" else execution.mode,
         shape=shape,
         amount=tokens_of(shape),
         unit="tokens",

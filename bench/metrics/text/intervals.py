@@ -24,24 +24,35 @@ import numpy as np
 from bench.kernels.ngrams import Floats
 from bench.metrics.base import Estimate
 
-__all__ = ["RESAMPLES", "SEED", "with_intervals"]
+__all__ = ["NORMAL", "RESAMPLES", "SEED", "resampled", "wilson"]
 
 RESAMPLES, SEED, CHUNK = 1000, 0, 50
 NORMAL = 1.959963984540054
 """The 97.5 % point of the normal distribution."""
 
 
-def with_intervals(found: Sequence[Estimate]) -> list[Estimate]:
-    """The scores with their intervals; scores of the same number of sequences are resampled together."""
+def resampled(found: Sequence[Estimate]) -> tuple[list[Estimate], list[Floats | None]]:
+    """The scores with their intervals, and how far each moves when its sequences are resampled.
+
+    Scores of the same number of sequences are resampled together.
+
+    Returns:
+        the scores, and for each float64, (:data:`RESAMPLES`,): its resampled value minus its value; None where there is
+        no resampling, because of one sequence, of none whose contribution is known, or of Wilson's interval.
+    """
     together: dict[int, list[int]] = {}
     ends: dict[int, tuple[float, float]] = {}
+    moves: list[Floats | None] = [None] * len(found)
     for index, each in enumerate(found):
         if each.contributions is not None and each.interval == "wilson":
-            ends[index] = _wilson(float(each.contributions.mean()), len(each.contributions))
+            ends[index] = wilson(float(each.contributions.mean()), len(each.contributions))
         elif each.contributions is not None and len(each.contributions) > 1:
             together.setdefault(len(each.contributions), []).append(index)
     for indices in together.values():
-        for index, low, high in zip(indices, *_deviations([found[i].contributions for i in indices]), strict=True):
+        deviations = _deviations([found[i].contributions for i in indices])
+        points = np.quantile(deviations, [0.025, 0.975], axis=0)
+        for column, (index, low, high) in enumerate(zip(indices, *points, strict=True)):
+            moves[index] = deviations[:, column]
             value, most = found[index].value or 0.0, np.inf if found[index].unit else 1.0
             if low < high:  # else all contribute the same, which says nothing about other samples
                 ends[index] = max(0.0, value + float(low)), min(most, value + float(high))
@@ -50,10 +61,10 @@ def with_intervals(found: Sequence[Estimate]) -> list[Estimate]:
         low, high = ends.get(index, (None, None))
         interval = each.interval if index in ends else None
         scores.append(replace(each, contributions=None, interval=interval, low=low, high=high))
-    return scores
+    return scores, moves
 
 
-def _wilson(share: float, n: int) -> tuple[float, float]:
+def wilson(share: float, n: int) -> tuple[float, float]:
     """The range of shares that n sequences do not reject at the 5 % level (Wilson, 1927)."""
     square = NORMAL**2 / n
     middle = (share + square / 2) / (1 + square)
@@ -62,7 +73,7 @@ def _wilson(share: float, n: int) -> tuple[float, float]:
 
 
 def _deviations(contributions: Sequence[Floats | None]) -> Floats:
-    """The 2.5 and 97.5 % points of resampled means less the mean: float64, (2, scores)."""
+    """Resampled means less the mean: float64, (resamples, scores)."""
     values = np.stack([part for part in contributions if part is not None], axis=1)
     values = values - values.mean(axis=0)
     n = len(values)
@@ -72,5 +83,5 @@ def _deviations(contributions: Sequence[Floats | None]) -> Floats:
         drawn = rng.integers(n, size=(CHUNK, n))
         drawn += resample
         means.append(np.bincount(drawn.ravel(), minlength=CHUNK * n).reshape(CHUNK, n) @ values / n)
-    points: Floats = np.quantile(np.concatenate(means), [0.025, 0.975], axis=0)
-    return points
+    deviations: Floats = np.concatenate(means)
+    return deviations

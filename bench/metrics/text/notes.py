@@ -7,12 +7,20 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from bench.kernels.ngrams import word_keys
 from bench.metrics.protocols import Protocol
-from bench.metrics.sequences import UNKNOWN, Tokens
+from bench.metrics.sequences import UNKNOWN, UNKNOWN_ID, Tokens
 from bench.metrics.text.report import Row, Text, without_blanks
+from bench.metrics.text.tokenizers import PACKAGES
 
-__all__ = ["notes"]
+__all__ = ["ANOTHER_RUN", "notes"]
 
+ANOTHER_RUN = (
+    "Intervals are 95 %, for other samples of the same model and the same references; another training run may differ "
+    "by more."
+)
+SHORT, UNKNOWN_SHARE, NEVER_SEEN = 0.5, 0.5, 0.15
+"""Shares from which on a text is pointed out: of lines of one word, of ``<unk>``, of words that training lacks."""
 LOOSE = re.compile(r"\w [.,;:!?](?: |$)")
 """A mark that is separated from the word before it."""
 
@@ -26,8 +34,9 @@ def notes(
     tokenizer: str,
     protocol: Protocol,
     rows: Sequence[Row],
+    known: Tokens | None = None,
 ) -> Iterator[str]:
-    """What a reader has to know, most important first."""
+    """What a reader has to know, most important first; ``known`` are the words of the training set."""
     if protocol.name:
         yield f"Protocol {protocol.name} ({protocol.source}): {protocol.note}"
     for text in samples:
@@ -36,10 +45,10 @@ def notes(
                 yield f"{text.name} is {role}, line by line: it says nothing about a model."
     held_out = set(references.lines)
     for text in samples:
-        known = sum(line in held_out for line in text.lines)
-        if known > len(text.lines) / 100:
+        found = sum(line in held_out for line in text.lines)
+        if found > len(text.lines) / 100:
             yield (
-                f"{text.name}: lines that are in the references, word for word: {known:,}. A model that has not seen "
+                f"{text.name}: lines that are in the references, word for word: {found:,}. A model that has not seen "
                 "them writes few of them, except short ones."
             )
     if tokenizer == "word" and sum(bool(LOOSE.search(line)) for line in references.lines) > len(references.lines) / 2:
@@ -49,6 +58,7 @@ def notes(
         )
     if train is not None and train.lines == references.lines:
         yield "The training set is the references, line by line: every score is about text that was trained on."
+    yield from _degenerate(samples, references, train, made, test, known)
     ns = sorted({row.n for row in rows if not row.real})
     if len(ns) > 1:
         yield (
@@ -56,7 +66,10 @@ def notes(
             "and vocabulary depend on this number, so compare each file with the real text of the same n."
         )
     if train is not None:
-        yield "Real text is as many lines of the training set as there are samples, so it copies everything."
+        yield (
+            "Real text is as many lines of the training set as there are samples. Its copy rates are those of the "
+            "references: what text that nobody copied has in common with the training set."
+        )
     elif protocol.name:
         yield "Real text is the references, each against the others. With a training set it is lines of that."
     else:
@@ -83,9 +96,40 @@ def notes(
                 f"{text.name}: words that are <unk>: {tokens.unknown:,}. They match nothing in BLEU and MS-Jaccard, "
                 f"and are not counted as unseen{copied}."
             )
-        if tokenizer == "nltk" and any(UNKNOWN in line for line in text.lines):
-            yield f"{text.name}: nltk splits <unk> into three words; the other tokenizers do not."
-    yield (
-        "Intervals are 95 %, for other samples of the same model and the same references; another training run may "
-        "differ by more."
-    )
+        if tokenizer in PACKAGES and any(UNKNOWN in line for line in text.lines):
+            yield f"{text.name}: {tokenizer} splits <unk> into three words; the tokenizers word, char and space do not."
+
+
+def _degenerate(
+    samples: Sequence[Text],
+    references: Text,
+    train: Text | None,
+    made: Sequence[Tokens],
+    test: Tokens,
+    known: Tokens | None,
+) -> Iterator[str]:
+    """Texts on which scores say little."""
+    real = [(references.name, test), *([(train.name, known)] if train is not None and known is not None else [])]
+    for name, tokens in (*zip((text.name for text in samples), made, strict=True), *real):
+        words = int(tokens.lengths.sum())
+        if words and tokens.unknown >= UNKNOWN_SHARE * words:
+            share = tokens.unknown / words
+            yield f"{name}: {share:.0%} of its words are <unk>, which match nothing: scores say little."
+        if (share := _of_one_word(tokens)) >= SHORT:
+            yield f"{name}: {share:.0%} of its lines have only one different word: expected a sentence a line."
+    if train is not None and known is not None:
+        keys = word_keys(test.ids, test.lengths)
+        written = keys[keys >= 0]
+        strange = ~np.isin(written, known.ids) & (written != UNKNOWN_ID)
+        if len(written) and float(strange.mean()) >= NEVER_SEEN:
+            yield (
+                f"{references.name}: {float(strange.mean()):.0%} of its words never occur in the training set: the two "
+                "are not of one kind, and no model can have learnt to write them."
+            )
+
+
+def _of_one_word(tokens: Tokens) -> float:
+    """The share of the lines that have one different word, once or again and again."""
+    keys = word_keys(tokens.ids, tokens.lengths)
+    alike = ((keys == keys[:, :1]) | (keys < 0)).all(axis=1)
+    return float((alike & (tokens.lengths > 0)).mean())

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.errors import UsageError, unknown
-from bench.metrics.base import Estimate, RealText, Subject
+from bench.metrics.base import RealText, Subject
 from bench.metrics.bleu import BackwardBleu, Bleu, SelfBleu
 from bench.metrics.copying import Copy
 from bench.metrics.diversity import Distinct, Unseen, Vocabulary
@@ -24,9 +24,11 @@ from bench.metrics.overlap import MSJaccard
 from bench.metrics.protocols import OURS, Protocol
 from bench.metrics.protocols import protocol as find_protocol
 from bench.metrics.text import tokenizers
-from bench.metrics.text.intervals import SEED, with_intervals
-from bench.metrics.text.notes import notes
-from bench.metrics.text.report import REAL, Report, Row, Text, without_blanks
+from bench.metrics.text.amounts import ENOUGH, FEWEST, samples_needed, too_few_note
+from bench.metrics.text.differences import Scored, differences
+from bench.metrics.text.intervals import SEED, resampled
+from bench.metrics.text.notes import ANOTHER_RUN, notes
+from bench.metrics.text.report import REAL, Report, Row, SeedRows, Text, without_blanks
 
 __all__ = ["FAMILIES", "chosen_families", "options", "score"]
 
@@ -82,6 +84,7 @@ def options(
         raise UsageError(f"protocol {protocol} brings its own tokenizer: leave tokenizer {tokenizer} out.")
     if not names:
         raise UsageError("expected one or more metrics, separated by commas, or all.")
+    tokenizers.tokenizer(tokenizer or "word")
     families = chosen_families(names, chosen)
     if families == ["copy"] and not trained:
         raise UsageError("copies can be found only if the training text is given, too.")
@@ -95,10 +98,12 @@ def score(
     tokenizer: str = "word",
     families: Sequence[str] | None = None,
     protocol: Protocol = OURS,
+    over_seeds: Sequence[SeedRows] = (),
 ) -> Report:
-    """Score texts against references, and real text for comparison.
+    """Score texts against references, and real text for comparison; of several texts, compare each with the first.
 
-    With a training set, real text is as many of its lines as there are samples, drawn at random with a fixed seed.
+    With a training set, real text is as many of its lines as there are samples, drawn at random with a fixed seed; its
+    copy rates are those of the references.
     Without one, it is made of the references: for BLEU, each against all others; for metrics of one text, as many of
     them as there are samples; for metrics that compare two texts, as many, but at most half, against those that remain.
 
@@ -109,6 +114,7 @@ def score(
         tokenizer: See :func:`bench.metrics.text.tokenizers.tokenizer`; a protocol brings its own.
         families: See :func:`chosen_families`.
         protocol: How to compute BLEU and self-BLEU.
+        over_seeds: Which texts are the seeds of which models; texts are not compared with each other then.
 
     Raises:
         UsageError: for a text without words, texts that do not fit into memory, or a wrong name.
@@ -133,20 +139,46 @@ def score(
     subjects = [Subject.samples(text, against, tokenizers.signature(ours), protocol, intervals=True) for text in made]
     found = [list(_estimates(subject, chosen, len(subject.text))) for subject in subjects]
     names = [text.name for text in samples]
-    sizes: dict[int, int] = {}
-    for wanted in map(len, made):
-        size = min(wanted, len(against.train or test))
-        sizes[size] = min(wanted, sizes.get(size, wanted))
-    for size, wanted in sizes.items():
-        names.append(REAL if len(sizes) == 1 else f"{REAL}, n={size}")
+    smallest: dict[int, int] = {}
+    sizes = [min(len(text), len(against.train or test)) for text in made]
+    for size, wanted in zip(sizes, map(len, made), strict=True):
+        smallest[size] = min(wanted, smallest.get(size, wanted))
+    for size, wanted in smallest.items():
+        names.append(REAL if len(smallest) == 1 else f"{REAL}, n={size}")
         subjects.append(_real(size, against, tokenizers.signature(theirs), protocol))
         found.append(list(_estimates(subjects[-1], chosen, wanted)))
-    scores = iter(with_intervals([each for row in found for each in row]))
+    estimates, resamples = resampled([each.estimate for row in found for each in row])
+    scores, moves = iter(estimates), iter(resamples)
     rows = tuple(
         Row(name, bool(subject.real), len(subject.text), tuple(islice(scores, len(found[index]))))
         for index, (name, subject) in enumerate(zip(names, subjects, strict=True))
     )
-    return Report(rows, tuple(notes(samples, references, train, made, test, ours, protocol, rows)))
+    enough = found[len(samples) + list(smallest).index(max(sizes))]
+    known = min(ENOUGH, len(against.train or test))
+    if max(sizes) < known:  # real text as short as the samples does not show how much it varies
+        enough = list(_estimates(_real(known, against, tokenizers.signature(theirs), protocol), chosen, known))
+    needed = {each.estimate.metric: samples_needed(each.estimate) for each in enough}
+    found = [
+        [replace(each, moves=next(moves), needed=needed.get(each.estimate.metric, FEWEST)) for each in row]
+        for row in found
+    ]
+    real_rows = {size: row.scores for size, row in zip(smallest, rows[len(samples) :], strict=True)}
+    first = samples[0]
+    apart = [
+        tuple(
+            differences(
+                text.name, first.name, found[index], found[0], real_rows[sizes[index]], text.lines == first.lines
+            )
+        )
+        for index, text in enumerate(() if over_seeds else samples[1:], 1)
+    ]
+    few = [
+        too_few_note(text.name, [each.estimate for each in row], needed)
+        for text, row in zip(samples, found, strict=False)
+    ]
+    about = notes(samples, references, train, made, test, ours, protocol, rows, against.train)
+    last = () if over_seeds else (ANOTHER_RUN,)
+    return Report(rows, (*filter(None, few), *about, *last), tuple(apart), tuple(over_seeds))
 
 
 def _real(size: int, against: RealText, tokenizer: str, protocol: Protocol) -> Subject:
@@ -155,7 +187,7 @@ def _real(size: int, against: RealText, tokenizer: str, protocol: Protocol) -> S
     train, test = against.train, against.references
     if train is not None:
         drawn = train[np.sort(rng.permutation(len(train))[:size])]
-        return Subject(drawn, against, drawn, test, tokenizer, "train", protocol, intervals=True)
+        return Subject(drawn, against, drawn, test, tokenizer, "train", protocol, intervals=True, trained=True)
     order = rng.permutation(len(test))
     half = min(size, len(test) // 2)
     text, apart, rest = (test[np.sort(rows)] for rows in (order[:size], order[:half], order[half:]))
@@ -163,14 +195,13 @@ def _real(size: int, against: RealText, tokenizer: str, protocol: Protocol) -> S
     return Subject(text, against, apart, rest, tokenizer, "references", protocol, intervals=True)
 
 
-def _estimates(subject: Subject, families: Sequence[str], wanted: int) -> Iterator[Estimate]:
+def _estimates(subject: Subject, families: Sequence[str], wanted: int) -> Iterator[Scored]:
     """The scores of some families; from less text than wanted, only those that do not depend on its amount."""
     scored = subject.protocol.self_scored if subject.protocol.self_references == "others" else None
     too_few = len(subject.text) < min(wanted, scored or wanted)
     reason = f"there are only {len(subject.text):,} lines of real text"
     for metric in (metric for name in families for metric in FAMILIES[name]):
+        sized = getattr(metric, "sized", False)
         for found in metric.estimates(subject):
-            if too_few and getattr(metric, "sized", False):
-                yield replace(found, value=None, contributions=None, absent=reason)
-            else:
-                yield found
+            kept = replace(found, value=None, contributions=None, absent=reason) if too_few and sized else found
+            yield Scored(kept, None, sized)

@@ -14,7 +14,7 @@ import numpy as np
 from bench.errors import UsageError, unknown
 from bench.metrics.sequences import UNKNOWN, UNKNOWN_ID, Tokens
 
-__all__ = ["TOKENIZERS", "encode", "signature", "tokenizer"]
+__all__ = ["PACKAGES", "TOKENIZERS", "encode", "signature", "tokenizer"]
 
 Tokenizer = Callable[[str], list[str]]
 
@@ -50,6 +50,33 @@ def _nltk() -> Tokenizer:
     return words
 
 
+def _13a() -> Tokenizer:
+    try:
+        from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+    except ImportError as error:
+        raise _not_installed("13a") from error
+    made: Any = Tokenizer13a  # its methods have no types
+    split = made()
+    return lambda text: list(split(text).split())
+
+
+def _zh() -> Tokenizer:
+    try:
+        from sacrebleu.tokenizers.tokenizer_zh import TokenizerZh
+    except ImportError as error:
+        raise _not_installed("zh") from error
+    made: Any = TokenizerZh
+    split = made()
+    return lambda text: list(split(text).split())
+
+
+def _not_installed(name: str) -> UsageError:
+    return UsageError(
+        f"tokenizer {name} is sacreBLEU's, whose package is not installed: install it with "
+        "python -m pip install 'seqgan-bench[sacrebleu]', or take another tokenizer."
+    )
+
+
 class _Parts(dict[str, tuple[str, ...]]):
     """What stands between two white spaces to its words; found once each, for most texts repeat themselves."""
 
@@ -72,7 +99,11 @@ TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
     "char": lambda: CHARACTER.findall,
     "space": lambda: str.split,
     "nltk": _nltk,
+    "13a": _13a,
+    "zh": _zh,
 }
+PACKAGES = {"nltk": "nltk", "13a": "sacrebleu", "zh": "sacrebleu"}
+"""Tokenizer to the package that it is from. They know no ``<unk>``, and split it into three words."""
 
 
 def tokenizer(name: str) -> Tokenizer:
@@ -81,14 +112,16 @@ def tokenizer(name: str) -> Tokenizer:
     ``word`` yields words, with the parts that apostrophes and hyphens join, numbers, and every other mark by itself.
     ``char`` yields every character that is not white space. ``space`` splits at white space, for text that has been
     tokenized already, such as the corpora that ship and what their models write. ``nltk`` is nltk's word tokenizer as
-    it is without downloaded data: a line is one sentence, so that a full stop is split off only at its end. All
-    distinguish upper and lower case. ``<unk>`` is one word for all but nltk, which splits it.
+    it is without downloaded data: a line is one sentence, so that a full stop is split off only at its end. ``13a`` and
+    ``zh`` are sacreBLEU's (Post 2018), from its package: the former does as NIST's mteval-v13a, the latter so, too, but
+    for Chinese characters, each of which is a word. All distinguish upper and lower case. ``<unk>`` is one word for our
+    own, the first three; the others split it.
 
     Args:
-        name: One of the four.
+        name: One of the six.
 
     Raises:
-        UsageError: for another name.
+        UsageError: for another name, and without sacreBLEU's package for its tokenizers.
 
     Example:
         >>> tokenizer("word")("They don't pay $1,000, do they?")
@@ -100,14 +133,15 @@ def tokenizer(name: str) -> Tokenizer:
 
 
 def signature(name: str) -> str:
-    """The tokenizer's name, and its version where that matters: of the rule for words, and of nltk."""
+    """The tokenizer's name, and its version where that matters: of the rule for words, or of a package."""
     if name == "word":
         return f"word:{WORD_VERSION}"
-    if name != "nltk":
+    if name not in PACKAGES:
         return name
     from importlib.metadata import version
 
-    return f"nltk:{version('nltk')}"
+    package = PACKAGES[name]
+    return f"{name}:{version(package)}" if name == package else f"{name}:{package}-{version(package)}"
 
 
 def encode(texts: Iterable[tuple[str, Sequence[Sequence[str]]]]) -> list[Tokens]:

@@ -13,11 +13,13 @@ from bench.reports.numbers import FEW_SEEDS, estimate, few, seed_count
 __all__ = ["page"]
 
 READING = """\
-What each model had reached at the same cost as the others, interpolated between the points of its curve, never
-extrapolated. *Tokens* are those that went through gradient updates of any network, *updates* are optimiser steps of any
-network; all costs include the shared pre-training. Seconds are comparable only between runs on one machine. The costs
-are a quarter, a half and all of the largest cost that every trained model reached, and then the largest cost that every
-model with more than one phase of training reached: only there are those models past their pre-training."""
+What each model had reached at the same cost as the others, interpolated between the points of its curve. *Tokens* are
+those that went through gradient updates of any network, *updates* are optimiser steps of any network; all costs include
+the shared pre-training. Seconds are comparable only between runs on one machine. As long as models share a pre-training
+they are one model: the first column is where the last of them parted, and the others lie between that and the end of
+the contender that trained longest. *Ended* marks a model whose training ended before, with what it had reached by then
+for less; nothing is extrapolated. To compare equal costs, read a column; among the controls `mle-longer` shows what
+more maximum likelihood reaches for it."""
 
 
 def page(runs: pd.DataFrame, curves: pd.DataFrame) -> Document:
@@ -44,16 +46,16 @@ def _table(section: Learning, cost: str, metric: str) -> Document:
     counting = [model for model in section.counting(cost) if model in scored]
     silent = sorted(scored - set(counting))
     amounts = equal_costs(section, cost, metric)
-    reached = at_cost(lines, cost, metric, amounts)
+    reached = at_cost(lines, cost, metric, amounts, held=True)
     amounts = [amount for amount in amounts if reached.loc[reached["amount"] == amount, "value"].notna().any()]
     blocks: Document = []
     if amounts:
         rows = []
         for model in counting:
             own = reached[reached["model"] == model]
-            spent = lines.loc[lines["model"] == model, cost]
+            ends = lines[lines["model"] == model].groupby("run_id")[cost].max()
             n = own["run_id"].nunique()
-            cells = [_cell(own[own["amount"] == amount], spent.min(), n, metric) for amount in amounts]
+            cells = [_cell(own[own["amount"] == amount], float(ends.max()) < amount, n, metric) for amount in amounts]
             rows.append([model, *cells, seed_count(n)])
         header = ["model", *(_amount(amount, cost) for amount in amounts), "n"]
         blocks += [Paragraph(prose("`{}` ↓ at equal {}:", metric, cost)), table(header, rows)]
@@ -62,12 +64,13 @@ def _table(section: Learning, cost: str, metric: str) -> Document:
     return blocks
 
 
-def _cell(reached: pd.DataFrame, first: float, n: int, metric: str) -> str:
-    """Mean ± half the width of the interval at one cost, or why there is none."""
+def _cell(reached: pd.DataFrame, ended: bool, n: int, metric: str) -> str:
+    """Mean ± half the width of the interval at one cost, or why there is none; and whether all seeds ended before."""
     values = reached["value"].dropna()
     if values.empty:
-        return "not begun" if reached["amount"].iloc[0] < first else "ended"
-    return estimate(values, n, entry(metric).decimals)
+        return "not begun"
+    text = estimate(values, n, entry(metric).decimals)
+    return f"ended: {text}" if ended else text
 
 
 def _amount(amount: float, cost: str) -> str:

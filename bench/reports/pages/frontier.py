@@ -8,7 +8,9 @@ import pandas as pd
 
 from bench.analysis.answers import REFERENCE
 from bench.analysis.frontier import Sweep, indicators, sweeps
+from bench.analysis.standing import Standing
 from bench.analysis.verdicts import Pair, judge
+from bench.records.frames import FINAL
 from bench.reports.document import Document, Heading, Paragraph, Table, Words, bullets, code, prose, table
 from bench.reports.numbers import FEW_SEEDS, estimate, few, seed_count
 
@@ -16,6 +18,8 @@ __all__ = ["page"]
 
 Differences = dict[str, dict[Hashable, float]]
 """Model to seed to value."""
+RESOLUTION = 0.001
+"""A difference that the tables, with three decimals, would not show is none."""
 
 READING = """\
 Sampled at a lower temperature, a model writes better but less varied sequences, so one temperature says little: a model
@@ -35,19 +39,34 @@ of {reference} at the temperature where its quality is equal: positive if the mo
 at that quality. It is interpolated between measured points, never extrapolated."""
 
 
-def page(runs: pd.DataFrame, frontier: pd.DataFrame, reference: str = REFERENCE) -> Document:
+def page(
+    runs: pd.DataFrame, frontier: pd.DataFrame, who: Standing | None = None, reference: str = REFERENCE
+) -> Document:
     """The section on quality and diversity; empty when no model was scored at any temperature.
 
     Args:
         runs: One row per run; where it has a ``role``, models of role ``control`` are judged apart from the others.
         frontier: One row for each (run, temperature, metric).
+        who: Which final scores may not win: such a model wins here neither.
         reference: The model that the others are measured against.
     """
-    blocks = [block for sweep in sweeps(runs, frontier, reference) for block in _section(sweep)]
+    blocks: Document = []
+    for sweep in sweeps(runs, frontier, reference):
+        seeds = runs.loc[(runs["task"] == sweep.task) & (runs["preset"] == sweep.preset), "seed"].nunique()
+        blocks += _section(sweep, seeds, _barred(sweep, who) if who else {})
     return [Heading(2, "Quality and diversity"), Paragraph(prose(READING)), *blocks] if blocks else []
 
 
-def _section(sweep: Sweep) -> Document:
+def _barred(sweep: Sweep, who: Standing) -> dict[str, str]:
+    """Models that may not win on either axis, with the reasons."""
+    found = {}
+    for model in set(sweep.points["model"]):
+        cells = [(sweep.task, sweep.preset, model, FINAL, metric) for metric in (sweep.quality, sweep.coverage)]
+        found[model] = "; ".join(dict.fromkeys(filter(None, map(who.why_not, cells))))
+    return {model: why for model, why in found.items() if why}
+
+
+def _section(sweep: Sweep, planned: int, barred: dict[str, str]) -> Document:
     found = indicators(sweep)
     order = _order(sweep, found)
     reference = sweep.reference
@@ -69,12 +88,13 @@ def _section(sweep: Sweep) -> Document:
     areas, excess = _differences(found, "area", sweep.reference), _by_seed(found, "excess")
     blocks += bullets(
         f"Dominated area against {reference}, paired by seed:",
-        _verdicts(sweep, order, areas, "higher", "dominated area", f"({sweep.unit})²"),
+        _verdicts(sweep, order, areas, planned, barred, "higher", "dominated area", f"({sweep.unit})²"),
     )
     at_equal_quality = f"{sweep.coverage} at equal {sweep.quality}"
     blocks += bullets(
         f"At temperature 1, against {reference} at the same quality, paired by seed:",
-        _verdicts(sweep, order, excess, "lower", at_equal_quality, sweep.unit) + _incomparable(sweep, found, order),
+        _verdicts(sweep, order, excess, planned, barred, "lower", at_equal_quality, sweep.unit)
+        + _incomparable(sweep, found, order),
     )
     return blocks
 
@@ -133,14 +153,36 @@ def _areas(sweep: Sweep, found: pd.DataFrame, order: list[str]) -> Table:
 
 
 def _verdicts(
-    sweep: Sweep, order: list[str], values: Differences, direction: str, metric: str, unit: str
+    sweep: Sweep,
+    order: list[str],
+    values: Differences,
+    planned: int,
+    barred: dict[str, str],
+    direction: str,
+    metric: str,
+    unit: str,
 ) -> list[Words]:
-    """A sentence for each model except the reference; contenders are one family of tests, controls another."""
+    """A sentence for each model except the reference; contenders are one family of tests, controls another.
+
+    Where a value lacks in some of the planned seeds there is no verdict: which seeds have one is no chance.
+    """
     models = [model for model in order if model != sweep.reference and model in values]
     lines: list[Words] = []
     for controls in (False, True):
         family = [model for model in models if (model in sweep.controls) == controls]
-        verdicts = judge([Pair(model, sweep.reference, values[model]) for model in family], direction)
+        pairs = [
+            Pair(
+                model,
+                sweep.reference,
+                values[model],
+                RESOLUTION,
+                model_barred=barred.get(model, ""),
+                reference_barred=barred.get(sweep.reference, ""),
+                void=f"only {len(values[model])} of {planned} seeds have a value" * (0 < len(values[model]) < planned),
+            )
+            for model in family
+        ]
+        verdicts = judge(pairs, direction)
         lines += [verdict.words(metric, unit) for verdict in verdicts]
     return lines
 

@@ -15,6 +15,7 @@ from bench.analysis.answers import (
     REFERENCE,
     Answer,
     best,
+    by_metric,
     in_headline,
     listed,
     rows_of,
@@ -23,7 +24,8 @@ from bench.analysis.answers import (
 )
 from bench.analysis.catalogue import MEANINGS, Shown, headline, headlines, judged, kind_of_task
 from bench.analysis.results import Results, Section
-from bench.analysis.verdicts import FEW, Verdict
+from bench.analysis.stats import seeds_of_sign_test
+from bench.analysis.verdicts import FEW, IF_NORMAL, Verdict
 from bench.records.frames import FINAL, REAL_DATA, SELECTED, as_rows, completed
 from bench.reports.document import (
     Document,
@@ -37,15 +39,13 @@ from bench.reports.document import (
     code,
     joined,
     prose,
-    strong,
     table,
-    text_of,
 )
-from bench.reports.grid import Grid
+from bench.reports.grid import UNRANKED, Grid
 from bench.reports.numbers import cell
-from bench.reports.pages import costs, samples
+from bench.reports.pages import costs, critics, samples
 from bench.reports.pages import frontier as frontier_page
-from bench.reports.pages.provenance import provenance, reasons, settings, unfinished
+from bench.reports.pages.provenance import data_remarks, provenance, reasons, settings, tuning, unfinished
 
 __all__ = ["page"]
 
@@ -54,15 +54,19 @@ Each cell is the mean over runs, ± half the width of Student's 95% t interval o
 the number of seeds. One seed alone has no interval, and below n = 5 every interval states its n. On synthetic tasks
 each seed has its own oracle and data, so the intervals include the variation between them; verdicts compare seed by
 seed, where this cancels, so two models may be separable although their intervals overlap. The real-data row is made of
-random parts of the training set (so it copies everything). An arrow shows the good direction: ↓ lower, ↑ higher,
-→ nearer to the real-data row. A value is bold only where that contender is better than every other contender that has a
-value, after Holm's correction. Rows are sorted by `jsd_token` where there is an oracle and by `nll_test` elsewhere.
-Neither `nll_oracle` nor BLEU decides the order, because a model that repeats a few safe sentences improves both: see
-the control `repeat`. *Controls* are there to be beaten: policy gradient with a constant or random reward, more maximum
-likelihood, word pairs, copies of the training set. The scores, the order, bold and all verdicts are those of the last
-training step; where validation data would have selected an earlier step, the row below shows its scores. With a budget
-and in the preset `paper`, it is the step and the temperature that validation data pick, among the same number of steps
-for every model: a training that goes on past its best step is worth what that row shows."""
+random parts of the training set; only its copy rates are those of the *test* sequences, which nobody copied. An arrow
+shows the good direction: ↓ lower, ↑ higher, → nearer to the real-data row. A value is bold only where that contender is
+better than every other contender that has a value and a rank, in most seeds and by the sign test, after Holm's
+correction; where seeds are too few for this test it is in italics if that holds for seeds that scatter normally, by
+Student's t. What is marked † has no rank, is in neither, and is never called better; below the table stands why. Rows
+are sorted by `jsd_token` where there is an oracle and by `nll_test` elsewhere; a model without an exact density, and so
+without these, is placed by `reverse_nll`, below as many of the others as are better in it. Those without a rank come
+last. Neither `nll_oracle` nor BLEU decides the order, because a model that repeats a few safe sentences improves both:
+see the control `repeat`. *Controls* are there to be beaten: policy gradient with a constant or random reward, more
+maximum likelihood, word pairs, copies of the training set. The scores, the order, bold and all verdicts are those of
+the last training step; where validation data would have selected an earlier step, the row below shows its scores. With
+a budget and in the preset `paper`, it is the step and the temperature that validation data pick, among the same number
+of steps for every model: a training that goes on past its best step is worth what that row shows."""
 
 SIGNAL = """\
 The reward of policy gradient, over the first and the last tenth of a phase. Every model has its own reward, so only the
@@ -84,9 +88,10 @@ def page(results: Results, figures: Sequence[tuple[str, str]] = ()) -> Document:
     blocks: Document = [Heading(1, "Leaderboard"), Paragraph(prose(READING)), *provenance(runs)]
     for section in results.sections():
         blocks += _task(section)
-    blocks += frontier_page.page(runs, completed(runs, results.frontier))
+    blocks += frontier_page.page(runs, completed(runs, results.frontier), results.standing)
     blocks += costs.page(runs, curves)
     blocks += _training_signal(curves)
+    blocks += critics.page(curves)
     blocks += _throughput(results.board, results.completed_scores)
     blocks += samples.page(results)
     blocks += settings(runs)
@@ -104,7 +109,12 @@ def _task(section: Section) -> Document:
     grid = Grid([row for row in lines if (row["model"], row["checkpoint"]) not in same], best(section.runs, scores))
     kind = kind_of_task(filter(grid.measured, grid.metrics))
     themes = {"Headline": headlines(kind, Shown.PAGE), **catalogue.themes(grid.metrics)}
-    blocks: Document = [Heading(2, section.title), *_in_words(found)]
+    blocks: Document = [
+        Heading(2, section.title),
+        *data_remarks(section.runs),
+        *_in_words(found),
+        *tuning(section.runs),
+    ]
     why = reasons(section.runs)
     for title, metrics in themes.items():
         columns = [metric for metric in metrics if grid.measured(metric)]
@@ -112,7 +122,10 @@ def _task(section: Section) -> Document:
             blocks += [Heading(3, title), _table(grid, columns, why)]
             why = {model: reason.partition(":")[0] for model, reason in why.items()}  # once in full is enough
         if title == "Headline":
-            blocks += _headline_statistics(grid, found)
+            blocks += bullets("Placed by another metric than the others:", grid.placed())
+            blocks += bullets(f"{UNRANKED} No rank, and never called better, because:", grid.reasons())
+            blocks += bullets("Collapsed seeds, which are far worse than their fellows:", grid.collapsed())
+            blocks += _headline_statistics(grid, found, section.against)
     if not any(grid.measured(metric) for metric in grid.metrics):
         blocks += bullets("", (f"{model}: {reason}" for model, reason in why.items()))
     blocks += _verdicts(found)
@@ -123,34 +136,47 @@ def _task(section: Section) -> Document:
 
 
 def _in_words(found: list[Answer]) -> Document:
-    """The verdicts on each contender in the headline metric, and what it is compared with."""
-    asked = in_headline(found)
-    if not asked:
-        return []
-    asked_about = {answer.verdict.reference for answer in asked}
-    arm = BOTH if BOTH in asked_about else REFERENCE  # also says that it is a pre-training, even if not for all
-    references = [arm] if {REFERENCE, BOTH} & asked_about else []
-    references += [name for name in (OWN, CONSTANT) if name in asked_about]
-    counts, family = seed_counts(asked), asked[0].verdict.family
-    tested = {0: "nothing could be tested", 1: "one comparison, at the 5 % level"}.get(
-        family, f"{family} comparisons as one family, at the 5 % level for all of them together"
-    )
-    few = f". n < {FEW}: intervals and tests from fewer than five seeds are weak." if counts[0] < FEW else ":"
-    against = listed(references) + ", where they apply" * (len(references) > 1)
-    text = prose(
-        "By `{}`, each contender is compared with {}, paired by seed, n = {}; {}" + few,
-        *(asked[0].metric, against, " to ".join(map(str, counts)), tested),
-    )
-    return [Heading(3, "In words"), *bullets(text, (f"{line}." for line in summary(asked)))]
+    """The verdicts on each contender in the metric that its rows are placed by, and what it is compared with."""
+    parts = by_metric(in_headline(found))
+    first = headline(answer.metric for answer in found)
+    blocks: Document = [Heading(3, "In words")] if parts else []
+    for metric, asked in parts.items():
+        counts, family = seed_counts(asked), asked[0].verdict.family
+        tested = {0: "nothing could be tested", 1: "one comparison, at the 5 % level"}.get(
+            family, f"{family} comparisons as one family, at the 5 % level for all of them together"
+        )
+        least = seeds_of_sign_test(family) if family else 0
+        if counts[0] < least:
+            tested += f", by Student's t, which assumes that seeds scatter normally: from n = {least} on the sign test"
+            tested += " decides"
+        few = f". n < {FEW}: intervals and tests from fewer than five seeds are weak." if counts[0] < FEW else ":"
+        who = "each contender is" if metric == first else f"where {first} is not exact on both sides, contenders are"
+        text = prose(
+            "By `{}`, {} compared with {}, paired by seed, n = {}; {}" + few,
+            *(metric, who, _against(asked), " to ".join(map(str, counts)), tested),
+        )
+        blocks += bullets(text, (f"{line}." for line in summary(asked)))
+    return blocks
 
 
-def _headline_statistics(grid: Grid, found: list[Answer]) -> Document:
+def _against(asked: list[Answer]) -> str:
+    """The references of these answers."""
+    names = list(dict.fromkeys(answer.verdict.reference for answer in asked))
+    if BOTH in names:  # also says that it is a pre-training, even if not for all
+        names = [BOTH, *(name for name in names if name not in (BOTH, REFERENCE))]
+    usual = {name: place for place, name in enumerate((BOTH, REFERENCE, OWN, CONSTANT))}
+    names.sort(key=lambda name: usual.get(name, len(usual)))
+    return listed(names) + ", where they apply" * (len(names) > 1)
+
+
+def _headline_statistics(grid: Grid, found: list[Answer], against: Sequence[str]) -> Document:
     """The headline metric once more, with statistics that a single outlying seed moves less."""
     metric = headline(metric for metric in grid.metrics if grid.measured(metric))
+    arms = against[:1] or (REFERENCE, BOTH)
     chances = {
         answer.verdict.model: answer.verdict.probability
         for answer in found
-        if answer.metric == metric and answer.verdict.reference in (REFERENCE, BOTH)
+        if answer.metric == metric and answer.verdict.reference in arms
     }
     lines = []
     for model, checkpoint in grid.rows:
@@ -163,16 +189,15 @@ def _headline_statistics(grid: Grid, found: list[Answer]) -> Document:
             middle = f"{row['interquartile_mean']:.4f}{interval}{few}"
             share = "" if chance is None else f"{100 * chance:.0f} %"
             lines.append((grid.roles[model], [model, f"{cell(row)}{few}", middle, share, str(row["n"])]))
-    header = ["model", f"{metric}: mean ± t", "interquartile mean [95% bootstrap]", f"seeds better than {REFERENCE}"]
+    header = ["model", f"{metric}: mean ± t", "interquartile mean [95% bootstrap]", f"seeds better than {arms[0]}"]
     return [_by_role([*header, "n"], lines)] if lines else []
 
 
 def _verdicts(found: list[Answer]) -> Document:
     """The headline's verdicts in full sentences, the other metrics' in a table."""
-    metric = headline(answer.metric for answer in found)
     blocks: Document = []
-    if metric is not None:
-        sentences = (answer.verdict.words(answer.metric, answer.unit) for answer in in_headline(found))
+    for metric, asked in by_metric(in_headline(found)).items():
+        sentences = (answer.verdict.words(answer.metric, answer.unit) for answer in asked)
         blocks += bullets(prose("In `{}`:", metric), sentences)
     for role, text in (
         ("contender", "Contender minus reference, and the verdict after Holm's correction within each column:"),
@@ -194,7 +219,14 @@ def _verdict_cell(verdict: Verdict | None, metric: str) -> str:
         return "n/a"
     decimals, n = catalogue.entry(metric).decimals, verdict.difference.n
     few = f" (n={n})" if n < FEW else ""
-    return f"{round(verdict.difference.mean, decimals) + 0.0:+.{decimals}f} {verdict.outcome}{few}"
+    outcome = verdict.outcome.replace(IF_NORMAL, ", if normal") + _collapsed(verdict)
+    return f"{round(verdict.difference.mean, decimals) + 0.0:+.{decimals}f} {outcome}{few}"
+
+
+def _collapsed(verdict: Verdict) -> str:
+    """How many seeds collapsed on either side, as part of a cell."""
+    sides = zip(verdict.collapsed, ("", " of the reference"), strict=True)
+    return "".join(f", {count}{side} collapsed" for count, side in sides if count)
 
 
 def _selected_last(scores: pd.DataFrame) -> set[tuple[str, str]]:
@@ -218,12 +250,9 @@ def _table(grid: Grid, metrics: list[str], why: dict[str, str]) -> Table:
     header = ["model", *(f"{metric} {grid.arrow(metric)} {grid.unit(metric)}".strip() for metric in metrics), "n"]
     lines: list[tuple[str, list[Words]]] = []
     for model, checkpoint in grid.rows:
-        cells: list[Words] = [grid.cell(model, checkpoint, metric) for metric in metrics]
+        cells: list[Words] = [grid.shown(model, checkpoint, metric) for metric in metrics]
         if not any(cells):
             cells[0] = shorten(why.get(model, "no result"), 100, placeholder=" ...")
-        for index, metric in enumerate(metrics):
-            if grid.is_best(model, checkpoint, metric):
-                cells[index] = strong(text_of(cells[index]))
         line = [grid.label(model, checkpoint), *cells, grid.seeds(model, checkpoint)]
         lines.append((grid.roles[model], line))
     return _by_role(header, lines)

@@ -9,7 +9,10 @@ import pandas as pd
 from bench.records.frames import REAL_DATA, as_rows
 from bench.reports.document import Document, Heading, Paragraph, bullets, prose
 
-__all__ = ["provenance", "reasons", "settings", "unfinished"]
+__all__ = ["DEFAULT", "data_remarks", "provenance", "reasons", "settings", "tuning", "unfinished"]
+
+DEFAULT = "default settings"
+"""How the fields of a model were chosen that nobody tuned."""
 
 
 def provenance(runs: pd.DataFrame) -> Document:
@@ -23,7 +26,7 @@ def provenance(runs: pd.DataFrame) -> Document:
         for row in as_rows(runs[["commit", "dirty"]])
         if not pd.isna(row["commit"])
     }
-    finished = runs["finished"].dropna()
+    finished, models = runs["finished"].dropna(), runs[runs["model"] != REAL_DATA]
     facts = {
         "Presets": each("preset"),
         "Seeds": each("seed"),
@@ -32,6 +35,7 @@ def provenance(runs: pd.DataFrame) -> Document:
         "Threads": each("threads"),
         "Versions": f"seqgan-bench {each('version')}, Python {each('python')}, torch {each('torch')}",
         "Commit": ", ".join(sorted(commits)),
+        "Tuning": "every row has the default settings of its preset" if set(models["tuned"]) == {DEFAULT} else "",
         "Newest run": str(finished.max())[:10] if len(finished) else "",
     }
     blocks = bullets("How it was made:", [f"{name}: {fact}" for name, fact in facts.items() if fact])
@@ -41,6 +45,12 @@ def provenance(runs: pd.DataFrame) -> Document:
     return blocks
 
 
+def data_remarks(runs: pd.DataFrame) -> Document:
+    """What is wrong with the data of a task, which the runs of its real data say."""
+    told = [text for row in as_rows(runs[runs["model"] == REAL_DATA]) for text in row.get("warnings") or ()]
+    return bullets("Look at the data before the scores:", (f"{text}." for text in dict.fromkeys(told)))
+
+
 def settings(runs: pd.DataFrame) -> Document:
     """The value of every field of every model."""
     lines = [
@@ -48,6 +58,15 @@ def settings(runs: pd.DataFrame) -> Document:
         for (preset, model, settings), _ in runs[runs["model"] != REAL_DATA].groupby(["preset", "model", "settings"])
     ]
     return [Heading(2, "Settings"), *bullets("All fields of each model:", lines)] if lines else []
+
+
+def tuning(runs: pd.DataFrame) -> Document:
+    """How the fields of each row were chosen, for the runs of one task and preset; nothing where all are defaults."""
+    models: dict[str, list[str]] = {}
+    for row in as_rows(runs[runs["model"] != REAL_DATA].drop_duplicates("model").sort_values("model")):
+        models.setdefault(row["tuned"], []).append(row["model"])
+    lines = [f"{', '.join(names)}: {tuned}" for tuned, names in models.items()]
+    return bullets("How the fields of each row were chosen:", lines) if models.keys() - {DEFAULT} else []
 
 
 def unfinished(runs: pd.DataFrame) -> Document:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.analysis.catalogue import ARROWS, UNIT_DECIMALS
 from bench.reports.document import Document, Group, Paragraph, Table, bullets
+from bench.reports.pages import differences, seed_differences
 
 if TYPE_CHECKING:
     from bench.metrics.base import Estimate
@@ -30,21 +31,27 @@ COLUMNS = ("metric", "value", "low", "high", "interval", "n", "unit", "direction
 def page(report: Report, width: int = 100) -> Document:
     """A line for each metric and a column for each file, real text last; below it, how to read the numbers.
 
+    Of several files, a table for each but the first shows how far its scores are from the first one's.
+
     Args:
         report: What to show.
         width: Columns of the terminal; files that do not fit side by side go into another table.
     """
     real = [row for row in report.rows if row.real]
     samples = [row for row in report.rows if not row.real]
+    if report.over_seeds:
+        samples = [model.row for model in seed_differences.models(report)]
     fit = max(1, (width - LEFT) // CELL - len(real))
     legend = (
         "↓ lower is better, ↑ higher is better, → nearer to the real text is better; ± half of the 95 % interval, or "
         "[both ends] of an asymmetric one; no interval where all sequences contribute equally."
     )
-    names = _names(report.rows)
+    names = _names([*samples, *real])
     return [
         *(_columns([*samples[start : start + fit], *real], names) for start in range(0, len(samples), fit)),
-        *map(Paragraph, (legend, *report.notes, *_absences(report.rows))),
+        *(differences.blocks(report, names) if report.differences else ()),
+        *(seed_differences.blocks(report) if report.over_seeds else ()),
+        *map(Paragraph, (legend, *report.notes, *_absences([*samples, *real]))),
         *bullets("Signatures:", _signatures(samples[0])),
     ]
 
@@ -56,21 +63,79 @@ def as_json(report: Report) -> str:
         for row in report.rows
     ]
     content = {"schema": SCHEMA, "rows": rows, "notes": report.notes, "interval": report.interval}
+    if report.differences:
+        content["differences"] = [
+            {"name": each.difference.name, "metric": each.difference.metric, **differences.as_fields(each)}
+            for part in differences.judged(report)
+            for each in part
+        ]
+        content["comparison"] = differences.method(report)
+    if report.over_seeds:
+        content |= _plain_seeds(report)
     return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
 
 
 def as_csv(report: Report) -> str:
     """One line for each text and metric, unrounded; empty where there is no value."""
-    written = io.StringIO()
-    lines = csv.DictWriter(written, ("name", "real", *COLUMNS), lineterminator="\n")
+    rows, written = as_rows(report), io.StringIO()
+    lines = csv.DictWriter(written, tuple(rows[0]), lineterminator="\n")
     lines.writeheader()
-    lines.writerows(as_rows(report))
+    lines.writerows(rows)
     return written.getvalue()
 
 
 def as_rows(report: Report) -> list[dict[str, Any]]:
-    """One row for each text and metric: the name of the text, whether it is real text, and :data:`COLUMNS`."""
-    return [{"name": row.name, "real": row.real, **_plain(score)} for row in report.rows for score in row.scores]
+    """One row for each text and metric: the name of the text, whether it is real text, and :data:`COLUMNS`.
+
+    Where texts are compared, :data:`bench.reports.pages.differences.COLUMNS` follow.
+    """
+    rows = [{"name": row.name, "real": row.real, **_plain(score)} for row in report.rows for score in row.scores]
+    if report.over_seeds:
+        return _seed_rows(report, rows)
+    if not report.differences:
+        return rows
+    found = differences.judged(report)
+    compared = {(place, each.difference.metric): each for place, part in enumerate(found, 1) for each in part}
+    keys = [(place, score.metric) for place, row in enumerate(report.rows) for score in row.scores]
+    return [row | differences.as_fields(compared.get(key)) for row, key in zip(rows, keys, strict=True)]
+
+
+def _seed_rows(report: Report, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of all files with their seeds, and of all models with their means and differences."""
+    compared = {(each.name, each.metric): each for each in seed_differences.over_seeds(report)}
+    seeds = {place: seed for model in report.over_seeds for seed, place in model.rows.items()}
+    places = [place for place, row in enumerate(report.rows) for _ in row.scores]
+    return [
+        *(
+            row | seed_differences.as_fields(None) | {"seed": seeds.get(place)}
+            for row, place in zip(rows, places, strict=True)
+        ),
+        *(
+            {"name": model.name, "real": False, **_plain(score)}
+            | seed_differences.as_fields(compared.get((model.name, score.metric)))
+            for model in seed_differences.models(report)
+            for score in model.row.scores
+        ),
+    ]
+
+
+def _plain_seeds(report: Report) -> dict[str, Any]:
+    """The models, their means over seeds and their differences."""
+    seeds = {
+        model.name: {str(seed): report.rows[place].name for seed, place in model.rows.items()}
+        for model in report.over_seeds
+    }
+    return {
+        "models": [
+            {"name": model.name, "seeds": seeds[model.name], "scores": [_plain(score) for score in model.row.scores]}
+            for model in seed_differences.models(report)
+        ],
+        "differences": [
+            {"name": each.name, "metric": each.metric, **seed_differences.as_fields(each)}
+            for each in seed_differences.over_seeds(report)
+        ],
+        "comparison": seed_differences.METHOD,
+    }
 
 
 def _plain(score: Estimate) -> dict[str, Any]:

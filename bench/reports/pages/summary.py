@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from textwrap import shorten
 
-from bench.analysis.answers import Answer, best, in_headline, summary
+from bench.analysis.answers import Answer, best, by_metric, in_headline, summary
 from bench.analysis.catalogue import Shown, headlines, kind_of_task
 from bench.analysis.results import Results, Section
 from bench.analysis.verdicts import FEW
 from bench.records.frames import FINAL, as_rows
-from bench.reports.document import Document, Group, Paragraph, Table, Words, bullets, strong
-from bench.reports.grid import Grid
-from bench.reports.pages.provenance import reasons
+from bench.reports.document import Document, Group, Paragraph, Table, Words, bullets
+from bench.reports.grid import UNRANKED, Grid
+from bench.reports.pages.provenance import reasons, tuning
 
 __all__ = ["page"]
 
@@ -32,15 +32,21 @@ def _section(section: Section) -> Document:
             seeds = grid.seeds(model, checkpoint)
             cells = [_cell(grid, model, metric, seeds) for metric in metrics]
             groups["controls" if grid.roles[model] == "control" else ""].append(
-                (model, *cells, seeds.replace(" of ", "/"))
+                (grid.label(model, checkpoint), *cells, seeds.replace(" of ", "/"))
             )
     kept = tuple(Group(heading, tuple(lines)) for heading, lines in groups.items() if lines)
     note = "mean ± 95% t interval over n seeds"
     if any(0 < row["n"] < FEW for row in grid.lines):
         note += f"; n < {FEW}: intervals and verdicts are weak"
+    if any(metric in grid.best and not grid.best[metric].firm for metric in metrics):
+        note += "; italics: the best, if seeds scatter normally"
     return [
         Table(tuple(header), kept, caption=section.title, compact=True),
         Paragraph(note),
+        *tuning(section.runs),
+        *bullets("Placed by another metric than the others:", grid.placed()),
+        *bullets(f"{UNRANKED} No rank, because:", grid.reasons()),
+        *bullets("Collapsed seeds:", grid.collapsed()),
         *_verdicts(in_headline(section.answers)),
         *(Paragraph(f"{model}: {shorten(reason, 160)}") for model, reason in reasons(section.runs).items()),
         Paragraph(""),
@@ -50,13 +56,14 @@ def _section(section: Section) -> Document:
 def _cell(grid: Grid, model: str, metric: str, seeds: str) -> Words:
     """The cell, without the number of seeds where the last column gives it."""
     cell = grid.cell(model, FINAL, metric).replace(f" (n={seeds.partition(' ')[0]})", "")
-    return strong(cell) if grid.is_best(model, FINAL, metric) else cell
+    return grid.shown(model, FINAL, metric, cell)
 
 
 def _verdicts(asked: list[Answer]) -> Document:
-    """The verdicts on the contenders in the headline metric."""
-    if not asked:
-        return []
-    family = asked[0].verdict.family
-    corrected = f", Holm-corrected for {family} comparisons" if family > 1 else ""
-    return bullets(f"By {asked[0].metric}, paired by seed{corrected}:", summary(asked))
+    """The verdicts on the contenders in the headline metric, and in another one where that says nothing."""
+    blocks: Document = []
+    for metric, same in by_metric(asked).items():
+        family = same[0].verdict.family
+        corrected = f", Holm-corrected for {family} comparisons" if family > 1 else ""
+        blocks += bullets(f"By {metric}, paired by seed{corrected}:", summary(same))
+    return blocks

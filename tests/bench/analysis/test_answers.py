@@ -17,8 +17,10 @@ from bench.analysis.answers import (
     REFERENCE,
     answers,
     best,
+    by_metric,
     in_headline,
     listed,
+    most_comparisons,
     rows_of,
     seed_counts,
     summary,
@@ -26,7 +28,16 @@ from bench.analysis.answers import (
 )
 from bench.analysis.leaderboard import write_csv
 from bench.analysis.stats import mean_interval, paired_test
-from bench.analysis.verdicts import BETTER, IDENTICAL, NOT_SEPARABLE, ONE_SEED, WORSE
+from bench.analysis.verdicts import (
+    BETTER_IF_NORMAL,
+    IDENTICAL,
+    NO_VERDICT,
+    NOT_SEPARABLE,
+    ONE_OBSERVATION,
+    ONE_SEED,
+    WORSE_IF_NORMAL,
+    Best,
+)
 
 LUCK = (0.3, -0.1, 0.2, 0.4, -0.3)
 """The part of a seed's values that all models share."""
@@ -111,6 +122,84 @@ def test_what_is_asked_of_whom():
         ("control", "mle-longer", OWN),
         ("control", "uniform", REFERENCE),
     ]
+
+
+def test_others_may_be_compared_with_instead():
+    runs, scores = full().frames
+    found = answers(runs, scores, ("random", "mle-longer", "seqgan"))
+    assert [(answer.role, answer.verdict.model, answer.verdict.reference) for answer in found] == [
+        *(("contender", "mle", reference) for reference in ("random", "mle-longer", "seqgan")),
+        *(("contender", "pg-bleu", reference) for reference in ("random", "mle-longer", "seqgan")),
+        # Each is compared with those named before it, so that no two are compared twice.
+        *(("contender", "seqgan", reference) for reference in ("random", "mle-longer")),
+        *(("control", CONSTANT, reference) for reference in ("random", "mle-longer", "seqgan")),
+        ("control", "mle-longer", "random"),
+        *(("control", "uniform", reference) for reference in ("random", "mle-longer", "seqgan")),
+    ]
+    assert {answer.role: answer.verdict.family for answer in found} == {"contender": 8, "control": 7}
+    means = {(a.verdict.model, a.verdict.reference): a.verdict.difference.mean for a in found}
+    assert means["mle", "random"] == pytest.approx(-1.0, abs=0.05)
+
+
+def test_planning_counts_the_comparisons_that_there_will_be():
+    roles = {"mle": "contender", "random": "contender", "seqgan": "contender", "uniform": "control"}
+    assert most_comparisons(roles, ("random", "seqgan")) == 3
+    assert most_comparisons(roles, ("a model of the folder",)) == 3
+
+
+def implicit():
+    """A board of two metrics, in which one model has only the second, which reads samples."""
+    exact = Board().add("mle", 0.2).add("random", 0.5).add("seqgan", 0.3, 0.25)
+    samples = Board("reverse_nll").add("mle", 4.0).add("random", 9.0).add("seqgan", 5.0, 4.5).add("gan", 6.0)
+    runs = pd.DataFrame(samples.runs)
+    return runs, pd.concat([pd.DataFrame(exact.scores), pd.DataFrame(samples.scores)])
+
+
+def test_a_model_without_a_density_keeps_its_verdicts_on_another_metric():
+    parts = by_metric(in_headline(answers(*implicit())))
+    pairs = {
+        metric: [(answer.verdict.model, answer.verdict.reference) for answer in asked]
+        for metric, asked in parts.items()
+    }
+    assert pairs == {
+        "jsd_token": [("random", REFERENCE), ("seqgan", REFERENCE), ("seqgan", OWN)],
+        "reverse_nll": [("gan", REFERENCE)],
+    }
+    assert summary(parts["reverse_nll"]) == ["gan: worse than mle, if seeds scatter normally (n = 5)"]
+    assert {metric: asked[0].verdict.family for metric, asked in parts.items()} == {"jsd_token": 3, "reverse_nll": 4}
+
+
+def test_an_infinite_score_is_no_reason_to_look_at_another_metric():
+    runs, scores = implicit()
+    endless = scores[(scores["metric"] == "jsd_token") & (scores["model"] == "random")].assign(
+        model="gan", value=math.nan, absent="it is inf"
+    )
+    parts = by_metric(in_headline(answers(runs, pd.concat([scores, endless]))))
+    assert list(parts) == ["jsd_token"]
+    assert {answer.verdict.model for answer in parts["jsd_token"]} == {"random", "seqgan"}
+
+
+def test_against_a_model_without_a_density_all_verdicts_are_on_another_metric():
+    parts = by_metric(in_headline(answers(*implicit(), ("gan", "mle"))))
+    pairs = {
+        metric: [(answer.verdict.model, answer.verdict.reference) for answer in asked]
+        for metric, asked in parts.items()
+    }
+    assert pairs == {
+        "jsd_token": [("random", "mle"), ("seqgan", "mle")],
+        "reverse_nll": [("mle", "gan"), ("random", "gan"), ("seqgan", "gan")],
+    }
+
+
+@pytest.mark.parametrize("kind", ["bound", "estimated", "none"])
+def test_a_density_that_is_not_exact_gives_way_to_samples(kind):
+    runs, scores = implicit()
+    runs["density"] = ["exact" if model != "seqgan" else kind for model in runs["model"]]
+    parts = by_metric(in_headline(answers(runs, scores)))
+    assert {answer.verdict.model for answer in parts["jsd_token"]} == {"random"}
+    assert {answer.verdict.model for answer in parts["reverse_nll"]} == {"gan", "seqgan"}
+    alone = scores[scores["metric"] == "jsd_token"]  # without another metric it keeps the verdict that it has
+    assert {answer.verdict.model for answer in in_headline(answers(runs, alone))} == {"random", "seqgan"}
 
 
 def test_contenders_and_controls_are_a_family_each():
@@ -201,7 +290,7 @@ def test_the_order_of_the_input_does_not_matter():
     assert shuffled == answers(runs, scores)
 
 
-@pytest.mark.parametrize(("direction", "outcome"), [("lower", WORSE), ("higher", BETTER)])
+@pytest.mark.parametrize(("direction", "outcome"), [("lower", WORSE_IF_NORMAL), ("higher", BETTER_IF_NORMAL)])
 def test_the_direction_decides_what_is_better(direction, outcome):
     (answer,) = answers(*Board("bleu2", direction).add("mle", 0.3).add("random", 0.5).frames)
     assert (answer.verdict.outcome, answer.metric, answer.unit) == (outcome, "bleu2", "nats/token")
@@ -240,23 +329,79 @@ def test_seeds_with_one_signature_are_compared_though_others_have_another():
 
 
 def test_seeds_are_paired_by_number():
-    board = Board().add("mle", [8.0, 8.5, 9.0, 7.0]).add("random", [8.101, 8.6, 9.099])
-    (answer,) = answers(*board.frames)
-    assert (answer.verdict.difference.n, answer.verdict.outcome) == (3, WORSE)
+    board = Board().add("mle", [8.0, 8.5, 9.0]).add("random", [8.101, 8.6, 9.099])
+    runs, scores = board.frames
+    (answer,) = answers(runs, scores.iloc[::-1])
+    assert (answer.verdict.difference.n, answer.verdict.outcome) == (3, WORSE_IF_NORMAL)
     assert answer.verdict.difference.mean == pytest.approx(0.1, abs=0.001)
 
 
 def test_an_absent_value_leaves_the_other_seeds_but_an_infinite_one_does_not():
     board = Board().add("mle", [8.0, 8.1, 8.2, 8.3]).add("random", [None, 9.0, 9.2, 9.1])
-    assert answers(*board.frames)[0].verdict.difference.n == 3
+    (answer,) = answers(*board.frames)
+    assert (answer.verdict.difference.n, answer.verdict.outcome) == (3, NO_VERDICT)
+    assert answer.verdict.why == "random lost 1 of 4 seeds (seed 0 without a value)"
     board.add("hopeful", [math.inf, 7.0, 7.1, 7.05])
     assert [answer.verdict.model for answer in answers(*board.frames)] == ["random"]
-    assert best(*board.frames) == {"jsd_token": "mle"}
+    board.add("seqgan", [8.5, 8.6, 8.7, 8.81])
+    assert best(*board.frames) == bold("mle")
 
 
 def test_one_common_seed_is_reported_but_not_tested():
-    (answer,) = answers(*Board().add("mle", [8.0, 8.1]).add("random", [9.0]).frames)
+    (answer,) = answers(*Board().add("mle", [8.0]).add("random", [9.0]).frames)
     assert (answer.verdict.outcome, answer.verdict.p, answer.verdict.family) == (ONE_SEED, None, 0)
+
+
+# Who may not win.
+
+
+def test_a_model_that_lost_a_seed_has_no_verdict_and_is_not_the_best():
+    board = Board().add("mle", 8.0).add("random", 9.0).add("seqgan", 7.0, 8.2)
+    assert best(*board.frames) == bold("seqgan")
+    runs, scores = board.frames
+    runs.loc[(runs["model"] == "seqgan") & (runs["seed"] == 3), "status"] = "failed"
+    scores = scores[~((scores["model"] == "seqgan") & (scores["seed"] == 3))]
+    found = {(a.verdict.model, a.verdict.reference): a.verdict for a in answers(runs, scores)}
+    assert found["seqgan", REFERENCE].outcome == found["seqgan", OWN].outcome == NO_VERDICT
+    assert found["seqgan", REFERENCE].why == "seqgan lost 1 of 5 seeds (seed 3 failed)"
+    assert found["random", REFERENCE].outcome == WORSE_IF_NORMAL
+    assert best(runs, scores) == bold("mle")
+    assert summary(in_headline(answers(runs, scores)))[1].startswith(
+        "seqgan: no verdict against mle (seqgan lost 1 of 5 seeds (seed 3 failed)); no verdict against its own"
+    )
+
+
+def test_who_has_no_exact_density_is_never_better_in_what_reads_it():
+    for metric, direction, wins in [("nll_test", "lower", False), ("nll_oracle", "lower", True)]:
+        runs, scores = Board(metric, direction).add("mle", 8.0).add("flow", 7.0).add("random", 9.0).frames
+        runs["density"] = ["bound" if model == "flow" else "exact" for model in runs["model"]]
+        found = {answer.verdict.model: answer.verdict for answer in answers(runs, scores)}
+        assert found["flow"].outcome == (BETTER_IF_NORMAL if wins else NO_VERDICT)
+        assert best(runs, scores) == bold("flow" if wins else "mle", metric)
+    assert answers(*worse_flow().frames)[0].verdict.outcome == WORSE_IF_NORMAL
+
+
+def worse_flow():
+    """A model that is worse than the reference."""
+    return Board("nll_test").add("mle", 8.0).add("flow", 9.0)
+
+
+def test_models_that_never_vary_are_one_observation():
+    board = Board("nll_test").add("mle", [8.0] * 5).add("random", [9.0] * 5)
+    (answer,) = answers(*board.frames)
+    assert answer.verdict.outcome == ONE_OBSERVATION
+    assert best(*board.frames) == {}
+    assert summary([answer]) == ["random: one observation beside mle"]
+
+
+@pytest.mark.parametrize(("metric", "shift"), [("nll_test", 0.0009), ("jsd_token", 0.00009), ("novelty", 1e-7)])
+def test_a_difference_that_tables_would_not_show_is_none(metric, shift):
+    values = [0.2, 0.3, 0.4, 0.25, 0.35]
+    for factor, outcome in ((1, IDENTICAL), (10, BETTER_IF_NORMAL)):
+        jitter = [1.0, 1.01, 0.99, 1.0, 1.01]
+        lower = [value - factor * shift * each for value, each in zip(values, jitter, strict=True)]
+        (answer,) = answers(*Board(metric).add("mle", values).add("seqgan", lower).frames)
+        assert answer.verdict.outcome == outcome
 
 
 def test_runs_that_failed_do_not_count(results):
@@ -271,16 +416,21 @@ def test_runs_that_failed_do_not_count(results):
 # What is bold.
 
 
+def bold(model, metric="jsd_token", firm=False):
+    """The one metric in which a model is the best."""
+    return {metric: Best(model, firm)}
+
+
 def test_the_best_is_better_than_every_other_contender():
     board = Board().add("mle", 8.0).add("random", 9.0).add("seqgan", 8.4, 8.2)
-    assert best(*board.frames) == {"jsd_token": "mle"}
+    assert best(*board.frames) == bold("mle")
     assert best(*board.add("twin", 8.0).frames) == {}
 
 
 def test_neither_controls_nor_the_real_data_nor_a_pretraining_take_part():
     board = Board().add("real data", 0.0).add("mle", 8.0).add("random", 9.0)
     board.add("replay", 1.0, role="control").add("seqgan", 8.4, 7.0)
-    assert best(*board.frames) == {"jsd_token": "mle"}
+    assert best(*board.frames) == bold("mle")
 
 
 def test_nobody_is_best_among_controls_alone_or_without_a_rival():
@@ -294,10 +444,19 @@ def test_what_another_signature_keeps_from_comparing_keeps_all_from_being_best()
     assert best(*board.frames) == {}
 
 
-def test_who_has_no_value_does_not_take_part_but_one_seed_does():
+def test_who_has_no_value_or_no_rank_does_not_take_part():
     board = Board().add("mle", 8.0).add("random", 9.0).add("opaque", [None] * 5)
-    assert best(*board.frames) == {"jsd_token": "mle"}
-    assert best(*board.add("uncertain", [9.5]).frames) == {}
+    assert best(*board.frames) == bold("mle")
+    assert best(*board.add("uncertain", [7.5]).frames) == bold("mle")
+
+
+def test_bold_is_by_the_sign_test_and_italics_by_students_t():
+    for seeds, firm in ((6, False), (8, True)):
+        values = [8.0 + 0.1 * (seed % 3) for seed in range(seeds)]
+        board = Board().add("mle", values)
+        for model, gap in (("random", 1.0), ("seqgan", 0.5), ("pg-bleu", 0.7)):
+            board.add(model, [value + gap + 0.01 * (seed % 2) for seed, value in enumerate(values)])
+        assert best(*board.frames) == bold("mle", firm=firm)
 
 
 def real(*models, signature="v=1"):
@@ -312,8 +471,8 @@ def test_nearest_to_the_real_data_is_best_from_either_side():
     below = ("below", 0.18, 0.185, 0.181, 0.182, 0.183)
     above = ("above", 0.24, 0.25, 0.26, 0.245, 0.255)
     far = ("far", 0.02, 0.03, 0.04, 0.025, 0.035)
-    assert best(*real(below, above, far).frames) == {"self_bleu4": "below"}
-    assert best(*real(above, far).frames) == {"self_bleu4": "above"}
+    assert best(*real(below, above, far).frames) == bold("below", "self_bleu4")
+    assert best(*real(above, far).frames) == bold("above", "self_bleu4")
     mirrored = ("mirrored", *(0.40 - value for value in below[1:]))
     assert best(*real(below, mirrored, far).frames) == {}
 
@@ -337,19 +496,23 @@ def test_a_line_a_contender_says_how_it_stands_to_all():
     board = Board().add("mle", 8.0).add("random", [8.0 + luck for luck in LUCK]).add("seqgan", 8.4, 8.8)
     board.add(CONSTANT, 8.4, 8.2, role="control")
     found = in_headline(answers(*board.frames))
-    assert [answer.verdict.outcome for answer in found] == [NOT_SEPARABLE, WORSE, BETTER, NOT_SEPARABLE]
+    assert [answer.verdict.outcome for answer in found] == [
+        NOT_SEPARABLE, WORSE_IF_NORMAL, BETTER_IF_NORMAL, NOT_SEPARABLE
+    ]  # fmt: skip
     assert summary(found) == [
         "random: not separable from mle",
-        "seqgan: worse than mle; better than its own pre-training; not separable from constant-reward",
+        "seqgan: worse than mle, better than its own pre-training, if seeds scatter normally (n = 5); "
+        "not separable from constant-reward",
     ]
 
 
 def test_references_of_one_outcome_are_named_together():
     board = full()
     assert summary(in_headline(answers(*board.frames))) == [
-        "pg-bleu: worse than mle and its own pre-training; better than constant-reward",
-        "random: worse than mle",
-        "seqgan: worse than mle, its own pre-training and constant-reward",
+        "pg-bleu: worse than mle and its own pre-training, better than constant-reward, "
+        "if seeds scatter normally (n = 5)",
+        "random: worse than mle, if seeds scatter normally (n = 5)",
+        "seqgan: worse than mle, its own pre-training and constant-reward, if seeds scatter normally (n = 5)",
     ]
     assert [listed(list(names)) for names in ("a", "ab", "abc")] == ["a", "a and b", "a, b and c"]
 
@@ -357,8 +520,11 @@ def test_references_of_one_outcome_are_named_together():
 def test_what_could_not_be_tested_is_said_too():
     board = Board().add("mle", [8.0, 8.1]).add("copy", [8.0, 8.1]).add("short", [9.0])
     found = answers(*board.frames)
-    assert [answer.verdict.outcome for answer in found] == [IDENTICAL, ONE_SEED]
-    assert summary(found) == ["copy: identical: mle", "short: one seed cannot separate it from mle"]
+    assert [answer.verdict.outcome for answer in found] == [IDENTICAL, NO_VERDICT]
+    assert summary(found) == [
+        "copy: identical to mle",
+        "short: no verdict against mle (short lost 1 of 2 seeds (seed 1 not run))",
+    ]
     assert seed_counts(found) == [1, 2]
     assert seed_counts(found[:1]) == [2]
     assert seed_counts([]) == []
@@ -390,14 +556,17 @@ def test_a_row_of_the_table_is_a_verdict(results):
     differences = [8.35 - 7.70, 8.41 - 7.68, 8.30 - 7.72]
     interval, test = mean_interval(sorted(differences)), paired_test(sorted(differences), 3)
     assert row[["task", "preset", "role", "outcome", "test"]].tolist() == [
-        *("oracle", "quick", "contender", "worse", "paired t"),
+        *("oracle", "quick", "contender", WORSE_IF_NORMAL, "paired t"),
     ]
     assert row[["mean", "low", "high", "n"]].tolist() == [interval.mean, interval.low, interval.high, 3]
-    assert row[["p", "family", "smallest_sign_flip_p"]].tolist() == [test.p, 3, 0.25]
+    assert row[["p", "family", "smallest_sign_p"]].tolist() == [test.p, 3, 0.25]
     assert row["probability_of_improvement"] == 0
     assert pd.isna(row["needed"])
-    alone = rows[rows["outcome"] == ONE_SEED].iloc[0]
+    assert row[["grade", "collapsed", "reference_collapsed", "because"]].tolist() == [2, 0, 0, ""]
+    alone = rows[rows["outcome"] == NO_VERDICT].iloc[0]
     assert alone[["n", "test", "family"]].tolist() == [1, "", 3]
+    assert alone["because"] == "uncertain lost 2 of 3 seeds (seed 1 failed; seed 2 not run)"
+    assert pd.isna(alone["grade"])
     assert alone[["low", "high", "p", "corrected_p", "needed"]].isna().all()
 
 
@@ -407,12 +576,12 @@ def test_the_file_gives_back_the_same_numbers(results, tmp_path):
     with (tmp_path / "verdicts.csv").open(encoding="utf-8", newline="") as file:
         back = list(csv.DictReader(file))
     assert tuple(back[0]) == COLUMNS
-    for column in ("mean", "low", "high", "p", "corrected_p", "smallest_sign_flip_p", "probability_of_improvement"):
+    for column in ("mean", "low", "high", "p", "corrected_p", "smallest_sign_p", "probability_of_improvement"):
         written = [float(row[column] or "nan") for row in back]
         np.testing.assert_array_equal(written, rows[column].to_numpy(float))
-    for column in ("n", "family", "needed"):
+    for column in ("n", "family", "needed", "grade", "collapsed", "reference_collapsed"):
         assert [row[column] for row in back] == ["" if pd.isna(count) else str(int(count)) for count in rows[column]]
-    for column in ("task", "preset", "metric", "model", "role", "reference", "outcome", "test"):
+    for column in ("task", "preset", "metric", "model", "role", "reference", "outcome", "test", "because"):
         assert [row[column] for row in back] == rows[column].tolist()
 
 

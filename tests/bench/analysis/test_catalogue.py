@@ -88,3 +88,15 @@ def test_a_task_is_about_what_its_metrics_say():
     assert kind_of_task(["nll_oracle", "bleu2", "interval_distance"]) == "oracle"
     assert kind_of_task(["bleu2", "interval_distance"]) == "music"
     assert kind_of_task(["bleu2"]) == "text"
+
+
+def test_a_difference_that_tables_would_not_show_is_below_the_resolution():
+    assert [entry(metric).resolution([8.0]) for metric in ("nll_test", "jsd_token", "jsd")] == [0.001, 0.0001, 1e-6]
+    assert entry("novelty").resolution([2e-4, -4e-4]) == pytest.approx(4e-10)  # the scale of a plugin's is not known
+    assert entry("novelty").resolution([]) == 0.0
+
+
+def test_the_metrics_that_read_the_density_say_so():
+    from bench.metrics.divergence import COLUMNS
+
+    assert {row.metric for row in CATALOGUE if row.density} == {"nll_test", *COLUMNS}

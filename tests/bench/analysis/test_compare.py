@@ -72,16 +72,17 @@ def test_the_good_direction_decides(direction, head, expected):
 
 
 def test_the_words_say_what_changed_and_how_sure_it_is():
-    assert verdict(BASE, HIGH)[1] == "1.017 → 1.317 nats (+0.3, p < 0.0001, paired t, 6 seeds)"
-    assert verdict(BASE, HIGH, direction="higher", unit="")[1] == "1.017 → 1.317 (+0.3, p < 0.0001, paired t, 6 seeds)"
+    assert verdict(BASE, HIGH)[1] == "1.017 → 1.317 nats (+0.3, p = 0.031, sign, 6 seeds)"
+    assert verdict(BASE, HIGH, direction="higher", unit="")[1] == "1.017 → 1.317 (+0.3, p = 0.031, sign, 6 seeds)"
     assert verdict(BASE, MIXED)[1] == (
-        "1.017 → 1.015 nats (-0.00167, p = 0.97, paired t, 6 seeds); "
-        "no number of seeds in reach would show such a difference"
+        "1.017 → 1.015 nats (-0.00167, p = 1, sign, 6 seeds); no number of seeds in reach would show such a difference"
     )
     wide = [value + shift for value, shift in zip(BASE, (0.4, -0.1, 0.2, -0.1, 0.3, 0.1), strict=True)]
     assert verdict(BASE, wide)[1] == (
-        "1.017 → 1.15 nats (+0.133, p = 0.17, paired t, 6 seeds); about 21 seeds would show such a difference"
+        "1.017 → 1.15 nats (+0.133, p = 0.69, sign, 6 seeds); about 35 seeds would show such a difference"
     )
+    few = verdict(BASE[:5], HIGH[:5])[1]
+    assert few == "1.024 → 1.328 nats (+0.304, p < 0.0001, paired t, 5 seeds), if seeds scatter normally"
     assert verdict(BASE, BASE)[1] == "the same"
 
 
@@ -132,7 +133,37 @@ def test_rounding_is_no_change():
 
 
 def test_what_always_gave_one_number_and_gives_another_is_worse():
-    assert verdict([0.5] * 6, [0.6] * 6) == ("worse", "0.5 → 0.6 nats (+0.1, p < 0.0001, paired t, 6 seeds)")
+    said = "the same in all 6 seeds, which are one observation and need no test)"
+    assert verdict([0.5] * 6, [0.6] * 6) == ("worse", f"0.5 → 0.6 nats (+0.1, {said}")
+    assert verdict([0.5] * 6, [0.4] * 6) == ("not comparable", f"0.5 → 0.4 nats (-0.1, {said}")
+
+
+def test_a_change_below_the_resolution_is_no_difference():
+    small = [value + 0.0005 for value in BASE]
+    comparison = compare(frame(rows(BASE, metric="nll_test")), frame(rows(small, metric="nll_test")))
+    assert [(cell.verdict, cell.words) for cell in comparison.cells] == [
+        ("no difference", "1.017 → 1.017 nats (+0.0005): less than 0.001, the smallest difference that counts")
+    ]
+    few = compare(*(frame(rows(values[:2], metric="nll_test")) for values in (BASE, small)))
+    assert (comparison.family, few.undecided) == (0, 0)
+    assert verdict(BASE, small)[0] == "worse"  # the scale of a plugin's metric is not known
+
+
+def test_what_wins_most_seeds_and_collapses_in_one_is_worse():
+    base = [float(seed % 3) for seed in range(12)]
+    head = [value - 0.1 - 0.01 * seed for seed, value in enumerate(base[:-1])] + [base[-1] + 2]
+    found, words = verdict(base, head)
+    assert found == "worse"
+    assert words.endswith("sign, 12 seeds): mixed, not all of it is for the better")
+
+
+def test_a_head_that_copies_is_not_better(monkeypatch):
+    where = ("toy", "smoke", "mle", "final")
+    monkeypatch.setattr("bench.analysis.compare.copiers", lambda scores: {where: "it copies the training text"})
+    found, words = verdict(BASE, LOW)
+    assert found == "not comparable"
+    assert words.endswith("head has no rank, because it copies the training text")
+    assert verdict(BASE, HIGH)[0] == "worse"
 
 
 def test_one_seed_gives_no_verdict_unless_nothing_changed():
@@ -176,7 +207,7 @@ def test_nearer_to_the_real_data_is_better(base, head, expected):
 
 def test_the_words_say_where_the_real_data_lie():
     assert beside_real(BASE, LOW)["mle"][1] == (
-        "1.017 → 0.7167 nats beside the real data's 2 (distance +0.3, p < 0.0001, paired t, 6 seeds)"
+        "1.017 → 0.7167 nats beside the real data's 2 (distance +0.3, p = 0.031, sign, 6 seeds)"
     )
 
 

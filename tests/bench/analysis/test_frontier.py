@@ -17,6 +17,7 @@ from bench.analysis.frontier import (
     reference_corner,
     sweeps,
 )
+from bench.analysis.standing import Standing
 from bench.analysis.stats import mean_interval
 from bench.reports.figures.frontier import figures
 from bench.reports.markdown import render
@@ -227,9 +228,11 @@ def test_a_model_that_is_only_sharper_has_no_excess():
 
 def test_verdicts_and_families(mixed):
     text = "\n\n".join(markdown(*mixed))
-    assert "- better is better than mle in dominated area:" in text
-    assert "- worse is worse than mle in nll_test at equal nll_oracle:" in text
-    lines = [line for line in text.split("### poems")[0].splitlines() if "dominated area:" in line and "- " in line[:2]]
+    assert "- better is better than mle in dominated area, if seeds scatter normally (n = 6):" in text
+    assert "- worse is worse than mle in nll_test at equal nll_oracle" in text
+    lines = [
+        line for line in text.split("### poems")[0].splitlines() if "n dominated area" in line and "- " in line[:2]
+    ]
     contenders, controls = lines[:2], lines[2:]
     assert all("Holm's correction for 2 comparisons" in line for line in lines)
     assert [line.split()[1] for line in contenders + controls] == ["better", "worse", "constant", "uniform"]
@@ -314,6 +317,24 @@ def test_a_seed_that_the_reference_lacks_is_no_pair():
     assert cells(text, "worse")[-1] == "6"
     stranger = frames(rows("mle", mle, seeds=1), rows("worse", worse, seeds=1, seed=7))
     assert "worse and mle have no common seed in dominated area" in "\n\n".join(markdown(*stranger))
+
+
+def test_a_model_that_lacks_seeds_has_no_verdict():
+    sharp = rows("sharp", lambda t, seed: (mle(t, seed)[0] - (9 if seed == 0 else 0.1), mle(t, seed)[1] - 0.2))
+    text = "\n\n".join(markdown(*frames(rows("mle", mle), sharp, rows("few", better, seeds=5))))
+    assert "- No verdict on few and mle in dominated area: only 5 of 6 seeds have a value." in text
+    # In one seed it is so sharp that the reference has nothing to compare with: the other seeds are no sample.
+    assert "- No verdict on sharp and mle in nll_test at equal nll_oracle: only 5 of 6 seeds have a value." in text
+    assert "- sharp is better than mle in dominated area" in text
+
+
+def test_who_may_not_win_does_not_win_here():
+    runs, frontier = frames(rows("mle", mle), rows("better", better), rows("worse", worse))
+    why = "its density is a bound, not exact"
+    barred = {("oracle", "quick", model, "final", "nll_test"): (why,) for model in ("better", "worse")}
+    text = "\n\n".join(markdown(runs, frontier, Standing(barred, {})))
+    assert f"- No verdict on better and mle in dominated area: better has no rank, because {why}." in text
+    assert "- worse is worse than mle in dominated area" in text
 
 
 def test_other_temperatures_are_pointed_out():

@@ -100,7 +100,8 @@ def test_every_row_has_its_models_role(results):
 def test_metrics_that_can_be_gamed_alone_never_order_the_models(results, task, ranking):
     before = aggregate(results.runs, results.scores)
     rng = np.random.default_rng(0)
-    gamed = results.scores["metric"] != ranking
+    # Copy rates do: they take the rank from who copies.
+    gamed = (results.scores["metric"] != ranking) & ~results.scores["metric"].str.startswith("copy_")
     for _ in range(5):
         scores = results.scores.copy()
         scores.loc[gamed, "value"] = rng.uniform(0, 10, gamed.sum())
@@ -115,6 +116,32 @@ def test_nll_test_orders_the_models_where_there_is_no_oracle(results):
 def test_jsd_token_orders_the_models_where_there_is_an_oracle(results):
     scores = changed(results.scores, 0.001, task="oracle", model="seqgan", metric="jsd_token")
     assert models(aggregate(results.runs, scores), "oracle")[:3] == ["real data", "seqgan", "mle"]
+
+
+def test_who_has_no_rank_comes_last_however_good_and_says_why(results):
+    scores = changed(results.scores, 0.001, task="oracle", model="seqgan", metric="jsd_token")
+    for lost, why in (("failed", "it lost 1 of 3 seeds (seed 1 failed)"), ("skipped", "(seed 1 skipped in this seed")):
+        runs = results.runs.copy()
+        runs.loc[runs["run_id"] == "oracle-seqgan-1", "status"] = lost
+        board = aggregate(runs, scores)
+        assert models(board, "oracle")[:5] == ["real data", "mle", "broken", "uncertain", "seqgan"]
+        assert why in cell(board, "oracle", "seqgan", "final", "jsd_token")["unranked_because"]
+        assert pd.isna(cell(board, "oracle", "mle", "final", "jsd_token")["unranked_because"])
+    runs = results.runs.assign(density=["bound" if model == "seqgan" else "exact" for model in results.runs["model"]])
+    board = aggregate(runs, scores)
+    assert models(board, "oracle")[-4:] == ["seqgan", "constant-reward", "uniform", "replay"]
+    assert "a bound" in cell(board, "oracle", "seqgan", "final", "jsd_token")["unranked_because"]
+    assert pd.isna(cell(board, "oracle", "seqgan", "final", "nll_oracle")["unranked_because"])
+
+
+def test_seeds_that_collapsed_are_counted(results):
+    scores = changed(results.scores, [3.10, 3.20, 3.15, 3.12, 9.99], task="quatrains", model="mle", metric="nll_test")
+    board = aggregate(results.runs, scores)
+    assert cell(board, "quatrains", "mle", "final", "nll_test")["collapsed"] == 1
+    assert cell(board, "quatrains", "random", "final", "nll_test")["collapsed"] == 0
+    assert cell(board, "quatrains", "mle", "final", "bleu2")["collapsed"] == 0  # 0.31 beside 0.32 is none
+    for without in ("copy_8gram", "self_bleu4", "seconds"):  # no direction, or no merit
+        assert pd.isna(cell(board, "quatrains", "mle", "final", without)["collapsed"])
 
 
 def test_a_control_comes_after_the_contenders_however_good(results):
@@ -197,7 +224,7 @@ def test_csv_gives_back_the_same_numbers(results, tmp_path):
     write_csv(tmp_path / "board.csv", board)
     text = (tmp_path / "board.csv").read_bytes()
     assert b"\r" not in text
-    assert b"oracle,quick,contender,broken,final,,,,,0,,,,3,failed 3,,,,\n" in text
+    assert b"oracle,quick,contender,broken,final,,,,,0,,,,3,failed 3,,,,,,,,default settings\n" in text
     back = list(csv.DictReader(text.decode().splitlines()))
     for column in ("mean", "low", "high", "interquartile_mean", "bootstrap_low", "bootstrap_high"):
         np.testing.assert_array_equal([float(row[column] or "nan") for row in back], board[column].to_numpy(float))

@@ -43,23 +43,54 @@ def test_points_without_a_value_are_passed_over(made):
     assert at_cost(curves, "seconds", "entropy", [20.0]).empty
 
 
-def test_equal_costs_are_what_all_reached_and_what_the_pretrained_reached(mixed):
+def test_a_run_that_ended_may_keep_its_last_value(made):
+    _, curves = made.frames(made.run("mle", 0, [("mle", 3, (10.0, 0.0, 1.0))], names=("nll_valid",)))
+    curves["value"] = [3.0, 2.0, 1.0]
+    assert at_cost(curves, "seconds", "nll_valid", [5.0, 15.0, 40.0], held=True)["value"].tolist()[1:] == [2.5, 1.0]
+    assert np.isnan(at_cost(curves, "seconds", "nll_valid", [5.0], held=True)["value"]).all()
+
+
+def test_equal_costs_begin_where_models_part_and_reach_the_longest_end(mixed):
     oracle = learning(*mixed)[0]
-    assert equal_costs(oracle, "seconds", "jsd_valid") == pytest.approx([75.0, 150.0, 300.0, 700.0])
-    assert equal_costs(oracle, "tokens", "jsd_valid") == pytest.approx([5e5, 1e6, 2e6, 2.5e6])
-    assert equal_costs(oracle, "updates", "jsd_valid") == pytest.approx([250.0, 500.0, 1000.0, 1800.0])
+    # The pre-training takes 300 seconds, 4 % more in the slowest seed; the longest run takes 800 in the fastest one.
+    assert equal_costs(oracle, "seconds", "jsd_valid") == pytest.approx([312.0, 434.0, 556.0, 700.0, 800.0])
+    assert equal_costs(oracle, "tokens", "jsd_valid") == pytest.approx([2e6, 2.2e6, 2.4e6, 2.5e6, 2.8e6])
+    assert equal_costs(oracle, "updates", "jsd_valid") == pytest.approx([1000.0, 1500.0, 1800.0, 2000.0, 3000.0])
 
 
-def test_a_control_does_not_set_the_costs_but_a_contender_does(mixed):
+def test_no_column_lies_within_the_shared_pretraining(mixed):
+    section = learning(*mixed)[0]
+    for cost in COSTS:
+        amounts = equal_costs(section, cost, "jsd_valid")
+        reached = at_cost(section.lines, cost, "jsd_valid", amounts, held=True)
+        after = reached[(reached["amount"] > amounts[0]) & reached["model"].isin(["mle", "seqgan", "maligan"])]
+        apart = after.groupby(["amount", "seed"])["value"].nunique()
+        assert (apart > 1).all()
+
+
+def test_without_a_shared_pretraining_the_way_begins_at_nothing(made):
+    alone = made.frames(
+        made.run("mle", 0, [("mle", 10, (100.0, 1, 1))]), made.run("other", 0, [("own", 6, (100.0, 1, 1))])
+    )
+    (section,) = learning(*alone)
+    assert equal_costs(section, "seconds", "jsd_valid") == pytest.approx([250.0, 500.0, 600.0, 1000.0])
+
+
+def test_a_control_sets_the_costs_only_if_nobody_else_goes_on(mixed, made):
     runs, curves = mixed
-    oracle = learning(runs.drop(columns="role"), curves)[0]
-    assert equal_costs(oracle, "seconds", "jsd_valid") == pytest.approx([15.0, 30.0, 60.0, 700.0])
+    oracle = learning(runs, curves[curves["model"] != "constant"])[0]
+    assert equal_costs(learning(*mixed)[0], "seconds", "jsd_valid") == equal_costs(oracle, "seconds", "jsd_valid")
+    longer = made.run("longer", 0, [made.PRETRAINING, ("longer", 10, (30.0, 2e5, 100.0))])
+    (section,) = learning(*made.frames(made.run("mle", 0, [made.PRETRAINING]), longer, controls=("longer",)))
+    assert equal_costs(section, "seconds", "jsd_valid") == pytest.approx([300.0, 375.0, 450.0, 600.0])
+    (section,) = learning(*made.frames(made.run("mle", 0, [made.PRETRAINING]), made.run("twin", 0, [made.PRETRAINING])))
+    assert equal_costs(section, "seconds", "jsd_valid") == pytest.approx([300.0])
 
 
 def test_nearly_the_same_cost_is_not_shown_twice(made):
     both = made.frames(
         made.run("mle", 0, [("mle", 100, (10.0, 1, 1))]),
-        made.run("gan", 0, [("mle", 99, (10.0, 1, 1)), ("d", 2, (10.0, 1, 1))]),
+        made.run("gan", 0, [("gan", 99, (10.0, 1, 1))]),
     )
     (section,) = learning(*both)
     assert equal_costs(section, "seconds", "jsd_valid") == pytest.approx([250.0, 500.0, 1000.0])

@@ -196,6 +196,22 @@ def test_an_interrupted_run_has_failed(bench, compared, results):
     assert "got 1 interrupted, 5 started" in bench("accept", results, "--to", results / "accepted.csv").err
 
 
+def test_every_model_may_be_compared_with_one_of_base(bench, base):
+    folder = base[1]
+    answer = bench("compare", base[0], folder, "--against", "random", "--fail-on-regression")
+    assert (answer.code, answer.err) == (0, "")  # which is not worse than itself, nor is pg-bleu
+    assert f"better: {TOY}: {PG} against random, final" in answer.out
+    assert counts(answer)["no difference"] > 10
+    assert "pretrained" not in answer.out
+    worse = bench("compare", base[0], folder, "--against", PG, "--fail-on-regression")
+    assert worse.code == 1
+    assert f"worse: {TOY}: random against {PG}, final" in worse.out
+    unknown = bench("compare", base[0], folder, "--against", "mel")
+    assert (unknown.code, unknown.err) == (
+        2, f"bench: unknown model to compare with 'mel'. Known: {PG}, random.\n",
+    )  # fmt: skip
+
+
 def test_junit_is_all_that_is_printed(compared, results):
     for record in (results / "runs").glob("toy.random.*.json"):
         record.unlink()

@@ -4,7 +4,7 @@ import click
 import pytest
 
 from bench.cli import main
-from bench.commands.options import Command
+from bench.commands.options import Command, labels
 
 
 def commands(group, name="bench"):
@@ -23,6 +23,20 @@ SINGLE = [
     for option in command.params
     if isinstance(option, click.Option) and not option.multiple
 ]
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (("mle,bigram", "mle"), ("mle", "bigram")),
+        (("mle[epochs=1, lr=0.1],bigram",), ("mle[epochs=1, lr=0.1]", "bigram")),
+        ((" mle , ",), ("mle",)),
+        ((), ()),
+    ],
+)
+def test_labels_may_hold_commas(given, found):
+    option = click.Option(["--against"])
+    assert labels(click.Context(click.Command("x")), option, given) == found
 
 
 def test_every_command_refuses_what_is_given_twice():

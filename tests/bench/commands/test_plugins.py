@@ -296,7 +296,7 @@ def test_validate_says_what_holds(bench):
     assert (answer.code, answer.err) == (0, "")
     *checks, summary = answer.out.splitlines()
     assert summary == "random: keeps the contract"
-    assert len(checks) == 11
+    assert len(checks) == 12
     assert all(line.startswith("ok      ") for line in checks)
 
 
@@ -323,7 +323,7 @@ def test_a_check_that_hangs_or_crashes_costs_that_check(bench, write_plugin):
     answer = bench("validate", "own_cli:Treacherous", "--timeout", "12s")
     assert answer.code == 1
     checks = dict(line[8:].split(": ")[:2] for line in answer.out.splitlines()[:-1] if line.startswith("FAILED"))
-    assert list(checks.values()).count("it ended with exit code 5") == 2
+    assert list(checks.values()).count("it ended with exit code 5") == 3
     assert list(checks.values()).count("it took longer than 12 s") == 1
     assert answer.out.splitlines()[0].startswith("ok      Samples are int64")
     assert answer.out.splitlines()[-2].startswith("ok      Training stops within one step")

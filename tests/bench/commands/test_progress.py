@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from bench.commands import progress
-from bench.commands.progress import Display, plan_table
+from bench.commands.progress import Display, plan_table, say_grade
 from bench.records.record import RunRecord, Score
 from bench.runs.executors.base import Finished, Progress, Started
 
@@ -166,3 +166,28 @@ def test_bars_show_what_the_user_set(make_spec):
         display.see(Started(0, spec))
         display._bars.refresh()
     assert "mle[lr=0.5]" in console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("models", "seeds", "words"),
+    [
+        (["mle"], 3, ""),
+        (["mle", "random"], 1, "up to 3 comparisons in a family: one seed allows none; --seeds 7 takes the sign test"),
+        (["mle", "random"], 5, "5 seeds allow those that hold if seeds scatter normally; --seeds 7 takes the sign"),
+        (["mle", "random"], 7, "7 seeds are enough for the sign test, which assumes nothing about how seeds scatter."),
+        (["mle", "random", "seqgan", "pg-bleu"], 7, "up to 9 comparisons in a family: 7 seeds allow those that hold"),
+    ],
+)
+def test_the_plan_says_how_many_seeds_verdicts_take(make_spec, models, seeds, words):
+    names = [*models, "real data", "constant-reward"]
+    roles = {"constant-reward": "control", "real data": ""}
+    plan = [
+        make_spec(model=name, seed=seed, role=roles.get(name, "contender")) for name in names for seed in range(seeds)
+    ]
+    if models == ["mle"]:
+        plan = [spec for spec in plan if spec.model != "constant-reward"]
+    console = plain()
+    say_grade(console, plan)
+    said = " ".join(console.file.getvalue().split())
+    assert words in said
+    assert bool(said) == bool(words)

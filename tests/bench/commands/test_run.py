@@ -1,5 +1,6 @@
 """The command line as its user meets it: files, sentences and exit codes."""
 
+import csv
 import json
 import re
 import shutil
@@ -66,6 +67,40 @@ def test_it_leaves_leaderboards_and_figures(benchmark_of_all):
         assert files[name].startswith(b"\x89PNG")
         assert name in markdown
     assert "nan" not in csv.lower()
+
+
+def references(folder):
+    with (folder / "verdicts.csv").open(encoding="utf-8") as stream:
+        return {row["reference"] for row in csv.DictReader(stream)}
+
+
+def test_verdicts_may_be_against_any_model(bench, results):
+    before = reports(results)
+    assert references(results) == {"mle", "mle (its own pre-training)", "constant-reward"}
+    answer = bench("report", results, "--against", "bigram,random", "--against", "bigram")
+    assert answer.code == 0
+    assert references(results) == {"bigram", "random"}
+    page = (results / "leaderboard.md").read_text()
+    assert "each contender is compared with bigram and random, where they apply" in page
+    assert "seeds better than bigram" in page
+    assert "11 comparisons as one family" in page  # five contenders with two, and random with bigram alone
+    answer = bench("run", "--models", "random", *TOY, "--seeds", 2, "--output", results, "--against", "replay")
+    assert answer.code == 0
+    assert references(results) == {"replay"}
+    assert bench("report", results).code == 0
+    assert reports(results) == before
+
+
+def test_an_unknown_model_to_compare_with_is_one_sentence(bench, results, tmp_path):
+    before = reports(results)
+    for arguments in (["report", results], ["run", "--models", "mle", *TOY, "--output", results]):
+        answer = bench(*arguments, "--against", "bigrm")
+        assert (answer.code, answer.err.count("\n")) == (2, 1)
+        assert "unknown model to compare with 'bigrm'. Did you mean 'bigram'? Known: bigram, constant-rew" in answer.err
+    assert reports(results) == before
+    new = bench("run", "--models", "mle", *TOY, "--output", tmp_path / "new", "--against", "bigram")
+    assert (new.code, "Known: mle." in new.err) == (2, True)
+    assert not (tmp_path / "new").exists()
 
 
 def test_running_again_does_nothing(bench, results):

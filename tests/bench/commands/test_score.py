@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import sacrebleu
 
 import bench
 
@@ -82,6 +84,138 @@ def test_columns_of_tables_are_read(bench, files, tmp_path):
     one = json.loads(bench("score", table, "--column", "said", *asked).out)
     other = json.loads(bench("score", samples, *asked).out)
     assert one["rows"][0]["scores"] == other["rows"][0]["scores"]
+
+
+def test_packed_files_are_read_as_what_they_hold(bench, files, tmp_path, monkeypatch):
+    references = files[1]
+    packed = [tmp_path / f"{path.name}.gz" for path in files]
+    for path, plain in zip(packed, files, strict=True):
+        path.write_bytes(gzip.compress(plain.read_bytes()))
+    plain, found = (
+        json.loads(bench("score", a, "--references", b, "--train", b, "--format", "json").out)
+        for a, b in (files, packed)
+    )
+    assert [row["scores"] for row in found["rows"]] == [row["scores"] for row in plain["rows"]]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(packed[0].read_bytes())))
+    answer = bench("score", "-", "--references", references)
+    assert (answer.code, answer.err) == (
+        2,
+        "bench: the standard input is packed by gzip: give the file's name, or unpack it with gzip -dc.\n",
+    )
+    packed[0].write_bytes(packed[0].read_bytes()[:-9])
+    answer = bench("score", packed[0], "--references", references)
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "damaged: it ends too early" in answer.err
+
+
+def test_a_tokenizer_of_sacrebleu_is_named_with_its_version(bench, files, monkeypatch):
+    samples, references = files
+    found = bench("score", samples, "--references", references, "--tokenizer", "13a")
+    assert (found.code, found.err) == (0, "")
+    assert f"tok=13a:sacrebleu-{sacrebleu.__version__}|" in found.out.replace("\n", "")
+    for module in list(sys.modules):
+        if module.partition(".")[0] == "sacrebleu":
+            monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
+    found = bench("score", samples, "--references", references, "--tokenizer", "zh")
+    assert (found.code, found.err.count("\n")) == (2, 1)
+    assert "pip install 'seqgan-bench[sacrebleu]'" in found.err
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Two files of 60 sentences, of which the second are shorter."""
+    lines = VALID.read_text("utf-8").splitlines()
+    (tmp_path / "one.txt").write_text("\n".join(lines[:60]) + "\n", encoding="utf-8")
+    (tmp_path / "other.txt").write_text("\n".join(line[:40] for line in lines[60:120]) + "\n", encoding="utf-8")
+    return tmp_path / "one.txt", tmp_path / "other.txt"
+
+
+def test_further_files_are_compared_with_the_first(bench, two):
+    asked = ("--references", TEST, "--train", TRAIN, "--tokenizer", "space")
+    table = bench("score", *two, *asked)
+    assert (table.code, table.err) == (0, "")
+    text = " ".join(table.out.split())
+    assert "other.txt minus one.txt difference 95 % interval p (Holm) outcome" in text.replace(
+        "other.txt ", "other.txt "
+    )
+    assert "other.txt, beside one.txt, is" in text
+    assert "length_mean" in text.partition("beside one.txt, is")[2]
+    assert max(map(len, table.out.splitlines())) <= 80
+    found = json.loads(bench("score", *two, *asked, "--format", "json").out)
+    rows = list(csv.DictReader(io.StringIO(bench("score", *two, *asked, "--format", "csv").out)))
+    scores = [{each["metric"]: each["value"] for each in row["scores"]} for row in found["rows"]]
+    compared = {row["metric"]: row for row in rows if row["baseline"]}
+    assert len(found["differences"]) == len(compared) == len(scores[0])
+    for each in found["differences"]:
+        assert each["difference"] == scores[1][each["metric"]] - scores[0][each["metric"]]
+        assert (each["name"], each["baseline"]) == (str(two[1]), str(two[0]))
+        row = compared[each["metric"]]
+        assert row["name"] == each["name"]
+        for key in ("difference", "difference_low", "difference_high", "p", "corrected_p", "outcome", "untested"):
+            assert row[key] == ("" if each[key] is None else str(each[key]))
+    (length,) = (each for each in found["differences"] if each["metric"] == "length_mean")
+    assert length["difference_high"] < 0
+    assert length["corrected_p"] < 0.001
+    assert length["outcome"] == "farther"
+
+
+def test_the_same_file_twice_is_identical_and_costs_no_other_comparison(bench, two):
+    asked = ("--references", TEST, "--metrics", "bleu,length")
+    assert "have the same lines: there is no difference to test" in bench("score", two[0], two[0], *asked).out
+    one, both = (
+        json.loads(bench("score", *names, *asked, "--format", "json").out)["differences"]
+        for names in (two, (two[0], two[0], two[1]))
+    )
+    assert [each["corrected_p"] for each in both[-6:]] == [each["corrected_p"] for each in one]
+    assert {each["outcome"] for each in both[:6]} == {"identical"}
+
+
+def test_files_of_several_seeds_are_compared_over_seeds(bench, two, tmp_path):
+    lines = [path.read_text("utf-8").splitlines() for path in two]
+    for seed in range(3):
+        for name, part in zip(("a", "b"), lines, strict=True):
+            content = "\n".join(part[20 * seed : 20 * seed + 20])
+            (tmp_path / f"{name}-{seed}.txt.gz").write_bytes(gzip.compress(content.encode()))
+    names = [tmp_path / f"{name}-{{seed}}.txt.gz" for name in "ab"]
+    asked = ("--references", TEST, "--metrics", "bleu,length", "--tokenizer", "space")
+    found = json.loads(bench("score", *names, *asked, "--format", "json").out)
+    assert len(found["rows"]) == 7
+    (length,) = (each for each in found["differences"] if each["metric"] == "length_mean")
+    per_file = [
+        json.loads(bench("score", tmp_path / f"{name}-{seed}.txt.gz", *asked, "--format", "json").out)["rows"][0][
+            "scores"
+        ]
+        for name in "ba"
+        for seed in range(3)
+    ]
+    values = [next(each["value"] for each in scores if each["metric"] == "length_mean") for scores in per_file]
+    assert length["difference"] == pytest.approx(sum(values[:3]) / 3 - sum(values[3:]) / 3)
+    assert "in length_mean's distance from real text" in length["verdict"]
+    text = " ".join(bench("score", *names, *asked).out.split())
+    assert "a-{seed}.txt.gz b-{seed}.txt.gz real text" in text
+    assert "Over seeds: b-{seed}.txt.gz" in text
+    rows = list(csv.DictReader(io.StringIO(bench("score", *names, *asked, "--format", "csv").out)))
+    assert {row["seed"] for row in rows} == {"0", "1", "2", ""}
+    alone = bench("score", names[0], *asked)
+    assert alone.code == 0
+    assert "Over seeds:" not in alone.out
+    assert "Values are means over seeds" in alone.out
+    (tmp_path / "a-7.txt.gz").write_bytes(gzip.compress(b"one more\n"))
+    answer = bench("score", *names, *asked)
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "has no file of seed 7" in answer.err
+    answer = bench("score", names[0], two[0], *asked)
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+
+
+def test_too_few_samples_are_warned_of(bench, two, tmp_path):
+    (tmp_path / "few.txt").write_text("\n".join(two[0].read_text("utf-8").splitlines()[:2]), encoding="utf-8")
+    answer = bench("score", tmp_path / "few.txt", "--references", TEST, "--metrics", "bleu", "--format", "csv")
+    assert "few.txt has too few samples for bleu" in answer.err
+    assert "any other score (30)" in answer.err
+    enough = bench("score", VALID, "--references", TEST, "--metrics", "bleu", "--format", "csv")
+    assert "too few" not in enough.err
 
 
 def test_some_metrics_only(bench, files):

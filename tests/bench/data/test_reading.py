@@ -1,4 +1,5 @@
 import csv
+import gzip
 import itertools
 import json
 import os
@@ -8,7 +9,7 @@ import tracemalloc
 import pandas as pd
 import pytest
 
-from bench.data import reading
+from bench.data import packed, reading
 from bench.data.reading import read_lines
 from bench.errors import UsageError
 
@@ -147,8 +148,8 @@ def test_binary_files(tmp_path):
     assert "binary" in refusal(path)
     path.write_text("x\ny\n", encoding="utf-16-le")
     assert "binary" in refusal(path)
-    path.write_bytes(b"\x1f\x8b\x08" + bytes(range(256)))
-    assert "'" in refusal(path)
+    path.write_bytes(gzip.compress(b"one\n" * 9 + b"\0\n"))
+    assert "binary: line 10 holds a NUL byte" in refusal(path)
 
 
 def test_a_line_that_never_ends_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
@@ -232,3 +233,84 @@ def test_a_large_file_is_never_in_memory(tmp_path, name):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < os.path.getsize(path) / 10
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt.gz", "x\n\ny z\r\n"),
+        ("a.gz", "x\n\ny z"),
+        ("a.txt", "\ufeffx\r\ry z\r"),
+        ("a.csv.gz", "id,text\n1,x\n2,\n3,y z\n"),
+        ("a.CSV.GZ", 'text\n"x"\n\n"y z"\n'),
+        ("a.tsv.gz", "id\ttext\n1\tx\n\n2\ty z\n"),
+        ("a.jsonl.gz", '{"text": "x"}\n\n"y z"\n'),
+        ("a.jsonl", '"x"\n\n"y z"'),
+    ],
+)
+def test_what_gzip_packed_is_read_as_what_it_holds(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content.encode()))
+    assert list(read_lines(path)) == ["x", "", "y z"]
+    path.write_bytes(content.encode())  # as a browser leaves it that unpacks what it fetches
+    assert list(read_lines(path)) == ["x", "", "y z"]
+
+
+def test_packed_files_of_several_members_and_of_none(tmp_path):
+    path = tmp_path / "a.gz"
+    path.write_bytes(gzip.compress(b"one\ntw") + gzip.compress(b"") + gzip.compress(b"o\n"))
+    assert list(read_lines(path)) == ["one", "two"]
+    for nothing in (b"", gzip.compress(b"")):
+        path.write_bytes(nothing)
+        assert list(read_lines(path)) == []
+
+
+def test_a_damaged_packed_file(tmp_path):
+    path = tmp_path / "a.txt.gz"
+    lines = "".join(f"line {number} of some\n" for number in range(20_000)).encode()
+    whole = gzip.compress(lines, mtime=0)
+    for length in (2, 5, 11, 20, len(whole) // 2, len(whole) - 9, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        assert "damaged: it ends too early" in refusal(path)
+    for place in (len(whole) // 3, len(whole) // 2, len(whole) - 6, len(whole) - 3):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        assert "damaged" in refusal(path)
+    path.write_bytes(b"\x1f\x8b\x08" + bytes(range(256)))
+    assert "damaged" in refusal(path)
+    path.write_bytes(whole + b"rubbish")
+    assert "damaged" in refusal(path)
+
+
+@pytest.mark.parametrize("line", [b"\n", b"the same words\n", b"x"], ids=["blank", "repeated", "endless"])
+def test_a_file_that_unpacks_without_end_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch, line):
+    monkeypatch.setattr(packed, "MOST", 2**20)
+    monkeypatch.setattr(reading, "LONGEST", 2**18)
+    path = tmp_path / "bomb.gz"
+    with gzip.open(path, "wb") as file:
+        for _ in range(2**24 // 2**16):
+            file.write(line * (2**16 // len(line)))
+    tracemalloc.start()
+    with pytest.raises(UsageError) as caught:
+        for _ in read_lines(path):
+            pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**22
+    expected = "over 262,144 characters" if line == b"x" else "more than 100 times its size"
+    assert expected in str(caught.value)
+
+
+def test_text_that_repeats_itself_is_no_bomb(tmp_path):
+    path = tmp_path / "repeat.gz"
+    path.write_bytes(gzip.compress(b"one sentence , over and over again .\n" * 200_000))
+    assert os.path.getsize(path) * 100 < 37 * 200_000
+    assert sum(1 for _ in read_lines(path)) == 200_000
+
+
+def test_the_suggested_command_converts_a_packed_file(tmp_path):
+    path = tmp_path / "my file.txt.gz"
+    path.write_bytes(gzip.compress("caf\u00e9\nbar\n".encode("latin1")))
+    message = refusal(path)
+    assert "line 1 of" in message
+    subprocess.run(message.partition("convert it with: ")[2], shell=True, check=True, timeout=20)
+    assert list(read_lines(tmp_path / "my file.utf8.txt")) == ["caf\u00e9", "bar"]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import difflib
+
 import numpy as np
 import pytest
 
@@ -7,10 +9,8 @@ from bench.kernels import overlap
 from bench.kernels.overlap import (
     multiset_jaccard,
     reference_multiset_jaccard,
-    reference_shared_counts,
-    reference_shared_ngrams,
-    shared_counts,
-    shared_ngrams,
+    reference_shared_spans,
+    shared_spans,
 )
 
 # (vocabulary, longest sequence, shortest sequence, share of negative tokens)
@@ -34,14 +34,21 @@ def lists(tokens, lengths):
     return [row[:length].tolist() for row, length in zip(tokens, lengths, strict=True)]
 
 
+def spans(one, two, longest=99):
+    """The spans of one, in lists of its own lengths, and nothing after these."""
+    found = shared_spans(*one, *two, longest)
+    assert found.shape == one[0].shape
+    assert not found[np.arange(found.shape[1]) >= one[1][:, None]].any()
+    return lists(found, one[1])
+
+
 @pytest.mark.parametrize("rows", [1, 7, 40])
 @pytest.mark.parametrize("shape", CORPORA)
 def test_the_others_are_looked_through_in_parts(monkeypatch, shape, rows):
     monkeypatch.setattr(overlap, "ROWS", rows)
     rng = np.random.default_rng(4)
     one, two = corpus(rng, 9, shape), corpus(rng, 40, shape)
-    for order in (1, 3):
-        assert shared_ngrams(*one, *two, order) == reference_shared_ngrams(lists(*one), lists(*two), order)
+    assert spans(one, two) == reference_shared_spans(lists(*one), lists(*two), 99)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -52,9 +59,7 @@ def test_both_are_their_twins(seed, shape):
     for order in (1, 2, 4):
         expected = reference_multiset_jaccard(lists(*one), lists(*two), order)
         assert multiset_jaccard(*one, *two, order) == pytest.approx(expected, abs=1e-12)
-        assert shared_ngrams(*one, *two, order) == reference_shared_ngrams(lists(*one), lists(*two), order)
-        counts = shared_counts(*one, *two, order)
-        assert counts.tolist() == reference_shared_counts(lists(*one), lists(*two), order)
+        assert spans(one, two, order) == reference_shared_spans(lists(*one), lists(*two), order)
 
 
 def test_ms_jaccard_by_hand():
@@ -85,13 +90,35 @@ def test_ms_jaccard_needs_both_sides():
         multiset_jaccard(*none, *some, 2)
 
 
-def test_shared_ngrams_count_every_occurrence():
-    mine, others = np.array([[1, 2, 1, 2, 9]]), np.array([[3, 1, 2]])
-    assert shared_ngrams(mine, np.array([5]), others, np.array([3]), 2) == 2 / 4
-    assert shared_ngrams(mine, np.array([5]), others, np.array([2]), 2) == 0  # the other one ends before 1 2
-    assert shared_ngrams(mine, np.array([1]), others, np.array([3]), 2) == 0  # too short for any
+@pytest.mark.parametrize("shape", CORPORA)
+def test_spans_are_the_longest_common_blocks_that_difflib_finds(shape):
+    rng = np.random.default_rng(5)
+    one, two = corpus(rng, 9, shape), corpus(rng, 12, shape)
+    mine, others = lists(*one), lists(*two)
+    others = [[("unknown", i) if word < 0 else word for i, word in enumerate(words)] for words in others]
+    for words, found in zip(mine, spans(one, two), strict=True):
+        matchers = [difflib.SequenceMatcher(None, words, other, autojunk=False) for other in others]
+        longest = [matcher.find_longest_match(0, len(words), 0, len(matcher.b)).size for matcher in matchers]
+        assert max(found, default=0) == max(longest)
+
+
+def test_spans_by_hand():
+    mine, others = (np.array([[1, 2, 1, 2, 9]]), np.array([5])), np.array([[3, 1, 2, 1]])
+    assert spans(mine, (others, np.array([4]))) == [[3, 2, 2, 1, 0]]
+    assert spans(mine, (others, np.array([4])), 2) == [[2, 2, 2, 1, 0]]
+    assert spans(mine, (others, np.array([2]))) == [[1, 0, 1, 0, 0]]  # the other one ends after 3 1
+    # A span does not go on from one sequence into the next, on either side.
+    cut = np.array([[3, 1], [2, 1]]), np.array([2, 2])
+    assert spans(mine, cut) == [[1, 2, 1, 1, 0]]
+    assert spans((np.array([[3, 1], [2, 1]]), np.array([2, 2])), (others, np.array([4]))) == [[2, 1], [2, 1]]
 
 
 def test_what_is_unknown_is_not_shared_with_itself():
-    tokens, lengths = np.array([[-1, 2, 3]]), np.array([3])
-    assert shared_ngrams(tokens, lengths, tokens, lengths, 2) == 1 / 2
+    unknown = np.array([[-1, 2, 3]]), np.array([3])
+    assert spans(unknown, unknown) == [[0, 2, 1]]
+
+
+def test_spans_need_a_length_to_search_for():
+    some = np.array([[1]]), np.array([1])
+    with pytest.raises(ValueError, match="longest span >= 1, got 0"):
+        shared_spans(*some, *some, 0)

@@ -40,12 +40,13 @@ def make_evidence() -> Callable[..., Evidence]:
     """One checkpoint: samples and test set as lists of rows; density and oracle as tables or None."""
 
     def make(samples, test, density=None, oracle=None, eos=None, pad=None, unk=None, vocab_size=60, tokenizer="ids",
-             train=None):  # fmt: skip
+             train=None, verse=None, trained=False):  # fmt: skip
         samples, test = (torch.as_tensor(rows, dtype=torch.long) for rows in (samples, test))
         spec = SequenceSpec(vocab_size, samples.shape[1], bos=vocab_size, eos=eos, pad=pad)
         as_table = [Table(rows) if isinstance(rows, dict) else rows for rows in (density, oracle)]
         train = None if train is None else torch.as_tensor(train, dtype=torch.long)
-        return Evidence(as_table[0] or Writer(), samples, HeldOut(spec, test, as_table[1], unk, tokenizer, train))
+        held_out = HeldOut(spec, test, as_table[1], unk, tokenizer, train, verse=verse)
+        return Evidence(as_table[0] or Writer(), samples, held_out, trained=trained)
 
     return make
 

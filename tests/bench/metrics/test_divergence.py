@@ -51,7 +51,7 @@ def test_they_are_the_exact_divergences_to_within_their_error(evidence):
         "jsd": (sum(law @ ratio for law, ratio in halves) / 2, math.sqrt(sum(w @ r**2 for w, r in halves) / 80_000)),
     }
     results = scores(evidence)
-    assert list(results) == ["jsd_token", *exact]
+    assert list(results) == ["jsd_token", *exact, "entropy_gap"]
     for name, (value, error) in exact.items():
         assert abs(results[name].value - value) < 4 * error < value / 5
     assert exact["kl_forward"][0] != pytest.approx(exact["kl_reverse"][0], rel=0.1)  # so that they are not mixed up
@@ -66,6 +66,40 @@ def test_forward_kl_is_held_out_nll_less_the_oracles_entropy(evidence):
 def test_reverse_kl_is_oracle_nll_less_the_models_entropy(evidence):
     entropy = -float(evidence.sampler.log_prob(evidence.samples).sum()) / evidence.samples.numel()
     assert scores(evidence)["kl_reverse"].value == pytest.approx(scores(evidence, NLL)["nll_oracle"].value - entropy)
+
+
+def test_the_gap_is_that_of_the_entropies_and_follows_from_the_other_columns(evidence):
+    found, nll = scores(evidence), scores(evidence, NLL)
+    exact = (P @ np.log(P) - G @ np.log(G)) / T
+    error = math.sqrt(G @ np.log(G) ** 2 / 20_000 + P @ np.log(P) ** 2 / 30_000) / T
+    assert abs(found["entropy_gap"].value - exact) < 4 * error < abs(exact) / 2
+    of_model, of_oracle = (
+        nll["nll_oracle"].value - found["kl_reverse"].value,
+        nll["nll_test"].value - found["kl_forward"].value,
+    )
+    assert found["entropy_gap"].value == pytest.approx(of_model - of_oracle)
+
+
+def test_the_gap_can_be_gamed_and_the_divergences_cannot(make_evidence):
+    """Even draws from as many sequences as the truth's entropy is worth, and those the least likely ones."""
+    size = round(math.exp(-P @ np.log(P)))
+    assert size < len(SEQUENCES) - 1
+    even = np.zeros(len(SEQUENCES))
+    even[P.argsort()[:size]] = 1 / size
+    table = {tuple(row): math.log(p) for row, p in zip(SEQUENCES, even, strict=True) if p}
+    found = scores(make_evidence(drawn(even, 500, 2), drawn(P, 500, 3), table, as_table(P)))
+    honest = scores(make_evidence(drawn(G, 500, 2), drawn(P, 500, 3), as_table(G), as_table(P)))
+    assert abs(found["entropy_gap"].value) < abs(honest["entropy_gap"].value)
+    assert found["jsd"].value > honest["jsd"].value
+    assert found["kl_reverse"].value > honest["kl_reverse"].value
+
+
+def test_a_gap_beyond_the_vocabulary_is_refused(make_evidence):
+    """Samples that are less likely, according to their own density, than even draws from all words."""
+    rows = drawn(P, 500, 3)
+    table = {tuple(row): -30.0 for row in SEQUENCES}
+    with pytest.raises(Impossible, match=r"entropy_gap is |kl_reverse is |the half of jsd"):
+        scores(make_evidence(rows, rows, table, as_table(P)))
 
 
 def test_the_kls_count_tokens_up_to_the_end(make_evidence):
@@ -119,7 +153,7 @@ def test_no_oracle_no_divergence(make_evidence):
 
 def test_no_density_is_a_reason_not_a_number(make_evidence):
     results = scores(make_evidence(SEQUENCES, SEQUENCES, None, as_table(P)))
-    assert list(results) == ["jsd_token", "kl_forward", "kl_reverse", "jsd"]
+    assert list(results) == ["jsd_token", "kl_forward", "kl_reverse", "jsd", "entropy_gap"]
     reasons = {(result.value, result.absent) for result in results.values()}
     assert reasons == {(None, "the model has no log_prob")}
 
@@ -140,9 +174,10 @@ def test_units_directions_and_signatures(evidence):
         "kl_forward": "nats/token",
         "kl_reverse": "nats/token",
         "jsd": "nats/sequence",
+        "entropy_gap": "nats/token",
     }
     for result in results.values():
-        assert result.direction == "lower"
+        assert result.direction == ("real" if result.metric == "entropy_gap" else "lower")
         assert str(result.signature) == "n=20000|test=30000|v=2"
 
 
@@ -284,7 +319,7 @@ def test_honest_models_near_the_truth_pass(make_evidence):
         for n, total in ((50, 14.0), (200, 3.0), (1000, 6.0)):
             model = near(P, total / n)
             samples, test = drawn(model, n, 2 * seed), drawn(P, n, 2 * seed + 1)
-            assert len(scores(make_evidence(samples, test, Conditionals(model), Conditionals(P)))) == 4
+            assert len(scores(make_evidence(samples, test, Conditionals(model), Conditionals(P)))) == 5
 
 
 def test_one_sequence_repeated_beside_another_models_density_is_found(make_evidence):

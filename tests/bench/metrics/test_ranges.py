@@ -20,7 +20,7 @@ from bench.metrics.signature import Signature
 from bench.metrics.text.scoring import FAMILIES
 from bench.plans import registry
 from bench.runs.judge import RealData
-from bench.tasks.corpus import FolkTunes, SotuObama
+from bench.tasks.corpus import FolkTunes, QuatrainsTang, SotuObama
 from bench.tasks.toy import Toy
 
 SIGNATURE = Signature.of(n=1, v="1")
@@ -68,11 +68,20 @@ class Known(RealData):
 
 def estimates():
     """The estimates of every registered metric on every type of task, and of ``bench score``."""
-    for task in (Toy(test_size=40), SotuObama(), FolkTunes()):
+    for task in (Toy(test_size=40), SotuObama(), FolkTunes(), QuatrainsTang()):
         data = task.load()
         words = data.vocabulary.words if data.vocabulary else None
         test, train = data.test[:40], data.training.train[:60]
-        held_out = HeldOut(data.training.spec, test, data.oracle, None, data.tokenizer, train, words)
+        held_out = HeldOut(
+            data.training.spec,
+            test,
+            data.oracle,
+            None,
+            data.tokenizer,
+            train,
+            words,
+            getattr(data.vocabulary, "verse", None),
+        )
         sampler = Known(data)
         samples = sampler.sample(30, Decoding(), torch.Generator().manual_seed(0))
         for name in registry.available("metric"):
@@ -92,7 +101,9 @@ def test_every_column_says_what_it_can_be():
         entry.metric for entry in CATALOGUE if entry.theme and entry.theme != COSTS
     } | {"length_distance", "vocabulary", "unseen_in_references", "unseen_in_train"}
     assert {each.metric for each in found if each.value is None} == set()
-    assert {each.metric for each in found if not (each.possible.because and each.possible.low >= 0)} == set()
+    assert {each.metric for each in found if not (each.possible.because and each.possible.low >= 0)} == {
+        "entropy_gap"  # which has a sign, and both ends
+    }
 
 
 def test_a_strangers_metric_that_says_nothing_is_not_checked():
@@ -148,12 +159,14 @@ def test_bleus_that_contradict_each_other_are_refused():
 def test_whole_copies_are_copies_of_all_their_parts():
     ids = np.random.default_rng(0).integers(1, 9, (10, 12))
     text, train = (Tokens(part, np.full(len(part), 12)) for part in (ids, ids[:4]))
-    whole, parts = Copy().estimates(Subject.samples(text, RealText(text, train), "space"))
+    whole, *_, parts, _ = Copy().estimates(Subject.samples(text, RealText(text, train), "space"))
+    assert parts.metric == "copy_8gram"
     assert whole.value == parts.possible.low == 0.4
     assert whole.possible == SHARE
     short = Tokens(ids, np.arange(3, 13))
-    *_, parts = Copy().estimates(Subject.samples(short, RealText(short, short[:4]), "space"))
+    *_, parts, longest = Copy().estimates(Subject.samples(short, RealText(short, short[:4]), "space"))
     assert parts.possible == SHARE
+    assert (longest.possible.low, longest.possible.high) == (0, 12)
 
 
 # Densities

@@ -54,8 +54,9 @@ def test_the_width_of_the_training_set_does_not_hide_copies(real):
     words[0, :length] = real.train.ids[4, :length]
     copied = Tokens(words, np.array([length]))
     train = Tokens(real.train.ids[4:5], np.array([length]))
-    (whole, _) = Copy().estimates(Subject.samples(copied, RealText(text(3, 3), train), "space"))
+    whole, *_, longest = Copy().estimates(Subject.samples(copied, RealText(text(3, 3), train), "space"))
     assert whole.value == 1
+    assert longest.value == 4  # up to its <unk>
 
 
 def test_a_models_unknown_words_are_those_of_its_task(make_evidence):

@@ -52,7 +52,12 @@ def test_a_plan_holds_all_that_decides_the_outcome():
     assert (mle.task_config["draw"], mle.task_config["seq_len"]) == (3, 8)
     assert mle.task_overrides == {"draw": 3}
     assert '"draw": 3' in mle.data
-    assert (mle.metrics, mle.samples, mle.device, mle.budget) == ({"nll": "2", "distinct": "1"}, 200, "cpu", {})
+    assert (mle.metrics, mle.samples, mle.device, mle.budget) == (
+        {"nll": "2", "distinct": "1", "copy": "2"},
+        200,
+        "cpu",
+        {},
+    )
     assert mle.explicit_metrics
     assert not make_plan(dataclasses.replace(PLAIN, metrics=("all",)))[0].explicit_metrics
 

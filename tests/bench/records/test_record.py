@@ -178,6 +178,20 @@ def test_a_record_of_the_third_schema_is_understood(record):
     assert from_json(json.dumps(unsigned(record, 3))) == record
 
 
+@pytest.mark.parametrize(
+    ("metric", "value", "density"),
+    [("nll_test", 8.5, "exact"), ("jsd_token", 0.3, "exact"), ("nll_test", None, "none"), ("bleu2", 0.5, "none")],
+)
+def test_a_record_of_the_fourth_schema_had_an_exact_density_where_it_has_scores_of_one(record, metric, value, density):
+    absent = None if value is not None else "the model has no log_prob"
+    found = (Score(metric, value, "", "lower", "n=5|v=1", absent=absent),)
+    content = json.loads(to_json(dataclasses.replace(record, scores={"final": found})))
+    old = {name: part for name, part in content.items() if name not in ("sha256", "density")}
+    assert from_json(signed(old | {"schema": 4})).density == density
+    with pytest.raises(ValueError, match="expected density to be one of exact, bound, estimated, none, got 'sure'"):
+        from_json(signed(old | {"density": "sure"}))
+
+
 def test_a_record_of_the_first_schema_is_understood(record):
     content = unsigned(record, 1)
     old = {name: value for name, value in content.items() if name not in ("frontier", "selected")}
@@ -251,6 +265,7 @@ OTHER = {
     "data": "another", "seed": 1, "preset": "quick", "metrics": {"nll": "2"}, "explicit_metrics": True, "samples": 201,
     "device": "cuda", "torch": "2.14.0", "budget": {"steps": 1}, "temperatures": (0.5, 1.0),
     "execution": {"mode": "triton"}, "task_stream": "a name that stays",
+    "tuning": {"preset": "tuned.json"},
 }  # fmt: skip
 
 
@@ -306,7 +321,7 @@ def test_all_seeds_of_a_configuration_share_a_group(make_spec):
 
 
 def test_trainings_are_shared_whatever_is_scored_afterwards(make_spec):
-    same = {"model", "overrides", "task", "preset", "metrics", "explicit_metrics", "samples", "temperatures"}
+    same = {"model", "overrides", "task", "preset", "metrics", "explicit_metrics", "samples", "temperatures", "tuning"}
     for name, value in OTHER.items():
         assert (make_spec(**{name: value}).fit_id == make_spec().fit_id) == (name in same), name
 

@@ -387,7 +387,8 @@ def test_frames_hold_what_the_records_hold(store, make_spec):
         },
         {"phase": "mle", "step": 2, "seconds": 1.0, "tokens": 18, "updates": None, "scalars": {}},
     )
-    first = finished(spec, 1, environment=environment, curve=curve, samples=("a b",), data_sha256="d" * 64)
+    facts = {"environment": environment, "curve": curve, "density": "exact"}
+    first = finished(spec, 1, **facts, samples=("a b",), data_sha256="d" * 64)
     tempered = {"0.5": first.scores["final"]}
     store.write(replace(first, frontier=tempered, selected={"score": 2.0, "phase": "mle", "step": 2}))
     frames = store.load()
@@ -397,8 +398,9 @@ def test_frames_hold_what_the_records_hold(store, make_spec):
             **keys, "role": "contender",
             "status": "ok", "reason": None, "finished": "2026-01-01T00:00:00+00:00", "version": "0.1",
             "commit": "c0ffee", "dirty": True, "device": "cpu", "machine": "M", "python": "3.11", "torch": "2",
-            "threads": 1, "settings": "lr=0.01, sizes=[1, 2]", "samples": ["a b"],
-            "data": "d" * 64, "selected": "mle 2",
+            "threads": 1, "settings": "lr=0.01, sizes=[1, 2]",
+            "tuned": "default settings, then lr by hand", "samples": ["a b"],
+            "data": "d" * 64, "selected": "mle 2", "density": "exact", "warnings": [],
         }
     ]  # fmt: skip
     first, second = frames.scores.to_dict("records")

@@ -1,3 +1,5 @@
+from bench.analysis.verdicts import Best
+from bench.reports.document import emphasis, strong
 from bench.reports.grid import Grid
 
 
@@ -40,7 +42,8 @@ def test_seeds_are_counted_out_of_those_begun():
 
 
 def test_labels_arrows_and_units():
-    grid = Grid([line(), line("self_bleu4", direction="real", unit=""), line("bleu2", direction="higher", unit="")])
+    rows = [line(), line("self_bleu4", direction="real", unit=""), line("bleu2", direction="higher", unit="")]
+    grid = Grid([*rows, *(line(checkpoint=checkpoint) for checkpoint in ("selected", "pretrained", "halfway"))])
     assert [grid.label("mle", checkpoint) for checkpoint in ("final", "selected", "pretrained", "halfway")] == [
         *("mle", "↳ selected on validation", "↳ its shared pre-training", "↳ halfway"),
     ]
@@ -49,12 +52,40 @@ def test_labels_arrows_and_units():
 
 
 def test_the_best_is_one_model_at_its_last_step():
-    grid = Grid([line(), line(checkpoint="selected"), line(model="random")], {"nll_test": "mle"})
-    assert grid.is_best("mle", "final", "nll_test")
-    assert not grid.is_best("mle", "selected", "nll_test")
-    assert not grid.is_best("random", "final", "nll_test")
-    assert not grid.is_best("mle", "final", "bleu2")
-    assert not Grid([line()]).is_best("mle", "final", "nll_test")
+    rows = [line(n=5), line(checkpoint="selected", n=5), line(model="random", n=5), line("bleu2", n=5)]
+    cell = "7.700 ± 0.050"
+    for firm, style in ((True, strong), (False, emphasis)):
+        grid = Grid(rows, {"nll_test": Best("mle", firm)})
+        assert grid.shown("mle", "final", "nll_test") == style(cell)
+        assert grid.shown("mle", "final", "nll_test", "7.7") == style("7.7")
+        others = [("mle", "selected", "nll_test"), ("random", "final", "nll_test"), ("mle", "final", "bleu2")]
+        assert [grid.shown(*where) for where in others] == [cell] * 3
+    assert Grid(rows).shown("mle", "final", "nll_test") == cell
+
+
+def test_what_may_not_win_is_marked_with_its_reason():
+    lost, bound = "it lost 1 of 5 seeds (seed 3 failed)", "its density is a bound, not exact"
+    rows = [line(n=5), line("bleu2", n=5)]
+    rows += [line(metric, model="lost", n=4, unranked_because=lost) for metric in ("nll_test", "bleu2")]
+    rows += [line(model="flow", n=5, unranked_because=bound), line("bleu2", model="flow", n=5)]
+    rows += [line(model="flow", checkpoint="selected", n=5, unranked_because=bound)]
+    rows += [line(model="gap", n=5), line("bleu2", model="gap", n=4, unranked_because="it lost a seed")]
+    grid = Grid(rows)
+    assert [grid.label(*row) for row in grid.rows] == ["mle", "lost †", "flow †", "↳ selected on validation †", "gap"]
+    assert grid.shown("lost", "final", "bleu2") == "7.700 ± 0.050 (n=4)"  # its row is marked
+    assert grid.shown("gap", "final", "bleu2") == "7.700 ± 0.050 (n=4) †"
+    assert grid.reasons() == [
+        f"lost: {lost}",
+        f"flow: in nll_test: {bound}",
+        f"flow (selected on validation): {bound}",
+        "gap: in bleu2: it lost a seed",
+    ]
+
+
+def test_collapsed_seeds_are_counted():
+    rows = [line(n=10, collapsed=1), line("kl_forward", n=10, collapsed=1), line("bleu2", n=10, collapsed=2)]
+    grid = Grid([*rows, line(model="random", n=10, collapsed=0), line(model="real data", collapsed=1)])
+    assert grid.collapsed() == ["mle: 1 of 10 in nll_test, kl_forward; 2 of 10 in bleu2"]
 
 
 def test_rows_keep_their_order_and_metrics_have_their_own():

@@ -56,6 +56,17 @@ def test_what_is_not_known_is_left_out(task):
     assert judge(task, oracle=False).scores(Constant(-1.5), samples) == {"nll_valid": 1.5}
 
 
+@pytest.mark.parametrize(
+    ("density", "known"),
+    [("bound", {"nll_valid"}), ("estimated", {"nll_valid"}), ("none", set()), ("exact", {"nll_valid", "jsd_valid"})],
+)
+def test_a_divergence_needs_an_exact_density(task, density, known):
+    sampler = Constant(-math.log(12))
+    sampler.density = density
+    samples = torch.randint(12, (30, 8), generator=torch.Generator().manual_seed(0))
+    assert set(judge(task).scores(sampler, samples)) == {"nll_oracle", *known}
+
+
 def test_what_is_infinite_is_left_out_and_what_is_no_number_is_refused(task):
     samples = task.training.train[:30]
     assert "nll_valid" not in judge(task).scores(Constant(-math.inf, by_token=False), samples)

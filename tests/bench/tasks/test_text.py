@@ -1,6 +1,7 @@
 """A user's own text and tunes as tasks: ids, end marks, fingerprints and reports."""
 
 import collections
+import gzip
 import json
 import os
 import random
@@ -117,6 +118,17 @@ def test_a_fingerprint_depends_on_content_and_parameters_not_on_the_path(task, p
     assert json.loads(task.fingerprint())["max_len"] == 40
 
 
+def test_a_packed_file_is_read_as_what_it_holds(task, path, tmp_path):
+    packed = tmp_path / "train.txt.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    found = Text(train=str(packed))
+    assert torch.equal(found.load().training.train, task.load().training.train)
+    shutil.copy(packed, tmp_path / "train.jsonl.gz")  # the same bytes, read in another way
+    with pytest.raises(UsageError, match="is not JSON"):
+        Text(train=str(tmp_path / "train.jsonl.gz")).load()
+    assert Text(train=str(tmp_path / "train.jsonl.gz")).fingerprint() != found.fingerprint()
+
+
 def test_a_file_that_changes_has_another_fingerprint(task, path):
     before, report = task.fingerprint(), task.report()
     state = path.stat()
@@ -144,6 +156,40 @@ def test_text_that_is_not_tokenized_is_pointed_out(tmp_path):
     report = "\n".join(Text(train=str(tmp_path / "a.txt")).report())
     assert "of the words end in punctuation, such as" in report
     assert "look" not in "\n".join(Text(train=str(tmp_path / "a.txt"), level="char", max_len=90).report())
+
+
+def strangers(n, share):
+    """Lines of which a share of the words is in no training set."""
+    chance = random.Random(3)
+    return [" ".join(f"x{chance.randint(0, 9_999)}" if chance.random() < share else "the" for _ in range(20))
+            for _ in range(n)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "shown"),
+    [
+        (text(), strangers(30, 1.0), ["every word of test became <unk>", "100% of the words of test never occur"]),
+        (text(), strangers(300, 0.2), ["20% of the words of test never occur in training, so no model can write them"]),
+        (text(), strangers(300, 0.1), []),
+        (text(), text(50, seed=9), []),
+        ([f"w{i % 40} " * (1 + i // 40) for i in range(400)], None,
+         [f"100% of the sequences of {split} have only one different token" for split in ("train", "valid", "test")]),
+        ([f"the r{i}a r{i}b" for i in range(400)], None,
+         [f"67% of the words of {split} became <unk>, which matches" for split in ("train", "valid", "test")]
+         + [f"67% of the words of {split} never occur" for split in ("valid", "test")]),
+    ],
+)  # fmt: skip
+def test_data_that_say_little_are_pointed_out(tmp_path, train, test, shown):
+    (tmp_path / "a.txt").write_text("\n".join(train))
+    files = {"train": str(tmp_path / "a.txt")}
+    if test is not None:
+        (tmp_path / "b.txt").write_text("\n".join(test))
+        files["test"] = str(tmp_path / "b.txt")
+    task = Text(**files, max_len=80)
+    remarks = task.load().remarks
+    assert len(remarks) == len(shown), remarks
+    assert all(part in remark for part, remark in zip(shown, remarks, strict=True)), remarks
+    assert [note for note in task.report() if note.startswith("look: ")] == [f"look: {remark}" for remark in remarks]
 
 
 @pytest.mark.parametrize(

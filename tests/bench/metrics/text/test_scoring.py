@@ -89,18 +89,25 @@ def test_lengths_and_vocabulary(texts, report):
 
 
 def test_real_text_is_training_lines_drawn_once(texts, report):
+    samples, references, train = texts
     (real,) = (row for row in report.rows if row.real)
     assert (real.name, real.n) == ("real text", 90)
     found = by_metric(report, -1)
-    assert found["copy_sequence"].value == found["copy_8gram"].value == 1
     assert found["unseen_in_train"].value == 0
+    # They would all be copies: the copy rates are those of the references.
+    direct = by_metric(score([references], references, train, "space", ["copy"]))
+    for name, each in direct.items():
+        assert (found[name].value, found[name].low, found[name].high) == (each.value, each.low, each.high)
+    assert 0 < found["copy_4gram"].value < 1
+    assert str(found["copy_4gram"].signature) == "n=71|train=120|tok=space|real=references|v=2"
     assert str(found["bleu2"].signature) == "n=90|refs=test:71|smooth=method1(0.1)|tok=space|real=train|v=1"
     # Lines are drawn from the training set: for more samples than it has lines, it is used completely.
-    samples, references, train = texts
     many = Text("many", samples.lines * 2)
     whole = score([many], references, train, "space")
     assert whole.rows[-1].n == 120
-    direct = {each.metric: each.value for each in score([train], references, train, "space").rows[0].scores}
+    rows = score([train], references, train, "space").rows
+    direct = {each.metric: each.value for each in rows[0].scores}
+    direct |= {each.metric: each.value for each in rows[1].scores if each.metric.startswith("copy_")}
     there = {each.metric: each.value for each in whole.rows[-1].scores if each.value is not None}
     assert there == {name: direct[name] for name in there}
 
@@ -139,7 +146,7 @@ def test_copies_are_found_where_rare_words_are_unknown(bench, tmp_path, count):
     answer = json.loads(bench("score", made, *asked, "--tokenizer", "space", "--format", "json").out)
     found = {each["metric"]: each for each in answer["rows"][0]["scores"]}
     assert [found[name]["value"] for name in ("copy_sequence", "copy_8gram", "unseen_in_train")] == [1, 1, 0]
-    assert found["copy_8gram"]["signature"] == f"n={len(replayed)}|train=1755|unk=unwritten|tok=space|v=1"
+    assert found["copy_8gram"]["signature"] == f"n={len(replayed)}|train=1755|unk=unwritten|tok=space|v=2"
     assert any("any word that the file never writes" in note for note in answer["notes"])
 
 
@@ -230,9 +237,9 @@ def test_the_same_call_gives_the_same_bits(texts):
 def test_intervals_hold_their_value_and_stay_in_bounds(report):
     for row in report.rows:
         for each in row.scores:
-            if each.low is None:  # real text is training lines: all of them copies
-                assert (row.real, each.high, each.interval) == (True, None, None)
-                assert each.metric in ("copy_sequence", "copy_8gram", "unseen_in_train")
+            if each.low is None:  # real text is training lines; and where nothing is copied, nothing varies
+                assert (row.real, each.high, each.interval, each.value) == (True, None, None, 0)
+                assert each.metric in ("copy_5gram", "copy_6gram", "copy_8gram", "unseen_in_train")
             else:
                 assert 0 <= each.low <= each.value <= each.high
                 assert each.unit or each.high <= 1
@@ -240,7 +247,7 @@ def test_intervals_hold_their_value_and_stay_in_bounds(report):
 
 def test_intervals_are_named(report):
     names = {each.metric.rstrip("2345"): each.interval for each in report.rows[0].scores}
-    assert {name for name, interval in names.items() if interval == "mean"} == {"bleu", "length_mean"}
+    assert {name for name, interval in names.items() if interval == "mean"} == {"bleu", "length_mean", "copy_longest"}
     assert {name for name, interval in names.items() if interval == "wilson"} == {"copy_sequence"}
     assert all(f"{interval}, " in report.interval for interval in names.values())
 
@@ -314,7 +321,7 @@ def test_one_sample_and_one_reference_are_scored_as_far_as_they_can_be(family):
     absent = {each.metric for each in report.rows[0].scores if each.absent}
     assert absent == {
         "self-bleu": {f"self_bleu{order}" for order in (2, 3, 4, 5)},
-        "copy": {"copy_sequence", "copy_8gram"},
+        "copy": {"copy_sequence", "copy_longest", *(f"copy_{order}gram" for order in (4, 5, 6, 8))},
     }.get(family, set())
 
 
@@ -371,3 +378,21 @@ def test_texts_are_scored_without_a_vocabulary_limit():
     # A word seen once is a word: only <unk> itself is unknown.
     report = score([Text("made", ("once upon", "a time"))], Text("test", ("once upon", "x y")), None, "space", ["bleu"])
     assert by_metric(report)["bleu2"].value == pytest.approx(0.5)
+
+
+def test_texts_on_which_scores_say_little_are_pointed_out():
+    train = Text("train", ("a b c d e",) * 20)
+
+    def told(made, test):
+        report = score([Text("made", made)], Text("test", test), train, "space", ["copy"])
+        return [note for note in report.notes if note.startswith(("made:", "test:")) and "%" in note]
+
+    fine = ("a b c", "d e a b")
+    assert told(fine, fine) == []
+    assert told(fine, ("<unk> <unk>", "<unk>"))[0].startswith("test: 100% of its words are <unk>, which match nothing")
+    assert told(("a", "b", "c c c", "a b"), fine)[0].startswith("made: 75% of its lines have only one different word")
+    assert told(fine, ("a b c d q", "a b c d e"))[:1] == []
+    assert told(fine, ("a b c d q", "a b c d r"))[0].startswith(
+        "test: 20% of its words never occur in the training set"
+    )
+    assert told(("", "a b"), fine) == []  # blank samples are told elsewhere

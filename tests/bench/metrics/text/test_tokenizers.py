@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import random
+import sys
 from pathlib import Path
 
 import nltk
 import numpy as np
 import pytest
+import sacrebleu
 from nltk.tokenize import word_tokenize
+from sacrebleu.metrics import BLEU
 
 import bench
 from bench.errors import UsageError
 from bench.metrics.text import tokenizers
+from bench.metrics.text.report import Text
+from bench.metrics.text.scoring import score
 from bench.metrics.text.tokenizers import encode, signature, tokenizer
 
 SOTU = Path(bench.__file__).parent / "corpora" / "sotu" / "test.txt"
@@ -76,6 +81,51 @@ def test_nltk_is_nltks_where_words_are_contracted():
             [" ".join(rng.choices(words.split(), k=rng.randrange(5))), rng.choice(["", ".", ".  ", "?"])]
         )
         assert split(line) == word_tokenize(line, preserve_line=True), line
+
+
+@pytest.mark.parametrize("name", ["13a", "zh"])
+def test_sacrebleus_tokenizers_split_as_sacrebleu_does(name):
+    theirs, ours = BLEU(tokenize=name).tokenizer, tokenizer(name)
+    lines = SOTU.read_text("utf-8").splitlines()[:300]
+    lines += (SOTU.parents[1] / "quatrains" / "test.txt").read_text("utf-8").splitlines()[:300]
+    lines += [line.replace(" .", ".").replace(" ,", ",") for line in lines]
+    lines += [
+        "",
+        " ",
+        "Don't pay $1,000.50, e.g. 1990-95!",
+        "it &amp; &quot;so&quot; <skipped>",
+        "他说hello，世界。",
+        "a <unk> b",
+    ]
+    for line in lines:
+        assert ours(line) == theirs(line.rstrip()).split()
+    assert ours("a <unk>") == ["a", "<", "unk", ">"]
+    assert tokenizer("zh")("明月 ab") == ["明", "月", "ab"]
+
+
+@pytest.mark.parametrize("name", ["13a", "zh"])
+def test_bleu_is_sacrebleus_where_nothing_is_smoothed(name):
+    lines = (SOTU.parents[1] / "sotu-obama" / "train.txt").read_text("utf-8").splitlines()
+    samples = [f"{one} {two}" for one, two in zip(lines[:60], lines[60:120], strict=True)]
+    references = lines[:400]
+    scores = {n: BLEU(tokenize=name, max_ngram_order=n, smooth_method="none", effective_order=False) for n in (2, 3, 4)}
+    found = score([Text("made", tuple(samples))], Text("test", tuple(references)), None, name, ["bleu"]).rows[0].scores
+    for n, each in scores.items():
+        theirs = [each.sentence_score(line, references).score / 100 for line in samples]
+        (ours,) = (estimate for estimate in found if estimate.metric == f"bleu{n}")
+        assert min(theirs) > 0
+        assert ours.value == pytest.approx(np.mean(theirs), abs=1e-9)
+        assert f"|tok={name}:sacrebleu-{sacrebleu.__version__}|" in str(ours.signature)
+
+
+@pytest.mark.parametrize("name", ["13a", "zh"])
+def test_without_sacrebleu_a_sentence_says_what_to_install(name, monkeypatch):
+    for module in list(sys.modules):
+        if module.partition(".")[0] == "sacrebleu":
+            monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
+    with pytest.raises(UsageError, match=r"pip install 'seqgan-bench\[sacrebleu\]'"):
+        tokenizer(name)
 
 
 def test_an_unknown_tokenizer_is_refused_with_the_nearest():

@@ -30,7 +30,7 @@ def contents(folder):
 
 
 def frames_of(results):
-    return [getattr(results, field.name) for field in dataclasses.fields(results)]
+    return [getattr(results, field.name) for field in dataclasses.fields(results)[:4]]
 
 
 def write(results, folder):

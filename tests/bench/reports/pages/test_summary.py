@@ -20,7 +20,7 @@ def shown(results, width=80, **others):
 def only(results, **where):
     """The results for which the columns have these values."""
     frames = []
-    for field in dataclasses.fields(results):
+    for field in dataclasses.fields(results)[:4]:
         frame = getattr(results, field.name)
         for column, values in where.items():
             frame = frame[frame[column].isin(values)]
@@ -44,7 +44,7 @@ mle              0.0120  7.700  9.120  0.015   1,235   3
 seqgan           0.0180  8.353  8.810  0.022   4,367   3
                 ±0.0025 ±0.137 ±0.262 ±0.002    ±102
 broken                                               0/3
-uncertain           n/a    n/a  2.760    n/a     n/a 1/2
+uncertain †         n/a    n/a  2.760    n/a     n/a 1/2
 
 controls
 constant-reward  0.0161  8.220  8.920  0.012   4,117   3
@@ -52,10 +52,13 @@ constant-reward  0.0161  8.220  8.920  0.012   4,117   3
 uniform          0.2500  8.517 11.423  0.000    0.01   3
                 ±0.0000 ±0.000 ±0.014 ±0.000   ±0.00
 replay                                               0/3
-mean ± 95% t interval over n seeds; n < 5: intervals and verdicts are weak
+mean ± 95% t interval over n seeds; n < 5: intervals and verdicts are weak;
+italics: the best, if seeds scatter normally
+† No rank, because:
+  uncertain: it lost 2 of 3 seeds (seed 1 failed; seed 2 not run)
 By jsd_token, paired by seed, Holm-corrected for 3 comparisons:
-  seqgan: worse than mle and its own pre-training; not separable from
-constant-reward
+  seqgan: worse than mle and its own pre-training, if seeds scatter normally (n
+= 3); not separable from constant-reward
 broken: failed: ValueError: expected a|b, got <None>
 replay: failed: MemoryError: no room
 uncertain: failed: OutOfMemoryError: no room
@@ -72,9 +75,9 @@ mle         3.150  0.320  0.054    12.4   5
 random      4.154  0.120  0.000    0.10   5
            ±0.060 ±0.009 ±0.000   ±0.00
 pg-bleu                                 0/1
-mean ± 95% t interval over n seeds
+mean ± 95% t interval over n seeds; italics: the best, if seeds scatter normally
 By nll_test, paired by seed:
-  random: worse than mle
+  random: worse than mle, if seeds scatter normally (n = 5)
 pg-bleu: skipped: it needs an oracle
 """
 
@@ -89,7 +92,7 @@ def wide(results):
     """Long labels, large costs, and every metric that is shown."""
     label = "seqgan[discriminator_epochs=25, rollouts=128]"
     frames = [
-        getattr(results, field.name).replace({"model": {"seqgan": label}}) for field in dataclasses.fields(results)
+        getattr(results, field.name).replace({"model": {"seqgan": label}}) for field in dataclasses.fields(results)[:4]
     ]
     runs, scores, curves, frontier = frames
     scores = scores.copy()
@@ -131,11 +134,25 @@ def test_controls_alone_have_no_verdicts(results):
     assert "n < 5: intervals and verdicts are weak" in text
 
 
-def test_what_is_best_is_bold(results):
-    text = shown(only(results, task=["quatrains"]), color_system="standard", force_terminal=True)
-    bold = {part.partition("\x1b[0m")[0].strip() for part in text.split("\x1b[1m")[1:]}
-    assert {"3.150", "±0.051", "0.320", "±0.009"} <= bold
-    assert not {"4.154", "0.120", "0.000", "0.054"} & bold
+def styled(text, code):
+    """The parts of a text in one of the terminal's styles."""
+    return {part.partition("\x1b[0m")[0].strip() for part in text.split(f"\x1b[{code}m")[1:]}
+
+
+def test_what_is_best_is_in_italics_or_bold(results):
+    quatrains = only(results, task=["quatrains"])
+    text = shown(quatrains, color_system="standard", force_terminal=True)
+    assert {"3.150", "±0.051"} <= styled(text, 3)
+    assert not {"3.150", "±0.051"} & styled(text, 1)
+    more = {}
+    for name in ("runs", "scores"):
+        frame = getattr(quatrains, name)
+        again = frame.assign(seed=frame["seed"] + 5, run_id=frame["run_id"] + "b")
+        more[name] = pd.concat([frame, again])
+    text = shown(dataclasses.replace(quatrains, **more), color_system="standard", force_terminal=True)
+    assert {"3.150", "0.320"} <= styled(text, 1)
+    assert not {"4.154", "0.120", "0.000", "0.054"} & styled(text, 1)
+    assert "italics" not in text
 
 
 def test_one_seed_has_no_interval_and_nothing_was_tested(results):
@@ -155,8 +172,9 @@ def test_a_cell_with_fewer_seeds_than_its_row_says_so(results):
     assert [line.split() for line in lines[place : place + 3]] == [
         ["mle", "3.150", "0.323", "0.054", "12.4", "5"],
         ["±0.051", "±0.008", "±0.007", "±0.1"],
-        ["(n=4)"],
+        ["(n=4)", "†"],
     ]
+    assert "  mle: in bleu2: it lost 1 of 5 seeds (seed 0 without a value)" in "\n".join(lines)
 
 
 def test_two_signatures_stand_one_below_the_other(results):
@@ -169,7 +187,7 @@ def test_two_signatures_stand_one_below_the_other(results):
 
 def test_nothing_but_failures_and_nothing_at_all(results):
     failed = results.runs[results.runs["status"] == "failed"]
-    frames = [getattr(results, field.name).head(0) for field in dataclasses.fields(results)]
+    frames = [getattr(results, field.name).head(0) for field in dataclasses.fields(results)[:4]]
     text = shown(Results(failed, *frames[1:]))
     assert "broken: failed: ValueError: expected a|b, got <None>" in text
     assert "±" not in text.replace("mean ±", "")

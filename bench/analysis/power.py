@@ -1,0 +1,86 @@
+"""How many seeds would show an effect."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import special
+
+from bench.analysis.stats import finite, seeds_of_sign_test
+
+__all__ = ["seeds_needed"]
+
+SEEDS_LIMIT = 10_000
+"""More seeds than anybody will run: the number at which :func:`seeds_needed` gives up."""
+CHUNK = 64
+"""Numbers of seeds that are tried at once."""
+
+
+def seeds_needed(
+    differences: Sequence[float], comparisons: int = 1, alpha: float = 0.05, power: float = 0.8
+) -> int | None:
+    """How many seeds would show an effect of the size observed, by the test that is taken for that many seeds.
+
+    The size observed is itself an estimate, and a poor one from few seeds: take the answer as an order of magnitude.
+    Differences are taken to be normally distributed, also for the power of the sign test; which test that is says
+    :func:`bench.analysis.stats.paired_test`.
+
+    Args:
+        differences: One finite difference per seed, in any unit.
+        comparisons: How many tests are corrected for together; this one is taken to be Holm's first.
+        alpha: The level of all of them together.
+        power: The probability with which the test is to reject, in the right direction.
+
+    Returns:
+        The smallest such number, at least 2; None for one difference, for a mean of zero, and where more than
+        :data:`SEEDS_LIMIT` would be needed.
+
+    Raises:
+        ValueError: for no differences, some that are not finite, or unless 0 < alpha / comparisons < power < 1.
+
+    References:
+        Cohen (1988), "Statistical power analysis for the behavioral sciences", ch. 2 and 5.
+
+    Example:
+        >>> seeds_needed([0.0, 1.0, 2.0])  # the mean is one standard deviation
+        17
+    """
+    level = alpha / comparisons
+    if not 0 < level < power < 1:
+        raise ValueError(f"expected 0 < alpha / comparisons < power < 1, got {level} and {power}")
+    sample = finite(differences)
+    mean = abs(float(sample.mean()))
+    if sample.size == 1 or mean == 0:
+        return None
+    first = seeds_of_sign_test(comparisons, alpha)
+    if (sample == sample[0]).all():
+        return first
+    effect = mean / float(sample.std(ddof=1))
+    by_t = next((n for n in range(2, first) if _power_of_t(n, effect, level) >= power), None)
+    return by_t or _seeds_of_signs(float(special.ndtr(effect)), first, level, power)
+
+
+def _power_of_t(n: int, effect: float, level: float) -> float:
+    """The power of the two-sided t-test of n differences whose mean is so many standard deviations."""
+    critical = special.stdtrit(n - 1, 1 - level / 2)
+    return 1 - float(special.nctdtr(n - 1, effect * math.sqrt(n), critical))
+
+
+def _seeds_of_signs(wins: float, first: int, level: float, power: float) -> int | None:
+    """The number of seeds, from ``first`` on, with which the sign test shows that so many of them are wins."""
+    # A normal law in place of the binomial one is right to a few seeds: start a little below its number.
+    z = float(-special.ndtri(level / 2)) / 2 + float(special.ndtri(power)) * math.sqrt(wins * (1 - wins))
+    if wins - 0.5 < z / (2 * math.sqrt(SEEDS_LIMIT)):
+        return None
+    start = max(first, math.floor(0.9 * (z / (wins - 0.5)) ** 2) - 5)
+    for begin in range(start, SEEDS_LIMIT + 1, CHUNK):
+        n = np.arange(begin, begin + CHUNK)
+        # The most losses with which it rejects, by the same binomial law as its p.
+        losses = np.floor(special.bdtrik(level / 2, n, 0.5))
+        losses -= special.bdtr(losses, n, 0.5) > level / 2
+        enough = (losses >= 0) & (special.bdtr(np.maximum(losses, 0), n, 1 - wins) >= power)
+        if enough.any():
+            return int(n[enough.argmax()])
+    return None

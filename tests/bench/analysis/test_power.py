@@ -1,0 +1,51 @@
+"""Numbers of seeds against the power that they give, by scipy's distributions and by simulation."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench.analysis.power import seeds_needed
+from bench.analysis.stats import paired_test, seeds_of_sign_test
+
+
+def differences_of_effect(effect):
+    """Three differences whose mean is ``effect`` standard deviations."""
+    return [effect - 1, effect, effect + 1]
+
+
+def power(n, effect, comparisons):
+    """The power with n seeds of the test that is taken for them."""
+    level = 0.05 / comparisons
+    if n < seeds_of_sign_test(comparisons):
+        critical = stats.t.isf(level / 2, n - 1)
+        return stats.nct.sf(critical, n - 1, effect * math.sqrt(n))
+    losses = [k for k in range(n) if stats.binomtest(k, n, 0.5).pvalue <= level and k < n / 2]
+    return stats.binom.cdf(max(losses), n, stats.norm.sf(effect)) if losses else 0.0
+
+
+@pytest.mark.parametrize("comparisons", [1, 8])
+@pytest.mark.parametrize("effect", [0.3, -0.9, 2.0, 5.0, 30.0])
+def test_seeds_needed_is_the_first_number_with_the_power(effect, comparisons):
+    n = seeds_needed(differences_of_effect(effect), comparisons)
+    assert power(n, abs(effect), comparisons) >= 0.8 - 1e-9
+    assert all(power(fewer, abs(effect), comparisons) < 0.8 for fewer in range(max(2, n - 15), n))
+
+
+@pytest.mark.parametrize(("effect", "comparisons"), [(1.0, 1), (2.5, 6), (0.8, 6)])
+def test_seeds_needed_give_the_power_promised(effect, comparisons):
+    n = seeds_needed(differences_of_effect(effect), comparisons)
+    trials = np.random.default_rng(n).normal(effect, 1, (2000, n))
+    found = [paired_test(trial.tolist(), comparisons).p <= 0.05 / comparisons for trial in trials]
+    assert 0.77 < np.mean(found) < 0.95
+
+
+def test_seeds_needed_knows_when_to_give_up():
+    assert seeds_needed([0.5]) is None
+    assert seeds_needed([1.0, -1.0]) is None
+    assert seeds_needed(differences_of_effect(0.001)) is None
+    assert seeds_needed([0.2, 0.2]) == 6  # then the sign test can reject
+    assert seeds_needed([0.2, 0.2], 8) == 9
+    with pytest.raises(ValueError, match="alpha"):
+        seeds_needed([0.1, 0.2], alpha=5)

@@ -1,0 +1,78 @@
+"""Plugins that try to win without being better: their rows are marked, have no rank, and are never called better."""
+
+import csv
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("memory_not_measured", "no_figures")
+
+SURVIVORS = '''
+from dataclasses import dataclass
+
+import torch
+from bench.api import Unsupported
+
+
+class Drawn:
+    """Independent words with known probabilities."""
+
+    def __init__(self, spec, p):
+        self.spec, self.p = spec, p
+
+    def sample(self, n, decoding, rng):
+        return torch.multinomial(self.p, n * self.spec.seq_len, True, generator=rng).view(n, -1)
+
+    def token_log_prob(self, tokens, temperature=1.0):
+        return torch.log_softmax(self.p.log() / temperature, -1)[tokens]
+
+
+@dataclass(frozen=True)
+class Survivor:
+    """The training unigrams with some noise: no better than they, but it ends where the noise does harm."""
+
+    skips: bool = False
+
+    def fit(self, data, run):
+        for _ in run.phase("count", 1):
+            counts = torch.bincount(data.train.flatten(), minlength=data.spec.vocab_size) + 1.0
+            noisy = counts * torch.exp(0.05 * torch.randn(counts.shape, generator=run.rng("luck")))
+        plain, lucky = (Drawn(data.spec, each / each.sum()) for each in (counts, noisy))
+        if lucky.token_log_prob(data.valid).mean() < plain.token_log_prob(data.valid).mean():
+            raise Unsupported("no luck") if self.skips else RuntimeError("no luck")
+        return lucky
+
+
+@dataclass(frozen=True)
+class Skipper(Survivor):
+    skips: bool = True
+'''
+
+
+def lines(file):
+    with file.open(encoding="utf-8", newline="") as opened:
+        return list(csv.DictReader(opened))
+
+
+def test_who_ends_where_it_would_be_worse_has_no_rank(bench, write_plugin, tmp_path):
+    write_plugin("survivors", SURVIVORS)
+    folder, cheats = tmp_path / "results", ("survivors:Survivor", "survivors:Skipper")
+    answer = bench(
+        "run", "--models", ",".join((*cheats, "mle", "random")), "--tasks", "toy", "--preset", "smoke", "--workers", 0,
+        "--seeds", 6, "--temperatures", "none", "--metrics", "nll,divergence", "--output", folder,
+    )  # fmt: skip
+    board = [row for row in lines(folder / "leaderboard.csv") if row["checkpoint"] == "final"]
+    assert list(dict.fromkeys(row["model"] for row in board))[:3] == ["real data", "mle", "random"]
+    markdown = (folder / "leaderboard.md").read_text(encoding="utf-8")
+    for cheat in cheats:
+        own = [row for row in board if row["model"] == cheat and row["kind"] == "quality" and int(row["n"])]
+        assert own
+        assert 0 < int(own[0]["n"]) < 6  # it survived in some seeds, and not in all
+        assert {row["unranked_because"].partition(" of 6 seeds")[0] for row in own} == {
+            f"it lost {6 - int(own[0]['n'])}"
+        }
+        assert f"| {cheat} †" in markdown
+        assert f"{cheat}: it lost" in answer.out
+        verdicts = [row for row in lines(folder / "verdicts.csv") if row["model"] == cheat]
+        assert verdicts
+        assert {row["outcome"] for row in verdicts} == {"no verdict"}
+        assert all(row["because"].startswith(f"{cheat} lost ") for row in verdicts)
