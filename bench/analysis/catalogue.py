@@ -106,6 +106,7 @@ PAGE, TERMINAL, FIGURE = Shown
 CATALOGUE = (
     # Over long sequences the Jensen-Shannon divergence is close to ln 2: three decimals would hide too much.
     Entry("jsd_token", LIKELIHOOD, decimals=4, density=True, verdict=1, oracle=(1, FIGURE)),
+    Entry("tv_token", LIKELIHOOD, density=True),
     Entry("nll_test", LIKELIHOOD, density=True, axis="test sequences under the model", verdict=2,
           oracle=(2, FIGURE), text=(1, FIGURE), music=(1, FIGURE)),
     Entry("kl_forward", LIKELIHOOD, density=True),

@@ -15,6 +15,7 @@ from bench.metrics.signature import Signature
 
 COLUMNS = {
     "jsd_token": ("nats/token", "lower"),
+    "tv_token": ("", "lower"),
     "kl_forward": ("nats/token", "lower"),
     "kl_reverse": ("nats/token", "lower"),
     "jsd": ("nats/sequence", "lower"),
@@ -26,11 +27,12 @@ LUCK = math.log(1e9)
 """How far below 0 chance may lead a sum of log-ratios, in nats; see :func:`slack`."""
 DRIFT = 1e-4
 """How far rounding may lead each token's share of such a sum: densities in few bits do not sum to exactly 1."""
+SHARE_OF_LAW = Range(0, 1, "It is a share of the next token's probability.")
 FALSE = "The density is not that of the samples, or its probabilities sum to more than 1."
 
 
 class Divergence:
-    """KL in both directions, Jensen-Shannon and the gap of entropies, by Monte Carlo on test set and samples.
+    """KL in both directions, Jensen-Shannon, total variation and the gap of entropies, by Monte Carlo.
 
     With P the oracle and G the model: ``kl_forward`` = E_P log(P/G) on the test set, punishing what the model does not
     cover; ``kl_reverse`` = E_G log(G/P) on the samples, punishing what it makes up; both divided by the number of
@@ -46,20 +48,27 @@ class Divergence:
     a model that cannot write a test sequence: no term of its mean exceeds ln 2 / 2, so that rare tokens cannot
     dominate it as they do in importance weights.
 
+    ``tv_token`` is the total variation distance of the next-token laws, half the sum over all words of |p - g|,
+    averaged over the prefixes of real sequences: the share of the next token's probability that the model has
+    elsewhere, from 0 to 1. It needs no sum over words: it is E_P max(0, 1 - g/p), which the test tokens estimate
+    without bias.
+
     ``entropy_gap`` = H(G) - H(P), the mean of -log G over the tokens of the samples less that of -log P over those of
     the test set. Above 0 the model writes more diversely than the truth, below 0 more narrowly. It says on which side a
     model errs, and not how far it is from the truth; 0 is best.
 
     How they can be gamed: each KL by itself, like ``nll_test`` and ``nll_oracle``. ``jsd_token`` cannot be gamed by
     dropping or inventing: one repeated sentence, and the training set by heart, score near ln 2. It counts every
-    position alike, so a model may trade an absurd word at one position for a better guess at another. ``entropy_gap``
+    position alike, so a model may trade an absurd word at one position for a better guess at another. ``tv_token`` by
+    dropping rare words, which costs no more than their share, and by what a model does after prefixes that only it
+    writes, which are not looked at: read it beside ``kl_forward`` and ``kl_reverse``. ``entropy_gap``
     is 0 for any model at one of its temperatures, and for even draws from e^H(P) words: no merit, and it never ranks.
     """
 
     version: ClassVar[str] = "2"
 
     def scores(self, evidence: Evidence) -> list[Estimate]:
-        """The four divergences and the gap; nothing where there is no oracle."""
+        """All of :data:`COLUMNS`; nothing where there is no oracle."""
         held_out = evidence.held_out
         if held_out.oracle is None:
             return []
@@ -96,6 +105,8 @@ class Divergence:
             seen, made = evidence.spec.mask(held_out.tokens), evidence.spec.mask(evidence.samples)
             by_token = (p_test - g_test)[seen], (g_samples - p_samples)[made]
             values["jsd_token"] = jensen_shannon(*by_token)
+            values["tv_token"] = float((1 - (-by_token[0]).exp()).clamp(min=0).mean())
+            possible["tv_token"] = SHARE_OF_LAW
             possible["jsd_token"] = possible_jsd("jsd_token", *by_token, *sizes)
         return [
             Estimate(name, values[name], *about, signature, possible=possible[name])

@@ -51,7 +51,7 @@ def test_they_are_the_exact_divergences_to_within_their_error(evidence):
         "jsd": (sum(law @ ratio for law, ratio in halves) / 2, math.sqrt(sum(w @ r**2 for w, r in halves) / 80_000)),
     }
     results = scores(evidence)
-    assert list(results) == ["jsd_token", *exact, "entropy_gap"]
+    assert list(results) == ["jsd_token", "tv_token", *exact, "entropy_gap"]
     for name, (value, error) in exact.items():
         assert abs(results[name].value - value) < 4 * error < value / 5
     assert exact["kl_forward"][0] != pytest.approx(exact["kl_reverse"][0], rel=0.1)  # so that they are not mixed up
@@ -153,7 +153,7 @@ def test_no_oracle_no_divergence(make_evidence):
 
 def test_no_density_is_a_reason_not_a_number(make_evidence):
     results = scores(make_evidence(SEQUENCES, SEQUENCES, None, as_table(P)))
-    assert list(results) == ["jsd_token", "kl_forward", "kl_reverse", "jsd", "entropy_gap"]
+    assert list(results) == ["jsd_token", "tv_token", "kl_forward", "kl_reverse", "jsd", "entropy_gap"]
     reasons = {(result.value, result.absent) for result in results.values()}
     assert reasons == {(None, "the model has no log_prob")}
 
@@ -174,6 +174,7 @@ def test_units_directions_and_signatures(evidence):
         "kl_forward": "nats/token",
         "kl_reverse": "nats/token",
         "jsd": "nats/sequence",
+        "tv_token": "",
         "entropy_gap": "nats/token",
     }
     for result in results.values():
@@ -222,6 +223,33 @@ def test_the_token_divergence_is_the_exact_one_to_within_its_error(make_evidence
     assert 0.02 < exact < math.log(2)
     assert found["jsd_token"].value == pytest.approx(exact, abs=0.004)
     assert found["jsd_token"].value != pytest.approx(found["jsd"].value, abs=0.01)
+
+
+def test_total_variation_is_the_exact_one_to_within_its_error(make_evidence):
+    laws = [np.reshape(law, (3, 3, 3)) for law in (P, G)]
+    exact = 0.0
+    for prefix in [(), *itertools.product(range(3), repeat=1), *itertools.product(range(3), repeat=2)]:
+        one, two = (law[prefix].reshape(3, -1).sum(1) / law[prefix].sum() for law in laws)
+        exact += laws[0][prefix].sum() * np.abs(one - two).sum() / 2 / 3
+    found = scores(make_evidence(drawn(G, 20_000, 2), drawn(P, 30_000, 3), Conditionals(G), Conditionals(P)))
+    assert 0.1 < exact < 0.9
+    assert found["tv_token"].value == pytest.approx(exact, abs=4 * math.sqrt(0.25 / 90_000))
+    same = scores(make_evidence(drawn(P, 500, 2), drawn(P, 500, 3), Conditionals(P), Conditionals(P)))
+    assert same["tv_token"].value == pytest.approx(0, abs=1e-12)
+
+
+def test_total_variation_can_be_gamed_by_dropping_what_is_rare(make_evidence):
+    """It costs the share that is dropped; the forward KL, and held-out NLL, are infinite."""
+    dropped = P.copy()
+    dropped[P.argsort()[:4]] = 0
+    lost = P[dropped == 0].sum()
+    dropped /= dropped.sum()
+    with np.errstate(invalid="ignore"):
+        found = scores(
+            make_evidence(drawn(dropped, 500, 2), drawn(P, 5_000, 3), Conditionals(dropped), Conditionals(P))
+        )
+    assert 0 < found["tv_token"].value < lost + 0.01
+    assert found["kl_forward"].absent == "kl_forward is inf"
 
 
 def test_the_token_divergence_of_a_perfect_model_is_zero(make_evidence):
@@ -319,7 +347,7 @@ def test_honest_models_near_the_truth_pass(make_evidence):
         for n, total in ((50, 14.0), (200, 3.0), (1000, 6.0)):
             model = near(P, total / n)
             samples, test = drawn(model, n, 2 * seed), drawn(P, n, 2 * seed + 1)
-            assert len(scores(make_evidence(samples, test, Conditionals(model), Conditionals(P)))) == 5
+            assert len(scores(make_evidence(samples, test, Conditionals(model), Conditionals(P)))) == 6
 
 
 def test_one_sequence_repeated_beside_another_models_density_is_found(make_evidence):
