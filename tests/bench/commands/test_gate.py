@@ -199,7 +199,9 @@ def test_an_interrupted_run_has_failed(bench, compared, results):
 def test_every_model_may_be_compared_with_one_of_base(bench, base):
     folder = base[1]
     answer = bench("compare", base[0], folder, "--against", "random", "--fail-on-regression")
-    assert (answer.code, answer.err) == (0, "")  # which is not worse than itself, nor is pg-bleu
+    assert (answer.code, answer.err) == (1, "")  # random is not worse than itself, and pg-bleu only copies more
+    worse = re.search(rf"worse: {re.escape(TOY)}: {re.escape(PG)} against random, final\n((?:  .*\n)*)", answer.out)
+    assert re.findall(r"^  (\w+)", worse[1], re.MULTILINE) == ["copy_4gram", "copy_5gram", "copy_longest"]
     assert f"better: {TOY}: {PG} against random, final" in answer.out
     assert counts(answer)["no difference"] > 10
     assert "pretrained" not in answer.out
