@@ -152,7 +152,7 @@ def _in_words(found: list[Answer]) -> Document:
         few = f". n < {FEW}: intervals and tests from fewer than five seeds are weak." if counts[0] < FEW else ":"
         who = "each contender is" if metric == first else f"where {first} is not exact on both sides, contenders are"
         text = prose(
-            "By `{}`, {} compared with {}, paired by seed, n = {}; {}" + few,
+            "By `{}` of the last training step, {} compared with {}, paired by seed, n = {}; {}" + few,
             *(metric, who, _against(asked), " to ".join(map(str, counts)), tested),
         )
         blocks += bullets(text, (f"{line}." for line in summary(asked)))

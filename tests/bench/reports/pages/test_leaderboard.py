@@ -12,7 +12,7 @@ from bench.reports.pages.leaderboard import page
 NAN = float("nan")
 
 WORDS = """
-By `jsd_token`, each contender is compared with mle, its own pre-training and constant-reward, where they apply, paired by seed, n = 3; 3 comparisons as one family, at the 5 % level for all of them together, by Student's t, which assumes that seeds scatter normally: from n = 7 on the sign test decides. n < 5: intervals and tests from fewer than five seeds are weak.
+By `jsd_token` of the last training step, each contender is compared with mle, its own pre-training and constant-reward, where they apply, paired by seed, n = 3; 3 comparisons as one family, at the 5 % level for all of them together, by Student's t, which assumes that seeds scatter normally: from n = 7 on the sign test decides. n < 5: intervals and tests from fewer than five seeds are weak.
 
 - seqgan: worse than mle and its own pre-training, if seeds scatter normally (n = 3); not separable from constant-reward.
 """  # noqa: E501
@@ -164,7 +164,8 @@ def test_goldens(text, golden):
         "nats/token (95 % interval +0.00276 to +0.00724, n = 3), p = 0.021 by the paired t test after Holm's "
         "correction for 3 comparisons, better in 0 % of "
         r"seeds. n \< 5: intervals and tests from fewer than five seeds are weak.",
-        "By `nll_test`, each contender is compared with mle, paired by seed, n = 5; one comparison, at the 5 % level, "
+        "By `nll_test` of the last training step, each contender is compared with mle, paired by seed, n = 5; "
+        "one comparison, at the 5 % level, "
         "by Student's t, which assumes that seeds scatter normally: from n = 6 on the sign test decides:",
         "- random: worse than mle, if seeds scatter normally (n = 5).",
         "- uncertain: it lost 2 of 3 seeds (seed 1 failed; seed 2 not run)",
@@ -372,7 +373,7 @@ def test_without_controls_there_is_no_heading(results):
     text = markdown(only(results, model=["real data", "mle", "seqgan"]))
     assert not any("*Controls*" in line for table in tables(text) for line in table)
     assert "constant-reward" not in text
-    assert "By `jsd_token`, each contender is compared with mle and its own pre-training, where they apply" in text
+    assert "each contender is compared with mle and its own pre-training, where they apply" in text
 
 
 def test_controls_alone(results):
@@ -386,7 +387,7 @@ def test_controls_alone(results):
 
 def test_without_the_reference_arm_nobody_is_compared_with_it(results):
     text = markdown(only(results, model=["seqgan", "constant-reward"], task=["oracle"]))
-    assert "By `jsd_token`, each contender is compared with its own pre-training and constant-reward, where" in text
+    assert "each contender is compared with its own pre-training and constant-reward, where" in text
     assert "- seqgan: worse than its own pre-training, if seeds scatter normally (n = 3); not separable from" in text
     assert all("mle" not in line for line in tables(section(text, "Verdicts"))[0])
 
