@@ -142,8 +142,9 @@ class DensityChecks:
         sampler = _apart(sampler)
         known = isinstance(sampler, HasNextTokenLogProbs)
         size = self.spec.vocab_size
-        scored = self.spec.count(samples) + self.spec.count(self.test)
-        most = max(scored // TOKENS, ENTRIES // size) if known else SEQUENCES // size
+        # Tokens, were samples as long as test sequences: how long they are must not decide which prefixes are taken.
+        scored = self.spec.count(self.test) * (1 + len(samples) / len(self.test))
+        most = max(int(scored) // TOKENS, ENTRIES // size) if known else SEQUENCES // size
         most = max(1, most)
         self.enough = known or most >= FEWEST
         of_test = min(TEST_PREFIXES, -(-most // 2))
@@ -152,8 +153,10 @@ class DensityChecks:
         def laws(tokens: Tensor, rows: Tensor, positions: Tensor) -> Laws:
             return Laws.of(rows, positions, ask(sampler, tokens, rows, positions, self.spec))
 
-        real = laws(self.test, *_prefixes(self.test, self.spec, of_test, rng))
-        rows, positions = _prefixes(samples, self.spec, most - of_test, rng)
+        any_order = torch.randperm(len(self.test), generator=rng)
+        real = laws(self.test, *_prefixes(self.test, self.spec, of_test, any_order, rng))
+        # Samples are in a random order already; the first ones are read, so that their laws can be compared.
+        rows, positions = _prefixes(samples, self.spec, most - of_test, torch.arange(len(samples)), rng)
         made = laws(samples, F.pad(rows, (1, 0)), F.pad(positions, (1, 0)))  # and the start of all sequences
         self.laws = real, made
         # After a test prefix that the model cannot write, there need be no law.
@@ -288,15 +291,16 @@ def _require_agreement(where: str, laws: Laws, tokens: Tensor, scored: Tensor) -
         )
 
 
-def _prefixes(tokens: Tensor, spec: SequenceSpec, most: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+def _prefixes(
+    tokens: Tensor, spec: SequenceSpec, most: int, order: Tensor, rng: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Sequences and positions after the first at which they have not ended: int64 (K,) each, at most that many.
 
-    As few in each sequence as possible. Whether a position is taken depends on nothing that comes at it or later in its
-    sequence: a bet needs that.
+    As few in each sequence as possible, the sequences in an order, int64 (N,), that does not depend on them. Whether a
+    position is taken depends on nothing that comes at it or later in its sequence: a bet needs that.
     """
     n, later = len(tokens), spec.seq_len - 1
     each = min(max(1, most // max(1, n)), later)
-    order = torch.randperm(n, generator=rng)
     positions = torch.rand(n, later, generator=rng).argsort(-1)[:, :each].sort(-1).values + 1  # (n, each)
     goes_on = spec.mask(tokens)[order].gather(1, positions)
     return order[:, None].expand(-1, each)[goes_on][:most], positions[goes_on][:most]

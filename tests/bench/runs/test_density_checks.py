@@ -374,7 +374,9 @@ def test_positions_are_chosen_without_a_look_at_what_comes():
     rows = torch.randint(4, (4_000, 6), generator=torch.Generator().manual_seed(0))
     rows = rows.masked_fill(torch.rand(rows.shape, generator=torch.Generator().manual_seed(1)) < 0.3, 4)
     rows = rows.masked_fill(~spec.mask(rows), 4)
-    chosen, positions = density_checks._prefixes(rows, spec, 4_000, torch.Generator().manual_seed(2))
+    chosen, positions = density_checks._prefixes(
+        rows, spec, 4_000, torch.arange(4_000), torch.Generator().manual_seed(2)
+    )
     assert bool(spec.mask(rows)[chosen, positions].all())
     assert len(chosen) == len({*zip(chosen.tolist(), positions.tolist(), strict=True)}) > 1_000
     assert float((rows[chosen, positions] == 4).double().mean()) == pytest.approx(0.3, abs=0.03)
