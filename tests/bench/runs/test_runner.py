@@ -160,7 +160,7 @@ def test_a_run_that_works(do):
     assert {"nll_oracle", "nll_test", "bleu4", "self_bleu4", "distinct2", "jsd", "seconds"} <= scores.keys()
     assert scores["nll_test"].value == pytest.approx(math.log(6))
     # Its density is of entire sequences, and it counts no amounts.
-    assert {name for name, score in scores.items() if score.value is None} == {"jsd_token"}
+    assert {name for name, score in scores.items() if score.value is None} == {"jsd_token", "tv_token"}
     assert {score.kind for score in scores.values()} == {"quality", "cost"}
     assert len(record.samples) == SHOWN_SAMPLES
     assert len(record.samples[0].split()) == TOY["seq_len"]
