@@ -30,7 +30,7 @@ __all__ = ["DensityChecks"]
 
 TOKENS = 1_000
 """Tokens that are scored for each prefix whose law is verified: 240 on ``oracle`` in the quick preset."""
-ENTRIES = 300_000
+ENTRIES = 150_000
 """Probabilities of next tokens that are verified in any case: all prefixes where there are few tokens."""
 TEST_PREFIXES = 64
 """Of these, prefixes of test sequences, which the model has not written."""
@@ -38,7 +38,7 @@ SEQUENCES = 500
 """Sequences for all prefixes but the first, where a law costs V of them; one prefix at least is verified."""
 FEWEST = 30
 """Laws that must be verified for a density to count as exact: where they cost V sequences each, V is at most 16."""
-READ = 200
+READ = 100
 """Samples whose own log-probabilities are read: to compare them with the laws, and to look for copies."""
 TOLERANCE = 3e-4
 """How far a sum of probabilities may be from 1, and two computations of log-probabilities apart on average, in nats."""

@@ -120,6 +120,7 @@ def scoring(measure, generator):
         shared = torch.arange(length, device=tokens.device) < kept[:, None, None]
         tokens = torch.where(shared, tokens[:, :1], tokens).view(rows, length)
         fast = variant == "fast" and generator.device.type == "cpu"
+        rounded = "tf32" if generator.device.type == "cuda" else "float32"
         tables = 2.0 * VOCAB_SIZE * model.filters.numbers  # products of every word with every row of a filter
         return measure(
             lambda: getattr(model, method)(tokens),
@@ -129,7 +130,7 @@ def scoring(measure, generator):
             amount=rows,
             unit="sequences",
             flops=highway_flops(model, rows) + (tables if fast else convolution_flops(model, length, rows)),
-            precision="bfloat16" if fast and scoring == torch.bfloat16 else "float32",
+            precision="float32" if scoring == torch.float32 else "bfloat16" if fast else rounded,
             rounds=rounds,
         )
 

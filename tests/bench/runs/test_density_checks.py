@@ -251,7 +251,7 @@ COPIES = r".* they repeat n-grams of the training set more often than it allows 
         ("BestOfFour", SHARPER),
         ("Repeat", r".*the half of jsd|.* some tokens are more or less frequent than it says \(token \d+ \d+ times"),
         ("BothSides", r"The density is none: the log-probabilities of the \d+ tokens before a token change by"),
-        ("Unwritable", r".* gives \d+ of 200 samples a probability of 0"),
+        ("Unwritable", r".* gives \d+ of 100 samples a probability of 0"),
     ],
 )  # fmt: skip
 def test_a_density_that_is_none_or_another_fails_the_run(cheat, how, reason):

@@ -269,23 +269,9 @@ def test_the_interval_of_a_mean_is_the_percentile_bootstrap(texts, report):
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high), abs=0.1 * (found.high - found.low))
 
 
-def test_intervals_cover_repeated_draws():
+def test_intervals_cover_repeated_draws(text):
     """Draws from one source against fixed references: how often do intervals contain the mean over draws?"""
-    rng = np.random.default_rng(0)
-    size, n, draws = 400, 100, 150
-    law = np.arange(1, size + 1) ** -1.8
-    nexts = np.stack([rng.permutation(law) for _ in range(size)])
-    nexts = np.cumsum(nexts / nexts.sum(1, keepdims=True), axis=1)
-
-    def text(count):
-        texts = []
-        for length in rng.integers(3, 9, count):
-            words = [int(rng.integers(20))]
-            while len(words) < length:
-                words.append(int(np.searchsorted(nexts[words[-1]], rng.random())) % size)
-            texts.append(" ".join(map(str, words)))
-        return Text("made", tuple(texts))
-
+    n, draws = 100, 150
     references, train = text(100), text(40)
     families = [name for name in FAMILIES if name != "copy"]
     rows = [score([text(n)], references, train, "space", families).rows[0].scores for _ in range(draws)]
