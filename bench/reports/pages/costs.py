@@ -14,12 +14,13 @@ __all__ = ["page"]
 
 READING = """\
 What each model had reached at the same cost as the others, interpolated between the points of its curve. *Tokens* are
-those that went through gradient updates of any network, *updates* are optimiser steps of any network; all costs include
-the shared pre-training. Seconds are comparable only between runs on one machine. As long as models share a pre-training
-they are one model: the first column is where the last of them parted, and the others lie between that and the end of
-the contender that trained longest. *Ended* marks a model whose training ended before, with what it had reached by then
-for less; nothing is extrapolated. To compare equal costs, read a column; among the controls `mle-longer` shows what
-more maximum likelihood reaches for it."""
+all that any network reads or draws, those of rollouts and rewards included (in records of earlier versions, those of
+gradient updates alone), *updates* are optimiser steps of any network; all costs include the shared pre-training.
+Seconds are comparable only between runs on one machine. As long as models share a pre-training they are one model: the
+first column is where the last of them parted, and the others lie between that and the end of the contender that trained
+longest. *Ended* marks a model whose training ended before, with what it had reached by then for less; nothing is
+extrapolated. To compare equal costs, read a column; among the controls `mle-longer` shows what more maximum likelihood
+reaches for it."""
 
 
 def page(runs: pd.DataFrame, curves: pd.DataFrame) -> Document:
