@@ -81,7 +81,8 @@ class BigramModel:
         mask = self.spec.mask(tokens)
         contexts, words = self.contexts(tokens)[mask].numpy().copy(), tokens[mask].numpy().copy()
         if temperature == 1.0:
-            seen = np.asarray(self.counts[contexts, words]).reshape(-1)
+            # scipy answers an empty question with a matrix.
+            seen = np.asarray(self.counts[contexts, words]).reshape(-1) if len(words) else np.zeros(0)
             law = (seen + self.strength * self.shares[words]) / (self.followed[contexts] + self.strength)
             return torch.zeros(tokens.shape, dtype=torch.float64).masked_scatter_(mask, torch.from_numpy(np.log(law)))
 

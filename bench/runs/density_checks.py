@@ -143,7 +143,7 @@ class DensityChecks:
         known = isinstance(sampler, HasNextTokenLogProbs)
         size = self.spec.vocab_size
         # Tokens, were samples as long as test sequences: how long they are must not decide which prefixes are taken.
-        scored = self.spec.count(self.test) * (1 + len(samples) / max(1, len(self.test)))
+        scored = self.spec.count(self.test) * (1 + len(samples) / len(self.test))
         most = max(int(scored) // TOKENS, ENTRIES // size) if known else SEQUENCES // size
         most = max(1, most)
         self.enough = known or most >= FEWEST

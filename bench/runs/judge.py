@@ -215,7 +215,8 @@ def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spe
     seconds = time.perf_counter() - start
     evidence = Evidence(sampler, samples.clone(), task.held_out, trained=real)
     density = evidence.density
-    if density == "exact" and not real:  # real sequences are training sequences, and the oracle is what wrote them
+    # Real sequences are training sequences, and the oracle is what wrote them; a trial of a search has no test split.
+    if density == "exact" and not real and len(task.held_out.tokens):
         checks = DensityChecks(sampler, samples, task.held_out, named_stream(spec.stream, "density"))
         density = checks.finish(evidence)
     scores = []

@@ -162,7 +162,8 @@ class Study:
             return None
         scores = [_reached(record, self.metric) for record in ended if record.status == "ok"]
         reasons = [record.reason or record.status for record in ended if record.status != "ok"]
-        reasons += [f"it has no {self.metric}"] * scores.count(None)
+        none = f"it has no {self.metric}, which is taken at steps of training from a model with a density"
+        reasons += [none] * scores.count(None)
         known = [score for score in scores if score is not None]
         seconds = math.fsum(record.curve[-1]["seconds"] for record in ended if record.curve)
         return Trial(number, self._fields(ended[0]), None if reasons else fmean(known), "".join(reasons[:1]), seconds)

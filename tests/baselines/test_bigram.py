@@ -108,3 +108,9 @@ def test_the_smoothing_is_the_one_with_the_lowest_validation_nll():
 def test_without_a_budget_for_a_single_step_it_knows_nothing():
     model = Session("bigram/0", budget={"steps": 0}).train(Bigram(), TrainingData(FIXED, TRAIN, TRAIN))
     assert float(model.log_prob(TRAIN).exp()[0]) == pytest.approx(1 / 64)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_no_sequences_have_no_log_probabilities(temperature):
+    model = BigramModel(FIXED, TRAIN, 3.0, 0.5)
+    assert model.token_log_prob(TRAIN[:0], temperature).shape == (0, 3)

@@ -188,7 +188,8 @@ def test_a_trials_score_is_the_mean_over_seeds_of_the_last_step(make_study, stor
 def test_without_the_metric_a_trial_has_failed(make_study, store):
     study = make_study()
     search(study, store, 2, lambda spec: ended(spec, curve=()))
-    assert [(trial.score, trial.reason) for trial in study.trials(store)] == [(None, "it has no nll_valid")] * 2
+    reason = "it has no nll_valid, which is taken at steps of training from a model with a density"
+    assert [(trial.score, trial.reason) for trial in study.trials(store)] == [(None, reason)] * 2
     assert best(study.trials(store)) is None
 
 
