@@ -77,7 +77,7 @@ class MLEEnsemble(LikelihoodGenerator):
     """Number of models."""
 
     def fit(self, data: TrainingData, run: Run) -> Ensemble:
-        """Train all members, an epoch of each in every step."""
+        """Train all members, an epoch of each in every step, and a batch of each at a time."""
         names = ["", *(f"-{index}" for index in range(2, self.members + 1))]
         models = [
             LSTMLanguageModel(data.spec, run.rng(f"init{name}"), self.embedding_dim, self.hidden_dim, self.init_std)
@@ -89,11 +89,14 @@ class MLEEnsemble(LikelihoodGenerator):
         train = data.train.to(run.device)
         orders = [run.rng(f"batches{name}") if self.reshuffle else None for name in names]
         for _ in run.phase("mle-ensemble", self.epochs, open_ended=True):
-            losses = []
-            for model, optimizer, order in zip(models, optimizers, orders, strict=True):
-                batches = minibatches(train, self.batch_size, order)
-                losses.append(maximize_likelihood(model, optimizer, self.clip_norm, batches, run))
+            total, learnt = 0.0, 0
+            passes = [minibatches(train, self.batch_size, order) for order in orders]
+            for batches in zip(*passes, strict=True):  # in turn, so that a budget ends all of them at the same batch
+                for model, optimizer, batch in zip(models, optimizers, batches, strict=True):
+                    words = data.spec.count(batch)
+                    total += words * maximize_likelihood(model, optimizer, self.clip_norm, [batch], run)
+                    learnt += words
                 if run.spent():
                     break
-            run.log(loss=sum(losses) / len(losses))
+            run.log(loss=total / learnt)
         return ensemble

@@ -1,6 +1,6 @@
 """Who may win. Whether a score may be bold, ranked and called better is decided here, and nowhere else.
 
-A row that may not win keeps its scores, and the pages say why it has no rank. Three things bar it:
+A row that may not win keeps its scores, and the pages say why it has no rank. Four things bar it:
 
 - *Lost seeds.* The plan of a task and preset is every seed that any of its models, or its real data, has a record of.
   A seed that failed, was interrupted, never ended, is missing, or has no usable value of a metric is lost: a model
@@ -8,6 +8,8 @@ A row that may not win keeps its scores, and the pages say why it has no rank. T
   is not applicable, and has lost nothing.
 - *A density that is not exact*, in metrics that read the density (:attr:`bench.analysis.catalogue.Entry.density`): a
   bound or an estimate may be better than the truth.
+- *Overspending*: training took more than the budget that all models have
+  (:func:`bench.analysis.overspending.overspent`).
 - *Copying*: the rate at which its samples copy the training text, in every metric of quality.
 """
 
@@ -20,6 +22,7 @@ import pandas as pd
 
 from bench.analysis.catalogue import entry
 from bench.analysis.copying import copiers
+from bench.analysis.overspending import overspent
 from bench.records.frames import REAL_DATA, as_rows, completed, usable
 
 __all__ = ["Cell", "Place", "Standing", "standing"]
@@ -72,12 +75,18 @@ def standing(runs: pd.DataFrame, scores: pd.DataFrame) -> Standing:
     done = completed(runs, scores)
     quality = done[(done["kind"] == "quality") & (done["model"] != REAL_DATA)]
     lost, copies, densities = _lost(runs, quality), copiers(done), _densities(runs)
+    costly = overspent(runs, done)
     barred: dict[Cell, tuple[str, ...]] = {}
     inexact: set[Cell] = set()
     for cell in _cells(quality):
         task, preset, model, checkpoint, metric = cell
         density = densities.get((task, preset, model), "exact") if entry(metric).density else "exact"
-        reasons = lost.get(cell, ""), INEXACT.get(density, ""), copies.get((task, preset, model, checkpoint), "")
+        reasons = (
+            lost.get(cell, ""),
+            INEXACT.get(density, ""),
+            costly.get(cell[:3], ""),
+            copies.get((task, preset, model, checkpoint), ""),
+        )
         if density != "exact":
             inexact.add(cell)
         if any(reasons):

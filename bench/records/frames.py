@@ -51,7 +51,7 @@ COSTS = ("seconds", "tokens", "updates")
 RUN_COLUMNS = [
     *KEYS, "role", "status", "reason", "finished", "version", "commit", "dirty",
     "device", "machine", "python", "torch", "threads", "settings", "tuned", "samples", "data", "selected", "density",
-    "warnings",
+    "budget", "warnings",
 ]  # fmt: skip
 _SCORE = ["kind", "metric", "value", "absent", "unit", "direction", "signature"]
 SCORE_COLUMNS = [*KEYS, "checkpoint", *_SCORE]
@@ -166,6 +166,7 @@ def _run_row(record: RunRecord) -> Row:
         "data": record.data_sha256,
         "selected": _selected(record.selected) if record.selected else None,
         "density": record.density,
+        "budget": dict(record.spec.budget),
         "warnings": list(record.warnings),
     }
 

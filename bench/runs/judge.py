@@ -22,6 +22,7 @@ from bench.plans.fields import build
 from bench.records import environment
 from bench.records.frames import REAL_DATA
 from bench.records.record import RunSpec, Score
+from bench.runs.at_rest import at_rest
 from bench.runs.cost import Cost
 from bench.runs.critic import CriticJudge
 from bench.runs.curve import CurveJudge
@@ -270,7 +271,8 @@ def curve_judge(task: LoadedTask, n: int, spec: RunSpec) -> Callable[[Sampler], 
 
     def scores(sampler: Sampler) -> dict[str, float]:
         rng = named_stream(spec.stream, "curve", spec.device)
-        return judge.scores(sampler, _draw(sampler, n, Decoding(), rng, judge.spec))
+        with at_rest(sampler, spec):
+            return judge.scores(sampler, _draw(sampler, n, Decoding(), rng, judge.spec))
 
     return scores
 

@@ -15,6 +15,7 @@ from bench.plans.presets import PRESETS, TEMPERATURES
 from bench.records import environment
 from bench.records.frames import FINAL, PRETRAINED, REAL_DATA, SELECTED
 from bench.records.record import RunRecord, RunSpec, Score, decisive, fit_id, to_json
+from bench.runs.at_rest import Restless, at_rest, first_answers
 from bench.runs.checkpoints import CheckpointFolder, Kept
 from bench.runs.critic import CRITIC
 from bench.runs.curve import CURVE
@@ -95,7 +96,7 @@ def run(spec: RunSpec, checkpoints: CheckpointFolder | None = None, watcher: Wat
 
 def _failure(error: BaseException) -> dict[str, Any]:
     message = _message(error)
-    known = isinstance(error, registry.PluginError | Diverged)
+    known = isinstance(error, registry.PluginError | Diverged | Restless)
     return {
         "status": "failed",
         "reason": message if known else ": ".join(filter(None, [type(error).__name__, message])),
@@ -139,7 +140,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
 
     def judge(checkpoint: str, sampler: Sampler) -> Judged:
         show(f"scoring {checkpoint}")
-        with kept_surroundings():
+        with kept_surroundings(), at_rest(sampler, spec):
             seed_global_streams(spec)  # for metrics that use them: a resumed run comes here in another state
             judged = score(sampler, task, metrics, spec)
         scores[checkpoint] = judged.scores
@@ -165,6 +166,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         looks=preset.looks if matched else 0,
         reserved=(*CURVE, *CRITIC),
         criticise=critic_judge(task, preset.curve_samples, spec),
+        answers=lambda sampler: first_answers(sampler, spec),
         pretrained=lambda sampler: judge(PRETRAINED, sampler),
     )
     kept = None
@@ -188,9 +190,10 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
     final = judged.scores
     scores[FINAL] = (*final, *cost_scores(session.cost, judged, spec.device))
     tempered: dict[str, tuple[Score, ...]] = {}
-    for temperature in spec.temperatures if session.trained else ():
-        show("frontier", len(tempered), len(spec.temperatures))
-        tempered[f"{temperature:g}"] = frontier_scores(sampler, task, temperature, preset.frontier_samples, spec)
+    with at_rest(sampler, spec):
+        for temperature in spec.temperatures if session.trained else ():
+            show("frontier", len(tempered), len(spec.temperatures))
+            tempered[f"{temperature:g}"] = frontier_scores(sampler, task, temperature, preset.frontier_samples, spec)
     selected: dict[str, Any] | None = None
     if session.selected is not None:  # judged last, because this sets the sampler back to an earlier step
         selected = {name: getattr(session.selected, name) for name in ("score", "phase", "step")}

@@ -66,6 +66,8 @@ class Observer:
         select: Which of those scores, the lower the better, picks the step that :meth:`Session.select` goes back to.
         reserved: Names of those scores, which nobody else may log.
         looks: Number of scored steps among which the best is picked, the same for every model; 0 for all of them.
+        answers: Called with the sampler that ``fit`` returned, while the clock runs: what it does at its first calls is
+            charged.
         pretrained: Called with the sampler of a shared pre-training, before its training continues.
         warn: Called with a sentence on what went wrong without harm to the results.
         stop: Called between two steps: raises what ends the training, which is saved first.
@@ -77,6 +79,7 @@ class Observer:
     curve_points: int = 0
     select: str = ""
     looks: int = 0
+    answers: Callable[[Sampler], object] | None = None
     pretrained: Callable[[Sampler], object] | None = None
     warn: Callable[[str], None] | None = None
     stop: Callable[[], None] | None = None
@@ -335,6 +338,8 @@ class Session:
         before = self._saved
         self.clock.start()
         sampler = generator.fit(data, self)
+        if self._observer.answers and not self._restoring:
+            self._observer.answers(sampler)
         self.clock.stop()
         if self._saved is not None and self._saved["phase"] is not None:
             raise ValueError(

@@ -100,3 +100,25 @@ def test_several_members_are_better_than_each(data):
     assert len(model.models()) == 5
     alone = [-float(member.log_prob(data.valid).mean()) for member in model.models()]
     assert -float(model.log_prob(data.valid).mean()) < min(alone)
+
+
+def test_a_budget_ends_all_members_at_the_same_batch(data):
+    counted = []
+
+    class Counting(Session):
+        def track(self, sampler, **state):
+            counted.append({name: part for name, part in state.items() if name.startswith("optimizer")})
+            super().track(sampler, **state)
+
+    run = Counting("toy/0", budget={"updates": 5})
+    MLEEnsemble(members=3, epochs=4, **SMALL).fit(data, run)
+    steps = [max(int(state["step"]) for state in part.state.values()) if part.state else 0
+             for part in counted[0].values()]  # fmt: skip
+    assert max(steps) - min(steps) <= 1
+    assert sum(steps) in (5, 6)
+
+
+def test_members_in_turn_learn_what_they_learn_one_after_another(data):
+    alone = Session("toy/0").train(MLE(epochs=2, **SMALL), data)
+    ensemble = Session("toy/0").train(MLEEnsemble(members=2, epochs=2, **SMALL), data)
+    assert torch.equal(ensemble.models()[0].token_log_prob(data.train), alone.token_log_prob(data.train))

@@ -76,3 +76,90 @@ def test_who_ends_where_it_would_be_worse_has_no_rank(bench, write_plugin, tmp_p
         assert verdicts
         assert {row["outcome"] for row in verdicts} == {"no verdict"}
         assert all(row["because"].startswith(f"{cheat} lost ") for row in verdicts)
+
+
+LATE = '''
+from dataclasses import dataclass
+
+from baselines.bigram import Bigram
+from seqgan.mle import MLE
+
+SMALL = {"embedding_dim": 4, "hidden_dim": 4}
+
+
+class Later:
+    """Trains outside fit: at a call of sample for at least so many sequences, or at every call."""
+
+    def __init__(self, generator, data, run, least, always=False):
+        self.made = (generator, data, run)
+        self.least, self.always = least, always
+        self.inside = Bigram().fit(data, run) if least > 1 or always else None
+
+    def sample(self, n, decoding, rng):
+        if n >= self.least and self.made and (self.inside is None or n > 16 or self.always):
+            generator, data, run = self.made
+            self.inside = generator.fit(data, Quiet(run))
+            if not self.always:
+                self.made = None
+            else:
+                self.made = MLE(epochs=generator.epochs + 1, **SMALL), data, run
+        return self.inside.sample(n, decoding, rng)
+
+    def token_log_prob(self, tokens, temperature=1.0):
+        return self.inside.token_log_prob(tokens, temperature)
+
+
+class Quiet:
+    """A run that counts nothing and has no phases."""
+
+    def __init__(self, run):
+        self.device, self.execution, self.rng = run.device, run.execution, run.rng
+
+    def phase(self, name, steps, open_ended=False):
+        return iter(range(steps))
+
+    def track(self, *args, **more): ...
+
+    def log(self, **more): ...
+
+    def spent(self):
+        return False
+
+    def measure(self, **more):
+        import contextlib
+        return contextlib.nullcontext(lambda **more: None)
+
+
+@dataclass(frozen=True)
+class AtFirst:
+    def fit(self, data, run):
+        return Later(MLE(epochs=400, **SMALL), data, run, least=1)
+
+
+@dataclass(frozen=True)
+class WhenJudged:
+    def fit(self, data, run):
+        return Later(MLE(epochs=2, **SMALL), data, run, least=17)
+
+
+@dataclass(frozen=True)
+class AtEveryCall:
+    def fit(self, data, run):
+        return Later(MLE(epochs=2, **SMALL), data, run, least=1, always=True)
+'''
+
+
+def test_who_trains_when_asked_for_samples_is_charged_or_refused(bench, write_plugin, tmp_path):
+    write_plugin("late", LATE)
+    folder = tmp_path / "results"
+    answer = bench(
+        "run", "--models", "late:AtFirst,late:WhenJudged,late:AtEveryCall,bigram", "--tasks", "toy", "--preset",
+        "smoke", "--workers", 0, "--seeds", 3, "--temperatures", "none", "--metrics", "nll", "--output", folder,
+        "--budget", "0.2s",
+    )  # fmt: skip
+    board = {row["model"]: row for row in lines(folder / "leaderboard.csv") if row["metric"] == "nll_test"}
+    assert "of a budget of 0.2" in board["late:AtFirst"]["unranked_because"]
+    assert board["late:AtFirst"]["unranked_because"].startswith("it spent ")
+    assert board["bigram"]["unranked_because"] == ""
+    assert not {"late:WhenJudged", "late:AtEveryCall"} & set(board)
+    assert answer.out.count("the sampler writes other sequences after it was scored than before") >= 2
