@@ -76,7 +76,9 @@ class Copy:
         text, train = subject.text, subject.against.train
         if train is None:
             signature = subject.signature(self.version, n=len(text))
-            units = dict.fromkeys(["copy_sequence", *(f"copy_{order}gram" for order in (*ORDERS, 8)), "copy_nearest"], "")
+            units = dict.fromkeys(
+                ["copy_sequence", *(f"copy_{order}gram" for order in (*ORDERS, 8)), "copy_nearest"], ""
+            )
             for metric, unit in {**units, "copy_longest": "words"}.items():
                 why = "copies can be found only with the training text"
                 yield Estimate(metric, None, unit, "lower", signature, why)
