@@ -102,18 +102,19 @@ def _common(masks: Bits, columns: Ints, lengths: Ints) -> Ints:
     ends = np.searchsorted(-lengths, -np.arange(1, len(columns) + 1), side="right")  # how many have a word there
     for words, end in zip(columns, ends, strict=True):
         carry: Bits | None = None
-        for integer, positions in zip(state[:, :end], masks, strict=True):
+        for row, positions in zip(state, masks, strict=True):
+            integer = row[:end]
             matches = positions.take(words[:end])
-            matches &= integer
+            np.bitwise_and(matches, integer, out=matches)
             total = integer + matches
             if carry is not None:
                 total += carry
-            integer -= matches
             if len(masks) > 1:
                 carry = total >> np.uint64(BITS)
-            integer |= total
-            integer &= FULL
-    return _ones(state ^ FULL).sum(axis=0)
+            np.bitwise_or(total, integer - matches, out=total)
+            np.bitwise_and(total, FULL, out=integer)
+    counts: Ints = _ones(state ^ FULL).sum(axis=0)
+    return counts
 
 
 def _ones(integers: Bits) -> Ints:
