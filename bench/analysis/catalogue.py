@@ -139,6 +139,7 @@ CATALOGUE = (
     Entry("copy_6gram", DIVERSITY, merit=False),
     Entry("copy_8gram", DIVERSITY, merit=False, oracle=(7, TERMINAL), text=(7, TERMINAL), music=(7, TERMINAL)),
     Entry("copy_longest", DIVERSITY, decimals=2, merit=False),
+    Entry("copy_nearest", DIVERSITY, merit=False),
     Entry("length_mean", LENGTH),
     Entry("unended", LENGTH),
     Entry("pitch_class_distance", MUSIC, music=(4, PAGE)),

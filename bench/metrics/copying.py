@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.kernels.ngrams import word_keys
 from bench.kernels.overlap import ROWS, shared_spans
+from bench.kernels.subsequences import BITS, nearest
 from bench.metrics.base import Estimate, Subject, share
 from bench.metrics.ranges import SHARE, Range
 from bench.metrics.sequences import UNKNOWN_ID, Bools, Ints, Tokens
@@ -21,6 +22,11 @@ ORDERS = (4, 5, 6)
 """The n-grams whose copies are counted, beside 8-grams."""
 LONGEST = 64
 """Longer spans are not searched for, except whole sequences."""
+READ = 500
+"""Samples whose nearest training sequence is searched for, at most."""
+WORK = 5 * 10**8
+"""Steps of that search, at most, as long as :data:`FEWEST` samples are read: a second or two."""
+FEWEST = 50
 
 
 class Copy:
@@ -31,6 +37,13 @@ class Copy:
     ``copy_5gram``, ``copy_6gram``, ``copy_8gram``: the share of their n-grams that occur in a training sequence.
     ``copy_longest``: how many words of a sample occur in a training sequence in one piece, the mean over the samples;
     pieces of more than 64 words count as 64, unless the entire sample is a copy.
+
+    ``copy_nearest``: the share of a sample's words that one training sequence has in the same order, with any others
+    between them, the mean over samples. It is the longest common subsequence with the most similar training sequence,
+    divided by the length of the longer of the two: a short training sequence is near to no long sample, nor is a long
+    one near to every short sample. A changed word costs one word, and so does a swap of two neighbours, which counts
+    as two in an edit distance. At most 500 samples are read, at equal distances, and fewer where the training set is
+    large: the number in its signature is that of samples that were read.
 
     Common phrases recur by chance: no text is new at every grain. A rate is therefore read beside that of real text
     which nobody copied, *test* sequences against the training set. In the real data's row all of these scores are of
@@ -48,7 +61,8 @@ class Copy:
 
     How it can be gamed: it is not a goal by itself, since noise copies nothing; and a copy can be hidden from each
     grain: from sequences by changing one word, from 8-grams by changing one word in eight, from both by shuffling
-    lines. Where one word in four is changed, all n-grams are new, and so is much of the text. Values above those of
+    lines. Where one word in four is changed, all 4-grams are new, and ``copy_nearest`` is still 0.75. Pieces of several
+    training sequences, with changed words in each, are near to none of them. Values above those of
     real text invalidate every other score, since handing back the training set is enough for a good value of any:
     :func:`bench.analysis.copying.copiers`. A model that repeats a few common phrases has them, too.
     """
@@ -62,7 +76,9 @@ class Copy:
         text, train = subject.text, subject.against.train
         if train is None:
             signature = subject.signature(self.version, n=len(text))
-            units = dict.fromkeys(["copy_sequence", *(f"copy_{order}gram" for order in (*ORDERS, 8))], "")
+            units = dict.fromkeys(
+                ["copy_sequence", *(f"copy_{order}gram" for order in (*ORDERS, 8)), "copy_nearest"], ""
+            )
             for metric, unit in {**units, "copy_longest": "words"}.items():
                 why = "copies can be found only with the training text"
                 yield Estimate(metric, None, unit, "lower", signature, why)
@@ -106,6 +122,14 @@ class Copy:
             "copy_longest", float(longest.mean()), "words", "lower", searched, None, values, "mean", possible=most
         )
 
+        read = text[_read(len(text), train)]
+        shares = nearest(read.masked, read.lengths, train.ids, train.lengths)
+        signature = beside_train(subject, self.version, train, n=len(read))
+        values = shares if subject.intervals else None
+        yield Estimate(
+            "copy_nearest", float(shares.mean()), "", "lower", signature, None, values, "mean", possible=SHARE
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
@@ -125,10 +149,21 @@ class _Counts:
         return share(metric, int(self.copied.sum()), lost, self.all, "lower", signature)
 
 
+def _read(samples: int, train: Tokens) -> Ints:
+    """Which samples are compared with all training sequences: int64, (R,), at equal distances.
+
+    How many there are depends on the training set alone, so that samples and real text are read alike.
+    """
+    steps = int(train.lengths.sum()) * -(-int(train.lengths.max(initial=1)) // BITS)
+    count = min(samples, READ, max(WORK // max(steps, 1), FEWEST))
+    rows: Ints = np.arange(count) * samples // count
+    return rows
+
+
 def beside_train(subject: Subject, version: str, train: Tokens, **parts: object) -> Signature:
     """The signature of a score against the training set."""
     hidden = {"unk": "unwritten"} if subject.hides_words else {}
-    return subject.signature(version, n=len(subject.text), train=len(train), **parts, **hidden)
+    return subject.signature(version, **{"n": len(subject.text), "train": len(train), **parts, **hidden})
 
 
 def _lines(text: Tokens, train: Tokens, words: int) -> _Counts:

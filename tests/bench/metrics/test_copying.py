@@ -8,6 +8,7 @@ from itertools import groupby
 import numpy as np
 import pytest
 
+from bench.kernels.subsequences import reference_nearest
 from bench.metrics import copying
 from bench.metrics.copying import Copy
 
@@ -59,8 +60,8 @@ def test_padding_is_no_part_of_a_copied_sequence(values):
 
 def test_a_training_set_copies_itself_and_noise_copies_nothing(values, make_rows):
     train, rates = make_rows(50, 0), ("copy_sequence", *(f"copy_{n}gram" for n in (4, 5, 6, 8)))
-    assert values(train[:20], train, train) == {**dict.fromkeys(rates, 1), "copy_longest": 12}
-    assert values(train[:20] + 30, train, train) == {**dict.fromkeys(rates, 0), "copy_longest": 0}
+    assert values(train[:20], train, train) == {**dict.fromkeys(rates, 1), "copy_longest": 12, "copy_nearest": 1}
+    assert values(train[:20] + 30, train, train) == {**dict.fromkeys(rates, 0), "copy_longest": 0, "copy_nearest": 0}
 
 
 def known_parts(words, n, unk):
@@ -141,10 +142,10 @@ def test_real_data_are_test_sequences_beside_the_training_set(make_evidence, mak
 
 
 def test_direction_and_signature(make_evidence, make_rows):
-    *rates, longest = make_evidence(make_rows(9, 0), make_rows(14, 1), train=make_rows(20, 2), tokenizer="char").ask(
-        Copy()
-    )
-    for found in rates:
+    *rates, longest, nearest = make_evidence(
+        make_rows(9, 0), make_rows(14, 1), train=make_rows(20, 2), tokenizer="char"
+    ).ask(Copy())
+    for found in (*rates, nearest):
         assert (found.direction, found.unit, str(found.signature)) == ("lower", "", "n=9|train=20|tok=char|v=2")
     about = longest.direction, longest.unit, str(longest.signature)
     assert about == ("lower", "words", "n=9|train=20|longest=64|tok=char|v=2")
@@ -154,3 +155,26 @@ def test_the_longest_span_is_searched_for_up_to_a_length(values):
     train = np.arange(100)[None]
     samples = np.stack([train[0], np.r_[np.arange(90), [100] * 10]])
     assert values(samples, train, train, vocab_size=101)["copy_longest"] == (100 + 64) / 2
+
+
+@pytest.mark.parametrize("unk", [None, 3])
+@pytest.mark.parametrize("marks", SHAPES)
+def test_the_nearest_sequence_is_that_of_plain_loops(marks, unk, values, make_rows, spoken):
+    train, samples = make_rows(30, 0, **marks), make_rows(20, 1, **marks)
+    known, made = (
+        [[-1 if word == unk else word for word in spoken(row, **marks)] for row in rows] for rows in (train, samples)
+    )
+    expected = np.mean(reference_nearest(made, known))
+    assert values(samples, train, train, unk=unk, **marks)["copy_nearest"] == pytest.approx(expected)
+
+
+def test_of_many_samples_some_are_read_for_the_nearest(monkeypatch, make_evidence, make_rows):
+    train, samples = make_rows(30, 0), make_rows(20, 1)
+    monkeypatch.setattr(copying, "READ", 5)
+    *_, found = make_evidence(samples, train, train=train).ask(Copy())
+    *_, some = make_evidence(samples[::4], train, train=train).ask(Copy())
+    assert (found.metric, found.value, str(found.signature)) == ("copy_nearest", some.value, "n=5|train=30|tok=ids|v=2")
+    monkeypatch.setattr(copying, "WORK", 30 * 12 * 3)
+    monkeypatch.setattr(copying, "FEWEST", 1)
+    *_, found = make_evidence(samples, train, train=train).ask(Copy())
+    assert found.signature.n == 3

@@ -159,12 +159,12 @@ def test_bleus_that_contradict_each_other_are_refused():
 def test_whole_copies_are_copies_of_all_their_parts():
     ids = np.random.default_rng(0).integers(1, 9, (10, 12))
     text, train = (Tokens(part, np.full(len(part), 12)) for part in (ids, ids[:4]))
-    whole, *_, parts, _ = Copy().estimates(Subject.samples(text, RealText(text, train), "space"))
+    whole, *_, parts, _, _ = Copy().estimates(Subject.samples(text, RealText(text, train), "space"))
     assert parts.metric == "copy_8gram"
     assert whole.value == parts.possible.low == 0.4
     assert whole.possible == SHARE
     short = Tokens(ids, np.arange(3, 13))
-    *_, parts, longest = Copy().estimates(Subject.samples(short, RealText(short, short[:4]), "space"))
+    *_, parts, longest, _ = Copy().estimates(Subject.samples(short, RealText(short, short[:4]), "space"))
     assert parts.possible == SHARE
     assert (longest.possible.low, longest.possible.high) == (0, 12)
 

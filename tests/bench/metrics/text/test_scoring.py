@@ -247,7 +247,9 @@ def test_intervals_hold_their_value_and_stay_in_bounds(report):
 
 def test_intervals_are_named(report):
     names = {each.metric.rstrip("2345"): each.interval for each in report.rows[0].scores}
-    assert {name for name, interval in names.items() if interval == "mean"} == {"bleu", "length_mean", "copy_longest"}
+    assert {name for name, interval in names.items() if interval == "mean"} == {
+        *("bleu", "length_mean", "copy_longest", "copy_nearest")
+    }
     assert {name for name, interval in names.items() if interval == "wilson"} == {"copy_sequence"}
     assert all(f"{interval}, " in report.interval for interval in names.values())
 
@@ -307,7 +309,7 @@ def test_one_sample_and_one_reference_are_scored_as_far_as_they_can_be(family):
     absent = {each.metric for each in report.rows[0].scores if each.absent}
     assert absent == {
         "self-bleu": {f"self_bleu{order}" for order in (2, 3, 4, 5)},
-        "copy": {"copy_sequence", "copy_longest", *(f"copy_{order}gram" for order in (4, 5, 6, 8))},
+        "copy": {"copy_sequence", "copy_longest", "copy_nearest", *(f"copy_{order}gram" for order in (4, 5, 6, 8))},
     }.get(family, set())
 
 
