@@ -22,7 +22,7 @@ ORDERS = (4, 5, 6)
 """The n-grams whose copies are counted, beside 8-grams."""
 LONGEST = 64
 """Longer spans are not searched for, except whole sequences."""
-READ = 500
+READ = 200
 """Samples whose nearest training sequence is searched for, at most."""
 WORK = 5 * 10**8
 """Steps of that search, at most, as long as :data:`FEWEST` samples are read: a second or two."""
@@ -42,7 +42,7 @@ class Copy:
     between them, the mean over samples. It is the longest common subsequence with the most similar training sequence,
     divided by the length of the longer of the two: a short training sequence is near to no long sample, nor is a long
     one near to every short sample. A changed word costs one word, and so does a swap of two neighbours, which counts
-    as two in an edit distance. At most 500 samples are read, at equal distances, and fewer where the training set is
+    as two in an edit distance. At most 200 samples are read, in an order that the samples themselves decide, and fewer where the training set is
     large: the number in its signature is that of samples that were read.
 
     Common phrases recur by chance: no text is new at every grain. A rate is therefore read beside that of real text
@@ -122,7 +122,7 @@ class Copy:
             "copy_longest", float(longest.mean()), "words", "lower", searched, None, values, "mean", possible=most
         )
 
-        read = text[_read(len(text), train)]
+        read = text[_read(text, train)]
         shares = nearest(read.masked, read.lengths, train.ids, train.lengths)
         signature = beside_train(subject, self.version, train, n=len(read))
         values = shares if subject.intervals else None
@@ -149,14 +149,16 @@ class _Counts:
         return share(metric, int(self.copied.sum()), lost, self.all, "lower", signature)
 
 
-def _read(samples: int, train: Tokens) -> Ints:
-    """Which samples are compared with all training sequences: int64, (R,), at equal distances.
+def _read(text: Tokens, train: Tokens) -> Ints:
+    """Which samples are compared with all training sequences: int64, (R,).
 
-    How many there are depends on the training set alone, so that samples and real text are read alike.
+    They are drawn at random, from a seed that is the sum of all samples: whoever writes them cannot know which are
+    read. How many there are depends on the training set alone, so that samples and real text are read alike.
     """
     steps = int(train.lengths.sum()) * -(-int(train.lengths.max(initial=1)) // BITS)
-    count = min(samples, READ, max(WORK // max(steps, 1), FEWEST))
-    rows: Ints = np.arange(count) * samples // count
+    count = min(len(text), READ, max(WORK // max(steps, 1), FEWEST))
+    seed = int(_checksums(text.ids, text.lengths).astype(np.uint64).sum(dtype=np.uint64))
+    rows: Ints = np.sort(np.random.default_rng(seed).permutation(len(text))[:count])
     return rows
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.api import Decoding, HasLogProb, HasTokenLogProb
+from bench.api import Decoding
+from bench.metrics.density import LogProb
 from bench.records.record import RunSpec
 from bench.runs.devices import seed_global_streams
 from bench.runs.streams import named_stream
@@ -30,10 +31,9 @@ def first_answers(sampler: Any, spec: RunSpec) -> None:
     To be called while the clock of the training runs. What is wrong with the answers is told when they are judged.
     """
     samples = _drawn(sampler, spec)
-    if samples is not None and isinstance(sampler, HasTokenLogProb | HasLogProb):
+    if samples is not None:
         with contextlib.suppress(Exception), kept_surroundings():
-            by_token = isinstance(sampler, HasTokenLogProb)
-            _ = sampler.token_log_prob(samples) if by_token else sampler.log_prob(samples)
+            LogProb.of(sampler, samples)
 
 
 @contextlib.contextmanager

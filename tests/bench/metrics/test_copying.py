@@ -171,9 +171,18 @@ def test_the_nearest_sequence_is_that_of_plain_loops(marks, unk, values, make_ro
 def test_of_many_samples_some_are_read_for_the_nearest(monkeypatch, make_evidence, make_rows):
     train, samples = make_rows(30, 0), make_rows(20, 1)
     monkeypatch.setattr(copying, "READ", 5)
+    text = make_evidence(samples, train, train=train).subject.text
+    rows = copying._read(text, text)
+    assert len(set(rows.tolist())) == 5
+    assert rows.tolist() != list(range(0, 20, 4))  # whoever writes samples must not know which are read
     *_, found = make_evidence(samples, train, train=train).ask(Copy())
-    *_, some = make_evidence(samples[::4], train, train=train).ask(Copy())
-    assert (found.metric, found.value, str(found.signature)) == ("copy_nearest", some.value, "n=5|train=30|tok=ids|v=2")
+    *_, some = make_evidence(samples[rows], train, train=train).ask(Copy())
+    assert (found.metric, str(found.signature)) == ("copy_nearest", "n=5|train=30|tok=ids|v=2")
+    assert found.value == pytest.approx(some.value)
+    changed = samples.copy()
+    changed[0, 0] = (changed[0, 0] + 1) % 3
+    other = make_evidence(changed, train, train=train).subject.text
+    assert copying._read(other, other).tolist() != rows.tolist()
     monkeypatch.setattr(copying, "WORK", 30 * 12 * 3)
     monkeypatch.setattr(copying, "FEWEST", 1)
     *_, found = make_evidence(samples, train, train=train).ask(Copy())
