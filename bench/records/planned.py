@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.records.record import RunSpec, checksum
@@ -65,7 +65,7 @@ def merged(plans: Iterable[Configured]) -> list[Configured]:
     for each in plans:
         key = *each.labels, each.group
         runs = {**(found[key].runs if key in found else {}), **each.runs}
-        found[key] = Configured(*key, each.role, each.tuned, dict(sorted(runs.items())))
+        found[key] = replace(each, runs=dict(sorted(runs.items())))
     return [found[key] for key in sorted(found)]
 
 
