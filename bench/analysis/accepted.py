@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bench.errors import UsageError
-from bench.records.frames import FINAL, REAL_DATA, as_rows, completed
+from bench.records.frames import FINAL, MISSING, REAL_DATA, as_rows, completed
 from bench.records.record import STATUSES
 
 __all__ = ["COLUMNS", "Key", "arranged", "cells", "read", "require_finished", "text", "tidy"]
@@ -22,6 +22,7 @@ COLUMNS = (
     *("task", "preset", "model", "checkpoint", "metric", "seed", "status", "value", "absent"),
     *("unit", "direction", "signature", "data"),
 )
+UNFINISHED = ("failed", "interrupted", "started", MISSING)
 DIRECTIONS = ("lower", "higher", "real")
 MAKE = "make one with 'bench accept RESULTS'"
 
@@ -98,7 +99,7 @@ def require_finished(frame: pd.DataFrame, folder: Path) -> None:
     """
     runs = frame.drop_duplicates(["task", "preset", "model", "seed"])
     counts = Counter(runs["status"])
-    unfit = ", ".join(f"{counts[status]} {status}" for status in ("failed", "interrupted", "started") if counts[status])
+    unfit = ", ".join(f"{counts[status]} {status}" for status in UNFINISHED if counts[status])
     if unfit:
         raise UsageError(f"expected only finished runs in '{folder}', got {unfit}; fix these and run them again.")
     if not counts["ok"]:

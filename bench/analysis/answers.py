@@ -72,7 +72,7 @@ BOTH = f"{REFERENCE} ({OWN})"
 """Label where the reference arm and the pre-training are one checkpoint, as they are without a budget."""
 
 COLUMNS = (
-    *("task", "preset", "metric", "model", "role", "reference", "outcome", "mean", "low", "high", "n"),
+    *("task", "preset", "metric", "model", "checkpoint", "role", "reference", "outcome", "mean", "low", "high", "n"),
     *("p", "corrected_p", "test", "grade", "family", "smallest_sign_p", "probability_of_improvement", "needed"),
     *("collapsed", "reference_collapsed", "because"),
 )
@@ -240,7 +240,7 @@ def listed(names: list[str]) -> str:
 
 
 def table(found: list[Answer]) -> pd.DataFrame:
-    """Every verdict as a row with :data:`COLUMNS`, for ``verdicts.csv``."""
+    """Every verdict as a row with :data:`COLUMNS`, for ``verdicts.csv``; all are on the models' last training steps."""
     rows = []
     for answer in found:
         verdict, difference = answer.verdict, answer.verdict.difference
@@ -250,6 +250,7 @@ def table(found: list[Answer]) -> pd.DataFrame:
                 "preset": answer.preset,
                 "metric": answer.metric,
                 "model": verdict.model,
+                "checkpoint": FINAL,
                 "role": answer.role,
                 "reference": verdict.reference,
                 "outcome": verdict.outcome,

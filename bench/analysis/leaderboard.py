@@ -15,7 +15,7 @@ from bench.analysis.standing import standing
 from bench.analysis.stats import bootstrap_interval, collapses, mean_interval
 from bench.analysis.verdicts import SIGNS
 from bench.records.files import write_atomically
-from bench.records.frames import CELL, CONFIGURATION, FINAL, PRETRAINED, REAL_DATA, SELECTED, completed, usable
+from bench.records.frames import CELL, CONFIGURATION, FINAL, MISSING, PRETRAINED, REAL_DATA, SELECTED, completed, usable
 
 __all__ = [
     "COLUMNS",
@@ -34,7 +34,7 @@ SERIOUS = 0.1
 _PRESETS = {"smoke": 0, "quick": 1, "paper": 2}
 _ROLES = {"": 0, "contender": 1, "control": 2}
 _CHECKPOINTS = {FINAL: 0, SELECTED: 1, PRETRAINED: 2}
-_STATUSES = ("ok", "skipped", "failed", "interrupted", "started")
+_STATUSES = ("ok", "skipped", "failed", "interrupted", "started", MISSING)
 _DESCRIPTION = ["metric", "kind", "unit", "direction", "signature"]
 
 

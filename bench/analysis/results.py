@@ -96,6 +96,12 @@ class Section:
     answers: list[Answer]
     against: tuple[str, ...] = ()
 
+    @property
+    def one_test_set(self) -> bool:
+        """Whether all seeds have the same data: then verdicts are on this test set, and seeds vary only training."""
+        known = self.runs.dropna(subset=["data"])
+        return known["seed"].nunique() > 1 and known["data"].nunique() == 1
+
 
 def require_models(against: Iterable[str], known: Iterable[str]) -> None:
     """Accept only models to compare with that are there.

@@ -2,10 +2,11 @@
 
 A row that may not win keeps its scores, and the pages say why it has no rank. Four things bar it:
 
-- *Lost seeds.* The plan of a task and preset is every seed that any of its models, or its real data, has a record of.
-  A seed that failed, was interrupted, never ended, is missing, or has no usable value of a metric is lost: a model
-  that crashes where it would be worse must not win by the seeds that are left. A model that was skipped in every seed
-  is not applicable, and has lost nothing.
+- *Lost seeds.* The plan of a task and preset is every seed that was ever asked for, for any of its models
+  (:meth:`bench.records.store.Store.plan`), and every seed that any of them, or the real data, has a record of. A seed
+  that failed, was interrupted, never ended, is missing, or has no usable value of a metric is lost: a model that
+  crashes where it would be worse must not win by the seeds that are left. A model that was skipped in every seed is
+  not applicable, and has lost nothing.
 - *A density that is not exact*, in metrics that read the density (:attr:`bench.analysis.catalogue.Entry.density`): a
   bound or an estimate may be better than the truth.
 - *Overspending*: training took more than the budget that all models have
@@ -69,7 +70,8 @@ def standing(runs: pd.DataFrame, scores: pd.DataFrame) -> Standing:
     """Decide for every score of a model whether it may win.
 
     Args:
-        runs: One row per run; without a column ``density``, every density counts as exact.
+        runs: One row per run, those that were planned and have no record included; without a column ``density``, every
+            density counts as exact.
         scores: One row for each (run, checkpoint, metric); those of runs that did not end well do not count.
     """
     done = completed(runs, scores)

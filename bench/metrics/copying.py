@@ -42,8 +42,8 @@ class Copy:
     between them, the mean over samples. It is the longest common subsequence with the most similar training sequence,
     divided by the length of the longer of the two: a short training sequence is near to no long sample, nor is a long
     one near to every short sample. A changed word costs one word, and so does a swap of two neighbours, which counts
-    as two in an edit distance. At most 200 samples are read, in an order that the samples themselves decide, and fewer where the training set is
-    large: the number in its signature is that of samples that were read.
+    as two in an edit distance. At most 200 samples are read, in an order that the samples themselves decide, and fewer
+    where the training set is large: the number in its signature is that of samples that were read.
 
     Common phrases recur by chance: no text is new at every grain. A rate is therefore read beside that of real text
     which nobody copied, *test* sequences against the training set. In the real data's row all of these scores are of

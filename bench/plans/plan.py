@@ -14,6 +14,7 @@ from bench.errors import NotFetched, UsageError, unknown
 from bench.plans import registry
 from bench.plans.fields import checked_build, configuration, convert, parse_override
 from bench.plans.own_tasks import own_task
+from bench.plans.plain import require_plain
 from bench.plans.presets import find_preset
 from bench.plans.tuned import PresetFile, is_file, read_preset
 from bench.records.frames import REAL_DATA
@@ -68,7 +69,8 @@ def make_plan(request: Request) -> list[RunSpec]:
 
     Raises:
         UsageError: for an unknown model, task, metric, preset or field, a field that is set twice, a value of another
-            type or outside its range, fields that do not go together, or a task whose data are missing.
+            type, outside its range or that a record cannot hold, fields that do not go together, or a task whose data
+            are missing.
     """
     registry.forget()
     file = read_preset(Path(request.preset)) if is_file(request.preset) else None
@@ -188,6 +190,7 @@ def _prepare_task(
         raise UsageError(f"{plugin.name}.{twice[0]} is set twice, in the task's name and on its own: set it once.")
     overrides = {**own, **{field: convert(plugin.name, task, field, text) for field, text in settings.items()}}
     config = configuration(task, preset, overrides)
+    require_plain(plugin.name, config)
     family = ""
     if config.get("draw", 0) is None:
         family = checked_build(plugin.name, task, {**config, "draw": 0}).fingerprint()
@@ -228,6 +231,7 @@ def _prepare_model(
     row["overrides"] = {field: convert(plugin.name, generator, field, text) for field, text in settings.items()}
     from_file = file.of(plugin.name, generator) if file else {}
     row["config"] = configuration(generator, preset, {**from_file, **row["overrides"]})
+    require_plain(plugin.name, row["config"])
     checked_build(plugin.name, generator, row["config"])
     row["execution"] = {name: execution[name] for name in getattr(generator, "execution", ())}
     return row

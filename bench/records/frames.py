@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.records.planned import Configured
     from bench.records.record import RunRecord, RunSpec, Score
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "FINAL",
     "FRONTIER_COLUMNS",
     "KEYS",
+    "MISSING",
     "PRETRAINED",
     "REAL_DATA",
     "RUN_COLUMNS",
@@ -39,6 +41,8 @@ REAL_DATA = "real data"
 """The model's name in the row of real sequences, which are scored as if a model had generated them."""
 FINAL, SELECTED, PRETRAINED = "final", "selected", "pretrained"
 """Checkpoints: the last step, the one that validation data pick, and the result of a shared pre-training."""
+MISSING = "missing"
+"""Status of a run that was planned and has no record."""
 
 CONFIGURATION = ["task", "preset", "model"]
 """What all seeds of one contestant share."""
@@ -64,7 +68,7 @@ class Frames:
     """All records of a folder.
 
     Attributes:
-        runs: One row for each run.
+        runs: One row for each run; also for a run that was planned and has no record, with status :data:`MISSING`.
         scores: One row for each run, checkpoint and metric; ``value`` is NaN where ``absent`` says why there is none.
         frontier: One row for each run, temperature and metric; ``value`` and ``absent`` as in ``scores``.
         curves: One row for each run, step and name.
@@ -80,11 +84,16 @@ class Frames:
     notes: tuple[str, ...] = ()
 
 
-def frames(records: Sequence[RunRecord], superseded: int = 0, notes: tuple[str, ...] = ()) -> Frames:
-    """The records as frames, in their order."""
+def frames(
+    records: Sequence[RunRecord],
+    superseded: int = 0,
+    notes: tuple[str, ...] = (),
+    missing: Sequence[tuple[Configured, int]] = (),
+) -> Frames:
+    """The records as frames, in their order, and the seeds of the plan that are missing after them."""
     import pandas as pd
 
-    runs = [_run_row(record) for record in records]
+    runs = [*(_run_row(record) for record in records), *(_missing_row(*each) for each in missing)]
     scores = [
         {**_keys(record), "checkpoint": checkpoint, **_score_row(score)}
         for record in records
@@ -168,6 +177,21 @@ def _run_row(record: RunRecord) -> Row:
         "density": record.density,
         "budget": dict(record.spec.budget),
         "warnings": list(record.warnings),
+    }
+
+
+def _missing_row(plan: Configured, seed: int) -> Row:
+    """What is known of a run without a record."""
+    identity = (plan.runs[seed], plan.group, plan.task, plan.model, plan.preset, seed)
+    return {
+        **dict(zip(KEYS, identity, strict=True)),
+        "role": plan.role,
+        "status": MISSING,
+        "reason": "it was planned, and there is no record of it",
+        "tuned": plan.tuned,
+        "samples": [],
+        "density": "none",
+        "warnings": [],
     }
 
 

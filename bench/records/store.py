@@ -12,16 +12,19 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bench.errors import Halted, UsageError
+from bench.records import planned
 from bench.records.files import sweep, write_atomically
 from bench.records.frames import Frames, frames
 from bench.records.record import NewerRecord, RunRecord, RunSpec, checksum, from_json, to_json
 
 MARKER = "store.json"
 CHOSEN = "chosen.list"
+PLAN = "plan.list"
 LOCK = "store.lock"
 MARKED = {"format": "seqgan-bench results", "version": 1}
 DONE = ("ok", "skipped")
 MADE_ANEW = "repeat the 'bench run' that made it, or remove it"
+SHOWN_BY_RECORDS = "the plan of seeds is what the records show, until the next 'bench run' writes it anew"
 LONGEST = 200
 """Most bytes of a record's readable name; file systems allow 255 with the ending."""
 
@@ -103,7 +106,7 @@ class Store:
         begun = (MARKER, self.runs.name)
         strangers = [file for file in self.path.iterdir() if not file.name.lstrip(".").startswith(begun)]
         if self.runs.exists():
-            ours = (CHOSEN, LOCK, self.checkpoints.name, self.logs.name)
+            ours = (CHOSEN, PLAN, LOCK, self.checkpoints.name, self.logs.name)
             inside = list(self.runs.iterdir()) if self.runs.is_dir() else [self.runs]
             strangers += [file for file in inside if file.name not in ours]
         if strangers or self._marker() is not None:
@@ -226,6 +229,8 @@ class Store:
         if self._chosen() is None:
             todo = "where a row has several versions, the one that finished last is shown"
             unreadable.append(Unreadable(self.runs / CHOSEN, "it is damaged", todo))
+        plan = self._planned()
+        unreadable += [plan] if isinstance(plan, Unreadable) else []
         return [record for _, record in sorted(found.values(), key=lambda each: each[0])], unreadable
 
     def records(self) -> list[RunRecord]:
@@ -262,6 +267,38 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
+    def plan(self, specs: Sequence[RunSpec]) -> None:
+        """Add these runs to the plan of the folder, so that one whose record is lost later counts as missing.
+
+        Raises:
+            UsageError: where a later version wrote the plan.
+            Halted: where that cannot be written.
+        """
+        before = self._planned()
+        if isinstance(before, Unreadable):
+            if before.newer:
+                raise UsageError(f"{before} Or choose another folder.")
+            before = []
+        after = planned.merged([*before, *planned.planned(specs)])
+        if after == before:
+            return
+        try:
+            write_atomically(self.runs / PLAN, planned.to_json(after))
+        except OSError as error:
+            raise Halted(f"cannot write to '{self.path}': {error.strerror or error}.") from error
+
+    def _planned(self) -> list[planned.Configured] | Unreadable:
+        """The plan, empty where there is none, as in folders of earlier versions; or what is wrong with its file."""
+        file = self.runs / PLAN
+        try:
+            return planned.from_json(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return []
+        except planned.NewerPlan as error:
+            return Unreadable(file, str(error), "install that version to read it", newer=True)
+        except (OSError, ValueError):
+            return Unreadable(file, "it is damaged", SHOWN_BY_RECORDS)
+
     def interrupt(self, specs: Sequence[RunSpec]) -> None:
         """Mark the runs that an interrupt kept from finishing."""
         for spec in specs:
@@ -276,17 +313,27 @@ class Store:
         Of the runs of one model on one task under one preset, only those of one configuration count, because code and
         versions change, and old rows must not mix with new ones: the configuration that was requested last or, where
         that is not known, the one that finished last. What the user set with ``--set`` is part of the model's and the
-        task's label, so that variants are shown side by side.
+        task's label, so that variants are shown side by side. The same holds for the plan: a run that is planned for
+        the configuration that is shown, and has no record, has a row with status ``missing``.
         """
         records, unreadable = self.scan()
-        groups = set((self._chosen() or {}).values())
+        chosen, plan = self._chosen() or {}, self._planned()
+        groups = set(chosen.values())
         newest: dict[tuple[str, ...], tuple[bool, str, str]] = {}
         for record in records:
             labels, group = _labels(record.spec), record.spec.group_id
             rank = (group in groups, record.finished or "", group)
             newest[labels] = max(newest.get(labels, rank), rank)
         current = [record for record in records if newest[_labels(record.spec)][2] == record.spec.group_id]
-        return frames(current, len(records) - len(current), tuple(map(str, unreadable)))
+        shown = chosen | {labels: group for labels, (_, _, group) in newest.items()}
+        there = {(*_labels(record.spec), record.spec.seed) for record in current}
+        missing = [
+            (each, seed)
+            for each in ([] if isinstance(plan, Unreadable) else plan)
+            for seed in each.runs
+            if shown.get(each.labels, each.group) == each.group and (*each.labels, seed) not in there
+        ]
+        return frames(current, len(records) - len(current), tuple(map(str, unreadable)), missing)
 
     def _files(self) -> Iterator[Path]:
         """The files of the records."""

@@ -125,7 +125,7 @@ def enter(plan: Sequence[RunSpec], store: Store) -> Campaign:
     """A campaign in a folder that its caller has opened and locked.
 
     Raises:
-        UsageError: for a folder in which a later version has done one of these runs.
+        UsageError: for a folder in which a later version has done one of these runs, or has written the plan.
         Halted: where nothing can be written.
     """
     campaign = Campaign(plan, store)
@@ -133,6 +133,7 @@ def enter(plan: Sequence[RunSpec], store: Store) -> Campaign:
     newer = [each for each in campaign.unreadable if each.newer and each.file in files]
     if newer:
         raise UsageError(f"{newer[0]} Or choose another folder.")
+    store.plan(plan)
     store.choose(plan)
     return campaign
 

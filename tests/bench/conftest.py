@@ -290,6 +290,7 @@ def run_row(task, model, seed, status="ok", reason=None):
         "finished": None if status == "started" else f"2025-01-0{seed + 1}T10:00:00+00:00",
         "selected": "adversarial 12" if model == "seqgan" else None,
         **ENVIRONMENT,
+        "data": (str(seed) if task == "oracle" else "d") * 64,
     }
 
 

@@ -53,7 +53,8 @@ READING = """\
 Each cell is the mean over runs, ± half the width of Student's 95% t interval over runs, never over sentences; *n* is
 the number of seeds. One seed alone has no interval, and below n = 5 every interval states its n. On synthetic tasks
 each seed has its own oracle and data, so the intervals include the variation between them; verdicts compare seed by
-seed, where this cancels, so two models may be separable although their intervals overlap. The real-data row is made of
+seed, where this cancels, so two models may be separable although their intervals overlap. Where all seeds share one
+test set, as on corpora, seeds vary training alone, and verdicts hold on this test set. The real-data row is made of
 random parts of the training set; only its copy rates are those of the *test* sequences, which nobody copied. An arrow
 shows the good direction: ↓ lower, ↑ higher, → nearer to the real-data row. A value is bold only where that contender is
 better than every other contender that has a value and a rank, in most seeds and by the sign test, after Holm's
@@ -112,7 +113,7 @@ def _task(section: Section) -> Document:
     blocks: Document = [
         Heading(2, section.title),
         *data_remarks(section.runs),
-        *_in_words(found),
+        *_in_words(found, section.one_test_set),
         *tuning(section.runs),
     ]
     why = reasons(section.runs)
@@ -135,10 +136,11 @@ def _task(section: Section) -> Document:
     return blocks
 
 
-def _in_words(found: list[Answer]) -> Document:
+def _in_words(found: list[Answer], one_test_set: bool) -> Document:
     """The verdicts on each contender in the metric that its rows are placed by, and what it is compared with."""
     parts = by_metric(in_headline(found))
     first = headline(answer.metric for answer in found)
+    place = " on this test set, which all seeds share" if one_test_set else ""
     blocks: Document = [Heading(3, "In words")] if parts else []
     for metric, asked in parts.items():
         counts, family = seed_counts(asked), asked[0].verdict.family
@@ -152,7 +154,7 @@ def _in_words(found: list[Answer]) -> Document:
         few = f". n < {FEW}: intervals and tests from fewer than five seeds are weak." if counts[0] < FEW else ":"
         who = "each contender is" if metric == first else f"where {first} is not exact on both sides, contenders are"
         text = prose(
-            "By `{}` of the last training step, {} compared with {}, paired by seed, n = {}; {}" + few,
+            "By `{}` of the last training step" + place + ", {} compared with {}, paired by seed, n = {}; {}" + few,
             *(metric, who, _against(asked), " to ".join(map(str, counts)), tested),
         )
         blocks += bullets(text, (f"{line}." for line in summary(asked)))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records.frames import REAL_DATA, as_rows
+from bench.records.frames import MISSING, REAL_DATA, as_rows
 from bench.reports.document import Document, Heading, Paragraph, bullets, prose
 
 __all__ = ["DEFAULT", "data_remarks", "provenance", "reasons", "settings", "tuning", "unfinished"]
@@ -19,7 +19,8 @@ def provenance(runs: pd.DataFrame) -> Document:
     """How the numbers were made, from the records of the runs."""
 
     def each(column: str) -> str:
-        return ", ".join(str(value) for value in sorted(runs[column].dropna().unique()))
+        values = sorted(runs[column].dropna().unique())  # whole numbers beside gaps are floats
+        return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
 
     commits = {
         str(row["commit"]) + (" with uncommitted changes" if row["dirty"] is True else "")
@@ -39,7 +40,8 @@ def provenance(runs: pd.DataFrame) -> Document:
         "Newest run": str(finished.max())[:10] if len(finished) else "",
     }
     blocks = bullets("How it was made:", [f"{name}: {fact}" for name, fact in facts.items() if fact])
-    if len(runs[["machine", "device", "threads"]].drop_duplicates()) > 1:
+    where = runs.loc[runs["status"] != MISSING, ["machine", "device", "threads"]]
+    if len(where.drop_duplicates()) > 1:
         text = "Not all runs used the same machine, device and number of threads: their speeds are not comparable."
         blocks.append(Paragraph(text))
     return blocks
@@ -70,7 +72,7 @@ def tuning(runs: pd.DataFrame) -> Document:
 
 
 def unfinished(runs: pd.DataFrame) -> Document:
-    """Every run that failed or was skipped, and why."""
+    """Every run that failed, was skipped or is missing, and why."""
     rows = as_rows(runs[runs["status"] != "ok"].sort_values(["task", "preset", "model", "seed", "run_id"]))
     lines = [
         prose(
@@ -79,7 +81,7 @@ def unfinished(runs: pd.DataFrame) -> Document:
         )
         for row in rows
     ]  # fmt: skip
-    return [Heading(2, "Failed and skipped runs"), *bullets("", lines)] if lines else []
+    return [Heading(2, "Failed, skipped and missing runs"), *bullets("", lines)] if lines else []
 
 
 def reasons(runs: pd.DataFrame) -> dict[str, str]:

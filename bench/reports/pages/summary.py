@@ -47,7 +47,7 @@ def _section(section: Section) -> Document:
         *bullets("Placed by another metric than the others:", grid.placed()),
         *bullets(f"{UNRANKED} No rank, because:", grid.reasons()),
         *bullets("Collapsed seeds:", grid.collapsed()),
-        *_verdicts(in_headline(section.answers)),
+        *_verdicts(in_headline(section.answers), section.one_test_set),
         *(Paragraph(f"{model}: {shorten(reason, 160)}") for model, reason in reasons(section.runs).items()),
         Paragraph(""),
     ]
@@ -59,11 +59,12 @@ def _cell(grid: Grid, model: str, metric: str, seeds: str) -> Words:
     return grid.shown(model, FINAL, metric, cell)
 
 
-def _verdicts(asked: list[Answer]) -> Document:
+def _verdicts(asked: list[Answer], one_test_set: bool) -> Document:
     """The verdicts on the contenders in the headline metric, and in another one where that says nothing."""
     blocks: Document = []
+    place = " on this test set" if one_test_set else ""
     for metric, same in by_metric(asked).items():
         family = same[0].verdict.family
         corrected = f", Holm-corrected for {family} comparisons" if family > 1 else ""
-        blocks += bullets(f"By {metric}, paired by seed{corrected}:", summary(same))
+        blocks += bullets(f"By {metric}{place}, paired by seed{corrected}:", summary(same))
     return blocks

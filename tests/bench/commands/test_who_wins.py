@@ -163,3 +163,45 @@ def test_who_trains_when_asked_for_samples_is_charged_or_refused(bench, write_pl
     assert board["bigram"]["unranked_because"] == ""
     assert not {"late:WhenJudged", "late:AtEveryCall"} & set(board)
     assert answer.out.count("the sampler writes other sequences after it was scored than before") >= 2
+
+
+def test_deleted_records_are_lost_seeds(bench, tmp_path):
+    folder = tmp_path / "results"
+    options = ("--models", "mle,random", "--tasks", "toy", "--preset", "smoke", "--seeds", 3, "--workers", 0,
+               "--temperatures", "none", "--metrics", "nll", "--output", folder)  # fmt: skip
+    assert bench("run", *options, "--dry-run").code == 0
+    assert not folder.exists()
+    assert bench("run", *options).code == 0
+    assert {row["unranked_because"] for row in lines(folder / "leaderboard.csv")} == {""}
+
+    def unranked():
+        answer = bench("report", folder)
+        rows = [row for row in lines(folder / "leaderboard.csv") if row["unranked_because"]]
+        assert {row["kind"] for row in rows} <= {"quality"}
+        return answer, {row["model"]: row["unranked_because"] for row in rows}
+
+    (deleted,) = (folder / "runs").glob("toy.mle.smoke.s1.*.json")
+    deleted.unlink()
+    answer, found = unranked()
+    assert found == {"mle": "it lost 1 of 3 seeds (seed 1 missing)"}
+    assert "random: no verdict against mle (mle lost 1 of 3 seeds (seed 1 missing))" in answer.out
+    page = (folder / "leaderboard.md").read_text(encoding="utf-8")
+    assert "mle on toy, smoke, seed 1: missing: it was planned, and there is no record of it" in page
+    assert "- Threads: 1\n" in page
+    assert "Not all runs used the same machine" not in page
+
+    for file in (folder / "runs").glob("*.s1.*.json"):
+        file.unlink()
+    assert unranked()[1] == dict.fromkeys(("mle", "random"), "it lost 1 of 3 seeds (seed 1 missing)")
+    fewer = [*options[:6], "--seeds", 1, *options[8:]]
+    assert bench("run", *fewer).code == 0  # asking for less takes nothing back
+    assert unranked()[1] == dict.fromkeys(("mle", "random"), "it lost 1 of 3 seeds (seed 1 missing)")
+    (folder / "runs" / "plan.list").unlink()
+    assert unranked()[1] == {}
+    refused = bench("accept", folder, "--to", tmp_path / "accepted.csv")
+    assert refused.code == 0
+    bench("run", *options)
+    next((folder / "runs").glob("toy.mle.smoke.s2.*.json")).unlink()
+    assert "expected only finished runs" in bench("accept", folder, "--to", tmp_path / "accepted.csv").err
+    compared = bench("compare", tmp_path / "accepted.csv", folder)
+    assert "seed 2: missing: it was planned, and there is no record of it" in compared.out

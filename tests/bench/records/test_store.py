@@ -12,7 +12,7 @@ import pytest
 from bench.errors import Halted, UsageError
 from bench.records.frames import CURVE_COLUMNS, KEYS, REAL_DATA, RUN_COLUMNS, SCORE_COLUMNS
 from bench.records.record import RunRecord, Score, checksum
-from bench.records.store import MARKED, MARKER, Store
+from bench.records.store import MARKED, MARKER, PLAN, Store
 
 SCORES = {
     "final": (
@@ -469,3 +469,69 @@ def test_other_tasks_models_presets_and_settings_stand_side_by_side(store, make_
     frames = store.load()
     assert set(frames.runs["run_id"]) == {spec.run_id for spec in specs}
     assert frames.superseded == 0
+
+
+def planned(store):
+    runs = store.load().runs
+    return {(row["model"], row["seed"]): row["status"] for row in runs.to_dict("records")}
+
+
+def test_a_planned_run_without_a_record_is_missing(store, make_spec):
+    plan = [make_spec(model=model, seed=seed) for model in ("mle", REAL_DATA) for seed in (0, 1)]
+    store.plan(plan)
+    store.plan(plan[:1])  # plans are added up
+    store.write(finished(plan[0], 1))
+    assert planned(store) == {
+        ("mle", 0): "ok", ("mle", 1): "missing", (REAL_DATA, 0): "missing", (REAL_DATA, 1): "missing",
+    }  # fmt: skip
+    rows = store.load().runs
+    assert list(rows["run_id"])[1] == plan[1].run_id
+    assert list(rows["reason"])[1] == "it was planned, and there is no record of it"
+    (store.runs / PLAN).unlink()
+    assert planned(store) == {("mle", 0): "ok"}
+
+
+def test_the_plan_of_another_configuration_does_not_count(store, make_spec):
+    old, new = (
+        [make_spec(source=source, seed=seed) for seed in range(n)] for source, n in (("1" * 64, 3), ("2" * 64, 2))
+    )
+    for plan in (old, new):
+        store.plan(plan)
+        store.choose(plan)
+    assert planned(store) == {("mle", 0): "missing", ("mle", 1): "missing"}
+    store.write(finished(old[0], 1))  # all that there is to show
+    assert planned(store) == {("mle", 0): "ok", ("mle", 1): "missing", ("mle", 2): "missing"}
+    store.write(finished(new[0], 2))
+    assert planned(store) == {("mle", 0): "ok", ("mle", 1): "missing"}
+
+
+def test_trials_of_a_search_are_nobodys_plan(store, make_spec):
+    store.plan([make_spec(tuning={"trial": 0, "study": "s", "metric": "nll_valid"})])
+    assert not (store.runs / PLAN).exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "null", '{"format": 1}', "[" * 100_000])
+def test_a_damaged_plan_is_told_and_written_anew(store, make_spec, content):
+    (store.runs / PLAN).write_text(content)
+    (note,) = store.load().notes
+    assert "plan.list' is left out, because it is damaged: the plan of seeds is what the records show" in note
+    store.plan([make_spec()])
+    assert store.load().notes == ()
+    assert planned(store) == {("mle", 0): "missing"}
+
+
+def test_a_plan_that_was_changed_by_hand_is_noticed(store, make_spec):
+    store.plan([make_spec(seed=seed) for seed in (0, 1)])
+    file = store.runs / PLAN
+    file.write_text(file.read_text().replace('"1":', '"2":'))
+    assert "it is damaged" in store.load().notes[0]
+
+
+def test_a_plan_of_a_later_version_is_left_alone(store, make_spec):
+    content = {"format": 99, "planned": []}
+    text = json.dumps({**content, "sha256": checksum(content)})
+    (store.runs / PLAN).write_text(text)
+    assert "it has format 99, and this version reads formats up to 1: install that version" in store.load().notes[0]
+    with pytest.raises(UsageError, match=r"install that version to read it\. Or choose another folder"):
+        store.plan([make_spec()])
+    assert (store.runs / PLAN).read_text() == text

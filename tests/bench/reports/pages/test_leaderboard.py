@@ -164,7 +164,8 @@ def test_goldens(text, golden):
         "nats/token (95 % interval +0.00276 to +0.00724, n = 3), p = 0.021 by the paired t test after Holm's "
         "correction for 3 comparisons, better in 0 % of "
         r"seeds. n \< 5: intervals and tests from fewer than five seeds are weak.",
-        "By `nll_test` of the last training step, each contender is compared with mle, paired by seed, n = 5; "
+        "By `nll_test` of the last training step on this test set, which all seeds share, each contender is compared "
+        "with mle, paired by seed, n = 5; "
         "one comparison, at the 5 % level, "
         "by Student's t, which assumes that seeds scatter normally: from n = 6 on the sign test decides:",
         "- random: worse than mle, if seeds scatter normally (n = 5).",

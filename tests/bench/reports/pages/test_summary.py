@@ -76,7 +76,7 @@ random      4.154  0.120  0.000    0.10   5
            ±0.060 ±0.009 ±0.000   ±0.00
 pg-bleu                                 0/1
 mean ± 95% t interval over n seeds; italics: the best, if seeds scatter normally
-By nll_test, paired by seed:
+By nll_test on this test set, paired by seed:
   random: worse than mle, if seeds scatter normally (n = 5)
 pg-bleu: skipped: it needs an oracle
 """
