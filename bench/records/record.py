@@ -406,5 +406,7 @@ def _kinds(part: Any) -> dict[str, tuple[type, ...]]:
 
 
 def _label(name: str, overrides: Mapping[str, Any]) -> str:
-    settings = ", ".join(f"{key}={value}" for key, value in sorted(overrides.items()))
+    # A field holds a tuple before it is written and a list when it was read: one label for both.
+    shown = {key: list(value) if isinstance(value, tuple) else value for key, value in overrides.items()}
+    settings = ", ".join(f"{key}={value}" for key, value in sorted(shown.items()))
     return f"{name}[{settings}]" if settings else name

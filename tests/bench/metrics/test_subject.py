@@ -54,7 +54,7 @@ def test_the_width_of_the_training_set_does_not_hide_copies(real):
     words[0, :length] = real.train.ids[4, :length]
     copied = Tokens(words, np.array([length]))
     train = Tokens(real.train.ids[4:5], np.array([length]))
-    whole, *_, longest = Copy().estimates(Subject.samples(copied, RealText(text(3, 3), train), "space"))
+    whole, *_, longest, _ = Copy().estimates(Subject.samples(copied, RealText(text(3, 3), train), "space"))
     assert whole.value == 1
     assert longest.value == 4  # up to its <unk>
 

@@ -400,7 +400,7 @@ def test_frames_hold_what_the_records_hold(store, make_spec):
             "commit": "c0ffee", "dirty": True, "device": "cpu", "machine": "M", "python": "3.11", "torch": "2",
             "threads": 1, "settings": "lr=0.01, sizes=[1, 2]",
             "tuned": "default settings, then lr by hand", "samples": ["a b"],
-            "data": "d" * 64, "selected": "mle 2", "density": "exact", "warnings": [],
+            "data": "d" * 64, "selected": "mle 2", "density": "exact", "budget": {}, "warnings": [],
         }
     ]  # fmt: skip
     first, second = frames.scores.to_dict("records")
@@ -503,6 +503,13 @@ def test_the_plan_of_another_configuration_does_not_count(store, make_spec):
     assert planned(store) == {("mle", 0): "ok", ("mle", 1): "missing", ("mle", 2): "missing"}
     store.write(finished(new[0], 2))
     assert planned(store) == {("mle", 0): "ok", ("mle", 1): "missing"}
+
+
+def test_a_planned_field_of_several_values_is_that_of_its_record(store, make_spec):
+    spec = make_spec(config={"sizes": (1, 2)}, overrides={"sizes": (1, 2)})
+    store.plan([spec])
+    store.write(finished(spec, 1))
+    assert planned(store) == {("mle[sizes=[1, 2]]", spec.seed): "ok"}
 
 
 def test_trials_of_a_search_are_nobodys_plan(store, make_spec):
