@@ -271,9 +271,14 @@ class DensityChecks:
 def _apart(sampler: Any) -> Any:
     """A copy of the sampler, so that the one that is scored does not know what was asked; itself if it has none."""
     try:
-        return copy.deepcopy(sampler)
+        copied = copy.deepcopy(sampler)
     except Exception:  # tensors of a graph and open files cannot be copied, and a plugin may raise anything
         return sampler
+    if isinstance(copied, torch.nn.Module):
+        for part in copied.modules():
+            if isinstance(part, torch.nn.RNNBase):
+                part.flatten_parameters()  # a copy is in many blocks of memory, which cuDNN would join at every call
+    return copied
 
 
 def _require_agreement(where: str, laws: Laws, tokens: Tensor, scored: Tensor) -> None:

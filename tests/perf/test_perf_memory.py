@@ -1,4 +1,4 @@
-"""The memory of a generator step: all that the process holds, Python and torch included."""
+"""The memory of a generator step: all that the process holds, and what the step adds to Python, torch and networks."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ loss, _ = discriminator.loss(tokens, torch.arange(64) % 2, 0.2, rng)  # the memo
 loss.backward()
 d_optimizer.step()
 reset_peak_memory()
+before = peak_memory()
 PolicyGradient(64, 16, 5.0).step(policy, optimizer, discriminator.reward, Session("perf/0"))
-print(json.dumps(peak_memory()))
+print(json.dumps([before, peak_memory()]))
 """
 
 
@@ -48,6 +49,6 @@ def test_memory_of_a_generator_step(measure, benchmark):
         assert finished.returncode == 0, finished.stderr
         return json.loads(finished.stdout)
 
-    peak = measure(step, kernel="memory of a generator step", shape=PAPER, amount=1, unit="processes", rounds=1)
+    before, peak = measure(step, kernel="memory of a generator step", shape=PAPER, amount=1, unit="processes", rounds=1)
     benchmark.extra_info["peak_bytes"] = peak
-    assert peak < GIBIBYTE
+    assert peak - before < GIBIBYTE / 2  # the libraries' own share differs: torch for CUDA takes 0.9 GiB more
