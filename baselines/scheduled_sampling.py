@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.api import Count, Positive, Run, Share, Size, StepSize, TrainingData
 from seqgan.lm import InitStd, LSTMLanguageModel, compile_language_model
-from seqgan.mle import QUICK_EPOCHS, adam, maximize_likelihood, minibatches
+from seqgan.mle import EPOCHS, adam, maximize_likelihood, minibatches
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,9 @@ class ScheduledSampling:
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # As many epochs as MLE, and the same decrease over them as in 120 epochs of the paper: 1 to 0.76.
-        "quick": {"epochs": QUICK_EPOCHS, "decay": 0.08},
-        "smoke": {"epochs": 2, "decay": 0.24},
+        "quick": {"epochs": EPOCHS["quick"], "decay": 0.02},
+        "medium": {"epochs": EPOCHS["medium"], "decay": 0.08},
+        "smoke": {"epochs": EPOCHS["smoke"], "decay": 0.24},
     }
 
     def warm_up(self, device: torch.device) -> None:

@@ -97,10 +97,10 @@ class Benchmark:
 
 def run(
     models: Names = "all",
-    tasks: Names = ("oracle", "quatrains"),
+    tasks: Names = ("oracle", "quatrains-tang"),
     metrics: Names = "all",
     *,
-    seeds: int = 3,
+    seeds: int = 5,
     preset: str = "quick",
     settings: Mapping[str, object] | None = None,
     budget: str | None = None,
@@ -108,7 +108,7 @@ def run(
     device: str = "auto",
     execution: str = "auto",
     bfloat16: bool = True,
-    workers: int = 2,
+    workers: int | str = "auto",
     timeout: str | float | None = None,
     output: str | PathLike[str] = "results",
     progress: bool = True,
@@ -120,11 +120,13 @@ def run(
 
     Args:
         models: One or several: names, ``package.module:Class``, classes of a module that can be imported,
-            ``contenders``, or ``all``, which includes the controls.
+            ``contenders``, ``all``, which includes the controls, or ``everything``, which includes the models that cost
+            most.
         tasks: Names, classes as for models, ``text:FILE,level=word|char,...``, ``midi:FOLDER``, or ``all``.
         metrics: Names or ``all``; a run fails if a metric that is named here has no value.
         seeds: Number of seeds, counted from 0.
-        preset: smoke (seconds), quick (minutes) or paper (days); or the path of a file that ``bench tune`` wrote.
+        preset: smoke (seconds), quick (minutes), medium (hours) or paper (days); or the path of a file
+            that ``bench tune`` wrote.
         settings: ``{"seqgan.lr": 0.005}``: fields of models and tasks, as ``--set`` sets them.
         budget: What each run may use up: ``60s``, ``5m``, ``2M-tokens`` or ``20000-updates``.
         temperatures: Temperatures of the frontier: one or several numbers, ``"0.5..2"`` or ``"none"``; None for those
@@ -133,7 +135,8 @@ def run(
         execution: On CUDA: eager, graph (recorded), triton (graphs, and rollouts in one kernel), or auto, which is
             triton where Triton is installed.
         bfloat16: Whether rewards may be computed in bfloat16, on processors that multiply bfloat16.
-        workers: Worker processes, one thread each; 0 does all runs in this process.
+        workers: Worker processes, one thread each; 0 does all runs in this process; ``auto`` is one for each processor,
+            and at most 4 on CUDA.
         timeout: What each run may take at most, a worker's start included: ``90s``, ``30m``, ``8h``, or seconds as a
             number; None for any time. It needs worker processes.
         output: The results folder.
@@ -155,20 +158,22 @@ def run(
     from bench.commands.options import check_against
     from bench.commands.progress import announce, conclude, follow, plan_table
     from bench.plans.plan import Request, make_plan
-    from bench.plans.presets import MOST_WORKERS, parse_budget, parse_temperatures, parse_time
+    from bench.plans.presets import parse_budget, parse_temperatures, parse_time, parse_workers
     from bench.records.store import Store
     from bench.runs.campaign import begin
     from bench.runs.devices import choose_device
 
     seeds, workers, bfloat16, progress = map(_plain, (seeds, workers, bfloat16, progress))
-    _expect(int, seeds=seeds, workers=workers)
+    _expect(int, seeds=seeds)
+    if workers != "auto":
+        _expect(int, workers=workers)
     _expect(str, preset=preset, device=device, execution=execution)
     _expect(bool, bfloat16=bfloat16, progress=progress)
     folder = _path("output", output)
     if not isinstance({} if settings is None else settings, Mapping):
         raise UsageError(f"expected settings like {{'seqgan.lr': 0.005}}, got {settings!r}.")
-    if not 0 <= workers <= MOST_WORKERS:
-        raise UsageError(f"expected workers from 0 to {MOST_WORKERS}, got {workers}.")
+    device = choose_device(device)
+    workers = parse_workers(workers, device, "workers")
     given = _plain(timeout)
     seconds = None if given is None else parse_time(f"{given}s" if isinstance(given, int | float) else str(given))
     if seconds is not None and workers == 0:
@@ -185,7 +190,7 @@ def run(
         seeds,
         preset,
         tuple(f"{name}={_literal(name, value)}" for name, value in (settings or {}).items()),
-        choose_device(device),
+        device,
         {} if budget is None else parse_budget(str(budget)),
         None if temperatures is None else parse_temperatures(temperatures),
         execution,

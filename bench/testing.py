@@ -158,6 +158,13 @@ def check_samples(generator: type) -> None:
             f"expected shape {(n, data.spec.seq_len)}, got {tuple(tokens.shape)}",
         )
         checked(tokens, data.spec)
+    first = _sample(sampler, 7)
+    _sample(sampler, 3)
+    _expect(
+        torch.equal(first, _sample(sampler, 7)),
+        "expected sample() to give the same sequences from an rng in the same state, whatever was drawn before: to draw "
+        "from the rng that it is given, and to keep nothing for the next call",
+    )
 
 
 def check_seed(generator: type) -> None:

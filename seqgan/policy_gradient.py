@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.api import Count, Positive, Run, Size, StepSize, TrainingData
 from seqgan.kernels.execution import Complete
 from seqgan.lm import InitStd, LSTMLanguageModel, compile_language_model
-from seqgan.mle import MLE, QUICK_EPOCHS, descend
+from seqgan.mle import EPOCHS, MLE, descend
 from seqgan.rollout import Reward, action_values, completion
 
 
@@ -144,8 +144,9 @@ class PolicyGradientGenerator:
     """Whether action values are divided by their standard deviation; not in the paper or its code."""
     execution: ClassVar[tuple[str, ...]] = ("mode",)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "quick": {"pretrain_epochs": QUICK_EPOCHS, "rounds": 20, "rollouts": 4},
-        "smoke": {"pretrain_epochs": 2, "rounds": 3, "rollouts": 2},
+        "quick": {"pretrain_epochs": EPOCHS["quick"], "rounds": 50, "rollouts": 4},
+        "medium": {"pretrain_epochs": EPOCHS["medium"], "rounds": 20, "rollouts": 4},
+        "smoke": {"pretrain_epochs": EPOCHS["smoke"], "rounds": 3, "rollouts": 2},
     }
 
     def warm_up(self, device: torch.device) -> None:

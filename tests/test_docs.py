@@ -33,7 +33,7 @@ GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["p
 GENERATORS = {**GROUPS["bench.generators"], **GROUPS["bench.controls"]}
 AS_SEQGAN = ("seqgan-baselined", "constant-reward", "random-reward", "random-reward-baselined")
 """Their tables leave out the rows that are SeqGAN's."""
-HEADER = "| field | default | quick | smoke | meaning |"
+HEADER = "| field | default | medium | quick | smoke | meaning |"
 MEASURED = "<!-- measured: oracle-published -->\n\n| setting | nll_oracle | nll_test | n | command |\n"
 
 
@@ -58,7 +58,7 @@ def section(name):
 
 def field_rows(plugin):
     """The lines of a generator's table."""
-    configs = {preset: configuration(plugin, preset, {}) for preset in ("paper", "quick", "smoke")}
+    configs = {preset: configuration(plugin, preset, {}) for preset in ("paper", "medium", "quick", "smoke")}
     text = {setting.name: setting.meaning for setting in settings(plugin)}
 
     def cell(preset, field):
@@ -66,7 +66,10 @@ def field_rows(plugin):
         return f"`{configs[preset][field]!r}`" if changed else ""
 
     return [
-        " ".join(f"| `{name}` | `{default!r}` | {cell('quick', name)} | {cell('smoke', name)} | {text[name]} |".split())
+        " ".join(
+            f"| `{name}` | `{default!r}` | {cell('medium', name)} | {cell('quick', name)} | {cell('smoke', name)} | "
+            f"{text[name]} |".split()
+        )
         for name, default in configs["paper"].items()
     ]
 
@@ -84,8 +87,8 @@ def slug(heading):
 
 def test_a_row_is_what_the_class_says():
     rows = field_rows(load("seqgan.seqgan:SeqGAN"))
-    assert "| `lr` | `0.01` | | | Adam's step size in policy gradient, which has its own optimizer. |" in rows
-    assert "| `rollouts` | `16` | `4` | `2` | Completions of each prefix (the paper's N). |" in rows
+    assert "| `lr` | `0.01` | | | | Adam's step size in policy gradient, which has its own optimizer. |" in rows
+    assert "| `rollouts` | `16` | `4` | `4` | `2` | Completions of each prefix (the paper's N). |" in rows
     assert len(rows) == len(dataclasses.fields(load("seqgan.seqgan:SeqGAN")))
 
 

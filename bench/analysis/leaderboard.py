@@ -31,7 +31,7 @@ COLUMNS = (
 
 SERIOUS = 0.1
 """By which part of the median a seed that collapsed is worse at least."""
-_PRESETS = {"smoke": 0, "quick": 1, "paper": 2}
+_PRESETS = {"smoke": 0, "quick": 1, "medium": 2, "paper": 3}
 _ROLES = {"": 0, "contender": 1, "control": 2}
 _CHECKPOINTS = {FINAL: 0, SELECTED: 1, PRETRAINED: 2}
 _STATUSES = ("ok", "skipped", "failed", "interrupted", "started", MISSING)

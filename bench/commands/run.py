@@ -29,16 +29,18 @@ def _task_names(_: click.Context, option: click.Parameter, values: tuple[str, ..
     default=["all"],
     multiple=True,
     callback=names,
-    help="Names, package.module:Class, contenders, or all, which includes the controls.",
+    help="Names, package.module:Class, contenders, all, which includes the controls, or everything, which includes "
+    "the models that cost most, too.",
 )
-@click.option("--tasks", default=["oracle,quatrains"], show_default=True, multiple=True, callback=_task_names,
+@click.option("--tasks", default=["oracle,quatrains-tang"], show_default=True, multiple=True, callback=_task_names,
               help="Names, package.module:Class, or all; "
               "your own data as text:FILE,level=word|char,... or midi:FOLDER.")  # fmt: skip
 @click.option("--metrics", default=["all"], multiple=True, callback=names,
               help="Names, package.module:Class, or all; a run fails without a value of one named here.")  # fmt: skip
-@click.option("--seeds", default=3, show_default=True, help="Number of seeds, counted from 0.")
+@click.option("--seeds", default=5, show_default=True, help="Number of seeds, counted from 0.")
 @click.option("--preset", default="quick", show_default=True,
-              help="smoke (seconds), quick (minutes) or paper (days), or a file that 'bench tune' wrote.")  # fmt: skip
+              help="smoke (seconds), quick (minutes), medium (hours) or paper (days), or a file that 'bench tune' "
+              "wrote.")  # fmt: skip
 @click.option("--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE", help="Set a model's or task's field.")
 @click.option("--budget", metavar="AMOUNT", help="What each run may use: 60s, 5m, 2M-tokens or 20000-updates.")
 @click.option("--temperatures", metavar="RANGE",
@@ -49,7 +51,9 @@ def _task_names(_: click.Context, option: click.Parameter, values: tuple[str, ..
               help="On CUDA: eager, graph (recorded), triton (with fused rollouts), or auto: the fastest.")  # fmt: skip
 @click.option("--bfloat16/--no-bfloat16", default=True, show_default=True,
               help="Whether rewards may be rounded to bfloat16, on processors that multiply it.")  # fmt: skip
-@click.option("--workers", default=2, show_default=True, help="Worker processes, one thread each; 0: this process.")
+@click.option("--workers", "wanted", default="auto", show_default=True, metavar="N",
+              help="Worker processes, one thread each; 0: this process; auto: as many as processors, 4 on "
+              "CUDA.")  # fmt: skip
 @click.option("--timeout", metavar="TIME", help="What a run may take at most, a worker's start included: 90s, 30m, 8h.")
 @click.option("--output", default="results", show_default=True, type=click.Path(path_type=Path), help="Results folder.")
 @against
@@ -67,7 +71,7 @@ def run(
     device: str,
     execution: str,
     bfloat16: bool,
-    workers: int,
+    wanted: str,
     timeout: str | None,
     output: Path,
     against: tuple[str, ...],
@@ -85,13 +89,13 @@ def run(
     from bench.commands.output import lasting_output
     from bench.commands.progress import announce, plan_table, say_grade, warn_of
     from bench.plans.plan import Request, make_plan
-    from bench.plans.presets import MOST_WORKERS, parse_budget, parse_temperatures, parse_time
+    from bench.plans.presets import parse_budget, parse_temperatures, parse_time, parse_workers
     from bench.records.store import DONE, Store
     from bench.runs.campaign import begin
     from bench.runs.devices import choose_device
 
-    if not 0 <= workers <= MOST_WORKERS:
-        raise UsageError(f"expected --workers from 0 to {MOST_WORKERS}, got {workers}.")
+    device = choose_device(device)
+    workers = parse_workers(wanted, device)
     seconds = None if timeout is None else parse_time(timeout)
     if seconds is not None and workers == 0:
         raise UsageError("--timeout needs worker processes, which it can end: choose --workers of 1 or more.")
@@ -102,7 +106,7 @@ def run(
         seeds,
         preset,
         _with_weights(settings, tasks, oracle_weights),
-        choose_device(device),
+        device,
         {} if budget is None else parse_budget(budget),
         None if temperatures is None else parse_temperatures(temperatures),
         execution,

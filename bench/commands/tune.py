@@ -34,13 +34,20 @@ COLUMNS = ("task", "preset", "metric", "model", "trial", "status", "score", "bes
 @click.option("--metric", default="nll_valid", show_default=True, help="nll_valid, or jsd_valid where an oracle is.")
 @click.option("--seeds", default=1, show_default=True, help="Trainings of each trial; its score is their mean.")
 @click.option("--seed", default=0, show_default=True, help="Of the search's own random numbers.")
-@click.option("--preset", default="quick", show_default=True, help="smoke (seconds), quick (minutes) or paper (days).")
+@click.option(
+    "--preset",
+    default="quick",
+    show_default=True,
+    help="smoke, quick (minutes), medium (hours) or paper (days).",
+)
 @click.option("--space", "spaces", multiple=True, metavar="[NAME.]FIELD[=LOW..HIGH]",
               help="Search this field, and only those given; FIELD=A|B for other values.")  # fmt: skip
 @click.option("--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE", help="Fix a model's or task's field.")
 @click.option("--budget", metavar="AMOUNT", help="What each training may use: 60s, 5m, 2M-tokens or 20000-updates.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--workers", default=2, show_default=True, help="Worker processes, one thread each; 0: this process.")
+@click.option("--workers", "wanted", default="auto", show_default=True, metavar="N",
+              help="Worker processes, one thread each; 0: this process; auto: as many as processors, 4 on "
+              "CUDA.")  # fmt: skip
 @click.option("--timeout", metavar="TIME", help="What a training may take at most: 90s, 30m, 8h; else it has failed.")
 @click.option("--output", default="results", show_default=True, type=click.Path(path_type=Path), help="Results folder.")
 @click.option("--to", "target", metavar="FILE.json", type=click.Path(path_type=Path),
@@ -58,7 +65,7 @@ def tune(
     settings: tuple[str, ...],
     budget: str | None,
     device: str,
-    workers: int,
+    wanted: str,
     timeout: str | None,
     output: Path,
     target: Path | None,
@@ -74,7 +81,7 @@ def tune(
 
     from bench.commands.output import lasting_output
     from bench.commands.progress import announce
-    from bench.plans.presets import MOST_WORKERS, find_preset, parse_budget, parse_time
+    from bench.plans.presets import find_preset, parse_budget, parse_time, parse_workers
     from bench.records.store import Store
     from bench.runs.devices import choose_device
     from bench.runs.tuning import METRICS, MOST_TRIALS, require_optuna, require_oracle
@@ -83,8 +90,8 @@ def tune(
         raise UsageError(f"expected 1 to {MOST_TRIALS} trials, got {trials}.")
     if metric not in METRICS:
         raise UsageError(f"expected --metric to be {' or '.join(METRICS)}, got '{metric}'.")
-    if not 0 <= workers <= MOST_WORKERS:
-        raise UsageError(f"expected --workers from 0 to {MOST_WORKERS}, got {workers}.")
+    device = choose_device(device)
+    workers = parse_workers(wanted, device)
     seconds = None if timeout is None else parse_time(timeout)
     if seconds is not None and workers == 0:
         raise UsageError("--timeout needs worker processes, which it can end: choose --workers of 1 or more.")
@@ -98,7 +105,7 @@ def tune(
         "tasks": (task,),
         "seeds": seeds,
         "preset": preset,
-        "device": choose_device(device),
+        "device": device,
         "budget": {} if budget is None else parse_budget(budget),
     }
     studies = _studies(models, request, spaces, settings, metric, seed)

@@ -117,6 +117,7 @@ class RealText:
         spec: The shape of a task's sequences; None for the words of files.
         symbols: The symbol of every id, V of them, where the ids of a task have symbols.
         verse: Words per line, where sequences are made of lines.
+        given: What the models were given, training and validation sequences; None where it is the training set alone.
     """
 
     references: Tokens
@@ -124,6 +125,12 @@ class RealText:
     spec: SequenceSpec | None = None
     symbols: tuple[str, ...] | None = None
     verse: int | None = None
+    given: Tokens | None = None
+
+    @property
+    def copied_from(self) -> Tokens | None:
+        """The sequences that a model may have copied."""
+        return self.train if self.given is None else self.given
 
     @cached_property
     def counts(self) -> ReferenceCounts:

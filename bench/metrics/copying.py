@@ -32,6 +32,8 @@ FEWEST = 50
 class Copy:
     """What part of the samples is verbatim in the training set: sequences, lines of verse, n-grams, and spans.
 
+    Validation sequences, which models are given as well, count as training sequences here.
+
     ``copy_sequence``: the share of samples that are training sequences, word for word. ``copy_line``: the share of
     their lines that are lines of a training sequence, in any place; only for tasks of verse. ``copy_4gram``,
     ``copy_5gram``, ``copy_6gram``, ``copy_8gram``: the share of their n-grams that occur in a training sequence.
@@ -67,13 +69,13 @@ class Copy:
     :func:`bench.analysis.copying.copiers`. A model that repeats a few common phrases has them, too.
     """
 
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
 
     def estimates(self, subject: Subject) -> Iterator[Estimate]:
         """The columns above, those of the samples' own units first; all of them absent without a training set."""
         if subject.trained:
             subject = replace(subject, text=subject.against.references, real="references", trained=False)
-        text, train = subject.text, subject.against.train
+        text, train = subject.text, subject.against.copied_from
         if train is None:
             signature = subject.signature(self.version, n=len(text))
             units = dict.fromkeys(

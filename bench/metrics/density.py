@@ -38,6 +38,7 @@ class HeldOut:
         train: int64, (M, T), what the models were trained on: to find copies, and to fit the judge's language model.
         words: The symbol of every id, V of them, where ids have symbols.
         verse: Words per line, where sequences are made of lines.
+        valid: int64, (L, T), what the models were given beside that: copies of it are copies, too.
     """
 
     def __init__(
@@ -50,13 +51,14 @@ class HeldOut:
         train: Tensor | None = None,
         words: tuple[str, ...] | None = None,
         verse: int | None = None,
+        valid: Tensor | None = None,
     ) -> None:
         self.spec, self.tokens, self.oracle, self.unk, self.tokenizer = spec, tokens, oracle, unk, tokenizer
-        self._train, self._words, self._verse = train, words, verse
+        self._train, self._words, self._verse, self._valid = train, words, verse, valid
 
     def first(self, n: int) -> HeldOut:
         """A copy with only the first n test sequences; both share one language model."""
-        more = self._train, self._words, self._verse
+        more = self._train, self._words, self._verse, self._valid
         part = HeldOut(self.spec, self.tokens[:n], self.oracle, self.unk, self.tokenizer, *more)
         if self._train is not None:  # where a cached property keeps its value
             part.real_text.__dict__["language_model"] = self.real_text.language_model
@@ -66,7 +68,10 @@ class HeldOut:
     def real_text(self) -> RealText:
         """Test and training set for the metrics on words."""
         train = None if self._train is None else self.words_of(self._train)
-        return RealText(self.words_of(self.tokens), train, self.spec, self._words, self._verse)
+        given = train
+        if self._train is not None and self._valid is not None:
+            given = self.words_of(torch.cat([self._train, self._valid]))
+        return RealText(self.words_of(self.tokens), train, self.spec, self._words, self._verse, given)
 
     @property
     def oracle_log_prob(self) -> LogProb:

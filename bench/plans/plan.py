@@ -20,7 +20,7 @@ from bench.plans.tuned import PresetFile, is_file, read_preset
 from bench.records.frames import REAL_DATA
 from bench.records.record import EXECUTION, RunSpec
 
-DEFAULT_TASKS = ("oracle", "quatrains")
+DEFAULT_TASKS = ("oracle", "quatrains-tang")
 MOST_SEEDS = 1_000
 
 
@@ -29,12 +29,13 @@ class Request:
     """The user's request, in the terms of the command line.
 
     Attributes:
-        models: Names, ``package.module:Class``, "contenders", or "all", which includes the controls.
+        models: Names, ``package.module:Class``, "contenders", "all", which includes the controls, or "everything",
+            which includes the models that cost most (:data:`bench.plans.registry.HEAVY`).
         tasks: Names, ``package.module:Class``, the user's own, as in ``text:train.txt,level=char``, or "all": those
             whose data are available.
         metrics: Names, ``package.module:Class``, or "all".
         seeds: Number of seeds, counted from ``first_seed``.
-        preset: smoke, quick, paper, or the path of a preset file (:mod:`bench.plans.tuned`).
+        preset: smoke, quick, medium, paper, or the path of a preset file (:mod:`bench.plans.tuned`).
         settings: Overrides, each ``NAME.field=value``.
         device: "cpu" or "cuda".
         budget: Limits on training; empty for none.
@@ -47,7 +48,7 @@ class Request:
     models: Sequence[str] = ("all",)
     tasks: Sequence[str] = DEFAULT_TASKS
     metrics: Sequence[str] = ("all",)
-    seeds: int = 3
+    seeds: int = 5
     preset: str = "quick"
     settings: Sequence[str] = ()
     device: str = "cpu"
@@ -126,13 +127,18 @@ def make_plan(request: Request) -> list[RunSpec]:
 
 
 def _select(kind: str, names: Sequence[str]) -> list[registry.Plugin]:
-    if list(names) == ["all"]:
-        return list(registry.available(kind).values())
+    there = list(registry.available(kind).values())
+    if kind == "model" and list(names) == ["all"]:
+        heavy = registry.heavy()
+        return [plugin for plugin in there if plugin.name not in heavy]
+    if list(names) == ["all"] or (kind == "model" and list(names) == ["everything"]):
+        return there
     if kind == "model" and list(names) == ["contenders"]:
-        return [plugin for plugin in registry.available(kind).values() if plugin.role == "contender"]
+        return [plugin for plugin in there if plugin.role == "contender"]
     if not names:
         raise UsageError(f"expected at least one {kind}.")
-    groups = [name for name in ("all", "contenders") if name in names and (name == "all" or kind == "model")]
+    groups = [name for name in ("all", "everything", "contenders") if name in names]
+    groups = [name for name in groups if name == "all" or kind == "model"]
     if groups:
         raise UsageError(f"expected '{groups[0]}' or a list of {kind}s, got both: {','.join(names)}.")
     own = {name: found for name in names if kind == "task" and (found := own_task(name))}

@@ -1,4 +1,4 @@
-"""How much work is done: what smoke, quick and paper mean for the judge, and the user's temperatures and budget.
+"""How much work is done: what the presets mean for the judge, and the user's temperatures, budget and workers.
 
 What a preset means for a generator or a task is listed next to its fields, in its ``presets``.
 """
@@ -6,6 +6,7 @@ What a preset means for a generator or a task is listed next to its fields, in i
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -18,7 +19,7 @@ class Preset:
     """The judge's effort under a preset.
 
     Attributes:
-        name: smoke, quick or paper.
+        name: smoke, quick, medium or paper.
         samples: Sequences drawn from each checkpoint for scoring.
         curve_points: Scored steps in each phase of training, at most.
         curve_samples: Sequences drawn and held-out sequences read at each scored step.
@@ -51,6 +52,8 @@ MOST_TEMPERATURES = 100
 LEAST_TEMPERATURE, GREATEST_TEMPERATURE = 0.001, 1000.0
 """As in :class:`bench.api.Decoding`, which is not imported here because it needs torch."""
 MOST_WORKERS = 256
+WORKERS_ON_CUDA = 4
+"""As many of them keep one card busy: each waits for its processor most of the time."""
 GREATEST_BUDGET = 1e12
 """In whatever unit: more would never end."""
 
@@ -71,6 +74,15 @@ PRESETS = {
         ),
         Preset(
             "quick",
+            1_000,
+            curve_points=12,
+            curve_samples=300,
+            temperatures=(0.6, 0.8, 1.0, 1.2, 1.4, 1.7, 2.0),
+            frontier_samples=300,
+            looks=20,
+        ),
+        Preset(
+            "medium",
             2_000,
             curve_points=5,
             curve_samples=500,
@@ -146,6 +158,21 @@ def parse_time(text: str) -> float:
     if not 0 < seconds <= GREATEST_BUDGET:
         raise UsageError(f"expected a time like 90s, 30m or 8h, got '{text}'.")
     return seconds
+
+
+def parse_workers(given: str | int, device: str, name: str = "--workers") -> int:
+    """Parse a number of worker processes; ``auto`` is one for each processor that is there, and at most 4 on CUDA.
+
+    Raises:
+        UsageError: for anything else.
+    """
+    if str(given).strip() == "auto":
+        there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return min(there, WORKERS_ON_CUDA if device == "cuda" else MOST_WORKERS)
+    number = int(given) if re.fullmatch(r"-?\d{1,9}", str(given).strip()) else -1
+    if not 0 <= number <= MOST_WORKERS:
+        raise UsageError(f"expected {name} from 0 to {MOST_WORKERS}, or auto, got {given}.")
+    return number
 
 
 def parse_budget(text: str) -> dict[str, float]:

@@ -30,6 +30,8 @@ GROUPS = {
 }
 """Entry points by kind. A generator that is there to be beaten, not to win, is registered as a control."""
 CONTROLS = "bench.controls"
+HEAVY = "bench.heavy"
+"""Names of generators that cost much: ``all`` leaves them out, ``everything`` does not. Their values are not read."""
 KERNELS = "bench.kernels"
 OURS = "seqgan-bench"
 """The distribution that this file is part of."""
@@ -64,9 +66,10 @@ class Plugin:
 
     @property
     def is_missing(self) -> bool:
-        """Whether there is no module of this name."""
+        """Whether there is no module of this name, or none of this class in a module that was imported."""
         self._search()
-        return _module_path(self.module) is None
+        module = sys.modules.get(self.module)
+        return _module_path(self.module) is None or not (module is None or hasattr(module, self.target.split(":")[1]))
 
     def _search(self) -> None:
         if ":" in self.name and "" not in sys.path:
@@ -110,6 +113,11 @@ def available(kind: str) -> dict[str, Plugin]:
             distribution = entry.dist.name if entry.dist else ""
             found.setdefault(entry.name, Plugin(kind, entry.name, entry.value, distribution, role))
     return found
+
+
+def heavy() -> set[str]:
+    """Names of the generators that ``all`` leaves out, and ``everything`` does not."""
+    return {entry.name for entry in entry_points(group=HEAVY)}
 
 
 def find(kind: str, name: str) -> Plugin:

@@ -31,7 +31,7 @@ class PresetFile:
 
     Attributes:
         name: The file's name, without its folder.
-        preset: smoke, quick or paper.
+        preset: smoke, quick, medium or paper.
         fields: Model to its fields, as JSON has them; all others are those of the preset.
         search: How they were chosen: "task", "metric" and "trials"; empty if by no search.
     """
@@ -104,7 +104,7 @@ def write_preset(path: Path, preset: str, about: Mapping[str, Any], models: Mapp
 
     Args:
         path: The file.
-        preset: smoke, quick or paper.
+        preset: smoke, quick, medium or paper.
         about: What a reader needs to know about the search, with all of :data:`SEARCHED`.
         models: Model to its "fields", and what else is known of it.
 

@@ -37,7 +37,7 @@ class RunSpec:
         task_overrides: The fields of the task that the user set.
         data: Fingerprint of the task's data.
         seed: Part of the names of all random streams, as is the task.
-        preset: smoke, quick or paper.
+        preset: smoke, quick, medium or paper.
         metrics: Name to version of each requested metric.
         explicit_metrics: Whether the user named the metrics: then an absent one fails the run.
         samples: Sequences drawn for scoring.

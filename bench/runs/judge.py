@@ -22,7 +22,7 @@ from bench.plans.fields import build
 from bench.records import environment
 from bench.records.frames import REAL_DATA
 from bench.records.record import RunSpec, Score
-from bench.runs.at_rest import at_rest
+from bench.runs.at_rest import AtRest
 from bench.runs.cost import Cost
 from bench.runs.critic import CriticJudge
 from bench.runs.curve import CurveJudge
@@ -56,6 +56,8 @@ FRONTIER = ("nll", "language-model")
 """Metrics of the frontier: quality and coverage, from densities and from samples alone."""
 COST_VERSIONS = {"tokens": 2}
 """Versions of costs that are not the first: ``tokens`` once counted only what was learnt from."""
+SLOW = 1.0
+"""Seconds of sampling from which on the same samples are drawn again, to see whether anything else was done."""
 KEPT_TASKS = 16
 """Each takes megabytes, and seconds to draw: as many as there may be seeds and tasks."""
 
@@ -116,7 +118,8 @@ def _read_task(name: str, target: str, config: tuple[tuple[str, Any], ...], plan
     unk, words = (data.vocabulary.unk, data.vocabulary.words) if data.vocabulary else (None, None)
     verse = getattr(data.vocabulary, "verse", None)
     given = data.training
-    held_out = HeldOut(given.spec, data.test, data.oracle, unk, data.tokenizer, given.train, words, verse)
+    about = unk, data.tokenizer, given.train, words, verse, given.valid
+    held_out = HeldOut(given.spec, data.test, data.oracle, *about)
     return LoadedTask(data, held_out, fingerprint(_shared(data)))
 
 
@@ -200,7 +203,9 @@ class Judged:
     density: str
 
 
-def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spec: RunSpec) -> Judged:
+def score(
+    sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spec: RunSpec, watch: AtRest | None = None
+) -> Judged:
     """Draw samples from the evaluation stream, which is the same for all models of a seed, and score them.
 
     Raises:
@@ -214,6 +219,12 @@ def score(sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spe
     start = time.perf_counter()
     samples = _draw(sampler, n, Decoding(), rng, task.held_out.spec)
     seconds = time.perf_counter() - start
+    if watch and seconds > SLOW:  # is all of that sampling?
+        start = time.perf_counter()
+        _draw(sampler, n, Decoding(), named_stream(spec.stream, "evaluation", spec.device), task.held_out.spec)
+        again = time.perf_counter() - start
+        watch.compare(seconds, again)
+        seconds = min(seconds, again)
     evidence = Evidence(sampler, samples.clone(), task.held_out, trained=real)
     density = evidence.density
     # Real sequences are training sequences, and the oracle is what wrote them; a trial of a search has no test split.
@@ -265,19 +276,21 @@ def checked(samples: object, spec: SequenceSpec) -> Tensor:
     return samples
 
 
-def curve_judge(task: LoadedTask, n: int, spec: RunSpec) -> Callable[[Sampler], dict[str, float]]:
+def curve_judge(task: LoadedTask, n: int, spec: RunSpec, watch: AtRest) -> Callable[[Sampler], dict[str, float]]:
     """Scorer of samplers for the training curve, on n samples and n sequences of the *validation* split."""
     judge = CurveJudge(task.data.training.spec, task.data.training.valid[:n], task.data.oracle)
 
     def scores(sampler: Sampler) -> dict[str, float]:
         rng = named_stream(spec.stream, "curve", spec.device)
-        with at_rest(sampler, spec):
+        with watch.asked(sampler):
             return judge.scores(sampler, _draw(sampler, n, Decoding(), rng, judge.spec))
 
     return scores
 
 
-def critic_judge(task: LoadedTask, n: int, spec: RunSpec) -> Callable[[Sampler, HasRealProbability], dict[str, float]]:
+def critic_judge(
+    task: LoadedTask, n: int, spec: RunSpec, watch: AtRest
+) -> Callable[[Sampler, HasRealProbability], dict[str, float]]:
     """Scorer of discriminators for the training curve, on n sequences each of the training and validation splits.
 
     Samples are those that the curve's other scores are of: the same stream draws them once more.
@@ -288,7 +301,8 @@ def critic_judge(task: LoadedTask, n: int, spec: RunSpec) -> Callable[[Sampler, 
 
     def scores(sampler: Sampler, critic: HasRealProbability) -> dict[str, float]:
         rng = named_stream(spec.stream, "curve", spec.device)
-        return judge.scores(critic, _draw(sampler, n, Decoding(), rng, task.held_out.spec))
+        with watch.asked(sampler):
+            return judge.scores(critic, _draw(sampler, n, Decoding(), rng, task.held_out.spec))
 
     return scores
 

@@ -15,7 +15,7 @@ from bench.plans.presets import PRESETS, TEMPERATURES
 from bench.records import environment
 from bench.records.frames import FINAL, PRETRAINED, REAL_DATA, SELECTED
 from bench.records.record import RunRecord, RunSpec, Score, decisive, fit_id, to_json
-from bench.runs.at_rest import Restless, at_rest, first_answers
+from bench.runs.at_rest import AtRest, Restless
 from bench.runs.checkpoints import CheckpointFolder, Kept
 from bench.runs.critic import CRITIC
 from bench.runs.curve import CURVE
@@ -138,11 +138,13 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
     metrics = {name: registry.find("metric", name).load()() for name in spec.metrics}
     scores: dict[str, tuple[Score, ...]] = {}
 
+    watch = AtRest(spec)
+
     def judge(checkpoint: str, sampler: Sampler) -> Judged:
         show(f"scoring {checkpoint}")
-        with kept_surroundings(), at_rest(sampler, spec):
+        with kept_surroundings(), watch.asked(sampler):
             seed_global_streams(spec)  # for metrics that use them: a resumed run comes here in another state
-            judged = score(sampler, task, metrics, spec)
+            judged = score(sampler, task, metrics, spec, watch)
         scores[checkpoint] = judged.scores
         return judged
 
@@ -160,13 +162,13 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         progress=watcher.progress,
         warn=watcher.warn,
         stop=watcher.stop,
-        evaluate=curve_judge(task, preset.curve_samples, spec),
+        evaluate=curve_judge(task, preset.curve_samples, spec, watch),
         curve_points=preset.curve_points,
         select=SELECTED_BY,
         looks=preset.looks if matched else 0,
         reserved=(*CURVE, *CRITIC),
-        criticise=critic_judge(task, preset.curve_samples, spec),
-        answers=lambda sampler: first_answers(sampler, spec),
+        criticise=critic_judge(task, preset.curve_samples, spec, watch),
+        answers=watch.first_answers,
         pretrained=lambda sampler: judge(PRETRAINED, sampler),
     )
     kept = None
@@ -188,9 +190,10 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         )
     judged = judge(FINAL, sampler)
     final = judged.scores
+    session.cost.seconds += watch.seconds
     scores[FINAL] = (*final, *cost_scores(session.cost, judged, spec.device))
     tempered: dict[str, tuple[Score, ...]] = {}
-    with at_rest(sampler, spec):
+    with watch.asked(sampler):
         for temperature in spec.temperatures if session.trained else ():
             show("frontier", len(tempered), len(spec.temperatures))
             tempered[f"{temperature:g}"] = frontier_scores(sampler, task, temperature, preset.frontier_samples, spec)

@@ -332,11 +332,14 @@ class Session:
 
     def _train(self, generator: Generator, data: TrainingData) -> Sampler:
         self._given = private_copy(data)
-        if isinstance(generator, HasWarmUp):
-            generator.warm_up(self._device)
         self.clock.forget_peak()
         before = self._saved
-        self.clock.start()
+        if self._shared:  # by now everything that the model uses was compiled, and fit has seen the data
+            self.clock.start()
+        if isinstance(generator, HasWarmUp):
+            generator.warm_up(self._device)
+        if not self._shared:
+            self.clock.start()
         sampler = generator.fit(data, self)
         if self._observer.answers and not self._restoring:
             self._observer.answers(sampler)

@@ -109,7 +109,8 @@ class LSTMOracle:
 
     version: ClassVar[str] = "1"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "smoke": {"train_size": 640, "valid_size": 100, "test_size": 500}
+        "quick": {"vocab_size": 500, "train_size": 1_000, "valid_size": 500, "test_size": 2_000},
+        "smoke": {"train_size": 640, "valid_size": 100, "test_size": 500},
     }
 
     def fingerprint(self) -> str:

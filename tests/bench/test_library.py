@@ -149,8 +149,8 @@ def test_a_class_that_no_worker_could_import_is_refused(tmp_path):
     ("given", "message"),
     [
         ({"seeds": [0, 1]}, r"expected seeds to be int, got \[0, 1\]"),
-        ({"workers": -1}, "expected workers from 0 to 256, got -1"),
-        ({"workers": 10**9}, "expected workers from 0 to 256, got 1000000000"),
+        ({"workers": -1}, "expected workers from 0 to 256, or auto, got -1"),
+        ({"workers": 10**9}, "expected workers from 0 to 256, or auto, got 1000000000"),
         ({"settings": {"toy.train_size": 1}}, "expected toy.train_size to be an integer of 2 or more, got '1'"),
         ({"settings": {"toy.draw": 1, " toy.draw": 2}}, r"toy\.draw is set twice, to '1' and to '2'"),
         ({"settings": {"toy.draw": object()}}, r"expected the value of toy\.draw to be .*, got <object object"),

@@ -36,7 +36,7 @@ def reports(folder):
 def benchmark_of_all(bench, memory_not_measured, tmp_path_factory):
     """The results of all models on the toy, and what the command said."""
     folder = tmp_path_factory.mktemp("all") / "results"
-    answer = bench("run", "--models", "all", *TOY, "--seeds", 2, "--output", folder)
+    answer = bench("run", "--models", "everything", *TOY, "--seeds", 2, "--output", folder)
     return folder, answer
 
 
@@ -106,7 +106,7 @@ def test_an_unknown_model_to_compare_with_is_one_sentence(bench, results, tmp_pa
 def test_running_again_does_nothing(bench, results):
     before = reports(results)
     records = {path: path.stat().st_mtime_ns for path in (results / "runs").glob("*.json")}
-    answer = bench("run", "--models", "all", *TOY, "--seeds", 2, "--output", results)
+    answer = bench("run", "--models", "everything", *TOY, "--seeds", 2, "--output", results)
     assert answer.code == 0
     assert "36 runs, 0 to do" in answer.out
     assert "started" not in answer.out
@@ -120,7 +120,7 @@ def test_only_what_is_missing_is_done(bench, results):
     (lost,) = (results / "runs").glob("toy.seqgan.smoke.s1.*.json")
     old = json.loads(lost.read_text())
     lost.unlink()
-    answer = bench("run", "--models", "all", *TOY, "--seeds", 2, "--output", results)
+    answer = bench("run", "--models", "everything", *TOY, "--seeds", 2, "--output", results)
     assert answer.code == 0
     assert [line for line in answer.out.splitlines() if "started" in line] == ["started toy seqgan seed 1"]
     new = json.loads(lost.read_text())
@@ -218,8 +218,8 @@ MISTAKES = {
     "bad type": (["--set", "mle.epochs=many"], "expected mle.epochs to be an integer of 0 or more, got 'many'"),
     "bad value": (["--set", "toy.train_size=0"], "expected toy.train_size to be an integer of 2 or more, got '0'"),
     "no seeds": (["--seeds", "0"], "expected 1 to 1000 seeds, got 0"),
-    "negative workers": (["--workers", "-1"], "expected --workers from 0 to 256, got -1"),
-    "too many workers": (["--workers", "1000000000"], "expected --workers from 0 to 256, got 1000000000"),
+    "negative workers": (["--workers", "-1"], "expected --workers from 0 to 256, or auto, got -1"),
+    "too many workers": (["--workers", "1000000000"], "expected --workers from 0 to 256, or auto, got 1000000000"),
     "too many seeds": (["--seeds", "1000000000"], "expected 1 to 1000 seeds, got 1000000000"),
     "too cold": (["--temperatures", "1e-300"], "all from 0.001 to 1000, got '1e-300'"),
     "too hot": (["--temperatures", "0.5..1e9:1e8"], "all from 0.001 to 1000"),
@@ -396,6 +396,14 @@ def test_a_budget_or_temperatures_that_make_no_sense(bench, tmp_path, option, va
     answer = bench("run", *TOY, option, value, "--output", tmp_path / "results")
     assert answer.code == 2
     assert message in answer.err
+
+
+def test_a_misspelt_class_is_a_mistake_in_use(bench, write_plugin, tmp_path):
+    write_plugin("spelt", "class Model:\n    def fit(self, data, run): ...\n")
+    answer = bench("run", "--models", "spelt:Modell", *TOY, "--output", tmp_path / "r")
+    assert answer.code == 2
+    assert "spelt:Modell" in answer.err
+    assert not (tmp_path / "r").exists()
 
 
 def test_contenders_are_all_but_the_controls(bench, tmp_path):

@@ -317,7 +317,7 @@ MISTAKES = {
         "expected mine:Sharp.width to be an integer of 1 or more, got '0'",
     ),
     "not JSON": (["--to", "best.toml"], "expected --to to be a file that ends in .json, got 'best.toml'"),
-    "too many workers": (["--workers", "999"], "expected --workers from 0 to 256, got 999"),
+    "too many workers": (["--workers", "999"], "expected --workers from 0 to 256, or auto, got 999"),
     "timeout without workers": (["--timeout", "5s", "--workers", "0"], "--timeout needs worker processes"),
     "no oracle": (
         ["--task", "quatrains-tang", "--metric", "jsd_valid"],

@@ -137,32 +137,87 @@ class AtFirst:
 
 
 @dataclass(frozen=True)
-class WhenJudged:
+class WhenMany(AtFirst):
     def fit(self, data, run):
-        return Later(MLE(epochs=2, **SMALL), data, run, least=17)
+        return Later(MLE(epochs=400, **SMALL), data, run, least=17)
 
 
 @dataclass(frozen=True)
 class AtEveryCall:
     def fit(self, data, run):
         return Later(MLE(epochs=2, **SMALL), data, run, least=1, always=True)
+
+
+@dataclass(frozen=True)
+class Before:
+    """Trains before the clock of a pre-training starts."""
+
+    seen = []
+
+    def warm_up(self, device):
+        if self.seen:
+            data, run = self.seen.pop()
+            self.seen.append(MLE(epochs=400, **SMALL).fit(data, Quiet(run)))
+
+    def fit(self, data, run):
+        for _ in run.phase("nothing", 1):
+            pass
+        return self.seen.pop()
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    def fit(self, data, run):
+        Before.seen[:] = [(data, run)]
+        return run.pretrained(Before(), data)
+
+
+@dataclass(frozen=True)
+class Valid:
+    """Hands back the validation sequences."""
+
+    def fit(self, data, run):
+        self.rows.append(data.valid)
+        return self
+
+    rows = []
+
+    def sample(self, n, decoding, rng):
+        import torch
+        return self.rows[-1][torch.randint(len(self.rows[-1]), (n,), generator=rng)]
 '''
 
 
-def test_who_trains_when_asked_for_samples_is_charged_or_refused(bench, write_plugin, tmp_path):
+def test_who_trains_outside_fit_is_charged_or_refused(bench, write_plugin, tmp_path):
+    write_plugin("late", LATE)
+    folder = tmp_path / "results"
+    charged = {"late:AtFirst", "late:WarmUp"}
+    models = (*charged, "late:AtEveryCall", "bigram")
+    answer = bench(
+        "run", "--models", ",".join(models), "--tasks", "toy", "--preset", "smoke", "--workers", 0, "--seeds", 3,
+        "--temperatures", "none", "--metrics", "nll", "--output", folder, "--budget", "0.2s",
+    )  # fmt: skip
+    board = {row["model"]: row for row in lines(folder / "leaderboard.csv") if row["metric"] == "nll_test"}
+    for model in charged:
+        assert "of a budget of 0.2" in board[model]["unranked_because"], model
+        assert board[model]["unranked_because"].startswith("it spent ")
+    assert board["bigram"]["unranked_because"] == ""
+    assert "late:AtEveryCall" not in board
+    assert "the sampler writes other sequences after it was scored than before" in answer.out
+
+
+def test_who_hands_back_validation_sequences_copies(bench, write_plugin, tmp_path):
     write_plugin("late", LATE)
     folder = tmp_path / "results"
     answer = bench(
-        "run", "--models", "late:AtFirst,late:WhenJudged,late:AtEveryCall,bigram", "--tasks", "toy", "--preset",
-        "smoke", "--workers", 0, "--seeds", 3, "--temperatures", "none", "--metrics", "nll", "--output", folder,
-        "--budget", "0.2s",
+        "run", "--models", "late:Valid,bigram", "--tasks", "quatrains-tang", "--preset", "smoke", "--workers", 0,
+        "--seeds", 3, "--temperatures", "none", "--metrics", "language-model", "--output", folder,
+        "--against", "bigram",
     )  # fmt: skip
-    board = {row["model"]: row for row in lines(folder / "leaderboard.csv") if row["metric"] == "nll_test"}
-    assert "of a budget of 0.2" in board["late:AtFirst"]["unranked_because"]
-    assert board["late:AtFirst"]["unranked_because"].startswith("it spent ")
-    assert board["bigram"]["unranked_because"] == ""
-    assert not {"late:WhenJudged", "late:AtEveryCall"} & set(board)
-    assert answer.out.count("the sampler writes other sequences after it was scored than before") >= 2
+    assert "late:Valid: copies training text: copy_sequence 1.000" in answer.out
+    verdicts = [row for row in lines(folder / "verdicts.csv") if row["model"] == "late:Valid"]
+    assert verdicts
+    assert "better" not in {row["outcome"] for row in verdicts}
 
 
 def test_deleted_records_are_lost_seeds(bench, tmp_path):

@@ -138,7 +138,7 @@ def test_real_data_are_test_sequences_beside_the_training_set(make_evidence, mak
     direct = make_evidence(test, test, train=train, verse=4).ask(Copy())
     assert [(each.metric, each.value) for each in kept] == [(each.metric, each.value) for each in direct]
     assert kept[0].value == 0.1
-    assert str(kept[0].signature) == "n=10|train=40|tok=ids|real=references|v=2"
+    assert str(kept[0].signature) == "n=10|train=40|tok=ids|real=references|v=3"
 
 
 def test_direction_and_signature(make_evidence, make_rows):
@@ -146,9 +146,9 @@ def test_direction_and_signature(make_evidence, make_rows):
         make_rows(9, 0), make_rows(14, 1), train=make_rows(20, 2), tokenizer="char"
     ).ask(Copy())
     for found in (*rates, nearest):
-        assert (found.direction, found.unit, str(found.signature)) == ("lower", "", "n=9|train=20|tok=char|v=2")
+        assert (found.direction, found.unit, str(found.signature)) == ("lower", "", "n=9|train=20|tok=char|v=3")
     about = longest.direction, longest.unit, str(longest.signature)
-    assert about == ("lower", "words", "n=9|train=20|longest=64|tok=char|v=2")
+    assert about == ("lower", "words", "n=9|train=20|longest=64|tok=char|v=3")
 
 
 def test_the_longest_span_is_searched_for_up_to_a_length(values):
@@ -177,7 +177,7 @@ def test_of_many_samples_some_are_read_for_the_nearest(monkeypatch, make_evidenc
     assert rows.tolist() != list(range(0, 20, 4))  # whoever writes samples must not know which are read
     *_, found = make_evidence(samples, train, train=train).ask(Copy())
     *_, some = make_evidence(samples[rows], train, train=train).ask(Copy())
-    assert (found.metric, str(found.signature)) == ("copy_nearest", "n=5|train=30|tok=ids|v=2")
+    assert (found.metric, str(found.signature)) == ("copy_nearest", "n=5|train=30|tok=ids|v=3")
     assert found.value == pytest.approx(some.value)
     changed = samples.copy()
     changed[0, 0] = (changed[0, 0] + 1) % 3

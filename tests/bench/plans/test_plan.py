@@ -53,7 +53,7 @@ def test_a_plan_holds_all_that_decides_the_outcome():
     assert mle.task_overrides == {"draw": 3}
     assert '"draw": 3' in mle.data
     assert (mle.metrics, mle.samples, mle.device, mle.budget) == (
-        {"nll": "2", "distinct": "1", "copy": "2"},
+        {"nll": "2", "distinct": "1", "copy": "3"},
         200,
         "cpu",
         {},
@@ -164,7 +164,7 @@ def test_all_is_every_installed_plugin_but_those_whose_data_were_not_fetched(tmp
     plan = make_plan(Request(tasks=("all",), preset="smoke", seeds=1))
     there = {"oracle", "toy", *corpora.NAMES}
     assert {spec.task for spec in plan} == there < set(registry.available("task"))
-    assert {spec.model for spec in plan} == {REAL_DATA, *registry.available("model")}
+    assert {spec.model for spec in plan} == {REAL_DATA, *registry.available("model")} - registry.heavy()
     assert set(plan[0].metrics) == set(registry.available("metric"))
 
 
@@ -269,8 +269,20 @@ def test_text_is_the_same_for_all_seeds():
     assert {spec.family for spec in plan} == {""}
 
 
+def test_everything_is_all_and_what_costs_most():
+    heavy = registry.heavy()
+    assert heavy == {"seqgan-baselined", "random-reward-baselined", "mle-ensemble"}
+    assert heavy < registry.available("model").keys()
+    models = {name: {spec.model for spec in make_plan(dataclasses.replace(PLAIN, models=(name,)))}
+              for name in ("all", "everything")}  # fmt: skip
+    assert models["everything"] - models["all"] == heavy
+    assert models["everything"] == {REAL_DATA, *registry.available("model")}
+    with pytest.raises(UsageError, match="expected 'everything' or a list of models, got both"):
+        make_plan(dataclasses.replace(PLAIN, models=("everything", "mle")))
+
+
 def test_roles():
-    everything = make_plan(dataclasses.replace(PLAIN, models=("all",)))
+    everything = make_plan(dataclasses.replace(PLAIN, models=("everything",)))
     contenders = make_plan(dataclasses.replace(PLAIN, models=("contenders",)))
     assert {spec.role for spec in contenders} == {"", "contender"}
     controls = {spec.model for spec in everything} - {spec.model for spec in contenders}

@@ -1,15 +1,19 @@
 """Presets, and what a user may set for the judging instead: temperatures and budgets."""
 
+import os
+
 import pytest
 
 from bench.errors import UsageError
-from bench.plans.presets import PRESETS, find_preset, parse_budget, parse_temperatures
+from bench.plans.presets import PRESETS, find_preset, parse_budget, parse_temperatures, parse_workers
 
 
 def test_the_judges_presets():
-    assert list(PRESETS) == ["smoke", "quick", "paper"]
+    assert list(PRESETS) == ["smoke", "quick", "medium", "paper"]
     assert find_preset("paper").samples == 10_000
-    with pytest.raises(UsageError, match=r"unknown preset 'qick'. Did you mean 'quick'\? Known: paper, quick, smoke."):
+    with pytest.raises(
+        UsageError, match=r"unknown preset 'qick'. Did you mean 'quick'\? Known: medium, paper, quick, smoke."
+    ):
         find_preset("qick")
 
 
@@ -112,3 +116,13 @@ def test_temperatures_are_those_that_samplers_are_asked_for():
     )
     for temperature in parse_temperatures("0.001,1000"):
         api.Decoding(temperature)
+
+
+def test_workers_are_as_many_as_processors_unless_the_user_says_how_many(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
+    assert parse_workers("auto", "cpu") == 6
+    assert parse_workers("auto", "cuda") == 4
+    assert [parse_workers(given, "cuda") for given in ("0", 3, " 8 ")] == [0, 3, 8]
+    for wrong in ("-1", "257", "two", "", "1.5"):
+        with pytest.raises(UsageError, match=r"expected --workers from 0 to 256, or auto, got"):
+            parse_workers(wrong, "cpu")

@@ -77,7 +77,7 @@ def test_a_person_may_write_one(make_file):
     path = make_file()
     path.write_text('{"preset": "quick", "models": {"mle": {"fields": {"lr": 0.003}}}}')
     mle = planned(path)["mle"]
-    assert (mle.config["lr"], mle.config["epochs"]) == (0.003, 4)
+    assert (mle.config["lr"], mle.config["epochs"]) == (0.003, 12)
     assert mle.tuned == "fields of tuned.json, without a search"
 
 

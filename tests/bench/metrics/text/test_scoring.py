@@ -99,7 +99,7 @@ def test_real_text_is_training_lines_drawn_once(texts, report):
     for name, each in direct.items():
         assert (found[name].value, found[name].low, found[name].high) == (each.value, each.low, each.high)
     assert 0 < found["copy_4gram"].value < 1
-    assert str(found["copy_4gram"].signature) == "n=71|train=120|tok=space|real=references|v=2"
+    assert str(found["copy_4gram"].signature) == "n=71|train=120|tok=space|real=references|v=3"
     assert str(found["bleu2"].signature) == "n=90|refs=test:71|smooth=method1(0.1)|tok=space|real=train|v=1"
     # Lines are drawn from the training set: for more samples than it has lines, it is used completely.
     many = Text("many", samples.lines * 2)
@@ -146,7 +146,7 @@ def test_copies_are_found_where_rare_words_are_unknown(bench, tmp_path, count):
     answer = json.loads(bench("score", made, *asked, "--tokenizer", "space", "--format", "json").out)
     found = {each["metric"]: each for each in answer["rows"][0]["scores"]}
     assert [found[name]["value"] for name in ("copy_sequence", "copy_8gram", "unseen_in_train")] == [1, 1, 0]
-    assert found["copy_8gram"]["signature"] == f"n={len(replayed)}|train=1755|unk=unwritten|tok=space|v=2"
+    assert found["copy_8gram"]["signature"] == f"n={len(replayed)}|train=1755|unk=unwritten|tok=space|v=3"
     assert any("any word that the file never writes" in note for note in answer["notes"])
 
 
