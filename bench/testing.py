@@ -162,8 +162,8 @@ def check_samples(generator: type) -> None:
     _sample(sampler, 3)
     _expect(
         torch.equal(first, _sample(sampler, 7)),
-        "expected sample() to give the same sequences from an rng in the same state, whatever was drawn before: to draw "
-        "from the rng that it is given, and to keep nothing for the next call",
+        "expected sample() to give the same sequences from an rng in the same state, whatever came before: it draws "
+        "from the rng that it is given, and keeps nothing for the next call",
     )
 
 

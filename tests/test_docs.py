@@ -27,7 +27,10 @@ except ModuleNotFoundError:  # Python 3.10, where pytest depends on tomli
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-OTHERS = ("README", "density", "gpu", "python", "reliability", "score", "settings", "statistics", "tuning")
+OTHERS = (
+    *("README", "density", "gpu", "performance", "python", "reliability", "score", "settings", "statistics", "tuning"),
+    "use",
+)
 OF_GENERATORS = [page for page in PAGES if page.stem not in OTHERS]
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
 GENERATORS = {**GROUPS["bench.generators"], **GROUPS["bench.controls"]}

@@ -47,15 +47,15 @@ class Critic:
         """What to know before its rewards are trusted, in sentences; none where nothing is wrong with it."""
         found = []
         train, valid, _ = self.p_real
-        if self.held_out < CHANCE:
-            found.append(
-                f"is near chance: it is right about {self.held_out:.0%} of validation sequences and samples, and "
-                "guessing about 50%, so its rewards say little about what is real."
-            )
-        if train - valid > HEART:
+        if train - valid > HEART:  # then it takes validation sequences for samples, and is not guessing
             found.append(
                 f"knows the training set by heart: P(real) is {train:.2f} on training sequences and {valid:.2f} on "
                 "validation sequences, which are as real, so it rewards likeness to what it was trained on."
+            )
+        elif self.held_out < CHANCE:
+            found.append(
+                f"is near chance: it is right about {self.held_out:.0%} of validation sequences and samples, and "
+                "guessing about 50%, so its rewards say little about what is real."
             )
         return found
 

@@ -42,7 +42,7 @@ def test_the_last_step_of_each_seed_counts():
             ["by heart: P(real) is 0.93 on training sequences and 0.68 on validation"],
         ),
         ([0.6 + HEART, 0.6, 0.3, 0.95, 0.7, 0.73], []),
-        ([0.9, 0.5, 0.5, 0.95, 0.5, 0.5], ["near chance", "by heart"]),
+        ([0.9, 0.5, 0.5, 0.95, 0.5, 0.5], ["by heart"]),
     ],
 )
 def test_in_words(line, words):
