@@ -17,6 +17,7 @@ constant reward takes more policy steps than SeqGAN, which spends part of the bu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -392,5 +393,7 @@ def references(
     if pretrained and shared:
         found = {BOTH: (model, PRETRAINED)}
     if pretrained and role == "contender":
-        found[CONSTANT] = CONSTANT, FINAL
+        mode = re.search(r"mode=\w+", model)  # by the same kernels
+        constant = f"{CONSTANT}[{mode[0]}]" if mode else CONSTANT
+        found[constant] = constant, FINAL
     return found

@@ -24,7 +24,7 @@ __all__ = ["figures"]
 
 LABELS = {
     "seconds": "seconds, on one machine",
-    "tokens": "tokens through gradient updates",
+    "tokens": "tokens read or drawn by any network",
     "updates": "optimiser updates, all networks",
 }
 ROWS = 2

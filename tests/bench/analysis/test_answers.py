@@ -21,6 +21,7 @@ from bench.analysis.answers import (
     in_headline,
     listed,
     most_comparisons,
+    references,
     rows_of,
     seed_counts,
     summary,
@@ -607,3 +608,12 @@ def test_copy_rates_have_no_verdict():
     board = Board().add("mle", 0.2).add("random", 0.1)
     runs, scores = board.frames
     assert answers(runs, scores.assign(metric="copy_8gram")) == []
+
+
+def test_the_constant_reward_to_compare_with_is_the_one_of_the_same_kernels():
+    def constant(model):
+        return list(references(model, "contender", pretrained=True, shared=True).values())[-1]
+
+    assert constant("seqgan") == ("constant-reward", "final")
+    assert constant("seqgan[mode=triton]") == ("constant-reward[mode=triton]", "final")
+    assert constant("seqgan[lr=0.1, mode=triton]") == ("constant-reward[mode=triton]", "final")
