@@ -150,7 +150,7 @@ def test_each_cheat_is_found_and_no_honest_model(task, cheating, honest, setting
     for name in set(PARAPHRASES) & set(cheating):
         assert by_name[name].startswith("copies training text: copy_nearest 0.")
     if "ShuffledLines" in cheating:
-        assert by_name["ShuffledLines"] == "copies training text: copy_line 1.000, real text 0.002"
+        assert by_name["ShuffledLines"] == "copies training text: copy_line 1.000, real text 0.003"
 
 
 def frame(values, n=1000, model="cheat", checkpoint="final", real=None, signature="n={}|train=50|v=2"):

@@ -74,8 +74,8 @@ def finished(bench, memory_not_measured, tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished") / "results"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bench.reports.figures.drawing.write_figures", lambda *_: [])
-        answer = bench("run", "--tasks", "toy", "--preset", "smoke", "--workers", 0, "--seeds", 1, "--temperatures",
-                       "none", *SMALL, "--output", folder)  # fmt: skip
+        answer = bench("run", "--models", "everything", "--tasks", "toy", "--preset", "smoke", "--workers", 0,
+                       "--seeds", 1, "--temperatures", "none", *SMALL, "--output", folder)  # fmt: skip
     assert answer.out.splitlines()[-1] == "18 ok, 0 skipped, 0 failed"
     return Store(folder)
 
