@@ -93,27 +93,23 @@ def frames(
     """The records as frames, in their order, and the seeds of the plan that are missing after them."""
     import pandas as pd
 
-    runs = [*(_run_row(record) for record in records), *(_missing_row(*each) for each in missing)]
+    keyed = [(_keys(record), record) for record in records]  # ids are hashes of whole plans: each is computed once
+    runs = [*(_run_row(keys, record) for keys, record in keyed), *(_missing_row(*each) for each in missing)]
     scores = [
-        {**_keys(record), "checkpoint": checkpoint, **_score_row(score)}
-        for record in records
+        {**keys, "checkpoint": checkpoint, **_score_row(score)}
+        for keys, record in keyed
         for checkpoint, checkpoint_scores in record.scores.items()
         for score in checkpoint_scores
     ]
     frontier = [
-        {**_keys(record), "temperature": float(temperature), **_score_row(score)}
-        for record in records
+        {**keys, "temperature": float(temperature), **_score_row(score)}
+        for keys, record in keyed
         for temperature, tempered_scores in record.frontier.items()
         for score in tempered_scores
     ]
     curves = [
-        {
-            **_keys(record),
-            **{column: line[column] for column in ("phase", "step", *COSTS)},
-            "name": name,
-            "value": value,
-        }
-        for record in records
+        {**keys, **{column: line[column] for column in ("phase", "step", *COSTS)}, "name": name, "value": value}
+        for keys, record in keyed
         for line in record.curve
         for name, value in line["scalars"].items()
     ]
@@ -152,11 +148,11 @@ def _keys(record: RunRecord) -> Row:
     return dict(zip(KEYS, values, strict=True))
 
 
-def _run_row(record: RunRecord) -> Row:
+def _run_row(keys: Row, record: RunRecord) -> Row:
     facts = record.environment
     packages = facts.get("packages", {})
     return {
-        **_keys(record),
+        **keys,
         "role": record.spec.role,
         "status": record.status,
         "reason": record.reason,
