@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from bench.runs.campaign import Campaign
 
+LISTED = 500
+"""Runs that a dry run lists one by one, at most."""
+
 
 def _task_names(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     from bench.plans.own_tasks import split_names
@@ -124,9 +127,11 @@ def run(
         finished = {record.spec.run_id: record.status for record in records if record.status in DONE}
         console.print(plan_table(plan, finished))
         say_grade(console, plan, against)
-        for spec in plan:
+        for spec in plan[:LISTED]:
             state = finished.get(spec.run_id, "to do")
             click.echo(f"{spec.run_id} {spec.task_label} {spec.label} seed {spec.seed}: {state}")
+        if len(plan) > LISTED:
+            click.echo(f"and {len(plan) - LISTED:,} more; the table above counts all of them.")
         return
     with lasting_output():
         announce(console, plan, tasks)

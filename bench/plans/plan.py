@@ -105,7 +105,7 @@ def make_plan(request: Request) -> list[RunSpec]:
     ]
     temperatures = preset.temperatures if request.temperatures is None else tuple(request.temperatures)
     rows = [_prepare_model(plugin, preset.name, overrides.get(plugin.name, {}), execution, file) for plugin in models]
-    reference = _blank(REAL_DATA, "", "", file)
+    reference, torch = _blank(REAL_DATA, "", "", file), version("torch")
     return [
         RunSpec(
             **row,
@@ -116,7 +116,7 @@ def make_plan(request: Request) -> list[RunSpec]:
             explicit_metrics=explicit,
             samples=preset.samples,
             device=request.device,
-            torch=version("torch"),
+            torch=torch,
             budget=request.budget,
             temperatures=temperatures,
         )

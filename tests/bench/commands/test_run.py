@@ -398,6 +398,13 @@ def test_a_budget_or_temperatures_that_make_no_sense(bench, tmp_path, option, va
     assert message in answer.err
 
 
+def test_a_dry_run_of_many_lists_some_and_counts_all(bench, tmp_path):
+    answer = bench("run", "--models", "random,bigram", *TOY, "--seeds", 300, "--dry-run", "--output", tmp_path / "r")
+    assert "900 runs, 900 to do" in answer.out
+    assert len([line for line in answer.out.splitlines() if line.endswith(": to do")]) == 500
+    assert answer.out.splitlines()[-1] == "and 400 more; the table above counts all of them."
+
+
 def test_a_misspelt_class_is_a_mistake_in_use(bench, write_plugin, tmp_path):
     write_plugin("spelt", "class Model:\n    def fit(self, data, run): ...\n")
     answer = bench("run", "--models", "spelt:Modell", *TOY, "--output", tmp_path / "r")
