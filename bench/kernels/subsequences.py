@@ -2,13 +2,14 @@
 
 A longest common subsequence takes a table of T x S cells. Here a column of the table is the bits of a few integers, and
 one addition fills it (Hyyrö, 2004, "Bit-parallel LCS-length computation revisited"); numpy does so for thousands of
-other sequences at a time. A negative token equals nothing, as everywhere.
+pairs at a time. A negative token equals nothing, as everywhere.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from bench.kernels.ngrams import Floats, Ints, checked, look_up, word_keys
 
@@ -19,8 +20,12 @@ Bits = NDArray[np.uint64]
 BITS = 63
 """Positions in one integer; the highest of its 64 bits is the carry of an addition."""
 FULL = np.uint64(2**BITS - 1)
-ROWS = 2**11
-"""Other sequences that are read at a time: their integers stay in the processor's cache."""
+PAIRS = 2**14
+"""Pairs of sequences that are compared at a time: their integers stay in the processor's cache."""
+FIRST = 32
+"""Others that are compared first: those with the most words in common, whatever their order."""
+CELLS = 2**22
+"""Pairs of which the words in common are counted at a time."""
 
 
 def nearest(tokens: Ints, lengths: Ints, others: Ints, other_lengths: Ints) -> Floats:
@@ -29,8 +34,8 @@ def nearest(tokens: Ints, lengths: Ints, others: Ints, other_lengths: Ints) -> F
     The similarity of two sequences is the length of their longest common subsequence, divided by the length of the
     longer one: 1 for equal sequences, 0 for those without a common word or where one of them is empty.
 
-    The others are sorted by length and read in parts. A part whose lengths alone rule out a higher similarity than what
-    was found is not read.
+    The number of words that two sequences have in common, in any order, bounds it. The others with the highest bounds
+    are compared first, and then those whose bound is above what was found.
 
     Args:
         tokens: int64, (N, T); what comes after a row's length is not read.
@@ -45,66 +50,82 @@ def nearest(tokens: Ints, lengths: Ints, others: Ints, other_lengths: Ints) -> F
         ValueError: If a shape or a length is wrong.
     """
     (tokens, lengths), (others, other_lengths) = checked(tokens, lengths), checked(others, other_lengths)
+    found = np.zeros(len(tokens))
+    if not len(others):
+        return found
     mine = word_keys(tokens, lengths)
     known = np.unique(mine[mine >= 0])
-    parts = _parts(known, others, other_lengths)
-    found = np.zeros(len(tokens))
-    masks = np.zeros((-(-tokens.shape[1] // BITS), len(known) + 1), dtype=np.uint64)  # the last is of unknown words
-    for row, length in enumerate(lengths):
-        positions = np.flatnonzero(mine[row] >= 0)
-        words = np.searchsorted(known, mine[row, positions])
-        np.bitwise_or.at(masks, (positions // BITS, words), np.uint64(1) << (positions % BITS).astype(np.uint64))
-        used = masks[: max(-(-int(length) // BITS), 1)]
-        bounds = [_bound(int(length), of) for _, of in parts] if length else []
-        for part in sorted(range(len(bounds)), key=lambda part: -bounds[part]):
-            if bounds[part] <= found[row]:
-                break
-            columns, of = parts[part]
-            shares = _common(used, columns, of) / np.maximum(of, length)
-            found[row] = max(found[row], float(shares.max()))
-        masks[:, words] = 0
+    words = look_up(word_keys(others, other_lengths), known)
+    size = max(len(known) * max(mine.shape[1], words.shape[1]), 1)
+    counted = _counted(words, len(known), size)
+    block = max(CELLS // len(others), 1)
+    for start in range(0, len(tokens), block):
+        rows = slice(start, start + block)
+        found[rows] = _nearest(look_up(mine[rows], known), lengths[rows], words, other_lengths, counted, len(known))
     return found
 
 
-def _parts(known: Ints, others: Ints, lengths: Ints) -> list[tuple[Ints, Ints]]:
-    """The others without the empty ones, in parts: columns, int64 (S, R), and lengths, descending, int64 (R,).
+def _nearest(mine: Ints, lengths: Ints, words: Ints, other_lengths: Ints, counted: csr_matrix, known: int) -> Floats:
+    """The same for some sequences; words are indices into those that are known, negative where they are not."""
+    count, positions = np.nonzero(mine >= 0)
+    masks = np.zeros((max(-(-mine.shape[1] // BITS), 1), len(mine), known + 1), dtype=np.uint64)  # the last is unknown
+    bits = np.uint64(1) << (positions % BITS).astype(np.uint64)
+    np.bitwise_or.at(masks, (positions // BITS, count, mine[count, positions]), bits)
+    common = np.asarray((_counted(mine, known, counted.shape[1]) @ counted.T).todense())
+    longer = np.maximum(np.maximum(lengths[:, None], other_lengths), 1)
+    bounds = common / longer
+    found = np.zeros(len(mine))
 
-    Words are indices into ``known``; those that are not known have its length as theirs.
+    def compare(which: Ints, other: Ints) -> None:
+        order = np.argsort(-other_lengths[other], kind="stable")
+        which, other = which[order], other[order]
+        for start in range(0, len(which), PAIRS):
+            these, those = which[start : start + PAIRS], other[start : start + PAIRS]
+            of = other_lengths[those]
+            columns = np.ascontiguousarray(words[those, : of[0]].T)
+            np.maximum.at(found, these, _common(masks, these, columns, of) / longer[these, those])
+
+    few = min(FIRST, len(other_lengths))
+    first = np.argpartition(-bounds, few - 1, axis=1)[:, :few]
+    compare(np.repeat(np.arange(len(mine)), few), first.ravel())
+    np.put_along_axis(bounds, first, 0.0, axis=1)
+    compare(*np.nonzero(bounds > found[:, None]))
+    return found
+
+
+def _counted(words: Ints, known: int, size: int) -> csr_matrix:
+    """Each sequence as a set of (word, how many of it came before): 1 where it has them, (N, size).
+
+    The words that two sequences have in common, each as often as both have it, are the elements in both sets.
     """
-    order = np.argsort(-lengths, kind="stable")[: np.count_nonzero(lengths)]
-    parts = []
-    for start in range(0, len(order), ROWS):
-        rows = order[start : start + ROWS]
-        of = lengths[rows]
-        words = look_up(others[rows, : of[0]], known)
-        words[words < 0] = len(known)
-        parts.append((np.ascontiguousarray(words.T), of))
-    return parts
+    width = words.shape[1]
+    order = np.argsort(words, axis=1, kind="stable")
+    ordered = np.take_along_axis(words, order, axis=1)
+    places = np.broadcast_to(np.arange(width), words.shape)
+    begins = np.ones(words.shape, dtype=bool)
+    begins[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    before = places - np.maximum.accumulate(np.where(begins, places, 0), axis=1)
+    rows, columns = np.nonzero(ordered >= 0)
+    elements = before[rows, columns] * known + ordered[rows, columns]
+    return csr_matrix((np.ones(len(rows), dtype=np.int64), (rows, elements)), shape=(len(words), size))
 
 
-def _bound(length: int, of: Ints) -> float:
-    """The highest similarity that lengths allow."""
-    longest, shortest = int(of[0]), int(of[-1])
-    if shortest <= length <= longest:
-        return 1.0
-    return longest / length if length > longest else length / shortest
-
-
-def _common(masks: Bits, columns: Ints, lengths: Ints) -> Ints:
-    """The length of the longest common subsequence with each of the other sequences: int64, (R,).
+def _common(masks: Bits, which: Ints, columns: Ints, lengths: Ints) -> Ints:
+    """The length of the longest common subsequence of each pair: int64, (P,).
 
     Args:
-        masks: uint64, (W, V + 1): the positions of each word, :data:`BITS` in an integer.
-        columns: int64, (S, R): the words of the others.
-        lengths: int64, (R,), descending.
+        masks: uint64, (W, N, V + 1): the positions of each word in each sequence, :data:`BITS` in an integer.
+        which: int64, (P,): the sequence of each pair.
+        columns: int64, (S, P): the words of the other one; negative ones are not known.
+        lengths: int64, (P,), descending: the number of its words.
     """
-    state = np.full((len(masks), len(lengths)), FULL)
+    state = np.full((len(masks), len(which)), FULL)
     ends = np.searchsorted(-lengths, -np.arange(1, len(columns) + 1), side="right")  # how many have a word there
     for words, end in zip(columns, ends, strict=True):
         carry: Bits | None = None
         for row, positions in zip(state, masks, strict=True):
             integer = row[:end]
-            matches = positions.take(words[:end])
+            matches = positions[which[:end], words[:end]]
             np.bitwise_and(matches, integer, out=matches)
             total = integer + matches
             if carry is not None:

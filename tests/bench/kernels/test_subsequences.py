@@ -25,7 +25,9 @@ def spoken(tokens, lengths):
 @pytest.mark.parametrize("types", [2, 9, 500])
 @pytest.mark.parametrize("rows", [1, 7, 1000])
 def test_the_nearest_is_that_of_plain_loops(monkeypatch, widths, types, rows):
-    monkeypatch.setattr(subsequences, "ROWS", rows)
+    monkeypatch.setattr(subsequences, "PAIRS", rows)
+    monkeypatch.setattr(subsequences, "FIRST", 1 + rows // 4)
+    monkeypatch.setattr(subsequences, "CELLS", 40 * rows)
     text, others = drawn(12, widths[0], 0, types), drawn(25, widths[1], 1, types)
     assert nearest(*text, *others).tolist() == reference_nearest(spoken(*text), spoken(*others))
 
