@@ -2,6 +2,7 @@
 
 import csv
 import re
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -100,13 +101,20 @@ def test_there_are_exactly_two_set_up_commands():
     ]
 
 
+def test_it_counts_the_generators_of_all():
+    names = {name for group in ("bench.generators", "bench.controls") for name in entry_points(group=group).names}
+    heavy = entry_points(group="bench.heavy").names
+    assert len(names - heavy) == 14
+    assert "trains fourteen generators" in README
+
+
 def test_it_is_short_enough_to_be_read():
     assert README.count("\n") < 150
 
 
 def test_what_it_says_of_the_table_made_is_what_the_table_says_of_itself():
     page = (ROOT / "results" / "leaderboard.md").read_text(encoding="utf-8")
-    commit = re.search(r"at commit `(\w+)`", README)[1]
+    commit = re.search(r"at\ncommit `(\w+)`", README)[1]
     assert f"- Commit: {commit}" in page
     assert "with uncommitted changes" not in page.partition("## ")[0]
 
