@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from bench.kernels.ngrams import Floats, Ints, checked, look_up, word_keys
 
@@ -56,22 +55,34 @@ def nearest(tokens: Ints, lengths: Ints, others: Ints, other_lengths: Ints) -> F
     mine = word_keys(tokens, lengths)
     known = np.unique(mine[mine >= 0])
     words = look_up(word_keys(others, other_lengths), known)
-    size = max(len(known) * max(mine.shape[1], words.shape[1]), 1)
-    counted = _counted(words, len(known), size)
+    size = len(known) * max(mine.shape[1], words.shape[1])
+    rows, elements = _counted(words, len(known))
+    rows = rows[np.argsort(elements, kind="stable")]
+    ends = np.cumsum(np.bincount(elements, minlength=size))  # the rows with each element are those before its end
+    starts = np.concatenate([[0], ends[:-1]]) if size else ends
     block = max(CELLS // len(others), 1)
     for start in range(0, len(tokens), block):
-        rows = slice(start, start + block)
-        found[rows] = _nearest(look_up(mine[rows], known), lengths[rows], words, other_lengths, counted, len(known))
+        some = slice(start, start + block)
+        these = look_up(mine[some], known)
+        common = np.zeros((len(these), len(others)), dtype=np.int64)
+        sequences, wanted = _counted(these, len(known))
+        for sequence in range(len(these)):
+            with_each = [rows[starts[element] : ends[element]] for element in wanted[sequences == sequence]]
+            if with_each:
+                common[sequence] = np.bincount(np.concatenate(with_each), minlength=len(others))
+        found[some] = _nearest(these, lengths[some], words, other_lengths, common, len(known))
     return found
 
 
-def _nearest(mine: Ints, lengths: Ints, words: Ints, other_lengths: Ints, counted: csr_matrix, known: int) -> Floats:
-    """The same for some sequences; words are indices into those that are known, negative where they are not."""
+def _nearest(mine: Ints, lengths: Ints, words: Ints, other_lengths: Ints, common: Ints, known: int) -> Floats:
+    """The same for some sequences; words are indices into those that are known, negative where they are not.
+
+    ``common``, int64, (N, M), is the number of words that each pair has in common, in any order.
+    """
     count, positions = np.nonzero(mine >= 0)
     masks = np.zeros((max(-(-mine.shape[1] // BITS), 1), len(mine), known + 1), dtype=np.uint64)  # the last is unknown
     bits = np.uint64(1) << (positions % BITS).astype(np.uint64)
     np.bitwise_or.at(masks, (positions // BITS, count, mine[count, positions]), bits)
-    common = np.asarray((_counted(mine, known, counted.shape[1]) @ counted.T).todense())
     longer = np.maximum(np.maximum(lengths[:, None], other_lengths), 1)
     bounds = common / longer
     found = np.zeros(len(mine))
@@ -93,21 +104,19 @@ def _nearest(mine: Ints, lengths: Ints, words: Ints, other_lengths: Ints, counte
     return found
 
 
-def _counted(words: Ints, known: int, size: int) -> csr_matrix:
-    """Each sequence as a set of (word, how many of it came before): 1 where it has them, (N, size).
+def _counted(words: Ints, known: int) -> tuple[Ints, Ints]:
+    """The elements of each sequence, (word, how many of it came before), as numbers: rows and elements, int64, (E,).
 
-    The words that two sequences have in common, each as often as both have it, are the elements in both sets.
+    The words that two sequences have in common, each as often as both have it, are the elements of both.
     """
-    width = words.shape[1]
-    order = np.argsort(words, axis=1, kind="stable")
-    ordered = np.take_along_axis(words, order, axis=1)
-    places = np.broadcast_to(np.arange(width), words.shape)
+    ordered = np.sort(words, axis=1)
+    places = np.broadcast_to(np.arange(words.shape[1]), words.shape)
     begins = np.ones(words.shape, dtype=bool)
     begins[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
     before = places - np.maximum.accumulate(np.where(begins, places, 0), axis=1)
     rows, columns = np.nonzero(ordered >= 0)
-    elements = before[rows, columns] * known + ordered[rows, columns]
-    return csr_matrix((np.ones(len(rows), dtype=np.int64), (rows, elements)), shape=(len(words), size))
+    elements: Ints = before[rows, columns] * known + ordered[rows, columns]
+    return rows, elements
 
 
 def _common(masks: Bits, which: Ints, columns: Ints, lengths: Ints) -> Ints:
