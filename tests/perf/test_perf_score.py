@@ -26,8 +26,9 @@ def device():
     return torch.device("cpu")
 
 
-@pytest.mark.parametrize("folder", [QUATRAINS, CAPTIONS], ids=["quatrains", "captions"])
-def test_score(measure, tmp_path, folder):
+@pytest.mark.parametrize("corpus", ["quatrains", "captions"])  # a path would be written into throughput.json
+def test_score(measure, tmp_path, corpus):
+    folder = {"quatrains": QUATRAINS, "captions": CAPTIONS}[corpus]
     if not folder.is_dir():
         pytest.skip("no COCO captions: the shared data folder is not next to this clone")
     parts = {split: (folder / f"{split}.txt").read_text("utf-8").splitlines() for split in ("train", "valid", "test")}
