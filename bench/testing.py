@@ -32,6 +32,7 @@ from bench.api import (
     Generator,
     HasLogProb,
     HasNextTokenLogProbs,
+    HasRealProbability,
     HasTokenLogProb,
     Sampler,
     SequenceSpec,
@@ -177,19 +178,15 @@ def check_evaluation(generator: type) -> None:
     """Evaluating often or never gives the same tokens."""
     data = _data()
 
-    def evaluate(sampler: Sampler) -> dict[str, float]:
-        sampler.sample(5, Decoding(), torch.Generator().manual_seed(0))
+    judge = CriticJudge(data.train[:5], data.valid[:5], "cpu")
+
+    def evaluate(sampler: Sampler, critic: HasRealProbability | None) -> dict[str, float]:
+        samples = _sample(sampler, 5)
         if isinstance(sampler, HasLogProb):
             sampler.log_prob(data.valid[:5])
-        return {}
+        return judge.scores(critic, samples) if critic else {}
 
-    judge = CriticJudge(data.train[:5], data.valid[:5], "cpu")
-    observer = Observer(
-        evaluate=evaluate,
-        criticise=lambda sampler, critic: judge.scores(critic, _sample(sampler, 5)),
-        curve_points=1_000_000,
-    )
-    often = _fit(generator, data, observer)
+    often = _fit(generator, data, Observer(evaluate=evaluate, curve_points=1_000_000))
     _expect_same(_fit(generator, data), often, "training with and without evaluation after every step")
 
 
@@ -221,7 +218,7 @@ def check_interruption(generator: type) -> None:
     sampler = whole.train(_build(generator), data)
     seen = 0
 
-    def interrupt(_: Sampler) -> dict[str, float]:
+    def interrupt(*_: object) -> dict[str, float]:
         nonlocal seen
         seen += 1
         if seen == whole.steps // 2 + 1:

@@ -128,6 +128,12 @@ class LogProb:
             LOG_PROB.check(f"{name} of a {part}", float(answer.max()))
         return cls(answer, answer.sum(-1)) if by_token else cls(None, answer)
 
+    def equals(self, other: LogProb) -> bool:
+        """Whether all numbers are the same, bit for bit."""
+        if self.tokens is None or other.tokens is None:
+            return self.tokens is other.tokens and torch.equal(self.sequences, other.sequences)
+        return torch.equal(self.tokens, other.tokens)
+
     def copy(self) -> LogProb:
         """The same numbers in new tensors."""
         return LogProb(None if self.tokens is None else self.tokens.clone(), self.sequences.clone())

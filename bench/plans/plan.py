@@ -64,7 +64,7 @@ COPYING = "copy"
 
 
 def make_plan(request: Request) -> list[RunSpec]:
-    """All runs of a request, ordered so that those that can share a pre-training do not begin together.
+    """All runs of a request: one task after the other, seed by seed, so that answers are there early.
 
     A model that cannot be loaded stays in the plan, and becomes a failed row.
 
@@ -120,9 +120,9 @@ def make_plan(request: Request) -> list[RunSpec]:
             budget=request.budget,
             temperatures=temperatures,
         )
+        for tasks_of_seed in zip(*prepared, strict=True)
+        for seed, task in zip(seeds, tasks_of_seed, strict=True)
         for row in (reference, *rows)
-        for seed, tasks_of_seed in zip(seeds, prepared, strict=True)
-        for task in tasks_of_seed
     ]
 
 

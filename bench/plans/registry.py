@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from importlib.machinery import PathFinder
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import cache_from_source
 from pathlib import Path
 from types import ModuleType
@@ -109,7 +109,7 @@ def available(kind: str) -> dict[str, Plugin]:
     found: dict[str, Plugin] = {}
     for group in GROUPS[kind]:
         role = "" if kind != "model" else "control" if group == CONTROLS else "contender"
-        for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
+        for entry in _entries(group, tuple(sys.path)):
             distribution = entry.dist.name if entry.dist else ""
             found.setdefault(entry.name, Plugin(kind, entry.name, entry.value, distribution, role))
     return found
@@ -117,7 +117,13 @@ def available(kind: str) -> dict[str, Plugin]:
 
 def heavy() -> set[str]:
     """Names of the generators that ``all`` leaves out, and ``everything`` does not."""
-    return {entry.name for entry in entry_points(group=HEAVY)}
+    return {entry.name for entry in _entries(HEAVY, tuple(sys.path))}
+
+
+@cache
+def _entries(group: str, _: tuple[str, ...]) -> list[EntryPoint]:
+    """What is installed under this name, in alphabetical order; read once for each import path, which takes a while."""
+    return sorted(entry_points(group=group), key=lambda entry: entry.name)
 
 
 def find(kind: str, name: str) -> Plugin:
@@ -163,6 +169,7 @@ def source_hash(plugin: Plugin) -> str:
 def forget() -> None:
     """Read the sources anew from now on: a process that plans twice may find them edited."""
     importlib.invalidate_caches()
+    _entries.cache_clear()
     _source.cache_clear()
     _homes.cache_clear()
     _is_own.cache_clear()

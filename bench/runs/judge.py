@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -40,7 +41,6 @@ __all__ = [
     "changed",
     "checked",
     "cost_scores",
-    "critic_judge",
     "curve_judge",
     "forget_task",
     "frontier_scores",
@@ -58,6 +58,8 @@ COST_VERSIONS = {"tokens": 2}
 """Versions of costs that are not the first: ``tokens`` once counted only what was learnt from."""
 SLOW = 1.0
 """Seconds of sampling from which on the same samples are drawn again, to see whether anything else was done."""
+KEPT_JUDGEMENTS = 32
+"""Of a task in a process; those of one seed follow each other."""
 KEPT_TASKS = 16
 """Each takes megabytes, and seconds to draw: as many as there may be seeds and tasks."""
 
@@ -74,11 +76,26 @@ class LoadedTask:
         data: The data; its tensors can be written into, hence the fingerprint.
         held_out: The judge's view.
         fingerprint: Of the data when they were loaded.
+        judgements: What was found of checkpoints, by all that it depends on.
     """
 
     data: TaskData
     held_out: HeldOut
     fingerprint: Fingerprint
+    judgements: dict[Hashable, Judgement] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was found of a checkpoint, whichever models have it.
+
+    Attributes:
+        results: Metric to its columns.
+        density: What the density is: one of :data:`bench.api.DENSITIES`; ``exact`` only where that was verified.
+    """
+
+    results: Mapping[str, tuple[Estimate, ...]]
+    density: str
 
 
 class RealData:
@@ -225,25 +242,57 @@ def score(
         again = time.perf_counter() - start
         watch.compare(seconds, again)
         seconds = min(seconds, again)
-    evidence = Evidence(sampler, samples.clone(), task.held_out, trained=real)
-    density = evidence.density
-    # Real sequences are training sequences, and the oracle is what wrote them; a trial of a search has no test split.
-    if density == "exact" and not real and len(task.held_out.tokens):
-        checks = DensityChecks(sampler, samples, task.held_out, named_stream(spec.stream, "density"))
-        density = checks.finish(evidence)
+    judgement = _judgement(sampler, samples, task, metrics, spec)
     scores = []
-    for name, metric in metrics.items():
-        results = evidence.ask(metric)
-        if not torch.equal(evidence.samples, samples):
-            raise ValueError(f"metric '{name}' has written into the samples, which the other metrics read, too")
+    for name, results in judgement.results.items():
         missing = "; ".join(result.absent for result in results if result.absent)
-        if spec.explicit_metrics and spec.model != REAL_DATA and (missing or not results):
+        if spec.explicit_metrics and not real and (missing or not results):
             raise ValueError(f"metric '{name}' was asked for and is absent: {missing or 'this task rules it out'}")
         scores += [_as_score(result) for result in results]
     vocabulary = task.data.vocabulary
     rows = samples[:SHOWN_SAMPLES]
     shown = vocabulary.decode(rows) if vocabulary else [" ".join(map(str, row)) for row in rows.tolist()]
-    return Judged(tuple(scores), tuple(shown), samples.numel() / seconds, density)
+    return Judged(tuple(scores), tuple(shown), samples.numel() / seconds, judgement.density)
+
+
+def _judgement(
+    sampler: Sampler, samples: Tensor, task: LoadedTask, metrics: Mapping[str, Metric], spec: RunSpec
+) -> Judgement:
+    """What the metrics say of samples and of the density of the sampler that wrote them.
+
+    Models that begin with one shared pre-training, and those that are selected at the same step of it, write the same
+    samples from the same random numbers and find the same sequences equally likely: that is judged once.
+    """
+    real = spec.model == REAL_DATA
+    evidence = Evidence(sampler, samples.clone(), task.held_out, trained=real)
+    key = _key(evidence, metrics, spec)
+    if key in task.judgements:
+        return task.judgements[key]
+    density = evidence.density
+    # Real sequences are training sequences, and the oracle is what wrote them; a trial of a search has no test split.
+    if density == "exact" and not real and len(task.held_out.tokens):
+        checks = DensityChecks(sampler, samples, task.held_out, named_stream(spec.stream, "density"))
+        density = checks.finish(evidence)
+    results = {}
+    for name, metric in metrics.items():
+        results[name] = tuple(evidence.ask(metric))
+        if not torch.equal(evidence.samples, samples):
+            raise ValueError(f"metric '{name}' has written into the samples, which the other metrics read, too")
+    if len(task.judgements) >= KEPT_JUDGEMENTS:
+        del task.judgements[next(iter(task.judgements))]
+    task.judgements[key] = Judgement(results, density)
+    return task.judgements[key]
+
+
+def _key(evidence: Evidence, metrics: Mapping[str, Metric], spec: RunSpec) -> Hashable:
+    """All that a judgement depends on."""
+    digest = hashlib.sha256(evidence.samples.numpy().tobytes())
+    if not evidence.no_density:
+        seen = (evidence.model_log_prob_of_test,) if len(evidence.held_out.tokens) else ()
+        for known in (*seen, evidence.model_log_prob_of_samples):
+            digest.update((known.sequences if known.tokens is None else known.tokens).numpy().tobytes())
+    asked = tuple(type(metric) for metric in metrics.values())  # an edited metric is another class
+    return digest.hexdigest(), type(evidence.sampler), evidence.density, evidence.trained, asked, spec.stream
 
 
 def _draw(sampler: Sampler, n: int, decoding: Decoding, rng: torch.Generator, spec: SequenceSpec) -> Tensor:
@@ -276,33 +325,25 @@ def checked(samples: object, spec: SequenceSpec) -> Tensor:
     return samples
 
 
-def curve_judge(task: LoadedTask, n: int, spec: RunSpec, watch: AtRest) -> Callable[[Sampler], dict[str, float]]:
-    """Scorer of samplers for the training curve, on n samples and n sequences of the *validation* split."""
-    judge = CurveJudge(task.data.training.spec, task.data.training.valid[:n], task.data.oracle)
-
-    def scores(sampler: Sampler) -> dict[str, float]:
-        rng = named_stream(spec.stream, "curve", spec.device)
-        with watch.asked(sampler):
-            return judge.scores(sampler, _draw(sampler, n, Decoding(), rng, judge.spec))
-
-    return scores
-
-
-def critic_judge(
+def curve_judge(
     task: LoadedTask, n: int, spec: RunSpec, watch: AtRest
-) -> Callable[[Sampler, HasRealProbability], dict[str, float]]:
-    """Scorer of discriminators for the training curve, on n sequences each of the training and validation splits.
+) -> Callable[[Sampler, HasRealProbability | None], dict[str, float]]:
+    """Scorer of samplers and discriminators for the training curve.
 
-    Samples are those that the curve's other scores are of: the same stream draws them once more.
+    Samplers are scored on n samples and n sequences of the *validation* split; discriminators on the same, and on n
+    sequences of the training split.
     """
-    train = task.data.training.train
+    train, valid = task.data.training.train, task.data.training.valid[:n]
     rows = torch.randperm(len(train), generator=named_stream(spec.stream, "critic"))[:n]
-    judge = CriticJudge(train[rows], task.data.training.valid[:n], spec.device)
+    curve = CurveJudge(task.data.training.spec, valid, task.data.oracle)
+    critics = CriticJudge(train[rows], valid, spec.device)
 
-    def scores(sampler: Sampler, critic: HasRealProbability) -> dict[str, float]:
+    def scores(sampler: Sampler, critic: HasRealProbability | None) -> dict[str, float]:
         rng = named_stream(spec.stream, "curve", spec.device)
         with watch.asked(sampler):
-            return judge.scores(critic, _draw(sampler, n, Decoding(), rng, task.held_out.spec))
+            samples = _draw(sampler, n, Decoding(), rng, curve.spec)
+            found = curve.scores(sampler, samples)
+            return found if critic is None else found | critics.scores(critic, samples)
 
     return scores
 

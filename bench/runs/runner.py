@@ -25,7 +25,6 @@ from bench.runs.judge import (
     Judged,
     RealData,
     cost_scores,
-    critic_judge,
     curve_judge,
     frontier_scores,
     load_task,
@@ -35,7 +34,7 @@ from bench.runs.judge import (
 from bench.runs.session import Diverged, Observer, Session, private_copy
 from bench.runs.stopping import Stopped
 from bench.runs.streams import named_stream
-from bench.runs.surroundings import kept_surroundings
+from bench.runs.surroundings import kept_surroundings, settled
 from bench.runs.tempering import AtTemperature, best_temperature
 
 LONGEST_REASON = 1_000
@@ -75,7 +74,7 @@ def run(spec: RunSpec, checkpoints: CheckpointFolder | None = None, watcher: Wat
 
     try:
         prepare(spec.device)
-        with kept_surroundings(), unchanged_data(spec):
+        with kept_surroundings(), settled(), unchanged_data(spec):
             done = _run(spec, checkpoints, replace(watcher, warn=warn))
         facts |= done
         facts["status"] = "ok"
@@ -167,7 +166,6 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         select=SELECTED_BY,
         looks=preset.looks if matched else 0,
         reserved=(*CURVE, *CRITIC),
-        criticise=critic_judge(task, preset.curve_samples, spec, watch),
         answers=watch.first_answers,
         pretrained=lambda sampler: judge(PRETRAINED, sampler),
     )

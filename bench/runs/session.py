@@ -34,8 +34,7 @@ PROGRESS_SECONDS = 0.2
 WAIT_SECONDS = 0.5
 """How soon a run that waits for another one's training notices that it is to stop."""
 
-Evaluate = Callable[[Sampler], Mapping[str, float]]
-Criticise = Callable[[Sampler, HasRealProbability], Mapping[str, float]]
+Evaluate = Callable[[Sampler, HasRealProbability | None], Mapping[str, float]]
 
 
 class Untrained(Exception):  # noqa: N818 - it is an answer
@@ -61,7 +60,7 @@ class Observer:
 
     Attributes:
         progress: Called with (phase, steps done, total steps, scalars).
-        evaluate: Scores the tracked sampler for the curve.
+        evaluate: Scores the tracked sampler, and the tracked discriminator if there is one, for the curve.
         curve_points: Evaluations per phase, at most; a phase that goes on under a budget has more, equally far apart.
         select: Which of those scores, the lower the better, picks the step that :meth:`Session.select` goes back to.
         reserved: Names of those scores, which nobody else may log.
@@ -71,7 +70,6 @@ class Observer:
         pretrained: Called with the sampler of a shared pre-training, before its training continues.
         warn: Called with a sentence on what went wrong without harm to the results.
         stop: Called between two steps: raises what ends the training, which is saved first.
-        criticise: Scores the tracked discriminator, if there is one, wherever the sampler is scored.
     """
 
     progress: Callable[[str, int, int, Mapping[str, float]], None] | None = None
@@ -84,7 +82,6 @@ class Observer:
     warn: Callable[[str], None] | None = None
     stop: Callable[[], None] | None = None
     reserved: Sequence[str] = ()
-    criticise: Criticise | None = None
 
 
 class Session:
@@ -408,18 +405,12 @@ class Session:
 
     def _evaluate(self, phase: str, step: int, share: float) -> None:
         if self._observer.evaluate and self._sampler is not None:
-            found = self._observer.evaluate(self._sampler)
+            critics = (part for part in self._tracked.values() if isinstance(part, HasRealProbability))
+            found = self._observer.evaluate(self._sampler, next(critics, None))
             self._judged = {name: float(value) for name, value in found.items()}
-            self._criticise(self._sampler)
             self.clock.forget_peak()
             score = found.get(self._observer.select, math.nan)
             self.selection.offer(score, phase, step, made_of(self._sampler, self._tracked), share)
-
-    def _criticise(self, sampler: Sampler) -> None:
-        critics = [part for part in self._tracked.values() if isinstance(part, HasRealProbability)]
-        if self._observer.criticise and critics:
-            found = self._observer.criticise(sampler, critics[0])
-            self._judged |= {name: float(value) for name, value in found.items()}
 
     def _check_finite(self, phase: str, step: int) -> None:
         """Require finite numbers in what the generator logged in this step."""

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-__all__ = ["kept_surroundings"]
+__all__ = ["kept_surroundings", "settled"]
 
 
 @contextlib.contextmanager
@@ -33,8 +33,7 @@ def kept_surroundings() -> Iterator[None]:
     python, legacy, stream = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     threads, dtype, device = torch.get_num_threads(), torch.get_default_dtype(), torch.get_default_device()
     precision, anomaly = torch.get_float32_matmul_precision(), torch.is_anomaly_enabled()
-    strict = torch.are_deterministic_algorithms_enabled()
-    only_warn = torch.is_deterministic_algorithms_warn_only_enabled()
+    strict = _determinism()
     switches = ("deterministic", "benchmark", "allow_tf32")
     cudnn = [getattr(torch.backends.cudnn, name) for name in switches]
     errors, environment, folder, path = np.geterr(), dict(os.environ), _folder(), list(sys.path)
@@ -45,6 +44,13 @@ def kept_surroundings() -> Iterator[None]:
         with warnings.catch_warnings(), torch.set_grad_enabled(torch.is_grad_enabled()):
             yield
     finally:
+        if folder is not None:
+            with contextlib.suppress(OSError):  # somebody removed it
+                os.chdir(folder)
+        sys.path[:] = path
+        if dict(os.environ) != environment:
+            os.environ.clear()
+            os.environ.update(environment)
         random.setstate(python)
         np.random.set_state(legacy)  # noqa: NPY002
         torch.set_rng_state(stream)
@@ -54,14 +60,11 @@ def kept_surroundings() -> Iterator[None]:
             torch.set_default_device(None)  # setting one, even the usual one, slows down every operation
         torch.set_float32_matmul_precision(precision)
         torch.autograd.set_detect_anomaly(anomaly)
-        torch.use_deterministic_algorithms(strict, warn_only=only_warn)
+        if _determinism() != strict:  # setting it imports torch's compiler, for seconds
+            torch.use_deterministic_algorithms(strict[0], warn_only=strict[1])
         for name, value in zip(switches, cudnn, strict=True):
             setattr(torch.backends.cudnn, name, value)
         np.seterr(**errors)
-        if dict(os.environ) != environment:
-            os.environ.clear()
-            os.environ.update(environment)
-        sys.path[:] = path
         sys.stdout, sys.stderr = output, error
         sys.setrecursionlimit(recursion)
         if collects:
@@ -69,9 +72,27 @@ def kept_surroundings() -> Iterator[None]:
         for number, handler in handlers.items():
             if handler is not None and signal.getsignal(number) != handler:
                 signal.signal(number, handler)
-        if folder is not None:
-            with contextlib.suppress(OSError):  # somebody removed it
-                os.chdir(folder)
+
+
+@contextlib.contextmanager
+def settled() -> Iterator[None]:
+    """Spare the garbage collector all that is there now, a million objects of imported modules.
+
+    A collection then takes milliseconds, not a sixth of a second; before every measurement of memory there is one.
+    """
+    gc.collect()
+    mine = gc.get_freeze_count() == 0  # else the caller has done so, and decides when it ends
+    gc.freeze()
+    try:
+        yield
+    finally:
+        if mine:
+            gc.unfreeze()
+
+
+def _determinism() -> tuple[bool, bool]:
+    """Whether torch insists on deterministic algorithms, and whether it only warns."""
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
 
 
 def _folder() -> str | None:

@@ -73,7 +73,9 @@ class Executor(Protocol):
     """Maps specifications to records."""
 
     def execute(self, specs: Sequence[RunSpec]) -> Generator[Event, None, None]:
-        """Do all runs, started in the order given; each of them yields one Started and one Finished.
+        """Do all runs; each of them yields one Started and one Finished.
+
+        Runs of one seed follow each other in the order given; several workers begin with different seeds.
 
         When a stop is asked for, runs under way save their states and end without Finished, and no others are started.
         Closing the iterator ends the runs that are under way at once.

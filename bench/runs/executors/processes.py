@@ -18,6 +18,7 @@ from bench.records import environment
 from bench.records.record import RunRecord, RunSpec
 from bench.runs.executors.base import WAITING, Event, Finished, Progress, Started, Stopping, Warned
 from bench.runs.executors.child import Child
+from bench.runs.executors.queue import Queue
 from bench.runs.stopping import GRACE_SECONDS, Stop, Stopped
 
 __all__ = ["ProcessExecutor"]
@@ -70,7 +71,7 @@ class ProcessExecutor:
 
     def execute(self, specs: Sequence[RunSpec]) -> Generator[Event, None, None]:
         """Do the runs; closing the iterator ends the workers at once."""
-        waiting = list(reversed(specs))
+        waiting = Queue(specs)
         try:
             for number in range(min(self.workers, len(specs))):
                 self._workers.append(Worker(number, self._start(number)))
@@ -109,27 +110,29 @@ class ProcessExecutor:
         worker.child.kill()
         worker.child = self._start(worker.number)
 
-    def _hand_out(self, worker: Worker, waiting: list[RunSpec]) -> Iterator[Event]:
+    def _hand_out(self, worker: Worker, waiting: Queue) -> Iterator[Event]:
         """Give a worker its next run, if there is one, and a new process, if the last run may have spoilt the old."""
         last = worker.spec
+        others = [each.spec.stream for each in self._workers if each is not worker and each.spec]
         worker.spec = worker.since = worker.deadline = worker.waiting = worker.ending = None
-        if not waiting:
+        spec = waiting.take(last, others)
+        if spec is None:
             return
-        worker.spec, worker.since = waiting.pop(), environment.now()
+        worker.spec, worker.since = spec, environment.now()
         if worker.child.pipe.closed or (
-            last is not None and last.target and last.target != worker.spec.target and not is_shipped(last.target)
+            last is not None and last.target and last.target != spec.target and not is_shipped(last.target)
         ):
             self._replace(worker)
         try:
-            worker.child.pipe.send(worker.spec)
+            worker.child.pipe.send(spec)
         except OSError:  # it died since its last run
             self._replace(worker)
-            worker.child.pipe.send(worker.spec)
+            worker.child.pipe.send(spec)
         if self.timeout is not None:
             worker.deadline = time.monotonic() + self.timeout
-        yield Started(worker.number, worker.spec)
+        yield Started(worker.number, spec)
 
-    def _hear(self, worker: Worker, waiting: list[RunSpec]) -> Iterator[Event]:
+    def _hear(self, worker: Worker, waiting: Queue) -> Iterator[Event]:
         """Receive what a worker says."""
         assert worker.spec is not None
         message: Any
@@ -152,7 +155,7 @@ class ProcessExecutor:
         else:
             yield from self._conclude(worker, message, waiting)
 
-    def _conclude(self, worker: Worker, record: RunRecord | None, waiting: list[RunSpec]) -> Iterator[Event]:
+    def _conclude(self, worker: Worker, record: RunRecord | None, waiting: Queue) -> Iterator[Event]:
         """Pass on a record and hand out the next run; without a record, the run was stopped."""
         if worker.ending is not None:
             worker.child.kill()
@@ -166,7 +169,7 @@ class ProcessExecutor:
             yield Finished(worker.number, record)
         yield from self._hand_out(worker, waiting)
 
-    def _watch(self, worker: Worker, waiting: list[RunSpec], now: float) -> Iterator[Event]:
+    def _watch(self, worker: Worker, waiting: Queue, now: float) -> Iterator[Event]:
         """End a run that has taken too long: first by asking it to stop, then without."""
         if worker.ending is not None:
             if now < worker.ending:

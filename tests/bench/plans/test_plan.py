@@ -34,16 +34,16 @@ def ids(**changes):
     return [spec.run_id for spec in make_plan(dataclasses.replace(PLAIN, **changes))]
 
 
-def test_real_data_first_then_models_and_their_seeds():
+def test_one_task_after_the_other_and_one_seed_after_the_other():
     plan = make_plan(dataclasses.replace(PLAIN, tasks=("toy", "oracle")))
     assert [(spec.model, spec.seed, spec.task) for spec in plan] == [
-        (model, seed, task) for model in (REAL_DATA, "mle", "random") for seed in (0, 1) for task in ("toy", "oracle")
+        (model, seed, task) for task in ("toy", "oracle") for seed in (0, 1) for model in (REAL_DATA, "mle", "random")
     ]
     assert len({spec.run_id for spec in plan}) == len(plan)
 
 
 def test_a_plan_holds_all_that_decides_the_outcome():
-    real, _, mle, *_ = make_plan(dataclasses.replace(PLAIN, settings=("mle.lr=1", "toy.draw=3")))
+    real, mle, *_ = make_plan(dataclasses.replace(PLAIN, settings=("mle.lr=1", "toy.draw=3")))
     assert (real.model, real.target, real.config) == (REAL_DATA, "", {})
     assert mle.target == "seqgan.mle:MLE"
     assert mle.source == registry.source_hash(registry.find("model", "mle"))

@@ -95,3 +95,25 @@ def test_the_validation_sequences_are_nobody_elses(task):
     before = task.training.valid.clone()
     judge(task, oracle=False).scores(Scribbler(), task.training.train[:30])
     assert torch.equal(task.training.valid, before)
+
+
+def test_a_sampler_that_did_not_change_is_not_scored_anew(task):
+    asked = []
+
+    class Watched(Constant):
+        def __init__(self, log_prob):
+            super().__init__(log_prob)
+            answer = self.token_log_prob
+            self.token_log_prob = lambda tokens, temperature=1.0: asked.append(len(tokens)) or answer(tokens)
+
+    curve, samples = judge(task), task.training.train[:30]
+    first = curve.scores(Watched(-1.0), samples)
+    assert asked == [40, 30]
+    assert curve.scores(Watched(-1.0), samples) == first
+    assert asked == [40, 30, 40]  # only the validation sequences, to see whether it is the same
+    first["nll_valid"] = 7.0  # what is returned is the caller's
+    assert curve.scores(Watched(-1.0), samples)["nll_valid"] == 1.0
+    other = curve.scores(Watched(-1.25), samples)
+    assert other["nll_valid"] == 1.25
+    assert asked == [40, 30, 40, 40, 40, 30]
+    assert curve.scores(Watched(-1.25), task.training.train[30:60]) != other

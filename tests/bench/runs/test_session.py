@@ -228,7 +228,7 @@ def test_weights_that_are_not_finite_end_the_training_whenever_it_is_saved(
     value, pace, points, when, data, folder, monkeypatch
 ):
     monkeypatch.setattr(Pace, "every", pace)
-    run = resumable(folder, Observer(evaluate=lambda _: {}, curve_points=points))
+    run = resumable(folder, Observer(evaluate=lambda *_: {}, curve_points=points))
     kept = "the last state that was saved is that of step 3 of phase 'one'" if pace < 0 else "no state was saved before"
     with pytest.raises(Diverged, match=rf"model.weight is not finite after {when}: the training diverged; {kept}"):
         run.train(Diverging(6, 3, value), data)
@@ -249,7 +249,7 @@ def test_evaluation_costs_neither_time_nor_randomness(data, points):
     clock = Clock()
     evaluated = []
 
-    def evaluate(sampler):
+    def evaluate(sampler, _):
         clock.now += 1_000
         evaluated.append(tokens(sampler))
         return {"score": 1.0}
@@ -602,7 +602,7 @@ def test_a_pretraining_is_trained_on_the_harnesss_own_data(data, folder):
 
 def test_a_pretraining_that_is_returned_as_it_is_can_be_selected(data):
     scores = iter([3.0, 1.0, 2.0, 4.0, 5.0, 6.0, 7.0])
-    run = Session("toy/0", observer=Observer(evaluate=lambda _: {"s": next(scores)}, curve_points=9, select="s"))
+    run = Session("toy/0", observer=Observer(evaluate=lambda *_: {"s": next(scores)}, curve_points=9, select="s"))
 
     @dataclass(frozen=True)
     class Lazy:
@@ -616,7 +616,7 @@ def test_a_pretraining_that_is_returned_as_it_is_can_be_selected(data):
 
 
 def test_a_phase_within_a_step_of_another_is_judged_like_any_other(data):
-    observer = Observer(evaluate=lambda _: {"nll_valid": 1.0}, curve_points=9, reserved=("nll_valid",))
+    observer = Observer(evaluate=lambda *_: {"nll_valid": 1.0}, curve_points=9, reserved=("nll_valid",))
     run = Session("toy/0", observer=observer)
     run.track(Weights())
     for _ in run.phase("outer", 1):

@@ -105,7 +105,7 @@ def test_a_budget_resumed_is_used_up_no_further(data, tmp_path):
 
     seen = []
 
-    def crash(sampler):
+    def crash(sampler, _):
         seen.append(sampler)
         if len(seen) == 4:
             raise Crash
@@ -169,7 +169,7 @@ def test_amounts_are_counted_as_they_come_and_timed_once():
 def scored(*values):
     """An evaluation that gives these scores one after another."""
     left = list(values)
-    return Observer(evaluate=lambda _: {"nll_valid": left.pop(0)}, curve_points=100, select="nll_valid")
+    return Observer(evaluate=lambda *_: {"nll_valid": left.pop(0)}, curve_points=100, select="nll_valid")
 
 
 def drawn(sampler):
@@ -237,7 +237,7 @@ def looking(scores, looks, curve_points=100):
     """An evaluation that gives these scores one after another, of which that many steps may be selected."""
     left = list(scores)
     return Observer(
-        evaluate=lambda _: {"nll_valid": left.pop(0)}, curve_points=curve_points, select="nll_valid", looks=looks
+        evaluate=lambda *_: {"nll_valid": left.pop(0)}, curve_points=curve_points, select="nll_valid", looks=looks
     )
 
 
@@ -286,7 +286,7 @@ def test_looks_outlive_an_interruption(data, tmp_path):
     scores = falling(100)
     left = list(scores)
 
-    def crash(_):
+    def crash(*_):
         if len(left) == 96:
             raise Crash
         return {"nll_valid": left.pop(0)}

@@ -1,0 +1,100 @@
+"""One network, one judgement: what several models and checkpoints share is judged once, with the same scores."""
+
+import pytest
+import torch
+
+from bench.plans.plan import Request, make_plan
+from bench.runs import judge
+from bench.runs.checkpoints import CheckpointFolder
+from bench.runs.judge import forget_task, load_task, score
+from bench.runs.runner import run
+from bench.tasks.base import TaskData
+
+pytestmark = pytest.mark.usefixtures("memory_not_measured")
+
+SETTINGS = ("toy.train_size=200", "toy.valid_size=50", "toy.test_size=60", "seqgan.rounds=1", "pg-bleu.rounds=1")
+MODELS = ("mle", "seqgan", "pg-bleu")
+
+
+@pytest.fixture
+def judged(monkeypatch):
+    """How many networks were judged: the density of each is checked once."""
+    count = []
+    whole = judge.DensityChecks
+
+    def checks(*arguments):
+        count.append(arguments)
+        return whole(*arguments)
+
+    monkeypatch.setattr(judge, "DensityChecks", checks)
+    return count
+
+
+def specs():
+    return [spec for spec in make_plan(Request(MODELS, ("toy",), ("all",), 1, "smoke", SETTINGS)) if spec.target]
+
+
+def quality(record):
+    return {
+        checkpoint: [found for found in scores if found.kind == "quality"]
+        for checkpoint, scores in record.scores.items()
+    }
+
+
+def test_what_models_share_is_judged_once_with_the_same_scores(tmp_path, judged):
+    folder = CheckpointFolder(tmp_path / "together")
+    together = {spec.model: run(spec, folder) for spec in specs()}
+    networks, alone = len(judged), {}
+    for spec in specs():
+        forget_task(spec)  # and with it all judgements
+        alone[spec.model] = run(spec, CheckpointFolder(tmp_path / spec.model))
+    checkpoints = sum(len(record.scores) for record in together.values())
+    distinct = {str(found) for record in together.values() for found in quality(record).values()}
+    assert networks == len(distinct) < checkpoints
+    assert len(judged) - networks > networks
+    for model, record in together.items():
+        assert record.status == "ok", record.reason
+        assert quality(record) == quality(alone[model])
+        assert record.density == alone[model].density
+        assert record.frontier == alone[model].frontier
+
+
+class Sampler:
+    """The same sequences, whatever its density says."""
+
+    density = "bound"
+
+    def __init__(self, data: TaskData, shift: float) -> None:
+        self.rows, self.oracle, self.shift = data.training.train, data.oracle, shift
+
+    def sample(self, n, decoding, rng):
+        return self.rows[:n].clone()
+
+    def token_log_prob(self, tokens, temperature=1.0):
+        return self.oracle.token_log_prob(tokens) - self.shift
+
+
+def test_the_same_samples_under_another_density_are_another_network():
+    spec = next(spec for spec in specs() if spec.model == "mle")
+    forget_task(spec)
+    task = load_task(spec)
+    metrics = {name: judge.registry.find("metric", name).load()() for name in ("nll", "distinct")}
+    small = [score(Sampler(task.data, shift), task, metrics, spec).scores for shift in (0.0, 0.5, 0.0)]
+    assert small[0] == small[2]
+    of = [{found.metric: found.value for found in found_of} for found_of in small]
+    assert of[1]["nll_test"] == pytest.approx(of[0]["nll_test"] + 0.5, abs=1e-6)
+    assert of[1]["distinct2"] == of[0]["distinct2"]
+    assert len(task.judgements) == 2
+
+
+def test_a_task_keeps_the_last_judgements_only(monkeypatch):
+    monkeypatch.setattr(judge, "KEPT_JUDGEMENTS", 2)
+    spec = next(spec for spec in specs() if spec.model == "mle")
+    forget_task(spec)
+    task = load_task(spec)
+    for shift in range(4):
+        score(Sampler(task.data, float(shift)), task, {}, spec)
+        assert len(task.judgements) == min(shift + 1, 2)
+    forget_task(spec)
+    assert not load_task(spec).judgements
+    assert torch.equal(load_task(spec).data.training.train, task.data.training.train)
