@@ -156,7 +156,10 @@ def run(
     from rich.console import Console
 
     from bench.commands.options import check_against
-    from bench.commands.progress import announce, conclude, follow, plan_table
+    from bench.commands.planned import announce, plan_table, say_cost
+    from bench.commands.progress import conclude, follow
+    from bench.commands.so_far import SoFar
+    from bench.plans.costs import Costs
     from bench.plans.plan import Request, make_plan
     from bench.plans.presets import parse_budget, parse_temperatures, parse_time, parse_workers
     from bench.records.store import Store
@@ -203,7 +206,9 @@ def run(
     announce(console, plan, request.tasks)
     with begin(plan, Store(folder)) as campaign:
         console.print(plan_table(plan, campaign.finished))
-        ended_by = follow(console, campaign, workers, seconds)
+        if progress:
+            say_cost(console, plan, campaign.missing, workers, Costs.here(campaign.timed))
+        ended_by = follow(console, campaign, workers, seconds, SoFar(campaign, references))
         try:
             benchmark = _reported(campaign.store, references)
         finally:

@@ -16,21 +16,16 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
 
-from bench.plans.own_tasks import own_reports
-from bench.plans.registry import available
+from bench.commands.so_far import SoFar
 from bench.records.record import RunRecord, RunSpec
 from bench.runs.campaign import Campaign, executor
 from bench.runs.executors.base import Event, Finished, Started, Stopping, Warned
 from bench.runs.stopping import Stop
 
-__all__ = ["Display", "announce", "conclude", "follow", "plan_table", "say_grade", "warn_of"]
+__all__ = ["Display", "conclude", "follow", "warn_of"]
 
 HEARTBEAT_SECONDS = 30.0
-MOST_TASKS = 4
-"""Most tasks side by side in the table of the plan."""
 SHOWN_SCALARS = ("nll_oracle", "nll_valid", "reward", "loss")
 
 
@@ -91,6 +86,18 @@ class Display:
             self._say(f"Stopping: {what} first. Once more stops at once." if number else "Stopped.", "yellow")
         else:
             self._moved(event.run_id, event.phase, event.done, event.steps, event.scalars)
+
+    def show(self, so_far: SoFar, event: Event) -> None:
+        """Show what is known after an event, if that is anything new."""
+        from bench.reports import terminal
+
+        try:
+            known = so_far.see(event)
+        except Exception as error:  # the runs go on, whatever is wrong with what they are summed up by
+            self._say(f"warning: no provisional verdicts: {type(error).__name__}: {error}", "yellow")
+            return
+        if known:
+            (self._bars.console if self._bars else self.console).print(terminal.render(known))
 
     def _say(self, line: str, style: str | None) -> None:
         console = self._bars.console if self._bars else self.console
@@ -154,25 +161,9 @@ class Display:
         return f", about {_duration(seconds)} left" if known and seconds is not None else ""
 
 
-def announce(console: Console, plan: Sequence[RunSpec], tasks: Sequence[str]) -> None:
-    """Say how a user's own data were read, and which tasks are not among "all" because their data were never fetched.
-
-    Args:
-        console: Where to write.
-        plan: All runs.
-        tasks: The tasks that the user requested.
-    """
-    for task, notes in own_reports(plan).items():
-        console.print(f"{task}\n  " + "\n  ".join(notes), highlight=False, markup=False)
-    planned = {spec.task for spec in plan}
-    missing = [name for name in available("task") if name not in planned] if list(tasks) == ["all"] else []
-    if missing:
-        console.print(
-            f"Left out because their data are not here (bench data fetch NAME): {', '.join(missing)}.", highlight=False
-        )
-
-
-def follow(console: Console, campaign: Campaign, workers: int, timeout: float | None = None) -> int:
+def follow(
+    console: Console, campaign: Campaign, workers: int, timeout: float | None = None, so_far: SoFar | None = None
+) -> int:
     """Do the missing runs of a campaign, and show their progress.
 
     Args:
@@ -180,6 +171,7 @@ def follow(console: Console, campaign: Campaign, workers: int, timeout: float | 
         campaign: The runs.
         workers: The number of worker processes; 0 for this process.
         timeout: Seconds that each run may take; None for any number.
+        so_far: Says what is known while runs go on; None for nobody.
 
     Returns:
         The number of the signal that ended them, as Ctrl-C does, and 0 where none did; by then the runs that it
@@ -194,6 +186,8 @@ def follow(console: Console, campaign: Campaign, workers: int, timeout: float | 
         with stop.listening(), display, closing(campaign.events(doing)) as events:
             for event in events:
                 display.see(event)
+                if so_far and not console.quiet:
+                    display.show(so_far, event)
     except KeyboardInterrupt:  # the second signal, or one from elsewhere
         return stop.signal or signal.SIGINT
     return stop.signal
@@ -218,63 +212,6 @@ def warn_of(console: Console, unreadable: Iterable[object]) -> None:
     """Show what is wrong with files of a results folder, a line for each."""
     for each in unreadable:
         console.print(f"warning: {each}", style="yellow", soft_wrap=True, highlight=False)
-
-
-def plan_table(plan: Sequence[RunSpec], finished: Mapping[str, str]) -> Table:
-    """Models by tasks: how many runs there are and how many of them are still to be done.
-
-    Many tasks do not fit side by side: then there is one row per task, with all models together.
-    """
-    missing = [spec for spec in plan if spec.run_id not in finished]
-    tasks = list(dict.fromkeys(spec.task_label for spec in plan))
-    whole = Counter((spec.label, spec.task_label) for spec in plan)
-    to_do = Counter((spec.label, spec.task_label) for spec in missing)
-    title = f"{len(plan)} runs, {len(missing)} to do (preset {plan[0].preset}, {plan[0].device})"
-    table = Table(title=title, min_width=len(title) + 4)
-    if len(tasks) > MOST_TASKS:
-        for column in ("task", "models", "runs", "to do"):
-            table.add_column(column, justify="left" if column == "task" else "right")
-        for task in tasks:
-            models = {model for model, its_task in whole if its_task == task}
-            runs, left = (sum(counted[model, task] for model in models) for counted in (whole, to_do))
-            table.add_row(Text(task), f"{len(models)}", f"{runs}", f"{left}" if left else "done")
-        return table
-    table.add_column("model")
-    for task in tasks:
-        table.add_column(Text(task), justify="right")
-    for model in dict.fromkeys(spec.label for spec in plan):
-        cells = []
-        for task in tasks:
-            runs, left = whole[model, task], to_do[model, task]
-            seeds = f"{runs} seed{'s' if runs > 1 else ''}"
-            cells.append(seeds if left == runs else f"{left} of {seeds}" if left else "done")
-        table.add_row(Text(model), *cells)
-    return table
-
-
-def say_grade(console: Console, plan: Sequence[RunSpec], against: Sequence[str] = ()) -> None:
-    """Say which verdicts so many seeds allow, and how many it takes for those that assume nothing."""
-    from bench.analysis.answers import most_comparisons
-    from bench.analysis.stats import seeds_of_sign_test
-    from bench.records.frames import REAL_DATA
-
-    roles: dict[tuple[str, str], dict[str, str]] = {}
-    for spec in plan:
-        if spec.model != REAL_DATA:
-            roles.setdefault((spec.task_label, spec.preset_label), {})[spec.label] = spec.role
-    family = max((most_comparisons(each, against) for each in roles.values()), default=0)
-    if not family:
-        return
-    seeds, least = len({spec.seed for spec in plan}), seeds_of_sign_test(family)
-    said = f"Verdicts, {'one comparison' if family == 1 else f'up to {family} comparisons in a family'}: "
-    if seeds >= least:
-        said += f"{seeds} seeds are enough for the sign test, which assumes nothing about how seeds scatter."
-    else:
-        said += (
-            "one seed allows none" if seeds == 1 else f"{seeds} seeds allow those that hold if seeds scatter normally"
-        )
-        said += f"; --seeds {least} takes the sign test, which assumes nothing about that."
-    console.print(said, highlight=False, markup=False)
 
 
 def _title(spec: RunSpec) -> str:

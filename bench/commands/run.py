@@ -90,7 +90,9 @@ def run(
     from rich.console import Console
 
     from bench.commands.output import lasting_output
-    from bench.commands.progress import announce, plan_table, say_grade, warn_of
+    from bench.commands.planned import announce, plan_table, say_cost, say_grade
+    from bench.commands.progress import warn_of
+    from bench.plans.costs import Costs, timed
     from bench.plans.plan import Request, make_plan
     from bench.plans.presets import parse_budget, parse_temperatures, parse_time, parse_workers
     from bench.records.store import DONE, Store
@@ -125,8 +127,10 @@ def run(
         records, unreadable = store.scan()
         warn_of(console, unreadable)
         finished = {record.spec.run_id: record.status for record in records if record.status in DONE}
+        missing = [spec for spec in plan if spec.run_id not in finished]
         console.print(plan_table(plan, finished))
         say_grade(console, plan, against)
+        say_cost(console, plan, missing, workers, Costs.here(timed(records)))
         for spec in plan[:LISTED]:
             state = finished.get(spec.run_id, "to do")
             click.echo(f"{spec.run_id} {spec.task_label} {spec.label} seed {spec.seed}: {state}")
@@ -139,6 +143,7 @@ def run(
             warn_of(console, campaign.unreadable)
             console.print(plan_table(plan, campaign.finished))
             say_grade(console, plan, against)
+            say_cost(console, plan, campaign.missing, workers, Costs.here(campaign.timed))
             code = _execute(console, campaign, workers, seconds, against)
     sys.exit(code)
 
@@ -149,8 +154,9 @@ def _execute(
     """Do the missing runs and show their progress, write the reports, and print the outcome."""
     from bench.commands.progress import conclude, follow
     from bench.commands.report import write_reports
+    from bench.commands.so_far import SoFar
 
-    signal = follow(console, campaign, workers, timeout)
+    signal = follow(console, campaign, workers, timeout, SoFar(campaign, against))
     try:
         write_reports(console, campaign.store, set(map(str, campaign.unreadable)), against)
     finally:  # what the runs did is said even if the reports cannot be written

@@ -80,7 +80,7 @@ def tune(
     from rich.console import Console
 
     from bench.commands.output import lasting_output
-    from bench.commands.progress import announce
+    from bench.commands.planned import announce
     from bench.plans.presets import find_preset, parse_budget, parse_time, parse_workers
     from bench.records.store import Store
     from bench.runs.devices import choose_device

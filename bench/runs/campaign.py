@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 
 from bench.errors import Halted, UsageError
+from bench.plans.costs import timed
 from bench.records.record import RunRecord, RunSpec
 from bench.records.store import DONE, Store
 from bench.runs.executors.base import Event, Executor, Finished, Started
@@ -29,6 +30,7 @@ class Campaign:
         plan: All runs.
         store: The results folder.
         finished: Run id to status, for all runs in the folder that need not be done again.
+        timed: How long the runs took that were in the folder at the start.
         unreadable: Files of the folder that do not count.
         vanished: Number of runs that were finished now and whose records are not in the folder any more.
 
@@ -41,6 +43,7 @@ class Campaign:
         self.plan, self.store = tuple(plan), store
         records, self.unreadable = store.scan()
         self.finished = {record.spec.run_id: record.status for record in records if record.status in DONE}
+        self.timed = timed(records)
         self._failed: dict[str, RunRecord] = {}
         self.vanished = 0
 

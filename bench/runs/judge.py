@@ -291,7 +291,7 @@ def _key(evidence: Evidence, metrics: Mapping[str, Metric], spec: RunSpec) -> Ha
         seen = (evidence.model_log_prob_of_test,) if len(evidence.held_out.tokens) else ()
         for known in (*seen, evidence.model_log_prob_of_samples):
             digest.update((known.sequences if known.tokens is None else known.tokens).numpy().tobytes())
-    asked = tuple(type(metric) for metric in metrics.values())  # an edited metric is another class
+    asked = tuple((type(metric), metric.version) for metric in metrics.values())  # an edited one is another class
     return digest.hexdigest(), type(evidence.sampler), evidence.density, evidence.trained, asked, spec.stream
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from bench.api import SequenceSpec, Size, TrainingData
 from bench.data.downloads import corpus_path, require
 from bench.data.downloads import datasheet as fetched_datasheet
@@ -32,9 +34,11 @@ class Corpus:
 
     min_count: Size = 3
     """Words seen less often in training become <unk>."""
+    train_size: Size | None = None
+    """Training sequences: so many, the same random ones for every seed, or None for all; other splits stay whole."""
 
     version: ClassVar[str] = "1"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"quick": {"train_size": 3_000}}
     corpus: ClassVar[str] = ""
     """The name of its folder."""
     shipped: ClassVar[bool] = True
@@ -50,8 +54,11 @@ class Corpus:
         """The corpus's hash and the parameters."""
         if not self.shipped:
             require(self.corpus)
-        content = splits_hash([self.content(split) for split in SPLITS])
-        return json.dumps({"corpus": content, **asdict(self)}, sort_keys=True)
+        content, fields = splits_hash([self.content(split) for split in SPLITS]), asdict(self)
+        size = fields.pop("train_size")
+        if size is not None and size < len(sequences(self.content("train"))):
+            fields["train_size"] = size
+        return json.dumps({"corpus": content, **fields}, sort_keys=True)
 
     def content(self, split: str) -> bytes:
         """A split's file."""
@@ -67,7 +74,15 @@ class Corpus:
 
     def load(self) -> TaskData:
         """Read the three splits; the vocabulary is the training split's."""
-        lines = self.lines()
+        lines, remarks = self.lines(), tuple[str, ...]()
+        whole = len(lines["train"])
+        if self.train_size is not None and self.train_size < whole:
+            rows = np.random.RandomState(0).permutation(whole)[: self.train_size]
+            lines["train"] = [lines["train"][row] for row in sorted(rows)]
+            remarks = (
+                f"models learn from {self.train_size:,} of the {whole:,} training sequences (train_size), so scores "
+                "are not those of the whole corpus",
+            )
         longest = max(len(words) for split in SPLITS for words in lines[split])
         vocabulary = WordVocabulary.build(lines["train"], self.min_count, self.ends, self.kind, self.verse)
         size, length = len(vocabulary.words), longest + self.ends
@@ -76,7 +91,7 @@ class Corpus:
         spec = SequenceSpec(size, length, bos=size, eos=vocabulary.eos, pad=vocabulary.eos, kind=self.kind)
         train, valid, test = (vocabulary.encode(lines[split], length) for split in SPLITS)
         tokenizer = f"{self.level},min_count={self.min_count}"
-        return TaskData(TrainingData(spec, train, valid, vocabulary), test, None, tokenizer)
+        return TaskData(TrainingData(spec, train, valid, vocabulary), test, None, tokenizer, remarks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,27 @@ from bench.reports.document import Document, Group, Paragraph, Table, Words, bul
 from bench.reports.grid import UNRANKED, Grid
 from bench.reports.pages.provenance import reasons, tuning
 
-__all__ = ["page"]
+__all__ = ["page", "so_far"]
 
 
 def page(results: Results) -> Document:
     """One compact table per task with the main metrics, narrow enough for 80 columns, and its verdicts below."""
     return [block for section in results.sections() for block in _section(section)]
+
+
+def so_far(results: Results, part: str | None = None) -> Document:
+    """The verdicts on contenders, for those who watch the runs.
+
+    Args:
+        results: Of the seeds that are complete.
+        part: Which these are, "2 of 5 seeds"; None where nothing of this task is left to be done.
+    """
+    blocks: Document = []
+    for section in results.sections():
+        verdicts = _verdicts(in_headline(section.answers), section.one_test_set)
+        state = f"provisional, {part}" if part else "all its seeds are there"
+        blocks += [Paragraph(f"{section.title} ({state})"), *verdicts] if verdicts else []
+    return blocks
 
 
 def _section(section: Section) -> Document:

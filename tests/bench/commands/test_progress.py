@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from bench.commands import progress
-from bench.commands.progress import Display, plan_table, say_grade
+from bench.commands.planned import plan_table, say_grade
+from bench.commands.progress import Display
 from bench.records.record import RunRecord, Score
 from bench.runs.executors.base import Finished, Progress, Started
 

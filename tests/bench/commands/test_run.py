@@ -148,7 +148,7 @@ def test_a_dry_run_writes_nothing(bench, tmp_path):
     answer = bench("run", "--models", "mle", *TOY, "--seeds", 2, "--output", tmp_path / "results", "--dry-run")
     assert answer.code == 0
     lines = [line.split(maxsplit=1)[1] for line in answer.out.splitlines() if ": to do" in line]
-    assert lines == [f"toy {model} seed {seed}: to do" for model in (REAL_DATA, "mle") for seed in (0, 1)]
+    assert lines == [f"toy {model} seed {seed}: to do" for seed in (0, 1) for model in (REAL_DATA, "mle")]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -167,7 +167,7 @@ def test_a_dry_run_knows_what_is_done(bench, results):
     before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
     answer = bench("run", "--models", "mle", *TOY, "--seeds", 3, "--output", results, "--dry-run")
     assert [line.rpartition(": ")[2] for line in answer.out.splitlines() if " seed " in line] == [
-        "ok", "ok", "to do", "ok", "ok", "to do",
+        "ok", "ok", "ok", "ok", "to do", "to do",
     ]  # fmt: skip
     assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == before
 

@@ -7,6 +7,7 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,7 +17,7 @@ from bench.data.shipped import NAMES, corpus_bytes, sequences, splits_hash
 from bench.data.splits import SPLITS
 from bench.errors import UsageError
 from bench.plans.registry import available
-from bench.tasks.corpus import Quatrains
+from bench.tasks.corpus import Quatrains, QuatrainsTang
 from bench.tasks.vocabulary import END, UNKNOWN, WordVocabulary
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "data"
@@ -296,3 +297,32 @@ def test_an_unknown_word_that_the_text_contains_is_not_a_second_entry():
     vocabulary = WordVocabulary.build([["<unk>", "a", "a"], ["<unk>", "a", "b"]], min_count=1)
     assert vocabulary.words.count("<unk>") == 1
     assert vocabulary.encode([["<unk>"]]).tolist() == [[vocabulary.unk]]
+
+
+def test_a_part_of_the_training_split_is_the_same_for_all_and_said():
+    part, whole = Quatrains(train_size=300), Quatrains()
+    data, everything = part.load(), whole.load()
+    assert data.training.train.shape == (300, 20)
+    assert len(data.training.valid) == len(everything.training.valid)
+    assert len(data.test) == len(everything.test)
+    (remark,) = data.remarks
+    assert remark.startswith("models learn from 300 of the 12,983 training sequences (train_size)")
+    assert everything.remarks == ()
+    assert torch.equal(part.load().training.train, data.training.train)
+    lines = {split: sequences(part.content(split)) for split in SPLITS}
+    known = collections.Counter(
+        word for words in [lines["train"][row] for row in chosen(300, 12_983)] for word in words
+    )
+    vocabulary = data.training.vocabulary
+    assert set(vocabulary.words) - {"<unk>"} == {word for word, count in known.items() if count >= 3}
+
+
+def chosen(part, whole):
+    return sorted(np.random.RandomState(0).permutation(whole)[:part])
+
+
+def test_a_part_is_another_task_and_the_whole_is_the_same_task_as_ever():
+    assert json.loads(Quatrains().fingerprint()).keys() == {"corpus", "min_count"}
+    assert json.loads(Quatrains(train_size=300).fingerprint())["train_size"] == 300
+    assert QuatrainsTang(train_size=3_000).fingerprint() == QuatrainsTang().fingerprint()
+    assert QuatrainsTang(train_size=3_000).load().remarks == ()

@@ -1,0 +1,150 @@
+"""What is said before a plan begins: which runs it has, what verdicts they allow, and how long they take."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.plans import registry
+from bench.plans.own_tasks import own_reports
+from bench.records.frames import REAL_DATA
+from bench.records.record import RunSpec
+
+if TYPE_CHECKING:
+    from bench.plans.costs import Costs
+
+__all__ = ["announce", "plan_table", "say_cost", "say_grade"]
+
+MOST_TASKS = 4
+"""Most tasks side by side in the table of the plan."""
+
+
+def announce(console: Console, plan: Sequence[RunSpec], tasks: Sequence[str]) -> None:
+    """Say how a user's own data were read, and which tasks are not among "all" because their data were never fetched.
+
+    Args:
+        console: Where to write.
+        plan: All runs.
+        tasks: The tasks that the user requested.
+    """
+    for task, notes in own_reports(plan).items():
+        console.print(f"{task}\n  " + "\n  ".join(notes), highlight=False, markup=False)
+    planned = {spec.task for spec in plan}
+    missing = [name for name in registry.available("task") if name not in planned] if list(tasks) == ["all"] else []
+    if missing:
+        console.print(
+            f"Left out because their data are not here (bench data fetch NAME): {', '.join(missing)}.", highlight=False
+        )
+
+
+def plan_table(plan: Sequence[RunSpec], finished: Mapping[str, str]) -> Table:
+    """Models by tasks: how many runs there are and how many of them are still to be done.
+
+    Many tasks do not fit side by side: then there is one row per task, with all models together.
+    """
+    missing = [spec for spec in plan if spec.run_id not in finished]
+    tasks = list(dict.fromkeys(spec.task_label for spec in plan))
+    whole = Counter((spec.label, spec.task_label) for spec in plan)
+    to_do = Counter((spec.label, spec.task_label) for spec in missing)
+    title = f"{len(plan)} runs, {len(missing)} to do (preset {plan[0].preset}, {plan[0].device})"
+    table = Table(title=title, min_width=len(title) + 4)
+    if len(tasks) > MOST_TASKS:
+        for column in ("task", "models", "runs", "to do"):
+            table.add_column(column, justify="left" if column == "task" else "right")
+        for task in tasks:
+            models = {model for model, its_task in whole if its_task == task}
+            runs, left = (sum(counted[model, task] for model in models) for counted in (whole, to_do))
+            table.add_row(Text(task), f"{len(models)}", f"{runs}", f"{left}" if left else "done")
+        return table
+    table.add_column("model")
+    for task in tasks:
+        table.add_column(Text(task), justify="right")
+    for model in dict.fromkeys(spec.label for spec in plan):
+        cells = []
+        for task in tasks:
+            runs, left = whole[model, task], to_do[model, task]
+            seeds = f"{runs} seed{'s' if runs > 1 else ''}"
+            cells.append(seeds if left == runs else f"{left} of {seeds}" if left else "done")
+        table.add_row(Text(model), *cells)
+    return table
+
+
+def say_grade(console: Console, plan: Sequence[RunSpec], against: Sequence[str] = ()) -> None:
+    """Say which verdicts so many seeds allow, and how many it takes for those that assume nothing."""
+    from bench.analysis.answers import most_comparisons
+    from bench.analysis.stats import seeds_of_sign_test
+    from bench.records.frames import REAL_DATA
+
+    roles: dict[tuple[str, str], dict[str, str]] = {}
+    for spec in plan:
+        if spec.model != REAL_DATA:
+            roles.setdefault((spec.task_label, spec.preset_label), {})[spec.label] = spec.role
+    family = max((most_comparisons(each, against) for each in roles.values()), default=0)
+    if not family:
+        return
+    seeds, least = len({spec.seed for spec in plan}), seeds_of_sign_test(family)
+    said = f"Verdicts, {'one comparison' if family == 1 else f'up to {family} comparisons in a family'}: "
+    if seeds >= least:
+        said += f"{seeds} seeds are enough for the sign test, which assumes nothing about how seeds scatter."
+    else:
+        said += (
+            "one seed allows none" if seeds == 1 else f"{seeds} seeds allow those that hold if seeds scatter normally"
+        )
+        said += f"; --seeds {least} takes the sign test, which assumes nothing about that."
+    console.print(said, highlight=False, markup=False)
+
+
+def say_cost(console: Console, plan: Sequence[RunSpec], missing: Sequence[RunSpec], workers: int, costs: Costs) -> None:
+    """Say how long the missing runs take on this machine, and what the named sets of models would take.
+
+    Args:
+        console: Where to write.
+        plan: All runs.
+        missing: Those to be done.
+        workers: Worker processes; 0 for this process.
+        costs: What is known of this machine.
+    """
+    if not missing:
+        return
+    at_once = max(1, min(workers, len(missing)))
+    seconds, unknown = costs.total(missing)
+    if unknown == len(missing):
+        said = "How long they take is not known: nothing like them was timed."
+    else:
+        said = f"They take about {_roughly(seconds / at_once)}"
+        said += f" on {at_once} workers" if at_once > 1 else ""
+        said += f", and {unknown} of which nothing was timed take longer" if unknown else ""
+        said += "."
+    sets = {name: _set_seconds(name, plan, costs) for name in ("contenders", "all", "everything")}
+    known = {name: found / at_once for name, found in sets.items() if found}
+    if len(known) > 1:
+        said += f" With --models {', '.join(f'{name} {_roughly(found)}' for name, found in known.items())}."
+    console.print(said, highlight=False, markup=False)
+
+
+def _set_seconds(name: str, plan: Sequence[RunSpec], costs: Costs) -> float | None:
+    """Seconds of all runs if the plan were one of all models of a set; None where one of them was not timed."""
+    models, heavy = registry.available("model"), registry.heavy()
+    chosen = {
+        "contenders": [each.name for each in models.values() if each.role == "contender"],
+        "all": [each for each in models if each not in heavy],
+        "everything": list(models),
+    }[name]
+    blank = [spec for spec in plan if spec.model == REAL_DATA]
+    usual = [replace(spec, model=model, overrides={}) for spec in blank for model in (REAL_DATA, *chosen)]
+    seconds, unknown = costs.total(usual)
+    return None if unknown else seconds
+
+
+def _roughly(seconds: float) -> str:
+    """As in "7 min 30 s", coarser the longer it is."""
+    if seconds >= 2 * 3600:
+        return f"{seconds / 3600:.0f} h"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min" + (f" {rest} s" if minutes < 10 and rest else "") if minutes else f"{rest} s"
