@@ -206,9 +206,9 @@ def run(
     announce(console, plan, request.tasks)
     with begin(plan, Store(folder)) as campaign:
         console.print(plan_table(plan, campaign.finished))
-        if progress:
-            say_cost(console, plan, campaign.missing, workers, Costs.here(campaign.timed))
-        ended_by = follow(console, campaign, workers, seconds, SoFar(campaign, references))
+        costs = Costs.here(campaign.timed)
+        say_cost(console, plan, campaign.missing, workers, costs)
+        ended_by = follow(console, campaign, workers, seconds, SoFar(campaign, references), costs)
         try:
             benchmark = _reported(campaign.store, references)
         finally:

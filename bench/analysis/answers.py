@@ -108,7 +108,9 @@ class Answer:
     stated: bool = False
 
 
-def answers(runs: pd.DataFrame, scores: pd.DataFrame, against: Sequence[str] = ()) -> list[Answer]:
+def answers(
+    runs: pd.DataFrame, scores: pd.DataFrame, against: Sequence[str] = (), who: Standing | None = None
+) -> list[Answer]:
     """All verdicts, in order of task, preset, metric, role, model and reference.
 
     Metrics whose goal is the real data's value are left out: they have no direction in which to be better.
@@ -117,9 +119,10 @@ def answers(runs: pd.DataFrame, scores: pd.DataFrame, against: Sequence[str] = (
         runs: One row per run.
         scores: One row for each (run, checkpoint, metric) of completed runs.
         against: Labels of the models to compare with, instead of the usual references.
+        who: Which scores may not win; by default it is computed.
     """
     roles = {(row["task"], row["preset"], row["model"]): row["role"] for row in as_rows(runs)}
-    who = standing(runs, scores)
+    who = who or standing(runs, scores)
     quality = scores[(scores["kind"] == "quality") & usable(scores)]
     endless = _infinite(scores)
     found: list[Answer] = []
@@ -145,16 +148,17 @@ def answers(runs: pd.DataFrame, scores: pd.DataFrame, against: Sequence[str] = (
     return found
 
 
-def best(runs: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Best]:
+def best(runs: pd.DataFrame, scores: pd.DataFrame, who: Standing | None = None) -> dict[str, Best]:
     """Metric to the contender that is better than every other one that may win, for metrics with such a contender.
 
     Args:
         runs: One row per run, of one task and preset.
         scores: One row for each (run, checkpoint, metric) of its completed runs.
+        who: Which scores may not win; by default it is computed.
     """
     contenders = set(runs.loc[runs["role"] == "contender", "model"])
     found: dict[str, Best] = {}
-    who = standing(runs, scores)
+    who = who or standing(runs, scores)
     quality = scores[(scores["kind"] == "quality") & (scores["checkpoint"] == FINAL) & usable(scores)]
     for (task, preset, metric), rows in quality.groupby(["task", "preset", "metric"]):
         direction, values = rows["direction"].iloc[0], _values(rows)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from bench.analysis.catalogue import entry, position
 from bench.analysis.ranking import Configuration, Place, places
-from bench.analysis.standing import standing
+from bench.analysis.standing import Standing, standing
 from bench.analysis.stats import bootstrap_interval, collapses, mean_interval
 from bench.analysis.verdicts import SIGNS
 from bench.records.files import write_atomically
@@ -38,7 +40,7 @@ _STATUSES = ("ok", "skipped", "failed", "interrupted", "started", MISSING)
 _DESCRIPTION = ["metric", "kind", "unit", "direction", "signature"]
 
 
-def aggregate(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+def aggregate(runs: pd.DataFrame, scores: pd.DataFrame, who: Standing | None = None) -> pd.DataFrame:
     """Mean and 95% t interval over seeds for each (task, preset, model, checkpoint, metric).
 
     Tasks come in alphabetical order. Within a task the real data is first, then contenders, then controls, each by
@@ -52,6 +54,7 @@ def aggregate(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     Args:
         runs: One row per run.
         scores: One row for each (run, checkpoint, metric); ``value`` is NaN where the metric is absent.
+        who: Which scores may not win; by default it is computed.
 
     Returns:
         A frame with :data:`COLUMNS`. ``collapsed`` counts seeds that are far worse than their fellows,
@@ -59,14 +62,8 @@ def aggregate(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
         is placed. A metric absent for all seeds has n = 0 and no mean. A model without a single completed run has one
         row, with no metric, whose ``status`` says what happened.
     """
-    rows: list[dict[str, Any]] = []
     done = completed(runs, scores)
-    for key, cell in done.assign(usable=usable(done)).groupby(CELL):
-        present = cell[cell["usable"]]
-        present = cell.head(1).assign(value=math.nan) if present.empty else present
-        for _, alike in present.groupby("signature", dropna=False):
-            infinite = cell["absent"].astype(str).str.endswith("inf").any()
-            rows.append(dict(zip(CELL, key, strict=True)) | _summary(alike) | {"infinite": infinite})
+    rows = list(_cells(done, usable(done).to_numpy()))
     statuses = {key: group["status"].value_counts().to_dict() for key, group in runs.groupby(CONFIGURATION)}
     unscored = statuses.keys() - {_configuration(row) for row in rows}
     rows += [dict(zip(CELL, (*key, FINAL, ""), strict=True)) | {"n": 0} for key in unscored]
@@ -78,7 +75,7 @@ def aggregate(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
         row["role"] = roles.get(_configuration(row), "contender")
         row["status"] = ", ".join(f"{name} {counts[name]}" for name in _STATUSES if name in counts)
         row["seeds_failed"] = counts.get("failed", 0) + counts.get("interrupted", 0)
-    who = standing(runs, scores)
+    who = who or standing(runs, scores)
     for row in rows:
         row["unranked_because"] = who.why_not((*_configuration(row), row["checkpoint"], row["metric"])) or None
     placed = places(rows, who)
@@ -97,16 +94,33 @@ def _configuration(row: dict[str, Any]) -> tuple[str, str, str]:
     return row["task"], row["preset"], row["model"]
 
 
-def _summary(scores: pd.DataFrame) -> dict[str, Any]:
+def _cells(scores: pd.DataFrame, present: npt.NDArray[np.bool_]) -> Iterator[dict[str, Any]]:
+    """One row for each (task, preset, model, checkpoint, metric) and each signature of its values that are present."""
+    values = scores["value"].to_numpy(dtype=float)
+    infinite = scores["absent"].astype(str).str.endswith("inf").to_numpy()
+    described = list(zip(*(scores[column] for column in _DESCRIPTION), strict=True))
+    cells: dict[tuple[str, ...], list[int]] = {}
+    for row, key in enumerate(zip(*(scores[column] for column in CELL), strict=True)):
+        cells.setdefault(key, []).append(row)
+    for key, every in cells.items():
+        alike: dict[Any, list[int]] = {}
+        for row in [row for row in every if present[row]] or every[:1]:
+            alike.setdefault(str(described[row][-1]), []).append(row)
+        for same in alike.values():
+            about = dict(zip(_DESCRIPTION, described[same[0]], strict=True))
+            numbers = _summary(about, values[[row for row in same if present[row] and not math.isnan(values[row])]])
+            yield dict(zip(CELL, key, strict=True)) | numbers | {"infinite": bool(infinite[every].any())}
+
+
+def _summary(described: dict[str, Any], values: npt.NDArray[np.float64]) -> dict[str, Any]:
     """The numbers of one cell; no numbers where the metric is absent."""
-    described = {column: scores[column].iloc[0] for column in _DESCRIPTION}
-    values = scores["value"].dropna()
-    if values.empty:
+    if not len(values):
         return described | {"n": 0}
     interval, middle = mean_interval(values), bootstrap_interval(values)
     sign = SIGNS.get(described["direction"])
     if sign and entry(described["metric"]).merit and described["kind"] == "quality":
-        described["collapsed"] = len(collapses(values.tolist(), sign, SERIOUS * abs(float(values.median()))))
+        apart = SERIOUS * abs(float(np.median(values)))
+        described = described | {"collapsed": len(collapses(values.tolist(), sign, apart))}
     return described | {
         **{"mean": interval.mean, "low": interval.low, "high": interval.high, "n": interval.n},
         **{"interquartile_mean": middle.mean, "bootstrap_low": middle.low, "bootstrap_high": middle.high},

@@ -85,16 +85,20 @@ def at_cost(curves: pd.DataFrame, cost: str, metric: str, amounts: ArrayLike, he
         cost.
     """
     wanted = np.asarray(amounts, dtype=float)
-    found = []
-    for _, run in curves[curves["name"] == metric].groupby("run_id", sort=False):
-        points = run.dropna(subset=[cost, "value"]).sort_values(cost, kind="stable").drop_duplicates(cost, keep="last")
-        values = np.full(wanted.shape, np.nan)
-        if not points.empty:
+    lines = curves[curves["name"] == metric]
+    run_of, named = pd.factorize(lines["run_id"])
+    costs, scores = lines[cost].to_numpy(dtype=float), lines["value"].to_numpy(dtype=float)
+    values = np.full((len(named), len(wanted)), np.nan)
+    for run in range(len(named)):
+        rows = np.flatnonzero((run_of == run) & ~np.isnan(costs) & ~np.isnan(scores))
+        rows = rows[np.argsort(costs[rows], kind="stable")]
+        last = np.append(np.diff(costs[rows]) > 0, True)[: len(rows)]
+        if len(rows):
             after = None if held else np.nan
-            values = np.interp(wanted, points[cost], points["value"], left=np.nan, right=after)
-        named = run[KEYS].iloc[0].tolist()
-        found += [[*named, amount, value] for amount, value in zip(wanted.tolist(), values.tolist(), strict=True)]
-    return pd.DataFrame(found, columns=[*KEYS, "amount", "value"])
+            values[run] = np.interp(wanted, costs[rows[last]], scores[rows[last]], left=np.nan, right=after)
+    first = lines.drop_duplicates("run_id")[KEYS]
+    found = first.iloc[np.arange(len(named)).repeat(len(wanted))].reset_index(drop=True)
+    return found.assign(amount=np.tile(wanted, len(named)), value=values.ravel())
 
 
 def equal_costs(section: Learning, cost: str, metric: str) -> list[float]:

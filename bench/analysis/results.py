@@ -8,9 +8,10 @@ from functools import cached_property
 
 import pandas as pd
 
-from bench.analysis.answers import Answer, answers
+from bench.analysis.answers import Answer, answers, best
 from bench.analysis.leaderboard import aggregate
 from bench.analysis.standing import Standing, standing
+from bench.analysis.verdicts import Best
 from bench.errors import unknown
 from bench.records.frames import Frames, completed
 
@@ -48,7 +49,7 @@ class Results:
     @cached_property
     def board(self) -> pd.DataFrame:
         """The leaderboard."""
-        return aggregate(self.runs, self.scores)
+        return aggregate(self.runs, self.scores, self.standing)
 
     @cached_property
     def completed_scores(self) -> pd.DataFrame:
@@ -63,7 +64,7 @@ class Results:
     @cached_property
     def answers(self) -> list[Answer]:
         """All verdicts."""
-        return answers(self.runs, self.completed_scores, self.against)
+        return answers(self.runs, self.completed_scores, self.against, self.standing)
 
     def sections(self) -> Iterator[Section]:
         """The results of each task and preset, in the leaderboard's order."""
@@ -73,7 +74,7 @@ class Results:
                 for frame in (self.runs, self.completed_scores)
             )
             found = [answer for answer in self.answers if (answer.task, answer.preset) == (task, preset)]
-            yield Section(f"{task}, {preset}", board, runs, scores, found, self.against)
+            yield Section(f"{task}, {preset}", board, runs, scores, found, self.against, self.standing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +88,7 @@ class Section:
         scores: One row for each (run, checkpoint, metric) of completed runs.
         answers: Their verdicts.
         against: As in :class:`Results`.
+        standing: Which scores may not win; None where it is still to be found out.
     """
 
     title: str
@@ -95,6 +97,12 @@ class Section:
     scores: pd.DataFrame
     answers: list[Answer]
     against: tuple[str, ...] = ()
+    standing: Standing | None = None
+
+    @cached_property
+    def best(self) -> dict[str, Best]:
+        """Metric to the contender that is better than every other one that may win."""
+        return best(self.runs, self.scores, self.standing)
 
     @property
     def one_test_set(self) -> bool:

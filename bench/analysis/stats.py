@@ -234,7 +234,7 @@ def bootstrap_interval(
         picks, orders = _resamples(n)
         outcomes = np.repeat(_each(statistic, sample[picks]), orders)
     else:
-        outcomes = _each(statistic, np.random.default_rng(0).choice(sample, (RESAMPLES, n)))
+        outcomes = _each(statistic, sample[_drawn(n)])
     # Outwards to the next outcome: where there are few of them, no quantile is between two outcomes.
     low = np.quantile(outcomes, (1 - level) / 2, method="lower")
     high = np.quantile(outcomes, (1 + level) / 2, method="higher")
@@ -242,10 +242,16 @@ def bootstrap_interval(
 
 
 def _each(statistic: Callable[[Floats], float], resamples: Floats) -> Floats:
-    """The statistic of each row."""
+    """The statistic of each row, whose values ascend."""
     if statistic is interquartile_mean:
-        return _middle_means(np.sort(resamples))
+        return _middle_means(resamples)
     return np.array([float(statistic(resample)) for resample in resamples])
+
+
+@lru_cache(maxsize=8)
+def _drawn(n: int) -> NDArray[np.intp]:
+    """Random resamples of n, the same at every call: int, (:data:`RESAMPLES`, n), ascending in each row."""
+    return np.sort(np.random.default_rng(0).choice(n, (RESAMPLES, n)), axis=-1)
 
 
 @lru_cache

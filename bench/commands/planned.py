@@ -136,10 +136,10 @@ def _set_seconds(name: str, plan: Sequence[RunSpec], costs: Costs) -> float | No
         "all": [each for each in models if each not in heavy],
         "everything": list(models),
     }[name]
-    blank = [spec for spec in plan if spec.model == REAL_DATA]
-    usual = [replace(spec, model=model, overrides={}) for spec in blank for model in (REAL_DATA, *chosen)]
+    tasks = {spec.task_label: spec for spec in plan if spec.model == REAL_DATA}
+    usual = [replace(spec, model=model) for spec in tasks.values() for model in (REAL_DATA, *chosen)]
     seconds, unknown = costs.total(usual)
-    return None if unknown else seconds
+    return None if unknown else seconds * len({spec.seed for spec in plan})
 
 
 def _roughly(seconds: float) -> str:

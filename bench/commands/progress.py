@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from bench.commands.so_far import SoFar
+from bench.plans.costs import Costs
 from bench.records.record import RunRecord, RunSpec
 from bench.runs.campaign import Campaign, executor
 from bench.runs.executors.base import Event, Finished, Started, Stopping, Warned
@@ -36,13 +37,16 @@ class Display:
         console: Where to write.
         plan: The runs to be done now.
         workers: The number of runs at once.
+        costs: How long runs are expected to take; None where nothing is known.
     """
 
-    def __init__(self, console: Console, plan: Sequence[RunSpec], workers: int) -> None:
+    def __init__(self, console: Console, plan: Sequence[RunSpec], workers: int, costs: Costs | None = None) -> None:
         self.console, self.workers = console, max(1, min(workers, len(plan)))
         self.total = len(plan)
         self.missing = Counter((spec.task, spec.model) for spec in plan)
         self.took: dict[tuple[str, str], list[float]] = {}
+        kinds = {(spec.task, spec.model): costs.of(spec) for spec in plan} if costs else {}
+        self.expected = {kind: seconds for kind, seconds in kinds.items() if seconds is not None}
         self.now: dict[str, tuple[RunSpec, float]] = {}
         self.done = 0
         self._said = time.monotonic()
@@ -104,13 +108,15 @@ class Display:
         console.print(line, style=style, highlight=False, soft_wrap=True, markup=False)
 
     def remaining(self) -> float | None:
-        """Estimated seconds to the end, from how long runs of the same model and task took; None at first."""
-        if not self.took:
+        """Estimated seconds to the end, from how long runs of the same model and task took or were expected to take.
+
+        None where nothing is known.
+        """
+        known = self.expected | {kind: statistics.mean(times) for kind, times in self.took.items()}
+        if not known:
             return None
-        overall = statistics.mean(seconds for times in self.took.values() for seconds in times)
-        work = sum(
-            count * statistics.mean(self.took.get(kind, [overall])) for kind, count in self.missing.items() if count
-        )
+        overall = statistics.mean(known.values())
+        work = sum(count * known.get(kind, overall) for kind, count in self.missing.items())
         spent = sum(time.monotonic() - since for _, since in self.now.values())
         return max(0.0, work - spent) / self.workers
 
@@ -162,7 +168,12 @@ class Display:
 
 
 def follow(
-    console: Console, campaign: Campaign, workers: int, timeout: float | None = None, so_far: SoFar | None = None
+    console: Console,
+    campaign: Campaign,
+    workers: int,
+    timeout: float | None = None,
+    so_far: SoFar | None = None,
+    costs: Costs | None = None,
 ) -> int:
     """Do the missing runs of a campaign, and show their progress.
 
@@ -172,6 +183,7 @@ def follow(
         workers: The number of worker processes; 0 for this process.
         timeout: Seconds that each run may take; None for any number.
         so_far: Says what is known while runs go on; None for nobody.
+        costs: How long runs are expected to take; None where nothing is known.
 
     Returns:
         The number of the signal that ended them, as Ctrl-C does, and 0 where none did; by then the runs that it
@@ -180,7 +192,7 @@ def follow(
     Raises:
         Halted: where records cannot be written.
     """
-    display, stop = Display(console, campaign.missing, workers), Stop()
+    display, stop = Display(console, campaign.missing, workers, costs), Stop()
     doing = executor(campaign.store, workers, display.see, stop, timeout)
     try:
         with stop.listening(), display, closing(campaign.events(doing)) as events:

@@ -14,6 +14,7 @@ from bench.errors import SIGNALLED, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from bench.plans.costs import Costs
     from bench.runs.campaign import Campaign
 
 LISTED = 500
@@ -143,20 +144,26 @@ def run(
             warn_of(console, campaign.unreadable)
             console.print(plan_table(plan, campaign.finished))
             say_grade(console, plan, against)
-            say_cost(console, plan, campaign.missing, workers, Costs.here(campaign.timed))
-            code = _execute(console, campaign, workers, seconds, against)
+            costs = Costs.here(campaign.timed)
+            say_cost(console, plan, campaign.missing, workers, costs)
+            code = _execute(console, campaign, workers, seconds, against, costs)
     sys.exit(code)
 
 
 def _execute(
-    console: Console, campaign: Campaign, workers: int, timeout: float | None, against: tuple[str, ...]
+    console: Console,
+    campaign: Campaign,
+    workers: int,
+    timeout: float | None,
+    against: tuple[str, ...],
+    costs: Costs,
 ) -> int:
     """Do the missing runs and show their progress, write the reports, and print the outcome."""
     from bench.commands.progress import conclude, follow
     from bench.commands.report import write_reports
     from bench.commands.so_far import SoFar
 
-    signal = follow(console, campaign, workers, timeout, SoFar(campaign, against))
+    signal = follow(console, campaign, workers, timeout, SoFar(campaign, against), costs)
     try:
         write_reports(console, campaign.store, set(map(str, campaign.unreadable)), against)
     finally:  # what the runs did is said even if the reports cannot be written

@@ -97,11 +97,8 @@ def make_plan(request: Request) -> list[RunSpec]:
     explicit = list(request.metrics) != ["all"]
     versions = {plugin.name: _load("metric", plugin).version for plugin in metrics}
     prepared = [
-        [
-            _prepare_task(plugin, preset.name, overrides.get(plugin.name, {}), seed, own.get(plugin.name, {}))
-            for plugin in tasks
-        ]
-        for seed in seeds
+        _prepare_seeds(plugin, preset.name, overrides.get(plugin.name, {}), seeds, own.get(plugin.name, {}))
+        for plugin in tasks
     ]
     temperatures = preset.temperatures if request.temperatures is None else tuple(request.temperatures)
     rows = [_prepare_model(plugin, preset.name, overrides.get(plugin.name, {}), execution, file) for plugin in models]
@@ -120,8 +117,8 @@ def make_plan(request: Request) -> list[RunSpec]:
             budget=request.budget,
             temperatures=temperatures,
         )
-        for tasks_of_seed in zip(*prepared, strict=True)
-        for seed, task in zip(seeds, tasks_of_seed, strict=True)
+        for task_of_seeds in prepared
+        for seed, task in zip(seeds, task_of_seeds, strict=True)
         for row in (reference, *rows)
     ]
 
@@ -185,6 +182,16 @@ def _is_there(plugin: registry.Plugin, preset: str, settings: Mapping[str, str])
     except NotFetched:
         return False
     return True
+
+
+def _prepare_seeds(
+    plugin: registry.Plugin, preset: str, settings: Mapping[str, str], seeds: Sequence[int], own: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The task of each seed; one that is the same for all seeds is prepared once, since it may be a large file."""
+    first = _prepare_task(plugin, preset, settings, seeds[0], own)
+    if not first["family"]:
+        return [first] * len(seeds)
+    return [first, *(_prepare_task(plugin, preset, settings, seed, own) for seed in seeds[1:])]
 
 
 def _prepare_task(

@@ -147,7 +147,7 @@ class RunSpec:
         return _label(self.task, self.task_overrides)
 
     def _identity(self) -> dict[str, Any]:
-        identity = dataclasses.asdict(self)
+        identity = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}  # it is only read
         # Where the data is stored does not matter, only its content: its fingerprint is in ``data``.
         for name in ("task_config", "task_overrides", "role", "recorded_id", "recorded_group"):
             del identity[name]

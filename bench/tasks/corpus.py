@@ -56,7 +56,7 @@ class Corpus:
             require(self.corpus)
         content, fields = splits_hash([self.content(split) for split in SPLITS]), asdict(self)
         size = fields.pop("train_size")
-        if size is not None and size < len(sequences(self.content("train"))):
+        if size is not None and size < self.content("train").count(b"\n"):
             fields["train_size"] = size
         return json.dumps({"corpus": content, **fields}, sort_keys=True)
 

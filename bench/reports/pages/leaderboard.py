@@ -14,7 +14,6 @@ from bench.analysis.answers import (
     OWN,
     REFERENCE,
     Answer,
-    best,
     by_metric,
     in_headline,
     listed,
@@ -107,7 +106,7 @@ def _task(section: Section) -> Document:
     scores, found = section.scores, section.answers
     same = _selected_last(scores)
     lines = [row for row in as_rows(section.board) if row["kind"] != "cost"]
-    grid = Grid([row for row in lines if (row["model"], row["checkpoint"]) not in same], best(section.runs, scores))
+    grid = Grid([row for row in lines if (row["model"], row["checkpoint"]) not in same], section.best)
     kind = kind_of_task(filter(grid.measured, grid.metrics))
     themes = {"Headline": headlines(kind, Shown.PAGE), **catalogue.themes(grid.metrics)}
     blocks: Document = [

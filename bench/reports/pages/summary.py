@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textwrap import shorten
 
-from bench.analysis.answers import Answer, best, by_metric, in_headline, summary
+from bench.analysis.answers import Answer, by_metric, in_headline, summary
 from bench.analysis.catalogue import Shown, headlines, kind_of_task
 from bench.analysis.results import Results, Section
 from bench.analysis.verdicts import FEW
@@ -37,7 +37,7 @@ def so_far(results: Results, part: str | None = None) -> Document:
 
 
 def _section(section: Section) -> Document:
-    grid = Grid(as_rows(section.board), best(section.runs, section.scores))
+    grid = Grid(as_rows(section.board), section.best)
     kind = kind_of_task(filter(grid.measured, grid.metrics))
     metrics = [metric for metric in headlines(kind, Shown.TERMINAL) if grid.measured(metric)]
     header = ["model", *(f"{metric} {grid.arrow(metric)}".strip() for metric in metrics), "n"]

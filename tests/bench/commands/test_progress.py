@@ -9,6 +9,7 @@ from rich.console import Console
 from bench.commands import progress
 from bench.commands.planned import plan_table, say_grade
 from bench.commands.progress import Display
+from bench.plans.costs import Costs
 from bench.records.record import RunRecord, Score
 from bench.runs.executors.base import Finished, Progress, Started
 
@@ -90,6 +91,17 @@ def test_the_time_left_is_estimated_from_runs_of_the_same_kind(make_spec, clock)
     two = Display(plain(), plan, 2)
     two.took = {("toy", "mle"): [10.0], ("toy", "seqgan"): [50.0]}
     assert two.remaining() == 60
+
+
+def test_what_was_expected_counts_until_a_run_of_its_kind_has_ended(make_spec, clock):
+    plan = [make_spec(model=model, seed=seed) for model in ("mle", "seqgan") for seed in (0, 1)]
+    known = Costs({}, {("smoke", "toy", "mle"): 7.0, ("smoke", "toy", "seqgan"): 40.0}, 1.0)
+    display = Display(plain(), plan, 2, known)
+    assert display.remaining() == 47
+    display.see(Started(0, plan[0]))
+    clock.now += 11
+    display.see(Finished(0, RunRecord(plan[0], "ok")))
+    assert display.remaining() == (11 + 80) / 2
 
 
 def test_bars_on_a_terminal_show_model_phase_and_score(make_spec):

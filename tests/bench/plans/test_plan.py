@@ -16,6 +16,7 @@ from bench.errors import UsageError
 from bench.plans import registry
 from bench.plans.plan import Request, make_plan
 from bench.records.frames import REAL_DATA
+from bench.tasks.corpus import Quatrains
 
 PLAIN = Request(models=("mle", "random"), tasks=("toy",), metrics=("nll", "distinct"), seeds=2, preset="smoke")
 GENERATOR = """
@@ -367,3 +368,13 @@ def test_a_task_that_was_moved_may_keep_the_name_of_its_streams(write_plugin):
     moved, there = (make_plan(dataclasses.replace(PLAIN, tasks=(task,)))[0] for task in ("own_moved:Moved", "toy"))
     assert moved.stream == there.stream
     assert moved.run_id != there.run_id
+
+
+def test_a_task_that_is_the_same_for_all_seeds_is_prepared_once(monkeypatch):
+    read = []
+    whole = Quatrains.fingerprint
+    monkeypatch.setattr(Quatrains, "fingerprint", lambda self: read.append(self) or whole(self))
+    plan = make_plan(dataclasses.replace(PLAIN, tasks=("quatrains", "toy"), seeds=5))
+    assert len(read) == 1
+    assert len({spec.data for spec in plan if spec.task == "quatrains"}) == 1
+    assert len({spec.data for spec in plan if spec.task == "toy"}) == 5

@@ -1,0 +1,36 @@
+"""How long runs take, from what was timed."""
+
+from bench.plans import costs
+from bench.plans.costs import Costs, timed, yardstick
+from bench.records.record import RunRecord
+
+
+def record(spec, seconds, status="ok"):
+    return RunRecord(
+        spec,
+        status,
+        started="2026-01-01T00:00:00+00:00",
+        finished=f"2026-01-01T00:{seconds // 60:02}:{seconds % 60:02}+00:00",
+    )
+
+
+def test_the_mean_over_completed_runs(make_spec):
+    spec, other = make_spec(), make_spec(seed=1)
+    found = timed([record(spec, 30), record(other, 90), record(make_spec(seed=2), 3_000, "failed")])
+    assert found == {("smoke", "toy", "mle", "cpu"): 60.0}
+
+
+def test_a_run_without_times_is_left_out(make_spec):
+    assert timed([RunRecord(make_spec(), "ok")]) == {}
+
+
+def test_the_file_is_read_as_it_is_written(make_spec):
+    records = [record(make_spec(), 30), record(make_spec(seed=1), 31), record(make_spec(overrides={"epochs": 3}), 7)]
+    text = costs._write(records, 0.00123)
+    assert text.splitlines()[2:] == ["preset,task,model,seconds", "smoke,toy,mle,30.5"]
+    assert costs._read(text) == (0.00123, {("smoke", "toy", "mle"): 30.5})
+
+
+def test_the_yardstick_measures_this_machine():
+    assert 0 < yardstick() < 1
+    assert 0.02 < Costs.here({}).ratio < 50
