@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from bench.commands.options import Command
+from bench.errors import UsageError
 
 
 @click.command(cls=Command)
@@ -21,6 +22,8 @@ from bench.commands.options import Command
 @click.option("-k", "keyword", metavar="EXPR", help="Only the benchmarks that match, as in pytest.")
 @click.option("--compare", "old", metavar="OLD.json", type=click.Path(path_type=Path),
               help="Compare with the commit of an earlier throughput.json: both run in turns.")  # fmt: skip
+@click.option("--beside", "reports", metavar="[NAME=]FILE.json", multiple=True,
+              help="Run nothing, and write machines.md: these earlier throughput.json side by side.")  # fmt: skip
 @click.option("--pairs", default=5, show_default=True, help="With --compare: number of runs of each commit.")
 def perf(
     device: str,
@@ -30,21 +33,30 @@ def perf(
     suite: Path,
     keyword: str | None,
     old: Path | None,
+    reports: tuple[str, ...],
     pairs: int,
 ) -> None:
     """Time the kernels, in a clone of the repository.
 
     Writes throughput.json, throughput.csv, throughput.md and a figure to the results folder; with --compare only
-    throughput-compare.md. Exit code 0, 1 when a benchmark failed or none ran, 2 for a usage error, 130 after Ctrl-C.
+    throughput-compare.md, with --beside only machines.md. Exit code 0, 1 when a benchmark failed or none ran, 2 for a
+    usage error, 130 after Ctrl-C.
     """
     from dataclasses import replace
 
     from rich.console import Console
 
-    from bench.perf.suite import compare, find_suite, measure, read_report
+    from bench.perf.suite import beside, compare, find_suite, measure, read_report
     from bench.records.store import Store
     from bench.runs.devices import choose_device
 
+    if reports:
+        if old:
+            raise UsageError("--beside runs nothing, and --compare runs two commits: choose one of them.")
+        store = Store(output)
+        store.open()
+        beside([_named(each) for each in reports], output, Console(markup=False, emoji=False))
+        return
     earlier = read_report(old) if old else None
     found = find_suite(suite, device, threads, quick, keyword)
     chosen = choose_device(device)
@@ -57,3 +69,10 @@ def perf(
         else:
             code = compare(found, earlier, pairs, output, Console(markup=False, emoji=False))
     sys.exit(code)
+
+
+def _named(given: str) -> tuple[str, Path]:
+    """NAME=FILE, or the file alone, which then has its folder's name."""
+    name, separator, file = given.rpartition("=")
+    path = Path(file)
+    return (name if separator else path.resolve().parent.name), path

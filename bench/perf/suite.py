@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from bench.records.files import write_atomically
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Outcome", "Suite", "compare", "find_suite", "measure", "read_report"]
+__all__ = ["Outcome", "Suite", "beside", "compare", "find_suite", "measure", "read_report"]
 
 FAILURE = 1
 MOST_THREADS, MOST_PAIRS = 1024, 1000
@@ -173,6 +173,28 @@ def measure(suite: Suite, output: Path, console: Console) -> int:
     console.print(terminal.render(throughput.brief(table)))
     console.print(f"Throughput: {output / 'throughput.md'}", highlight=False, soft_wrap=True)
     return FAILURE if outcome.failed else 0
+
+
+def beside(files: Sequence[tuple[str, Path]], output: Path, console: Console) -> None:
+    """Write ``machines.md``: earlier reports side by side.
+
+    Args:
+        files: Name and ``throughput.json`` of each machine.
+        output: The folder to write to.
+        console: Where to say where it is.
+
+    Raises:
+        UsageError: for a file that is no report, or two with one name.
+    """
+    from bench.perf import machines
+    from bench.reports import markdown
+
+    names = [name for name, _ in files]
+    if len(set(names)) < len(names):
+        raise UsageError(f"expected machines with different names, as in --beside a=FILE --beside b=FILE, got {names}.")
+    page = machines.page([(name, read_report(file)) for name, file in files])
+    write_atomically(output / "machines.md", markdown.render(page))
+    console.print(f"Machines: {output / 'machines.md'}", highlight=False, soft_wrap=True)
 
 
 def _keep_whole(suite: Suite, output: Path) -> None:

@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: see seqgan/
 
 import platform
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.api import MODES, Execution
+from seqgan.discriminator import Discriminator
 
 DEVICES = os.environ.get("BENCH_PERF_DEVICES", "cpu,cuda").split(",")
 QUICK = os.environ.get("BENCH_PERF_QUICK") == "1"
@@ -103,6 +104,47 @@ def measure(device: torch.device, benchmark: BenchmarkFixture) -> Callable[..., 
         return result
 
     return time_it
+
+
+class Counts:
+    """How much the kernels have to do at least, for the lower bounds: multiplications and additions, and bytes."""
+
+    DIM = 32
+
+    @classmethod
+    def language_model(cls, tokens: int, vocab_size: int) -> float:
+        """Of the output layer and the LSTM, forward; training needs three times as many."""
+        return 2.0 * tokens * (vocab_size * cls.DIM + 4 * cls.DIM * 2 * cls.DIM)
+
+    @classmethod
+    def rollouts(cls, shape: dict[str, int]) -> float:
+        """A softmax for each prefix, one for each later token, and an LSTM step for each of the latter."""
+        laws = shape["B"] * (shape["T"] - 1) * (1 + shape["N"] * (shape["T"] - 2) / 2)
+        steps = shape["B"] * shape["N"] * (shape["T"] - 1) * (shape["T"] - 2) / 2
+        return 2 * (laws * shape["V"] * cls.DIM + steps * 4 * cls.DIM * cls.DIM)
+
+    @staticmethod
+    def convolution(model: Discriminator, length: int, rows: int) -> float:
+        """Forward, every filter at every position."""
+        products = sum(
+            (numbers.stop - numbers.start) * (length - size + 1) for size, _, numbers in model.filters.branches()
+        )
+        return 2.0 * rows * products
+
+    @staticmethod
+    def highway(model: Discriminator, rows: int) -> float:
+        """Forward."""
+        return 4.0 * rows * len(model.filters) ** 2
+
+    @staticmethod
+    def ngrams(lengths: Iterable[int], order: int) -> float:
+        """Bytes: every n-gram up to that order is read once, as a key and a count of eight bytes each."""
+        return 16.0 * sum(max(length - n + 1, 0) for length in lengths for n in range(1, order + 1))
+
+
+@pytest.fixture
+def counts() -> type[Counts]:
+    return Counts
 
 
 def clock() -> float | None:

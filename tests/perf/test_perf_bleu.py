@@ -63,17 +63,19 @@ def words(texts):
 
 
 @pytest.fixture
-def bleu(measure):
+def bleu(measure, counts, corpus):
     """Measure one way to score hypotheses against references."""
 
-    def run(function, kernel, variant, corpus, hypotheses, references, rounds=5):
+    def run(function, kernel, variant, name, hypotheses, references, rounds=5):
+        texts = [*corpus[2][:hypotheses], *corpus[1][:references]]
         return measure(
             function,
-            kernel=f"{kernel}, {corpus}",
+            kernel=f"{kernel}, {name}",
             variant=variant,
             shape={"hypotheses": hypotheses, "references": references},
             amount=hypotheses,
             unit="sentences",
+            bytes_moved=counts.ngrams(map(len, texts), max(ORDERS)),
             rounds=rounds,
         )
 

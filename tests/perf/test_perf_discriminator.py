@@ -17,19 +17,6 @@ from seqgan.seqgan import SeqGAN
 VOCAB_SIZE, LENGTH, BATCH, SCORED = 5_000, 20, 64, 20_480
 
 
-def convolution_flops(model: Discriminator, length: int, rows: int) -> float:
-    """Forward, every filter at every position."""
-    products = sum(
-        (numbers.stop - numbers.start) * (length - size + 1) for size, _, numbers in model.filters.branches()
-    )
-    return 2.0 * rows * products
-
-
-def highway_flops(model: Discriminator, rows: int) -> float:
-    """Forward."""
-    return 4.0 * rows * len(model.filters) ** 2
-
-
 def sequences(rows, length, generator):
     return torch.randint(VOCAB_SIZE, (rows, length), device=generator.device, generator=generator)
 
@@ -39,7 +26,7 @@ def growth(name, sizes):
 
 
 @pytest.fixture
-def steps(measure, generator):
+def steps(measure, generator, counts):
     """Measure a training step."""
 
     def run(variant, batch, length, make_optimizer, rounds=15, execution=None):
@@ -56,7 +43,7 @@ def steps(measure, generator):
 
         fast = execution is not None and generator.device.type == "cpu"
         step = SeqGAN().discriminator_step(model, optimizer, generator, execution) if execution else plain_step
-        convolution = convolution_flops(model, length, batch)
+        convolution = counts.convolution(model, length, batch)
         # Backward through a maximum over time there is one window per filter and sentence; plain torch computes all.
         back = 2 * (2.0 * batch * model.filters.numbers if fast else convolution)
         parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -67,7 +54,7 @@ def steps(measure, generator):
             shape={"B": batch, "T": length},
             amount=batch,
             unit="sequences",
-            flops=3 * highway_flops(model, batch) + convolution + back,
+            flops=3 * counts.highway(model, batch) + convolution + back,
             bytes_moved=4 * 7 * parameters,  # Adam alone: four numbers read per parameter, three written
             rounds=rounds,
         )
@@ -109,7 +96,7 @@ def test_reference_step_with_fused_adam(steps, monkeypatch):
 
 
 @pytest.fixture
-def scoring(measure, generator):
+def scoring(measure, generator, counts):
     """Measure the scoring of finished sequences, laid out as rollouts are: sixteen siblings share a prefix."""
 
     def run(method, variant, rows, length=LENGTH, rounds=5):
@@ -129,7 +116,7 @@ def scoring(measure, generator):
             shape={"N": rows, "T": length},
             amount=rows,
             unit="sequences",
-            flops=highway_flops(model, rows) + (tables if fast else convolution_flops(model, length, rows)),
+            flops=counts.highway(model, rows) + (tables if fast else counts.convolution(model, length, rows)),
             precision="float32" if scoring == torch.float32 else "bfloat16" if fast else rounded,
             rounds=rounds,
         )

@@ -10,12 +10,7 @@ from seqgan.kernels.cross_entropy import reference_weighted_nll
 from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import adam, descend, evenly, minibatches, trainable
 
-LENGTH, BATCH, SEQUENCES, DIM = 20, 64, 10_000, 32
-
-
-def flops_of(tokens, vocab_size):
-    """Of the output layer and the LSTM, forward; training needs three times as many."""
-    return 2 * tokens * (vocab_size * DIM + 4 * DIM * 2 * DIM)
+LENGTH, BATCH, SEQUENCES = 20, 64, 10_000
 
 
 def setting(generator, rows, vocab_size=5_000):
@@ -24,7 +19,7 @@ def setting(generator, rows, vocab_size=5_000):
     return spec, LSTMLanguageModel(spec, generator), tokens
 
 
-def test_epoch(measure, generator):
+def test_epoch(measure, generator, counts):
     spec, model, tokens = setting(generator, SEQUENCES)
     optimizer = adam(model, 0.01)
 
@@ -33,7 +28,7 @@ def test_epoch(measure, generator):
             log_prob, _ = descend(model, optimizer, 5.0, batch, evenly(spec, batch))
         return log_prob
 
-    last = measure(epoch, **describe("maximum-likelihood epoch", "fast", SEQUENCES), rounds=3)
+    last = measure(epoch, **describe(counts, "maximum-likelihood epoch", "fast", SEQUENCES), rounds=3)
     assert torch.isfinite(last).all()
 
 
@@ -50,7 +45,7 @@ def plain_step(spec, model, optimizer, batch):
     return log_prob
 
 
-def test_reference_epoch(measure, generator):
+def test_reference_epoch(measure, generator, counts):
     spec, model, tokens = setting(generator, SEQUENCES)
     optimizer = torch.optim.Adam(trainable(model), lr=0.01)
 
@@ -59,23 +54,23 @@ def test_reference_epoch(measure, generator):
             log_prob = plain_step(spec, model, optimizer, batch)
         return log_prob
 
-    last = measure(epoch, **describe("maximum-likelihood epoch", "reference", SEQUENCES), rounds=2)
+    last = measure(epoch, **describe(counts, "maximum-likelihood epoch", "reference", SEQUENCES), rounds=2)
     assert torch.isfinite(last).all()
 
 
-def describe(kernel, variant, rows):
+def describe(counts, kernel, variant, rows):
     return {
         "kernel": kernel,
         "variant": variant,
         "shape": {"N": rows, "B": BATCH, "T": LENGTH, "V": 5_000},
         "amount": rows * LENGTH,
         "unit": "tokens",
-        "flops": 3 * flops_of(rows * LENGTH, 5_000),
+        "flops": 3 * counts.language_model(rows * LENGTH, 5_000),
     }
 
 
 @pytest.fixture
-def steps(measure, generator):
+def steps(measure, generator, counts):
     """Measure a training step."""
 
     def run(variant, vocab_size):
@@ -91,7 +86,7 @@ def steps(measure, generator):
             shape={"B": BATCH, "T": LENGTH, "V": vocab_size},
             amount=BATCH * LENGTH,
             unit="tokens",
-            flops=3 * flops_of(BATCH * LENGTH, vocab_size),
+            flops=3 * counts.language_model(BATCH * LENGTH, vocab_size),
             rounds=15,
         )
 
@@ -108,7 +103,7 @@ def test_reference_step(steps):
 
 
 @pytest.mark.parametrize("variant", ["fast", "reference"])
-def test_scoring(measure, generator, variant):
+def test_scoring(measure, generator, counts, variant):
     _, model, tokens = setting(generator, SEQUENCES)
 
     @torch.no_grad()
@@ -126,7 +121,7 @@ def test_scoring(measure, generator, variant):
         shape={"N": SEQUENCES, "T": LENGTH, "V": 5_000},
         amount=SEQUENCES * LENGTH,
         unit="tokens",
-        flops=flops_of(SEQUENCES * LENGTH, 5_000),
+        flops=counts.language_model(SEQUENCES * LENGTH, 5_000),
         rounds=3,
     )
     assert log_prob.shape == (SEQUENCES,)

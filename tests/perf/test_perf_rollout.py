@@ -12,7 +12,6 @@ from seqgan.lm import LSTMLanguageModel
 from seqgan.rollout import completion, reference_action_values
 
 PAPER = {"B": 64, "N": 16, "T": 20, "V": 5_000}
-DIM = 32
 REFERENCE_ROLLOUTS = 1 if os.environ.get("BENCH_PERF_QUICK") == "1" else 16
 """The reference takes half a minute for sixteen; a quick run compares one rollout with one."""
 GROWTH = [
@@ -33,15 +32,8 @@ def tokens_of(shape):
     return shape["B"] * shape["N"] * shape["T"] * (shape["T"] - 1) // 2
 
 
-def flops_of(shape):
-    """A softmax for each prefix, one for each later token, and an LSTM step for each of the latter."""
-    laws = shape["B"] * (shape["T"] - 1) * (1 + shape["N"] * (shape["T"] - 2) / 2)
-    steps = shape["B"] * shape["N"] * (shape["T"] - 1) * (shape["T"] - 2) / 2
-    return 2 * (laws * shape["V"] * DIM + steps * 4 * DIM * DIM)
-
-
 @pytest.mark.parametrize("shape", GROWTH)
-def test_complete_prefixes(measure, generator, shape, execution):
+def test_complete_prefixes(measure, generator, counts, shape, execution):
     policy = LSTMLanguageModel(SequenceSpec(shape["V"], shape["T"], bos=0), generator)
     tokens, states = policy.sample_with_states(shape["B"], generator)
     complete = completion(execution, policy, shape["N"], generator)
@@ -52,13 +44,13 @@ def test_complete_prefixes(measure, generator, shape, execution):
         shape=shape,
         amount=tokens_of(shape),
         unit="tokens",
-        flops=flops_of(shape),
+        flops=counts.rollouts(shape),
         rounds=3 if shape != PAPER else 5,
     )
     assert finished.shape == (shape["T"] - 1, shape["B"], shape["N"], shape["T"])
 
 
-def test_reference(measure, generator):
+def test_reference(measure, generator, counts):
     """Prefix by prefix and rollout by rollout."""
     shape = {**PAPER, "N": REFERENCE_ROLLOUTS}
     policy = LSTMLanguageModel(SequenceSpec(shape["V"], shape["T"], bos=0), generator)
@@ -74,6 +66,7 @@ def test_reference(measure, generator):
         shape=shape,
         amount=tokens_of(shape),
         unit="tokens",
+        flops=counts.rollouts(shape),
         rounds=1,
     )
     assert values.shape == tokens.shape

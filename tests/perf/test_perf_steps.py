@@ -21,11 +21,12 @@ SPEC = SequenceSpec(PAPER["V"], PAPER["T"], bos=0)
 @pytest.mark.parametrize(
     "shape", [PAPER, *(pytest.param({**PAPER, "N": n}, id=f"N={n}", marks=pytest.mark.growth) for n in (1, 4))]
 )
-def test_generator_step(measure, device, generator, shape, execution):
+def test_generator_step(measure, device, generator, counts, shape, execution):
     policy = LSTMLanguageModel(SPEC, generator)
     discriminator = Discriminator(SPEC, generator, scoring=scoring_type(Execution(), generator.device))
     optimizer, run = adam(policy, 0.01), Session("perf/0", device=device)
     complete = completion(execution, policy, shape["N"], run.rng("rollouts"))
+    finished = shape["B"] * (shape["N"] * (shape["T"] - 1) + 1)
     gradient = PolicyGradient(shape["B"], shape["N"], 5.0, complete)
     measure(
         lambda: gradient.step(policy, optimizer, discriminator.reward, run),
@@ -34,6 +35,10 @@ def test_generator_step(measure, device, generator, shape, execution):
         shape=shape,
         amount=shape["B"] * shape["N"] * shape["T"] * (shape["T"] - 1) // 2,
         unit="tokens",
+        flops=counts.rollouts(shape)  # then the rewards, the samples, and the update
+        + counts.highway(discriminator, finished)
+        + 2.0 * shape["V"] * discriminator.filters.numbers
+        + 4 * counts.language_model(shape["B"] * shape["T"], shape["V"]),
         rounds=5,
     )
     assert all(torch.isfinite(parameter).all() for parameter in policy.parameters())
