@@ -20,9 +20,12 @@ from bench.api import SequenceSpec, TrainingData
 from bench.data.oracle_weights import NAMES, PUBLISHED_SHA256, load_weights
 from bench.errors import NotFetched
 from bench.tasks.base import Draw, Several, TaskData
+from bench.tasks.drawn import drawn
 
 BOS = 0
 """Read first, and at the same time an ordinary word, as in the released code."""
+DRAWING = "1"
+"""Version of how sequences are drawn: another one draws them anew where they were kept on disk."""
 ROWS = 256
 """Sequences handled at a time."""
 
@@ -43,6 +46,13 @@ class OracleLSTM:
         self.inputs = torch.cat([arrays[f"W{gate}"] for gate in ("i", "f", "og", "c")], dim=1)  # (E, 4H)
         self.recurrent = torch.cat([arrays[f"U{gate}"] for gate in ("i", "f", "og", "c")], dim=1)  # (H, 4H)
         self.gates = torch.cat([arrays[f"b{gate}"] for gate in ("i", "f", "og", "c")])  # (4H,)
+
+    def digest(self) -> str:
+        """Sha-256 of the weights and of how it draws, by its version."""
+        digest = hashlib.sha256(DRAWING.encode())
+        for part in (self.embedding, self.output, self.bias, self.inputs, self.recurrent, self.gates):
+            digest.update(part.numpy().tobytes())
+        return digest.hexdigest()
 
     def _read(self, tokens: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         gates = self.embedding[tokens] @ self.inputs + hidden @ self.recurrent + self.gates
@@ -196,9 +206,16 @@ def _seeds(stream: str, draw: int) -> Sequence[int]:
 def _write(oracle: OracleLSTM, task: LSTMOracle | PublishedOracle) -> TaskData:
     """Let the oracle write training, validation and test sequences, each split from its own stream."""
     sizes = {"train": task.train_size, "valid": task.valid_size, "test": task.test_size}
-    splits = {}
-    for split, size in sizes.items():
-        stream = np.random.RandomState(_seeds(split, task.draw or 0))
-        splits[split] = oracle.sample(stream.random_sample((size, task.seq_len)))
+
+    def draw() -> dict[str, Tensor]:
+        return {
+            split: oracle.sample(
+                np.random.RandomState(_seeds(split, task.draw or 0)).random_sample((size, task.seq_len))
+            )
+            for split, size in sizes.items()
+        }
+
+    made_from = {"oracle": oracle.digest(), "draw": task.draw or 0, "seq_len": task.seq_len, **sizes}
+    splits = drawn(made_from, len(oracle.bias) * task.seq_len * sum(sizes.values()), draw)
     spec = SequenceSpec(vocab_size=len(oracle.bias), seq_len=task.seq_len, bos=BOS)
     return TaskData(TrainingData(spec, splits["train"], splits["valid"]), splits["test"], oracle, "ids")
