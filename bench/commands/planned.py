@@ -119,7 +119,7 @@ def say_cost(console: Console, plan: Sequence[RunSpec], missing: Sequence[RunSpe
     else:
         said = f"They take about {_roughly(seconds / at_once)}"
         said += f" on {at_once} workers" if at_once > 1 else ""
-        said += f", and {unknown} of which nothing was timed take longer" if unknown else ""
+        said += f", without {unknown} runs of a kind that was never timed" if unknown else ""
         said += "."
     sets = {name: _set_seconds(name, plan, costs) for name in ("contenders", "all", "everything")}
     known = {name: found / at_once for name, found in sets.items() if found}

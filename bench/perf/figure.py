@@ -20,8 +20,8 @@ __all__ = ["png"]
 
 Styles = dict[tuple[str, str], dict[str, Any]]
 
-SIZES = ("V", "T", "N", "B")
-"""Sizes with a panel of their own: vocabulary, length, rollouts, batch."""
+SIZES = ("V", "T", "N", "B", "samples")
+"""Sizes with a panel of their own: vocabulary, length, rollouts, batch, and the lines of a file that is scored."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 RIVALS = ("D", "o", "s", "^")
 RIVAL: dict[str, Any] = {"color": INK, "markerfacecolor": "white", "markersize": 5.5, "zorder": 3}
@@ -139,7 +139,7 @@ def _lines(table: pd.DataFrame) -> list[Row]:
 
 
 def _growth_panels(figure: Any, lines: list[Row], panels: list[str]) -> None:
-    grid = list(figure.subplots(-(-len(panels) // 2), min(2, len(panels)), squeeze=False, sharey=True).flat)
+    grid = list(figure.subplots(-(-len(panels) // 2), min(2, len(panels)), squeeze=False, sharey="row").flat)
     lines = [line for line in lines if line["size"] in panels]
     kernels = list(dict.fromkeys(line["kernel"] for line in lines))
     devices = list(dict.fromkeys(line["device"] for line in lines))
@@ -156,8 +156,10 @@ def _growth_panels(figure: Any, lines: list[Row], panels: list[str]) -> None:
     relative = [line | {"points": _relative(line)} for line in lines]
     for axes, size in zip(grid, panels, strict=False):
         _growth_panel(axes, [line for line in relative if line["size"] == size], size, styles)
-    costs = [cost for line in relative for _, cost in line["points"]]
-    _power_ticks(grid[0], "y", min(costs), max(costs))
+    for first in range(0, len(panels), 2):
+        beside = panels[first : first + 2]
+        costs = [cost for line in relative if line["size"] in beside for _, cost in line["points"]]
+        _power_ticks(grid[first], "y", min(costs), max(costs))
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     shown = 2 if len(devices) > 1 else 1

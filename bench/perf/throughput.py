@@ -148,7 +148,7 @@ def at_main_shape(table: pd.DataFrame) -> pd.DataFrame:
     """The timings of each kernel at its main shape on each device: kernels in the given order, the fast variant first.
 
     The main shape is the most common one that has a reference, or at least a library, to compare with; else the one
-    from which most others differ in only one size, else the largest.
+    from which most others differ in only one size, of these the one that was timed most often, else the largest.
     """
     kept = []
     for _, rows in _timed(table).groupby(["kernel", "device"], sort=False):
@@ -264,10 +264,12 @@ def _main_shape(rows: list[Row]) -> str:
     referenced = {row["shape"] for row in rows if row["variant"] == REFERENCE}
     referenced = referenced or {row["shape"] for row in rows if row["variant"] != FAST}
 
+    rounds = {row["shape"]: row["rounds"] for row in rows}
+
     def rank(shape: str) -> tuple[float, ...]:
         mine = sizes(shape)
         near = sum(len(_differing(mine, sizes(other))) == 1 for other in counts)
-        return counts[shape] if referenced else 0, near, math.prod(mine.values())
+        return counts[shape] if referenced else 0, near, rounds[shape], math.prod(mine.values())
 
     return max(referenced or counts, key=rank)
 

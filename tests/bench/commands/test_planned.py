@@ -48,7 +48,7 @@ def test_what_was_timed_in_the_folder_comes_first(plan):
 
 def test_what_was_never_timed_is_said(plan):
     assert said(plan, plan, 2, costs(mle=9.0)) == (
-        "They take about 25 s on 2 workers, and 5 of which nothing was timed take longer."
+        "They take about 25 s on 2 workers, without 5 runs of a kind that was never timed."
     )
     odd = [replace(spec, preset="medium") for spec in plan]
     assert said(odd, odd, 2, costs(mle=9.0)) == "How long they take is not known: nothing like them was timed."

@@ -166,6 +166,13 @@ def test_without_a_reference_the_main_shape_is_the_largest():
     assert at_main_shape(frame(report(*rows)))["shape"].tolist() == ["V=1000"]
 
 
+def test_of_equal_shapes_the_main_one_was_timed_most_often():
+    rows = [benchmark("it", "fast", 1.0, {"V": size}) for size in (10, 1000, 100)]
+    for row in rows:
+        row["stats"]["rounds"] = 3 if row["extra_info"]["shape"] == {"V": 10} else 1
+    assert at_main_shape(frame(report(*rows)))["shape"].tolist() == ["V=10"]
+
+
 def test_growth_leaves_one_size_free(table):
     by_size = {line["size"]: line for line in growth(table)}
     assert set(by_size) == {"V", "T"}

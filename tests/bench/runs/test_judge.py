@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from bench.metrics.base import Estimate
+from bench.metrics.signature import Signature
 from bench.plans.plan import Request, make_plan
 from bench.runs import judge
 from bench.runs.checkpoints import CheckpointFolder
@@ -98,3 +100,23 @@ def test_a_task_keeps_the_last_judgements_only(monkeypatch):
     forget_task(spec)
     assert not load_task(spec).judgements
     assert torch.equal(load_task(spec).data.training.train, task.data.training.train)
+
+
+class Asks:
+    """A stranger's metric that asks the sampler for more than its samples."""
+
+    version = "1"
+
+    def scores(self, evidence):
+        return [Estimate("asked", float(evidence.sampler.secret), "", "lower", Signature.of(v="1"))]
+
+
+def test_a_strangers_metric_is_asked_every_time():
+    spec = next(spec for spec in specs() if spec.model == "mle")
+    forget_task(spec)
+    task, found = load_task(spec), []
+    for secret in (1, 2):
+        sampler = Sampler(task.data, 0.0)
+        sampler.secret = secret
+        found += score(sampler, task, {"asks": Asks()}, spec).scores
+    assert [each.value for each in found] == [1, 2]
