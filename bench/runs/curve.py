@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -27,10 +26,14 @@ class CurveJudge:
         spec: The sequences' shape.
         valid: int64, (M, T), validation sequences.
         oracle: The true distribution, or None.
+        known: Number of validation sequences to the oracle's log-probability of them, for all curves on one task.
     """
 
-    def __init__(self, spec: SequenceSpec, valid: Tensor, oracle: Density | None) -> None:
+    def __init__(
+        self, spec: SequenceSpec, valid: Tensor, oracle: Density | None, known: dict[int, LogProb] | None = None
+    ) -> None:
         self.spec, self.valid, self.oracle = spec, valid, oracle
+        self._known = {} if known is None else known
         self._last: tuple[Tensor, LogProb, dict[str, float]] | None = None
 
     def scores(self, sampler: Sampler, samples: Tensor) -> dict[str, float]:
@@ -69,7 +72,8 @@ class CurveJudge:
             found["nll_valid"] = -float(model.sequences.sum()) / int(seen.sum())
         if self.oracle is not None and model is not None and density == "exact":
             own = LogProb.of(sampler, samples)
-            p_valid, g_valid, p_made, g_made = self._truth_of_valid.tokens, model.tokens, truth.tokens, own.tokens
+            p_valid, g_valid = self._truth_of_valid(self.oracle).tokens, model.tokens
+            p_made, g_made = truth.tokens, own.tokens
             if p_valid is not None and g_valid is not None and p_made is not None and g_made is not None:
                 ratios = (p_valid - g_valid)[seen], (g_made - p_made)[made]
                 found["jsd_valid"] = jensen_shannon(*ratios)
@@ -83,8 +87,8 @@ class CurveJudge:
             self._last = samples, model, dict(finite)
         return finite
 
-    @cached_property
-    def _truth_of_valid(self) -> LogProb:
-        if self.oracle is None:
-            raise ValueError("expected a task with an oracle")
-        return LogProb.of(self.oracle, self.valid)
+    def _truth_of_valid(self, oracle: Density) -> LogProb:
+        n = len(self.valid)
+        if n not in self._known:
+            self._known[n] = LogProb.of(oracle, self.valid)
+        return self._known[n]

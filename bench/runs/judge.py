@@ -15,7 +15,7 @@ from torch import Tensor
 from bench.api import Decoding, HasRealProbability, Sampler, SequenceSpec
 from bench.errors import UsageError
 from bench.metrics.base import Estimate, Metric
-from bench.metrics.density import Evidence, HeldOut
+from bench.metrics.density import Evidence, HeldOut, LogProb
 from bench.metrics.ranges import NOT_NEGATIVE, Impossible
 from bench.metrics.signature import Signature
 from bench.plans import registry
@@ -78,12 +78,14 @@ class LoadedTask:
         held_out: The judge's view.
         fingerprint: Of the data when they were loaded.
         judgements: What was found of checkpoints, by all that it depends on.
+        truths: The oracle's log-probability of the first n validation sequences, by n.
     """
 
     data: TaskData
     held_out: HeldOut
     fingerprint: Fingerprint
     judgements: dict[Hashable, Judgement] = field(default_factory=dict)
+    truths: dict[int, LogProb] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,7 +339,7 @@ def curve_judge(
     """
     train, valid = task.data.training.train, task.data.training.valid[:n]
     rows = torch.randperm(len(train), generator=named_stream(spec.stream, "critic"))[:n]
-    curve = CurveJudge(task.data.training.spec, valid, task.data.oracle)
+    curve = CurveJudge(task.data.training.spec, valid, task.data.oracle, task.truths)
     critics = CriticJudge(train[rows], valid, spec.device)
 
     def scores(sampler: Sampler, critic: HasRealProbability | None) -> dict[str, float]:

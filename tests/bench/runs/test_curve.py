@@ -100,20 +100,44 @@ def test_the_validation_sequences_are_nobody_elses(task):
 def test_a_sampler_that_did_not_change_is_not_scored_anew(task):
     asked = []
 
-    class Watched(Constant):
-        def __init__(self, log_prob):
-            super().__init__(log_prob)
-            answer = self.token_log_prob
-            self.token_log_prob = lambda tokens, temperature=1.0: asked.append(len(tokens)) or answer(tokens)
+    class Watched:
+        def __init__(self, shift):
+            self.shift = shift
+
+        def token_log_prob(self, tokens, temperature=1.0):
+            asked.append(len(tokens))
+            return task.oracle.token_log_prob(tokens) - self.shift
+
+        def sample(self, n, decoding, rng):
+            raise AssertionError
 
     curve, samples = judge(task), task.training.train[:30]
-    first = curve.scores(Watched(-1.0), samples)
+    first = curve.scores(Watched(0.0), samples)
     assert asked == [40, 30]
-    assert curve.scores(Watched(-1.0), samples) == first
+    assert curve.scores(Watched(0.0), samples) == first
     assert asked == [40, 30, 40]  # only the validation sequences, to see whether it is the same
+    before = dict(first)
     first["nll_valid"] = 7.0  # what is returned is the caller's
-    assert curve.scores(Watched(-1.0), samples)["nll_valid"] == 1.0
-    other = curve.scores(Watched(-1.25), samples)
-    assert other["nll_valid"] == 1.25
+    assert curve.scores(Watched(0.0), samples) == before
+    other = curve.scores(Watched(0.01), samples)
+    assert other["nll_valid"] == pytest.approx(before["nll_valid"] + 0.01)
     assert asked == [40, 30, 40, 40, 40, 30]
-    assert curve.scores(Watched(-1.25), task.training.train[30:60]) != other
+    curve.scores(Watched(0.01), task.training.train[30:60])
+    assert asked == [40, 30, 40, 40, 40, 30, 40, 30]
+
+
+def test_the_oracle_is_asked_about_validation_sequences_once_for_all_curves(task):
+    asked = []
+
+    class Truth:
+        def token_log_prob(self, tokens):
+            asked.append(len(tokens))
+            return task.oracle.token_log_prob(tokens)
+
+    model = Session("curve/0").train(MLE(epochs=2), task.training)
+    samples, known, found = model.sample(50, Decoding(), torch.Generator().manual_seed(0)), {}, []
+    for _ in range(2):
+        curve = CurveJudge(task.training.spec, task.training.valid[:40], Truth(), known)
+        found.append(curve.scores(model, samples))
+    assert asked == [50, 40, 50]
+    assert found[0] == found[1] == judge(task).scores(model, samples)
