@@ -73,6 +73,7 @@ def perf(
 
 def _named(given: str) -> tuple[str, Path]:
     """NAME=FILE, or the file alone, which then has its folder's name."""
-    name, separator, file = given.rpartition("=")
-    path = Path(file)
-    return (name if separator else path.resolve().parent.name), path
+    name, separator, file = given.partition("=")
+    if separator and not Path(given).exists():
+        return name, Path(file)
+    return Path(given).resolve().parent.name, Path(given)

@@ -119,10 +119,10 @@ def say_cost(console: Console, plan: Sequence[RunSpec], missing: Sequence[RunSpe
     else:
         said = f"They take about {_roughly(seconds / at_once)}"
         said += f" on {at_once} workers" if at_once > 1 else ""
-        said += f", without {unknown} runs of a kind that was never timed" if unknown else ""
+        said += f", without {unknown} run{'s' * (unknown > 1)} of a kind that was never timed" if unknown else ""
         said += "."
     sets = {name: _set_seconds(name, plan, costs) for name in ("contenders", "all", "everything")}
-    known = {name: found / at_once for name, found in sets.items() if found}
+    known = {name: found / max(1, workers) for name, found in sets.items() if found and len(missing) == len(plan)}
     if len(known) > 1:
         said += f" With --models {', '.join(f'{name} {_roughly(found)}' for name, found in known.items())}."
     console.print(said, highlight=False, markup=False)
@@ -146,5 +146,5 @@ def _roughly(seconds: float) -> str:
     """As in "7 min 30 s", coarser the longer it is."""
     if seconds >= 2 * 3600:
         return f"{seconds / 3600:.0f} h"
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, rest = divmod(max(1, round(seconds)), 60)
     return f"{minutes} min" + (f" {rest} s" if minutes < 10 and rest else "") if minutes else f"{rest} s"

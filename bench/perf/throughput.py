@@ -44,12 +44,12 @@ SAME_WORK = ("kernel", "device", "threads", "shape")
 READING = """\
 A time is the median of its rounds, with the interquartile range in brackets: the rounds are of one process, so the
 range does not show how another run would differ. Ratios are taken within this run: how many times as fast as the plain
-`reference` in this repository, or as a library's function, at the same work on the same device. The ceilings are what a
-large matrix product and a large copy reached in this run; a kernel is compared with the ceiling that it comes closer
-to. *At least* is the time that its counted work would take at that ceiling: of networks the products, of an optimiser
-its numbers, of BLEU one read of every n-gram. Exponentials, sorting and whatever else is not counted come on top, so
-that no kernel gets there. Data that fits into a cache can beat the copy. Everything ran with an allocator that keeps
-its memory and with OpenMP's idle threads asleep, as the workers of `bench run` do."""
+`reference` in this repository, or as a library's function, at the same work on the same device. The ceilings are what
+a large matrix product and a large copy reached in this run; a kernel is compared with the ceiling that it comes closer
+to. *At least* is the time that the counted work would take at that ceiling, by the variant that has least of it: of
+networks the products, of an optimiser its numbers, of BLEU one read of every n-gram. Exponentials, sorting and
+whatever else is not counted come on top. Data that fits into a cache can beat the copy. Everything ran with an
+allocator that keeps its memory and with OpenMP's idle threads asleep, as the workers of `bench run` do."""
 
 GROWTH = """\
 One size varies, the others stay the same. The exponent is that of a power law through the first and the last point: 1
@@ -286,6 +286,11 @@ def _main_cells(rows: pd.DataFrame, brief: bool = False) -> tuple[list[str], lis
     lines = as_rows(rows)
     medians = {(_work(row | {"peak_bytes": None}), row["variant"]): row["median_s"] for row in lines}
     threads = len({row["threads"] for row in lines}) > 1
+    least: dict[tuple[Any, ...], float] = {}
+    for row in lines:  # the same for all that do the same work: what the least of them has to do
+        work = _work(row | {"peak_bytes": None})
+        least[work] = min(least.get(work, math.inf), _least(row))
+    least = {work: seconds for work, seconds in least.items() if math.isfinite(seconds)}
     cells = []
     before = None
     for row in lines:
@@ -302,7 +307,7 @@ def _main_cells(rows: pd.DataFrame, brief: bool = False) -> tuple[list[str], lis
                 duration(row["median_s"]) + (f" ({duration(row['iqr_s'])})" if row["rounds"] > 1 and not brief else ""),
                 "" if brief else _rate(row),
                 ("\n" if brief else ", ").join(against),
-                "" if brief else _at_least(row),
+                "" if brief or work not in least else duration(least[work]),
                 _of_ceiling(row),
             ]
         )
@@ -364,10 +369,10 @@ def _nearer(row: Row) -> tuple[str, float] | None:
     return None if nearer is None else (nearer, present[nearer])
 
 
-def _at_least(row: Row) -> str:
-    """How long the counted work takes at the ceiling: no kernel that does it can be faster."""
+def _least(row: Row) -> float:
+    """Seconds that the counted work takes at the ceiling; infinite where nothing is counted."""
     found = _nearer(row)
-    return duration(row["median_s"] * found[1]) if found else ""
+    return row["median_s"] * found[1] if found else math.inf
 
 
 def _of_ceiling(row: Row) -> str:

@@ -1,7 +1,8 @@
 """What a plan will cost: from runs that were timed in the results folder, or where the project was measured.
 
 ``costs.csv`` beside this file holds the second kind: seconds of one processor for one run, judging included. This
-machine may be faster or slower; a piece of work that takes a tenth of a second says by how much.
+machine may be faster or slower; a piece of work that takes a millisecond says by how much. What a run takes is without
+the pre-training that it shares, which counts for the run that comes first.
 ``python -m bench.plans.costs FOLDER...`` makes the file from the records of results folders, on the machine that they
 were made on.
 """
@@ -116,7 +117,8 @@ def _write(records: Sequence[RunRecord], reference: float) -> str:
     found: dict[tuple[str, str, str], list[float]] = {}
     for record in records:
         spec = record.spec
-        if record.status == "ok" and not (spec.overrides or spec.task_overrides or spec.budget):
+        changed = spec.overrides or spec.task_overrides or spec.budget or spec.tuning
+        if record.status == "ok" and spec.device == "cpu" and not changed:
             found.setdefault((spec.preset, spec.task, spec.model), []).append(_seconds(record))
     out = io.StringIO()
     out.write(f"# seconds of one run on: {environment.describe()['machine']}\n# yardstick: {reference:.3g}\n")

@@ -34,7 +34,7 @@ class CurveJudge:
     ) -> None:
         self.spec, self.valid, self.oracle = spec, valid, oracle
         self._known = {} if known is None else known
-        self._last: tuple[Tensor, LogProb, dict[str, float]] | None = None
+        self._last: tuple[tuple[type, str], Tensor, LogProb, dict[str, float]] | None = None
 
     def scores(self, sampler: Sampler, samples: Tensor) -> dict[str, float]:
         """The scores that are known for a sampler; infinite ones are left out.
@@ -61,9 +61,10 @@ class CurveJudge:
         seen, made = self.spec.mask(self.valid), self.spec.mask(samples)
         density = density_of(sampler)
         model = None if density == "none" else LogProb.of(sampler, self.valid)
+        what = type(sampler), density
         if model is not None and self._last is not None:
-            before, likely, scores = self._last
-            if torch.equal(before, samples) and likely.equals(model):
+            before, drawn, likely, scores = self._last
+            if before == what and torch.equal(drawn, samples) and likely.equals(model):
                 return dict(scores)
         if self.oracle is not None:
             truth = LogProb.of(self.oracle, samples)
@@ -84,7 +85,7 @@ class CurveJudge:
             possible.get(name, NEGATIVE_LOG_PROB).check(name, value)
         finite = {name: value for name, value in found.items() if math.isfinite(value)}
         if model is not None:
-            self._last = samples, model, dict(finite)
+            self._last = what, samples, model, dict(finite)
         return finite
 
     def _truth_of_valid(self, oracle: Density) -> LogProb:

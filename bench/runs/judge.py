@@ -20,6 +20,7 @@ from bench.metrics.ranges import NOT_NEGATIVE, Impossible
 from bench.metrics.signature import Signature
 from bench.plans import registry
 from bench.plans.fields import build
+from bench.plans.registry import is_shipped
 from bench.records import environment
 from bench.records.frames import REAL_DATA
 from bench.records.record import RunSpec, Score
@@ -265,12 +266,14 @@ def _judgement(
 
     Models that begin with one shared pre-training, and those that are selected at the same step of it, write the same
     samples from the same random numbers and find the same sequences equally likely: that is judged once. A stranger's
-    metric may ask the sampler for more than that, and is asked every time.
+    generator or metric is judged, or asked, every time: a sampler is shown no token before its laws are verified, and a
+    metric may ask a sampler for more than what is compared here.
     """
     real = spec.model == REAL_DATA
     evidence = Evidence(sampler, samples.clone(), task.held_out, trained=real)
-    key = _key(evidence, metrics, spec)
-    if key in task.judgements and all(type(metric).__module__.startswith(OUR_METRICS) for metric in metrics.values()):
+    ours = all(type(metric).__module__.startswith(OUR_METRICS) for metric in metrics.values())
+    key = _key(evidence, metrics, spec) if ours and is_shipped(spec.target) and not spec.is_trial else None
+    if key is not None and key in task.judgements:
         return task.judgements[key]
     density = evidence.density
     # Real sequences are training sequences, and the oracle is what wrote them; a trial of a search has no test split.
@@ -282,21 +285,22 @@ def _judgement(
         results[name] = tuple(evidence.ask(metric))
         if not torch.equal(evidence.samples, samples):
             raise ValueError(f"metric '{name}' has written into the samples, which the other metrics read, too")
-    if len(task.judgements) >= KEPT_JUDGEMENTS:
-        del task.judgements[next(iter(task.judgements))]
-    task.judgements[key] = Judgement(results, density)
-    return task.judgements[key]
+    found = Judgement(results, density)
+    if key is not None:
+        if len(task.judgements) >= KEPT_JUDGEMENTS:
+            del task.judgements[next(iter(task.judgements))]
+        task.judgements[key] = found
+    return found
 
 
 def _key(evidence: Evidence, metrics: Mapping[str, Metric], spec: RunSpec) -> Hashable:
     """All that a judgement depends on."""
     digest = hashlib.sha256(evidence.samples.numpy().tobytes())
     if not evidence.no_density:
-        seen = (evidence.model_log_prob_of_test,) if len(evidence.held_out.tokens) else ()
-        for known in (*seen, evidence.model_log_prob_of_samples):
+        for known in (evidence.model_log_prob_of_test, evidence.model_log_prob_of_samples):
             digest.update((known.sequences if known.tokens is None else known.tokens).numpy().tobytes())
     asked = tuple((type(metric), metric.version) for metric in metrics.values())  # an edited one is another class
-    return digest.hexdigest(), type(evidence.sampler), evidence.density, evidence.trained, asked, spec.stream
+    return digest.hexdigest(), type(evidence.sampler), evidence.density, asked, spec.stream
 
 
 def _draw(sampler: Sampler, n: int, decoding: Decoding, rng: torch.Generator, spec: SequenceSpec) -> Tensor:

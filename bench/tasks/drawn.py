@@ -1,8 +1,8 @@
 """Drawn sequences, kept on disk: a full-size oracle takes twenty seconds to draw, in every process that needs it.
 
-What is drawn depends on how this machine rounds, so the name of a file is a hash of the machine, the versions and the
+What is drawn depends on how this machine rounds, so the name of a file is a hash of the processor, the versions and the
 number of threads, beside all that the draw is made from. A file that is not whole is drawn anew; where nothing can be
-written, nothing is kept.
+kept, nothing is. The oldest files make room for new ones.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -30,6 +31,11 @@ WORTH = 500_000_000
 """Words from which a law is made, V for each token, from which on a draw takes seconds and is kept."""
 
 
+MOST = 200
+"""Files, of about 2 MB each."""
+ABANDONED_SECONDS = 3_600
+
+
 def drawn(made_from: Mapping[str, object], work: int, draw: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     """Sequences by the names of their splits, int64 (N, T), from the disk or else drawn and kept there.
 
@@ -38,26 +44,35 @@ def drawn(made_from: Mapping[str, object], work: int, draw: Callable[[], dict[st
         work: V times the number of tokens.
         draw: Draws them.
     """
-    if work < WORTH:
-        return draw()
-    file = _file(made_from)
-    found = _read(file)
+    file = _file(made_from) if work >= WORTH else None
+    found = _read(file) if file else None
     if found is None:
         found = draw()
-        _keep(file, found)
+        if file:
+            _keep(file, found)
     return found
 
 
-def _file(made_from: Mapping[str, object]) -> Path:
+def _file(made_from: Mapping[str, object]) -> Path | None:
+    """Where a draw is kept; None where there is no such place, as without a home directory."""
     here = {
         "torch": torch.__version__,
         "numpy": np.__version__,
-        "machine": platform.node(),
+        "processor": _processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
     }
     name = hashlib.sha256(json.dumps([made_from, here], sort_keys=True).encode()).hexdigest()
-    return folder() / "drawn" / f"{name[:32]}.safetensors"
+    with contextlib.suppress(OSError, RuntimeError):
+        return folder() / "drawn" / f"{name[:32]}.safetensors"
+    return None
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next((line for line in lines if line.startswith("model name")), platform.machine())
+    return platform.machine()
 
 
 def _read(file: Path) -> dict[str, Tensor] | None:
@@ -81,6 +96,15 @@ def _keep(file: Path, splits: Mapping[str, Tensor]) -> None:
             os.replace(name, file)
         finally:
             Path(name).unlink(missing_ok=True)
+        _make_room(file.parent)
+
+
+def _make_room(place: Path) -> None:
+    """Remove the oldest files beyond :data:`MOST`, and what processes left behind that were killed."""
+    files = sorted(place.glob("*.safetensors"), key=lambda each: each.stat().st_mtime)
+    abandoned = [each for each in place.glob("*.part") if time.time() - each.stat().st_mtime > ABANDONED_SECONDS]
+    for each in [*files[:-MOST], *abandoned]:
+        each.unlink(missing_ok=True)
 
 
 def _digest(splits: Mapping[str, Tensor]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Sequence
 
-from bench.plans.registry import is_shipped
 from bench.records.record import RunSpec
 
 __all__ = ["Queue"]
@@ -30,29 +29,20 @@ class Queue:
         """The next run for a worker, which no longer waits; None if none does.
 
         Args:
-            last: What the worker did last. After a generator that does not ship with the project, another generator
-                needs a new process, so other seeds of the same one come first.
+            last: What the worker did last.
             others: The streams of the runs that other workers are doing.
         """
         if not self._seeds:
             return None
-        if last is not None and last.target and not is_shipped(last.target):
-            for stream in sorted(self._seeds, key=lambda each: each != last.stream):
-                for spec in self._seeds[stream]:
-                    if spec.target == last.target:
-                        self._seeds[stream].remove(spec)
-                        return self._without_empty(stream, spec)
         stream = last.stream if last is not None else ""
         if stream not in self._seeds:
             free = [each for each in self._seeds if each not in others]
             stream = free[0] if free else max(self._seeds, key=lambda each: len(self._seeds[each]))
-        return self._without_empty(stream, self._seeds[stream].popleft())
+        spec = self._seeds[stream].popleft()
+        if not self._seeds[stream]:
+            del self._seeds[stream]
+        return spec
 
     def clear(self) -> None:
         """Hand out nothing any more."""
         self._seeds.clear()
-
-    def _without_empty(self, stream: str, spec: RunSpec) -> RunSpec:
-        if not self._seeds[stream]:
-            del self._seeds[stream]
-        return spec

@@ -1,5 +1,8 @@
 """One network, one judgement: what several models and checkpoints share is judged once, with the same scores."""
 
+from dataclasses import replace
+from typing import ClassVar
+
 import pytest
 import torch
 
@@ -10,7 +13,9 @@ from bench.runs import judge
 from bench.runs.checkpoints import CheckpointFolder
 from bench.runs.judge import forget_task, load_task, score
 from bench.runs.runner import run
+from bench.runs.session import Session
 from bench.tasks.base import TaskData
+from seqgan.mle import MLE
 
 pytestmark = pytest.mark.usefixtures("memory_not_measured")
 
@@ -120,3 +125,50 @@ def test_a_strangers_metric_is_asked_every_time():
         sampler.secret = secret
         found += score(sampler, task, {"asks": Asks()}, spec).scores
     assert [each.value for each in found] == [1, 2]
+
+
+class Recorded:
+    """A trained policy that notes what it, or a copy of it, is asked."""
+
+    asked: ClassVar[list] = []
+
+    def __init__(self, policy):
+        self.policy, self.spec = policy, policy.spec
+        self.asked.clear()
+
+    def sample(self, n, decoding, rng):
+        return self.policy.sample(n, decoding, rng)
+
+    def token_log_prob(self, tokens, temperature=1.0):
+        self.asked.append("tokens")
+        return self.policy.token_log_prob(tokens, temperature)
+
+    def next_token_log_probs(self, prefixes):
+        self.asked.append("laws")
+        return self.policy.next_token_log_probs(prefixes)
+
+
+def test_a_stranger_is_asked_for_laws_before_it_is_shown_a_token(judged):
+    """It might remember the test set, and say afterwards that it had always found it likely."""
+    spec = replace(next(spec for spec in specs() if spec.model == "mle"), target="mine:Own")
+    forget_task(spec)
+    task = load_task(spec)
+    policy = Session("judge/0").train(MLE(epochs=2), task.data.training)
+    metrics = {"nll": judge.registry.find("metric", "nll").load()()}
+    for times in (1, 2):  # the second time as well: nothing of a stranger is reused
+        sampler = Recorded(policy)
+        assert score(sampler, task, metrics, spec).density == "exact"
+        assert sampler.asked[0] == "laws"
+        assert len(judged) == times
+    assert not task.judgements
+
+
+def test_a_density_that_no_metric_reads_is_not_asked_for():
+    class Refuses(Sampler):
+        def token_log_prob(self, tokens, temperature=1.0):
+            raise NotImplementedError
+
+    spec = replace(next(spec for spec in specs() if spec.model == "mle"), target="mine:Own")
+    task = load_task(spec)
+    metrics = {"distinct": judge.registry.find("metric", "distinct").load()()}
+    assert score(Refuses(task.data, 0.0), task, metrics, spec).scores

@@ -1,7 +1,5 @@
 """Runs are handed out so that a worker keeps to a seed, and what its runs share is at hand."""
 
-from dataclasses import replace
-
 import pytest
 
 from bench.plans.plan import Request, make_plan
@@ -46,18 +44,6 @@ def test_a_worker_without_a_seed_of_its_own_helps_where_most_is_left(plan):
     first = queue.take()
     queue.take(first)
     assert queue.take(None, [spec.stream for spec in plan]).seed == 1
-
-
-def test_a_strangers_generator_goes_on_with_its_other_seeds_before_a_new_process_is_needed(plan):
-    own = [replace(spec, model="mine", target="mine:Own") if spec.model == "mle" else spec for spec in plan]
-    queue = Queue(own)
-    first = queue.take()
-    assert first.model == "real data"
-    mine = queue.take(first)
-    assert names([mine]) == [(0, "mine")]
-    again = queue.take(mine)
-    assert names([again, queue.take(again)]) == [(1, "mine"), (2, "mine")]
-    assert names([queue.take(again)]) == [(1, "real data")]
 
 
 def test_after_clear_nothing_is_handed_out(plan):

@@ -43,7 +43,7 @@ def test_it_is_drawn_once(cache):
     assert file.suffix == ".safetensors"
 
 
-@pytest.mark.parametrize("other", ["made from", "torch", "machine", "threads"])
+@pytest.mark.parametrize("other", ["made from", "torch", "processor", "threads"])
 def test_another_draw_or_machine_is_drawn_for_itself(monkeypatch, other):
     draw, made_from = Draw(), {"draw": 1}
     drawn(made_from, WORTH, draw)
@@ -51,8 +51,8 @@ def test_another_draw_or_machine_is_drawn_for_itself(monkeypatch, other):
         made_from = {"draw": 2}
     elif other == "torch":
         monkeypatch.setattr(torch, "__version__", "9.9")
-    elif other == "machine":
-        monkeypatch.setattr(module.platform, "node", lambda: "elsewhere")
+    elif other == "processor":
+        monkeypatch.setattr(module, "_processor", lambda: "another")
     else:
         monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
     drawn(made_from, WORTH, draw)
@@ -110,3 +110,30 @@ def test_an_oracle_from_the_disk_is_the_oracle_that_was_drawn(cache, monkeypatch
     assert len(list(cache.iterdir())) == 1
     LSTMOracle(vocab_size=50, seq_len=5, draw=4, train_size=40, valid_size=10, test_size=20).load()
     assert len(list(cache.iterdir())) == 2
+
+
+def test_without_a_home_directory_nothing_is_kept(monkeypatch):
+    def homeless():
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr(module, "folder", homeless)
+    assert same(drawn({}, WORTH, Draw()), Draw()())
+
+
+def test_the_oldest_make_room_and_what_was_abandoned_is_removed(cache, monkeypatch):
+    monkeypatch.setattr(module, "MOST", 2)
+    for number in range(3):
+        drawn({"draw": number}, WORTH, Draw())
+        for age, file in enumerate(sorted(cache.iterdir(), key=lambda each: each.stat().st_mtime, reverse=True)):
+            os.utime(file, (1_000_000_000 - age, 1_000_000_000 - age))
+    (cache / "old.part").write_bytes(b"half")
+    os.utime(cache / "old.part", (1, 1))
+    (cache / "new.part").write_bytes(b"half")
+    drawn({"draw": 3}, WORTH, Draw())
+    assert {file.suffix for file in cache.iterdir()} == {".safetensors", ".part"}
+    assert [file.name for file in cache.glob("*.part")] == ["new.part"]
+    draw = Draw()
+    drawn({"draw": 3}, WORTH, draw)
+    assert draw.times == 0
+    drawn({"draw": 0}, WORTH, draw)
+    assert draw.times == 1
