@@ -13,6 +13,7 @@ from rich.text import Text
 
 from bench.plans import registry
 from bench.plans.own_tasks import own_reports
+from bench.plans.presets import processors
 from bench.records.frames import REAL_DATA
 from bench.records.record import RunSpec
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["announce", "plan_table", "say_cost", "say_grade"]
 
+START = 5.0
+"""Seconds until a worker has begun."""
 MOST_TASKS = 4
 """Most tasks side by side in the table of the plan."""
 
@@ -70,7 +73,7 @@ def plan_table(plan: Sequence[RunSpec], finished: Mapping[str, str]) -> Table:
         for task in tasks:
             runs, left = whole[model, task], to_do[model, task]
             seeds = f"{runs} seed{'s' if runs > 1 else ''}"
-            cells.append(seeds if left == runs else f"{left} of {seeds}" if left else "done")
+            cells.append(seeds if left == runs else f"{left} of {runs} left" if left else "done")
         table.add_row(Text(model), *cells)
     return table
 
@@ -114,15 +117,20 @@ def say_cost(console: Console, plan: Sequence[RunSpec], missing: Sequence[RunSpe
         return
     at_once = max(1, min(workers, len(missing)))
     seconds, unknown = costs.total(missing)
-    if unknown == len(missing):
-        said = "How long they take is not known: nothing like them was timed."
+    if 2 * unknown > len(missing):
+        said = "How long they take is not known: most of them are of a kind that was never timed."
     else:
-        said = f"They take about {_roughly(seconds / at_once)}"
+        longest = max(costs.of(spec) or 0.0 for spec in missing)
+        said = f"They take about {_roughly(max(seconds / min(at_once, processors()), longest) + START * (workers > 0))}"
         said += f" on {at_once} workers" if at_once > 1 else ""
         said += f", without {unknown} run{'s' * (unknown > 1)} of a kind that was never timed" if unknown else ""
         said += "."
     sets = {name: _set_seconds(name, plan, costs) for name in ("contenders", "all", "everything")}
-    known = {name: found / max(1, workers) for name, found in sets.items() if found and len(missing) == len(plan)}
+    known = {
+        name: found / max(1, min(workers, processors()))
+        for name, found in sets.items()
+        if found and len(missing) == len(plan)
+    }
     if len(known) > 1:
         said += f" With --models {', '.join(f'{name} {_roughly(found)}' for name, found in known.items())}."
     console.print(said, highlight=False, markup=False)

@@ -49,6 +49,7 @@ class Display:
         self.expected = {kind: seconds for kind, seconds in kinds.items() if seconds is not None}
         self.now: dict[str, tuple[RunSpec, float]] = {}
         self.done = 0
+        self._warned: set[tuple[str, str, str]] = set()
         self._said = time.monotonic()
         self._bars: Progress | None = None
         self._rows: dict[str, TaskID] = {}
@@ -83,7 +84,10 @@ class Display:
         elif isinstance(event, Finished):
             self._finished(event.record)
         elif isinstance(event, Warned):
-            self._say(f"{_title(self.now[event.run_id][0])}: warning: {event.message}", "yellow")
+            spec = self.now[event.run_id][0]
+            if (spec.task, spec.model, event.message) not in self._warned:  # other seeds have nothing to add
+                self._warned.add((spec.task, spec.model, event.message))
+                self._say(f"{_title(spec)}: warning: {event.message}", "yellow")
         elif isinstance(event, Stopping):
             number = len(event.run_ids)
             what = "the run under way saves its state" if number == 1 else f"{number} runs under way save their states"

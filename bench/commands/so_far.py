@@ -27,9 +27,10 @@ ENDED = ("ok", "skipped", "failed")
 class SoFar:
     """Follows a campaign, and says what is known of a task whenever another of its seeds is complete.
 
-    A seed is complete when all runs of it have ended that the results folder has or ever planned, those of other models
-    included, because all of them are in the family of the final verdicts. Seeds that are not complete do not count, as
-    if they had not been planned: so no model is ahead because its hardest seeds are still to be done.
+    A seed is complete when it has ended for every model that the results folder has or ever planned, because all of
+    them are in the family of the final verdicts. Seeds that are not complete do not count, as if they had not been
+    planned: so no model is ahead because its hardest seeds are still to be done. Where nothing of a task is left to be
+    done, all seeds count, as in the report.
 
     Args:
         campaign: The runs.
@@ -56,23 +57,24 @@ class SoFar:
         now = time.monotonic()
         if seeds and now < self._again.get(task, now):
             return None
-        known = self._answer(task)
+        known = self._answer(task, not seeds)
         if known:
             self._again[task] = time.monotonic() + max(PAUSE_SECONDS, (time.monotonic() - now) / SHARE)
         return known
 
-    def _answer(self, task: tuple[str, str]) -> Document | None:
+    def _answer(self, task: tuple[str, str], whole: bool) -> Document | None:
+        """The verdicts of the seeds that are complete, or of all where nothing of the task is left to be done."""
         from bench.analysis.results import Results
         from bench.reports.pages.summary import so_far
 
         frames = self._campaign.store.load()
         runs = frames.runs[(frames.runs["task"] == task[0]) & (frames.runs["preset"] == task[1])]
-        whole = runs["status"].isin(ENDED).groupby(runs["seed"]).all()
-        complete = set(whole.index[whole])
+        models = runs[runs["status"].isin(ENDED)].groupby("seed")["model"].nunique()
+        complete = set(runs["seed"] if whole else models.index[models == runs["model"].nunique()])
         if len(complete) < FEWEST:
             return None
         results = Results.of(_only(frames, task, complete), self._against)
-        return so_far(results, None if whole.all() else f"{len(complete)} of {len(whole)} seeds")
+        return so_far(results, None if whole else f"{len(complete)} of {runs['seed'].nunique()} seeds")
 
 
 def _task(spec: RunSpec) -> tuple[str, str]:

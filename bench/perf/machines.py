@@ -14,9 +14,10 @@ from bench.reports.document import Document, Heading, Paragraph, bullets, prose
 __all__ = ["page"]
 
 READING = """\
-The fastest variant of each kernel at its main shape, the median of its rounds; in brackets, how many times as fast as
-the plain reference of this repository on the same machine and device. Threads, libraries and commits differ as listed:
-a column says what its machine reached, and the ratio of two columns is not that of two processors alone."""
+The fastest variant of each kernel at the main shape of that run, the median of its rounds; a shorter run may have
+other shapes. In brackets, how many times as fast as the plain reference of this repository on the same machine and
+device. Threads, libraries and commits differ as listed: a column says what its machine reached, and the ratio of two
+columns is not that of two processors alone."""
 
 
 def page(reports: Sequence[tuple[str, Mapping[str, Any]]]) -> Document:
@@ -33,7 +34,10 @@ def page(reports: Sequence[tuple[str, Mapping[str, Any]]]) -> Document:
             title = f"{name}, {device}"
             columns[title] = {(row["kernel"], row["shape"]): _cell(row) for row in _fastest(rows)}
             facts.append(f"{title}: {_about(rows)}")
-    kernels = list(dict.fromkeys(key for cells in columns.values() for key in cells))
+    order = list(dict.fromkeys(kernel for cells in columns.values() for kernel, _ in cells))
+    kernels = sorted(
+        dict.fromkeys(key for cells in columns.values() for key in cells), key=lambda key: order.index(key[0])
+    )
     lines = [
         [kernel, shape, *(cells.get((kernel, shape), "") for cells in columns.values())] for kernel, shape in kernels
     ]

@@ -202,7 +202,7 @@ def _prepare_task(
     if twice := sorted(own.keys() & settings.keys()):
         raise UsageError(f"{plugin.name}.{twice[0]} is set twice, in the task's name and on its own: set it once.")
     overrides = {**own, **{field: convert(plugin.name, task, field, text) for field, text in settings.items()}}
-    config = configuration(task, preset, overrides)
+    config, usual = configuration(task, preset, overrides), configuration(task, preset, {})
     require_plain(plugin.name, config)
     family = ""
     if config.get("draw", 0) is None:
@@ -214,8 +214,13 @@ def _prepare_task(
         "task_stream": getattr(task, "stream_name", ""),
         "task_version": task.version,
         "task_config": config,
-        # The path of a file is left out; its content is in the fingerprint.
-        "task_overrides": {field: value for field, value in overrides.items() if field not in _paths(task)},
+        # The path of a file is left out; its content is in the fingerprint. So is a value that the preset has anyway:
+        # the run has the same id, and would stand under two names.
+        "task_overrides": {
+            field: value
+            for field, value in overrides.items()
+            if field not in _paths(task) and value != usual.get(field, ...)
+        },
         "data": checked_build(plugin.name, task, config).fingerprint(),
         "family": family,
     }

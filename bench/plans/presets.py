@@ -160,6 +160,11 @@ def parse_time(text: str) -> float:
     return seconds
 
 
+def processors() -> int:
+    """Number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def parse_workers(given: str | int, device: str, name: str = "--workers") -> int:
     """Parse a number of worker processes; ``auto`` is one for each processor that is there, and at most 4 on CUDA.
 
@@ -167,8 +172,7 @@ def parse_workers(given: str | int, device: str, name: str = "--workers") -> int
         UsageError: for anything else.
     """
     if str(given).strip() == "auto":
-        there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return min(there, WORKERS_ON_CUDA if device == "cuda" else MOST_WORKERS)
+        return min(processors(), WORKERS_ON_CUDA if device == "cuda" else MOST_WORKERS)
     number = int(given) if re.fullmatch(r"-?\d{1,9}", str(given).strip()) else -1
     if not 0 <= number <= MOST_WORKERS:
         raise UsageError(f"expected {name} from 0 to {MOST_WORKERS}, or auto, got {given}.")

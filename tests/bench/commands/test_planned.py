@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from bench.commands import planned
 from bench.commands.planned import say_cost
 from bench.plans import registry
 from bench.plans.costs import Costs
@@ -29,16 +30,26 @@ def said(plan, missing, workers, known):
     return console.file.getvalue().strip()
 
 
+@pytest.fixture(autouse=True)
+def four_processors(monkeypatch):
+    monkeypatch.setattr(planned, "processors", lambda: 4)
+
+
 def test_the_time_is_shared_by_the_workers(plan):
     known = costs(mle=9.0, seqgan=50.0)
     assert said(plan, plan, 0, known) == "They take about 5 min."
-    assert said(plan, plan, 2, known) == "They take about 2 min 30 s on 2 workers."
-    assert said(plan, plan[:2], 8, known) == "They take about 5 s on 2 workers."
+    assert said(plan, plan, 2, known) == "They take about 2 min 35 s on 2 workers."
     assert said(plan, [], 2, known) == ""
 
 
+def test_no_more_at_once_than_processors_and_never_less_than_the_longest_run(plan):
+    known = costs(mle=9.0, seqgan=50.0)
+    assert said(plan, plan, 15, known) == "They take about 1 min 20 s on 15 workers."
+    assert said(plan, plan[:3], 8, known) == "They take about 55 s on 3 workers."
+
+
 def test_another_machine_takes_another_time(plan):
-    assert said(plan, plan, 2, costs(ratio=2.0, mle=9.0, seqgan=50.0)) == "They take about 5 min on 2 workers."
+    assert said(plan, plan, 2, costs(ratio=2.0, mle=9.0, seqgan=50.0)) == "They take about 5 min 5 s on 2 workers."
 
 
 def test_what_was_timed_in_the_folder_comes_first(plan):
@@ -48,10 +59,12 @@ def test_what_was_timed_in_the_folder_comes_first(plan):
 
 def test_what_was_never_timed_is_said(plan):
     assert said(plan, plan, 2, costs(mle=9.0)) == (
-        "They take about 25 s on 2 workers, without 5 runs of a kind that was never timed."
+        "They take about 30 s on 2 workers, without 5 runs of a kind that was never timed."
     )
     odd = [replace(spec, preset="medium") for spec in plan]
-    assert said(odd, odd, 2, costs(mle=9.0)) == "How long they take is not known: nothing like them was timed."
+    assert said(odd, odd, 2, costs(mle=9.0)) == (
+        "How long they take is not known: most of them are of a kind that was never timed."
+    )
 
 
 def test_settings_budgets_and_devices_are_something_else(plan):

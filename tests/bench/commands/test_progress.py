@@ -147,7 +147,7 @@ def test_the_plan_counts_what_is_to_be_done(make_spec):
     text = console.file.getvalue()
     assert "8 runs, 5 to do (preset smoke, cpu)" in text
     rows = [[cell.strip() for cell in line.strip("│┃").split("│")] for line in text.splitlines() if "seeds" in line]
-    assert rows == [["mle", "done", "2 seeds"], ["seqgan", "1 of 2 seeds", "2 seeds"]]
+    assert rows == [["mle", "done", "2 seeds"], ["seqgan", "1 of 2 left", "2 seeds"]]
 
 
 def test_many_tasks_are_a_row_each(make_spec):

@@ -171,3 +171,19 @@ def test_the_display_shows_them(plan, records, tmp_path):
     lines = console.file.getvalue()
     assert lines.count(f"{TITLE} (") == 2
     assert REAL_DATA not in lines
+
+
+def test_a_model_that_was_planned_for_fewer_seeds_keeps_its_verdicts(records, tmp_path):
+    """It was not asked for the last one, which therefore does not count before everything is done."""
+    others = [record for record in records if record.spec.model == "pg-bleu" and record.spec.seed < 3]
+    again = Replayed(records, tmp_path, [record for record in records if record.spec.model != "pg-bleu"])
+    (tmp_path / "runs" / "plan.list").unlink()
+    again.store.plan([record.spec for record in records if record.spec.model != "pg-bleu" or record in others])
+    again.missing = [record.spec for record in others]
+    watch = SoFar(again)
+    found = [again.end(watch, record) for record in others]
+    assert [bool(document) for document in found] == [False, True, True]
+    assert "provisional, 2 of 4 seeds" in text(found[1])
+    assert "lost" not in text(found[1])
+    assert "all its seeds are there" in text(found[2])
+    assert "pg-bleu[rounds=1] lost 1 of 4 seeds" in text(found[2])

@@ -1,8 +1,12 @@
 """How long runs take, from what was timed."""
 
+import statistics
+import tarfile
+from pathlib import Path
+
 from bench.plans import costs
 from bench.plans.costs import Costs, timed, yardstick
-from bench.records.record import RunRecord
+from bench.records.record import RunRecord, from_json
 
 
 def record(spec, seconds, status="ok"):
@@ -34,3 +38,17 @@ def test_the_file_is_read_as_it_is_written(make_spec):
 def test_the_yardstick_measures_this_machine():
     assert 0 < yardstick() < 1
     assert 0.02 < Costs.here({}).ratio < 50
+
+
+def test_the_shipped_table_is_that_of_the_committed_records():
+    archive = Path(__file__).parents[3] / "results" / "records.tar.gz"
+    took = {}
+    with tarfile.open(archive) as tar:
+        for member in tar.getmembers():
+            if member.name.endswith(".json") and member.name != "store.json":
+                record = from_json(tar.extractfile(member).read().decode())
+                spec = record.spec
+                took.setdefault((spec.preset, spec.task, spec.model), []).append(costs._seconds(record))
+    shipped = Costs.here({}).shipped
+    for name, seconds in took.items():
+        assert abs(shipped[name] - statistics.mean(seconds)) <= 0.1, name

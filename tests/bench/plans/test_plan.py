@@ -378,3 +378,13 @@ def test_a_task_that_is_the_same_for_all_seeds_is_prepared_once(monkeypatch):
     assert len(read) == 1
     assert len({spec.data for spec in plan if spec.task == "quatrains"}) == 1
     assert len({spec.data for spec in plan if spec.task == "toy"}) == 5
+
+
+def test_a_tasks_field_set_to_what_the_preset_has_is_the_same_row():
+    (plain, *_), (same, *_), (other, *_) = (
+        make_plan(dataclasses.replace(PLAIN, settings=(f"toy.train_size={size}",) if size else ()))
+        for size in (None, 640, 650)
+    )
+    assert plain.task_config["train_size"] == 640
+    assert (plain.run_id, plain.task_label) == (same.run_id, same.task_label)
+    assert other.task_label == "toy[train_size=650]"
