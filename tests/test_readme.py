@@ -114,7 +114,7 @@ def test_it_is_short_enough_to_be_read():
 
 def test_what_it_says_of_the_table_made_is_what_the_table_says_of_itself():
     page = (ROOT / "results" / "leaderboard.md").read_text(encoding="utf-8")
-    commit = re.search(r"at\ncommit `(\w+)`", README)[1]
+    commit = re.search(r"at\s+commit\s+`(\w+)`", README)[1]
     assert f"- Commit: {commit}" in page
     assert "with uncommitted changes" not in page.partition("## ")[0]
 
