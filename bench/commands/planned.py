@@ -82,7 +82,6 @@ def say_grade(console: Console, plan: Sequence[RunSpec], against: Sequence[str] 
     """Say which verdicts so many seeds allow, and how many it takes for those that assume nothing."""
     from bench.analysis.answers import most_comparisons
     from bench.analysis.stats import seeds_of_sign_test
-    from bench.records.frames import REAL_DATA
 
     roles: dict[tuple[str, str], dict[str, str]] = {}
     for spec in plan:

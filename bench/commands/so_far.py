@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bench.records.record import RunSpec
@@ -83,8 +84,6 @@ def _task(spec: RunSpec) -> tuple[str, str]:
 
 def _only(frames: Frames, task: tuple[str, str], seeds: set[int]) -> Frames:
     """The runs and scores of some seeds of a task."""
-    from dataclasses import replace
-
     runs, scores = (
         frame[(frame["task"] == task[0]) & (frame["preset"] == task[1]) & frame["seed"].isin(seeds)]
         for frame in (frames.runs, frames.scores)

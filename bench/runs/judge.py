@@ -20,7 +20,6 @@ from bench.metrics.ranges import NOT_NEGATIVE, Impossible
 from bench.metrics.signature import Signature
 from bench.plans import registry
 from bench.plans.fields import build
-from bench.plans.registry import is_shipped
 from bench.records import environment
 from bench.records.frames import REAL_DATA
 from bench.records.record import RunSpec, Score
@@ -62,6 +61,7 @@ SLOW = 1.0
 KEPT_JUDGEMENTS = 32
 """Of a task in a process; those of one seed follow each other."""
 OUR_METRICS = "bench.metrics."
+"""What the names of the modules of our own metrics begin with."""
 KEPT_TASKS = 16
 """Each takes megabytes, and seconds to draw: as many as there may be seeds and tasks."""
 
@@ -272,7 +272,7 @@ def _judgement(
     real = spec.model == REAL_DATA
     evidence = Evidence(sampler, samples.clone(), task.held_out, trained=real)
     ours = all(type(metric).__module__.startswith(OUR_METRICS) for metric in metrics.values())
-    key = _key(evidence, metrics, spec) if ours and is_shipped(spec.target) and not spec.is_trial else None
+    key = _key(evidence, metrics, spec) if ours and registry.is_shipped(spec.target) and not spec.is_trial else None
     if key is not None and key in task.judgements:
         return task.judgements[key]
     density = evidence.density

@@ -1,4 +1,4 @@
-"""Drawn sequences, kept on disk: a full-size oracle takes twenty seconds to draw, in every process that needs it.
+"""Drawn sequences, kept on disk: a full-size oracle takes eleven seconds to draw, in every process that needs it.
 
 What is drawn depends on how this machine rounds, so the name of a file is a hash of the processor, the versions and the
 number of threads, beside all that the draw is made from. A file that is not whole is drawn anew; where nothing can be

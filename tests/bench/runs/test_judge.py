@@ -166,7 +166,7 @@ def test_a_stranger_is_asked_for_laws_before_it_is_shown_a_token(judged):
 def test_a_density_that_no_metric_reads_is_not_asked_for():
     class Refuses(Sampler):
         def token_log_prob(self, tokens, temperature=1.0):
-            raise NotImplementedError
+            raise AssertionError
 
     spec = replace(next(spec for spec in specs() if spec.model == "mle"), target="mine:Own")
     task = load_task(spec)
