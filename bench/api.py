@@ -390,7 +390,7 @@ class Run(Protocol):
         """
         ...
 
-    def phase(self, name: str, steps: int, open_ended: bool = False) -> Iterator[int]:
+    def phase(self, name: str, steps: int, open_ended: bool = False, shared: Generator | None = None) -> Iterator[int]:
         """Loop over ``range(steps)``; with ``open_ended``, if there is a budget, go on until it is spent.
 
         A generator's main phase is open-ended, so that every generator uses up its entire budget. The phases of a
@@ -400,6 +400,10 @@ class Run(Protocol):
         progress, saves the tracked state with every random stream, and ends the loop when the budget is spent.
         After an interruption only the missing steps are yielded. Therefore the list of phases, and the code between and
         after them, must not depend on what was learnt.
+
+        With ``shared``, the state at the end of this phase is kept under the name of that generator, and whoever gives
+        an equal one begins there, on this task and seed: so it must have all fields that mattered so far, those of
+        the optimizers that are tracked among them, and fixed values for all others. Everybody is charged for the whole.
         """
         ...
 

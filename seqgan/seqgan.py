@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Self
 
 import torch
 from annotated_types import Interval, MinLen
@@ -48,6 +48,10 @@ class SeqGAN(PolicyGradientGenerator):
     """Discriminator: probability that a feature survives dropout in training."""
     d_l2: Annotated[float, Interval(ge=0, le=1000)] = 0.2
     """Discriminator: weight of the squared norm of its output layer."""
+    d_pretrain_epochs: Count = 0
+    """Epochs over each set before the adversarial phase; 0 for as many as ``d_epochs``."""
+    d_pretrain_samples: Count = 0
+    """Positives in each set before the adversarial phase; 0 for as many as ``d_samples``."""
 
     execution: ClassVar[tuple[str, ...]] = ("mode", "bfloat16")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -113,8 +117,9 @@ class SeqGAN(PolicyGradientGenerator):
         gradient = self.gradient(policy, run)
         step = self.discriminator_step(discriminator, d_optimizer, run.rng("negatives"), run.execution)
 
-        for _ in run.phase("discriminator", self.d_pretrain_steps):
-            self.train_discriminator(step, policy, train, run)
+        begun = self.beginning(len(train))
+        for _ in run.phase("discriminator", self.d_pretrain_steps, shared=begun):
+            begun.train_discriminator(step, policy, train, run)
         for _ in run.phase("adversarial", self.rounds, open_ended=True):
             for _ in range(self.g_steps):
                 gradient.step(policy, optimizer, discriminator.reward, run, reads=True)
@@ -123,6 +128,27 @@ class SeqGAN(PolicyGradientGenerator):
                     break
                 self.train_discriminator(step, policy, train, run)
         return policy
+
+    def beginning(self, sequences: int) -> Self:
+        """What ends with the discriminator's pre-training, the same for all that differ only in what comes after it.
+
+        Args:
+            sequences: Size of the training set: a larger number of positives is all of them.
+        """
+        positives = self.d_pretrain_samples or self.d_samples
+        return replace(
+            self,
+            d_epochs=self.d_pretrain_epochs or self.d_epochs,
+            d_samples=None if positives is not None and positives >= sequences else positives,
+            d_pretrain_epochs=0,
+            d_pretrain_samples=0,
+            rounds=0,
+            rollouts=1,
+            g_steps=0,
+            d_steps=1,
+            baseline=False,
+            standardize=False,
+        )
 
     def discriminator_step(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,6 +122,14 @@ class Kept:
     def shared(self, generator: Generator, budget: Mapping[str, float]) -> Kept | None:
         """Where a pre-training is kept."""
         return None if self.name_fit is None else replace(self, fit_id=self.name_fit(generator, budget))
+
+    def begun(self, generator: Generator, budget: Mapping[str, float], phase: str) -> Kept | None:
+        """Where the end of a phase is kept that several trainings begin with."""
+        if self.name_fit is None:
+            return None
+        fit_id = self.name_fit(generator, budget)
+        name = f"{fit_id}/{phase}".encode("utf-8", "backslashreplace")
+        return replace(self, fit_id=hashlib.sha256(name).hexdigest()[: len(fit_id)])
 
     def lock(self) -> FileLock:
         """See :meth:`CheckpointFolder.lock`."""

@@ -168,8 +168,34 @@ class Session:
         """Whether the budget is used up."""
         return self.clock.spent()
 
-    def phase(self, name: str, steps: int, open_ended: bool = False) -> Iterator[int]:
+    def phase(self, name: str, steps: int, open_ended: bool = False, shared: Generator | None = None) -> Iterator[int]:
         """Loop over the steps that are still missing; between two of them the harness takes its turn."""
+        own = self._kept
+        begun = None
+        if shared is not None and own is not None and self._saved is None and not self._restoring:
+            begun = own.begun(shared, self.clock.budget, name)
+        if begun is None:
+            yield from self._steps(name, steps, open_ended)
+            return
+        self.clock.stop()
+        self._kept = begun
+        lock = self._lock()
+        try:
+            if self._kept is not None:
+                self._saved = self._load(begun)
+            before = self._saved and self._saved["phases"][name]["done"]
+            self.clock.start()
+            yield from self._steps(name, steps, open_ended)
+            if self._phases[name]["done"] != before:
+                self.clock.stop()
+                self._save(name)
+                self.clock.start()
+        finally:
+            self._kept = own
+            if lock is not None:
+                lock.release()
+
+    def _steps(self, name: str, steps: int, open_ended: bool) -> Iterator[int]:
         if self._saved is not None:
             if name != self._saved["phase"]:
                 return  # this phase was completed earlier, and the state restored later includes its result

@@ -38,6 +38,8 @@ PAPER = {
     "d_filter_counts": (100, 200, 200, 200, 200, 100, 100, 100, 100, 100, 160, 160),
     "d_keep": 0.75,
     "d_l2": 0.2,
+    "d_pretrain_epochs": 0,
+    "d_pretrain_samples": 0,
 }
 SMALL = SeqGAN(
     pretrain_epochs=3,

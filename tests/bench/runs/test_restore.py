@@ -195,11 +195,7 @@ def test_nor_is_a_damaged_one(damage, whose, record_of, checkpoints):
     file, _ = folder.files(record.spec.fit_id)
     if whose == "pre-training":
         # The state of the MLE that the adversarial models share.
-        (file,) = [
-            path
-            for path in checkpoints.glob("*.safetensors")
-            if path.stem not in {record_of(model).spec.fit_id for model in TRAINED if model != "mle"}
-        ]
+        file, _ = folder.files(record_of("mle").spec.fit_id)
     if damage == "missing":
         file.unlink()
     elif damage == "cut short":
