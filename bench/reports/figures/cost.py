@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.cbook import boxplot_stats
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -18,7 +17,7 @@ from matplotlib.ticker import EngFormatter
 from bench.analysis.answers import REFERENCE
 from bench.analysis.learning import Learning, at_cost, equal_costs, learning
 from bench.records.frames import COSTS
-from bench.reports.figures.style import GREY, INK, LABEL_WIDTH, Styles, finish
+from bench.reports.figures.style import GREY, INK, LABEL_WIDTH, Styles, finish, outside_legend, usual_limits
 
 __all__ = ["figures"]
 
@@ -66,12 +65,12 @@ def _figure(section: Learning, costs: list[str], styles: Styles, reference: str)
             _panel(axes, lines.dropna(subset=[cost]), cost, metric, styles, reference)
             for amount in equal_costs(section, cost, metric):
                 axes.axvline(amount, color=GREY, linestyle=":", linewidth=0.8, zorder=0)
-        row[0].set_ylim(*_limits(lines))
+        row[0].set_ylim(*usual_limits(lines))
         row[0].set_ylabel(f"{metric}\nlower is better", fontsize=9)
     for axes, cost in zip(panels[-1], costs, strict=True):
         axes.set_xlabel(LABELS[cost], fontsize=9)
     marks = _marks(section, styles, reference)
-    figure.legend(handles=marks, loc="outside right center", frameon=False, fontsize=8)
+    outside_legend(figure, marks)
     return figure
 
 
@@ -109,15 +108,6 @@ def _over_seeds(own: pd.DataFrame, cost: str, metric: str) -> pd.DataFrame:
     points = own[cost].sort_values().drop_duplicates()
     grid = points[points.between(ends["min"].max(), ends["max"].min())]
     return at_cost(own, cost, metric, grid).groupby("amount")["value"].agg(["mean", "min", "max"])
-
-
-def _limits(lines: pd.DataFrame) -> tuple[float, float]:
-    """Ends of the y axis, set by the values of the runs after their random start."""
-    runs = lines.groupby("run_id")["value"]
-    usual = boxplot_stats([*runs.min(), *runs.quantile(0.9)])[0]
-    low, high = float(usual["whislo"]), float(usual["whishi"])
-    margin = 0.08 * max(high - low, 0.02 * abs(high), 1e-6)
-    return low - margin, high + margin
 
 
 def _marks(section: Learning, styles: Styles, reference: str) -> list[Artist]:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from bench.analysis.results import Results
 from bench.records.files import write_atomically
-from bench.reports.figures import cost, frontier, scores
+from bench.reports.figures import cost, frontier, rounds, scores
 from bench.reports.figures.style import styles_of
 
 __all__ = ["write_figures"]
 
 
 def write_figures(results: Results, folder: Path) -> list[tuple[str, str]]:
-    """Draw the scores, the frontier and quality against cost of each task and preset.
+    """Draw the scores, the frontier, quality against cost and the rounds of policy gradient of each task and preset.
 
     Args:
         results: All frames.
@@ -32,6 +32,7 @@ def write_figures(results: Results, folder: Path) -> list[tuple[str, str]]:
         *scores.figures(runs, results.scores, results.board, styles),
         *frontier.figures(runs, results.frontier, styles),
         *cost.figures(runs, results.curves, styles),
+        *rounds.figures(runs, results.curves, styles),
     ]
     written = []
     for caption, figure, stem in drawn:

@@ -17,7 +17,7 @@ from bench.analysis.answers import REFERENCE
 from bench.analysis.catalogue import entry
 from bench.analysis.frontier import Sweep, indicators, nondominated, sweeps
 from bench.records.frames import as_rows
-from bench.reports.figures.style import GREY, INK, LABEL_WIDTH, Styles, finish
+from bench.reports.figures.style import GREY, INK, LABEL_WIDTH, Styles, finish, outside_legend
 
 __all__ = ["figures"]
 
@@ -77,7 +77,7 @@ def _figure(sweep: Sweep, corner: tuple[float, float], styles: Styles) -> Figure
     for row in beyond:
         _at_the_frame(axes, row, _style(row["model"], sweep, styles))
     marks = _marks(order, sweep, styles, beyond)
-    figure.legend(handles=marks, loc="outside right center", frameon=False, fontsize=8)
+    outside_legend(figure, marks)
     return figure
 
 

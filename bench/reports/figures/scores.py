@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from bench.analysis.catalogue import MEANINGS, Shown, headlines, kind_of_task
 from bench.records.frames import FINAL, PRETRAINED, REAL_DATA, as_rows, completed
-from bench.reports.figures.style import GREY, INK, LABEL_WIDTH, Styles, finish
+from bench.reports.figures.style import GREY, INK, LABEL_LINE, LABEL_WIDTH, Styles, finish
 
 __all__ = ["figures"]
 
@@ -55,7 +55,8 @@ def _score_figure(board: pd.DataFrame, scores: pd.DataFrame, styles: Styles) -> 
     models = [model for model in dict.fromkeys(board["model"]) if model != REAL_DATA]
     controls = set(board.loc[board["role"] == "control", "model"])
     labels = [fill(model + " (control)" * (model in controls), LABEL_WIDTH) for model in models]
-    figure = Figure(figsize=(1.5 + 3.3 * len(metrics), 1.8 + 0.55 * len(models)), layout="constrained")
+    row = max(0.55, LABEL_LINE * (1.5 + max(label.count("\n") for label in labels)))  # inches
+    figure = Figure(figsize=(1.5 + 3.3 * len(metrics), 1.8 + row * len(models)), layout="constrained")
     panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
         axes.set_yticks(range(len(models)), labels)
