@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import doctest
 import functools
 import importlib
 import os
 import re
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -28,7 +30,19 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 OTHERS = (
-    *("README", "density", "gpu", "performance", "python", "reliability", "score", "settings", "statistics", "tuning"),
+    *(
+        "README",
+        "density",
+        "gpu",
+        "performance",
+        "python",
+        "reliability",
+        "score",
+        "settings",
+        "statistics",
+        "study",
+        "tuning",
+    ),
     "use",
 )
 OF_GENERATORS = [page for page in PAGES if page.stem not in OTHERS]
@@ -155,6 +169,31 @@ def test_the_python_page_runs_as_it_is_printed(tmp_path, monkeypatch):
     result = doctest.testfile(str(DOCS / "python.md"), module_relative=False, optionflags=flags)
     assert result.failed == 0
     assert result.attempted > 20
+
+
+def test_the_study_is_computed_from_its_records(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with tarfile.open(ROOT / "results" / "study" / "records.tar.gz") as archive:
+        archive.extractall(tmp_path / "study", filter="data")
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    result = doctest.testfile(str(DOCS / "study.md"), module_relative=False, optionflags=flags)
+    assert result.failed == 0
+    assert result.attempted > 20
+
+
+@pytest.mark.parametrize("page", OF_GENERATORS, ids=lambda page: page.name)
+def test_measured_rows_of_five_seeds_are_those_of_the_study(page):
+    with (ROOT / "results" / "study" / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["checkpoint"] == "final"]
+    found = {}
+    for row in rows:
+        half = (float(row["high"] or "nan") - float(row["low"] or "nan")) / 2
+        found.setdefault(row["model"], {})[row["metric"]] = f"{float(row['mean'] or 'nan'):.3f} ± {half:.3f}"
+    there = {(cells["nll_oracle"], cells["nll_test"]) for cells in found.values()}
+    table = page.read_text(encoding="utf-8").partition(MEASURED)[2].partition("\n\n")[0]
+    for line in table.splitlines():
+        if "±" in line:
+            assert tuple(line.split(" | ")[1:3]) in there, line
 
 
 def test_the_page_on_scores_shows_what_the_command_prints(monkeypatch):
