@@ -25,11 +25,13 @@ PANELS = {
     "nll_valid": "held-out sequences under the model",
     "jsd_valid": "from the oracle's next words",
     "entropy": "of its samples, nats a token",
-    "p_real_valid": "held-out sequences, to its discriminator",
-    "p_real_samples": "its samples, to its discriminator",
+    "d_accuracy_valid": "held-out sequences that D takes for real",
+    "p_real_train": "training sequences, to D",
+    "p_real_valid": "held-out sequences, to D",
+    "p_real_samples": "its samples, to D",
 }
 """Names of curves, in the order in which they are drawn, and what each is of."""
-COLUMNS = 3
+COLUMNS = 4
 LEAST_POINTS = 3
 """Scored rounds without which there is nothing to draw."""
 
