@@ -100,7 +100,7 @@ def run(
     tasks: Names = ("oracle", "quatrains-tang"),
     metrics: Names = "all",
     *,
-    seeds: int = 5,
+    seeds: int | Iterable[int] = 5,
     preset: str = "quick",
     settings: Mapping[str, object] | None = None,
     budget: str | None = None,
@@ -124,7 +124,7 @@ def run(
             most.
         tasks: Names, classes as for models, ``text:FILE,level=word|char,...``, ``midi:FOLDER``, or ``all``.
         metrics: Names or ``all``; a run fails if a metric that is named here has no value.
-        seeds: Number of seeds, counted from 0.
+        seeds: Number of seeds, counted from 0; or the seeds themselves, as in ``[3, 5]``.
         preset: smoke (seconds), quick (minutes), medium (hours) or paper (days); or the path of a file
             that ``bench tune`` wrote.
         settings: ``{"seqgan.lr": 0.005}``: fields of models and tasks, as ``--set`` sets them.
@@ -166,8 +166,7 @@ def run(
     from bench.runs.campaign import begin
     from bench.runs.devices import choose_device
 
-    seeds, workers, bfloat16, progress = map(_plain, (seeds, workers, bfloat16, progress))
-    _expect(int, seeds=seeds)
+    workers, bfloat16, progress = map(_plain, (workers, bfloat16, progress))
     if workers != "auto":
         _expect(int, workers=workers)
     _expect(str, preset=preset, device=device, execution=execution)
@@ -190,7 +189,7 @@ def run(
         _names(models),
         _names(tasks),
         _names(metrics),
-        seeds,
+        _seeds(seeds),
         preset,
         tuple(f"{name}={_literal(name, value)}" for name, value in (settings or {}).items()),
         device,
@@ -370,6 +369,16 @@ def _expect(kinds: type | tuple[type, ...], **given: object) -> None:
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
             raise UsageError(f"expected {name} to be {wanted}, got {value!r}.")
+
+
+def _seeds(given: object) -> int | tuple[int, ...]:
+    """A number of seeds, or seeds; see :func:`bench.plans.presets.parse_seeds`."""
+    from bench.plans.presets import parse_seeds
+
+    seeds = [*map(_plain, given)] if isinstance(given, Iterable) and not isinstance(given, str) else _plain(given)
+    for each in seeds if isinstance(seeds, list) else [seeds]:
+        _expect(int, seeds=each)
+    return parse_seeds(",".join(f"{each}-{each}" for each in seeds)) if isinstance(seeds, list) else seeds
 
 
 def _literal(name: object, value: object) -> str:

@@ -41,7 +41,12 @@ def _task_names(_: click.Context, option: click.Parameter, values: tuple[str, ..
               "your own data as text:FILE,level=word|char,... or midi:FOLDER.")  # fmt: skip
 @click.option("--metrics", default=["all"], multiple=True, callback=names,
               help="Names, package.module:Class, or all; a run fails without a value of one named here.")  # fmt: skip
-@click.option("--seeds", default=5, show_default=True, help="Number of seeds, counted from 0.")
+@click.option(
+    "--seeds",
+    default="5",
+    show_default=True,
+    help="Number of seeds, counted from 0; or these seeds, as in 3,5-7 or 3-3.",
+)
 @click.option("--preset", default="quick", show_default=True,
               help="smoke (seconds), quick (minutes), medium (hours) or paper (days), or a file that 'bench tune' "
               "wrote.")  # fmt: skip
@@ -66,7 +71,7 @@ def run(
     models: tuple[str, ...],
     tasks: tuple[str, ...],
     metrics: tuple[str, ...],
-    seeds: int,
+    seeds: str,
     preset: str,
     settings: tuple[str, ...],
     budget: str | None,
@@ -95,7 +100,7 @@ def run(
     from bench.commands.progress import warn_of
     from bench.plans.costs import Costs, timed
     from bench.plans.plan import Request, make_plan
-    from bench.plans.presets import parse_budget, parse_temperatures, parse_time, parse_workers
+    from bench.plans.presets import parse_budget, parse_seeds, parse_temperatures, parse_time, parse_workers
     from bench.records.store import DONE, Store
     from bench.runs.campaign import begin
     from bench.runs.devices import choose_device
@@ -109,7 +114,7 @@ def run(
         models,
         tasks,
         metrics,
-        seeds,
+        parse_seeds(seeds),
         preset,
         _with_weights(settings, tasks, oracle_weights),
         device,

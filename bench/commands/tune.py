@@ -81,7 +81,7 @@ def tune(
 
     from bench.commands.output import lasting_output
     from bench.commands.planned import announce
-    from bench.plans.presets import find_preset, parse_budget, parse_time, parse_workers
+    from bench.plans.presets import MOST_SEEDS, counted, find_preset, parse_budget, parse_time, parse_workers
     from bench.records.store import Store
     from bench.runs.devices import choose_device
     from bench.runs.tuning import METRICS, MOST_TRIALS, require_optuna, require_oracle
@@ -103,7 +103,7 @@ def tune(
     require_optuna()
     request: dict[str, Any] = {
         "tasks": (task,),
-        "seeds": seeds,
+        "seeds": [MOST_SEEDS + trained for trained in counted(seeds)],
         "preset": preset,
         "device": device,
         "budget": {} if budget is None else parse_budget(budget),
@@ -146,13 +146,13 @@ def _studies(
     numbers that the fields were chosen by.
     """
     from bench.plans.fields import parse_override
-    from bench.plans.plan import MOST_SEEDS, Request, make_plan
+    from bench.plans.plan import Request, make_plan
     from bench.plans.registry import Plugin, PluginError
     from bench.plans.space import parse_space, requested_space
     from bench.records.frames import REAL_DATA
     from bench.runs.tuning import Study
 
-    plan = make_plan(Request(models, settings=settings, temperatures=(), first_seed=MOST_SEEDS, **request))
+    plan = make_plan(Request(models, settings=settings, temperatures=(), **request))
     named = list(dict.fromkeys(spec.model for spec in plan if spec.model != REAL_DATA))
     fixed = [parse_override(setting)[:2] for setting in settings]
     used: set[str] = set()

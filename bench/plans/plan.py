@@ -15,13 +15,12 @@ from bench.plans import registry
 from bench.plans.fields import checked_build, configuration, convert, parse_override
 from bench.plans.own_tasks import own_task
 from bench.plans.plain import require_plain
-from bench.plans.presets import find_preset
+from bench.plans.presets import counted, find_preset
 from bench.plans.tuned import PresetFile, is_file, read_preset
 from bench.records.frames import REAL_DATA
 from bench.records.record import EXECUTION, RunSpec
 
 DEFAULT_TASKS = ("oracle", "quatrains-tang")
-MOST_SEEDS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Request:
         tasks: Names, ``package.module:Class``, the user's own, as in ``text:train.txt,level=char``, or "all": those
             whose data are available.
         metrics: Names, ``package.module:Class``, or "all".
-        seeds: Number of seeds, counted from ``first_seed``.
+        seeds: Number of seeds, counted from 0; or the seeds themselves.
         preset: smoke, quick, medium, paper, or the path of a preset file (:mod:`bench.plans.tuned`).
         settings: Overrides, each ``NAME.field=value``.
         device: "cpu" or "cuda".
@@ -42,13 +41,12 @@ class Request:
         temperatures: Temperatures of the frontier; None for the preset's.
         execution: How work is done on CUDA: eager, graph, triton, or auto for the fastest that is there.
         bfloat16: Whether rewards may be computed from operands rounded to bfloat16.
-        first_seed: The first seed: 0 in every benchmark.
     """
 
     models: Sequence[str] = ("all",)
     tasks: Sequence[str] = DEFAULT_TASKS
     metrics: Sequence[str] = ("all",)
-    seeds: int = 5
+    seeds: int | Sequence[int] = 5
     preset: str = "quick"
     settings: Sequence[str] = ()
     device: str = "cpu"
@@ -56,7 +54,6 @@ class Request:
     temperatures: Sequence[float] | None = None
     execution: str = "auto"
     bfloat16: bool = True
-    first_seed: int = 0
 
 
 COPYING = "copy"
@@ -76,9 +73,7 @@ def make_plan(request: Request) -> list[RunSpec]:
     registry.forget()
     file = read_preset(Path(request.preset)) if is_file(request.preset) else None
     preset = find_preset(file.preset if file else request.preset)
-    if not 1 <= request.seeds <= MOST_SEEDS:
-        raise UsageError(f"expected 1 to {MOST_SEEDS} seeds, got {request.seeds}.")
-    seeds = range(request.first_seed, request.first_seed + request.seeds)
+    seeds = counted(request.seeds) if isinstance(request.seeds, int) else request.seeds
     execution = _execution(request)
     models = _select("model", request.models)
     tasks = _select("task", request.tasks)

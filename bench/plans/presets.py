@@ -52,6 +52,8 @@ MOST_TEMPERATURES = 100
 LEAST_TEMPERATURE, GREATEST_TEMPERATURE = 0.001, 1000.0
 """As in :class:`bench.api.Decoding`, which is not imported here because it needs torch."""
 MOST_WORKERS = 256
+MOST_SEEDS = 1_000
+"""Seeds of benchmarks are below; those of trials, by which fields are chosen, begin here."""
 WORKERS_ON_CUDA = 4
 """As many of them keep one card busy: each waits for its processor most of the time."""
 GREATEST_BUDGET = 1e12
@@ -177,6 +179,45 @@ def parse_workers(given: str | int, device: str, name: str = "--workers") -> int
     if not 0 <= number <= MOST_WORKERS:
         raise UsageError(f"expected {name} from 0 to {MOST_WORKERS}, or auto, got {given}.")
     return number
+
+
+def counted(seeds: int) -> range:
+    """So many seeds, counted from 0.
+
+    Raises:
+        UsageError: for none, or for more than :data:`MOST_SEEDS`.
+    """
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise UsageError(f"expected 1 to {MOST_SEEDS} seeds, got {seeds}.")
+    return range(seeds)
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Parse a number of seeds, counted from 0, or the seeds themselves, as in ``3,5-7``; one alone is ``3-3``.
+
+    Raises:
+        UsageError: for anything else, and for a seed that is given twice.
+
+    Example:
+        >>> parse_seeds("3"), parse_seeds("3,5-7")
+        ((0, 1, 2), (3, 5, 6, 7))
+    """
+    number = re.fullmatch(r"-?[0-9]{1,12}", text.strip())
+    if number:
+        return tuple(counted(int(number[0])))
+    seeds: list[int] = []
+    for part in text.split(","):
+        found = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", part.strip())
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, -1)
+        if not first <= last < MOST_SEEDS:
+            raise UsageError(
+                f"expected a number of seeds, as in 5, or seeds below {MOST_SEEDS}, as in 3,5-7, got '{text}'."
+            )
+        seeds += range(first, last + 1)
+    twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    if twice:
+        raise UsageError(f"expected each seed once, got {', '.join(map(str, twice))} more than once in '{text}'.")
+    return tuple(sorted(seeds))
 
 
 def parse_budget(text: str) -> dict[str, float]:

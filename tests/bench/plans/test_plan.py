@@ -388,3 +388,10 @@ def test_a_tasks_field_set_to_what_the_preset_has_is_the_same_row():
     assert plain.task_config["train_size"] == 640
     assert (plain.run_id, plain.task_label) == (same.run_id, same.task_label)
     assert other.task_label == "toy[train_size=650]"
+
+
+def test_seeds_that_are_named():
+    named = make_plan(dataclasses.replace(PLAIN, seeds=(1, 3)))
+    assert [spec.seed for spec in named] == [1, 1, 1, 3, 3, 3]
+    counted = make_plan(dataclasses.replace(PLAIN, seeds=4))
+    assert [spec.run_id for spec in named] == [spec.run_id for spec in counted if spec.seed in (1, 3)]

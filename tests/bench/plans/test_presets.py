@@ -5,7 +5,7 @@ import os
 import pytest
 
 from bench.errors import UsageError
-from bench.plans.presets import PRESETS, find_preset, parse_budget, parse_temperatures, parse_workers
+from bench.plans.presets import PRESETS, find_preset, parse_budget, parse_seeds, parse_temperatures, parse_workers
 
 
 def test_the_judges_presets():
@@ -116,6 +116,39 @@ def test_temperatures_are_those_that_samplers_are_asked_for():
     )
     for temperature in parse_temperatures("0.001,1000"):
         api.Decoding(temperature)
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [
+        ("1", [0]),
+        (" 3 ", [0, 1, 2]),
+        ("3-3", [3]),
+        ("3,5-7", [3, 5, 6, 7]),
+        ("5-7, 3", [3, 5, 6, 7]),
+        ("0-999", range(1_000)),
+        ("1000", range(1_000)),
+    ],
+)
+def test_seeds_are_counted_or_named(text, seeds):
+    assert parse_seeds(text) == tuple(seeds)
+
+
+@pytest.mark.parametrize("text", ["", "x", "3,", "7-5", "3--4", "1-2-3", "999-1000", "3,1000", "1.5", "٣,4-5"])
+def test_other_seeds_are_refused(text):
+    with pytest.raises(UsageError, match="expected a number of seeds, as in 5, or seeds below 1000, as in 3,5-7, got"):
+        parse_seeds(text)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1001", "999999999"])
+def test_too_few_and_too_many_seeds_are_refused(text):
+    with pytest.raises(UsageError, match=f"expected 1 to 1000 seeds, got {int(text)}"):
+        parse_seeds(text)
+
+
+def test_a_seed_that_is_named_twice_is_refused():
+    with pytest.raises(UsageError, match="expected each seed once, got 4, 5 more than once in '3-5,4-6'"):
+        parse_seeds("3-5,4-6")
 
 
 def test_workers_are_as_many_as_processors_unless_the_user_says_how_many(monkeypatch):
