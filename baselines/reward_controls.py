@@ -1,7 +1,8 @@
 """SeqGAN's loop without its discriminator: rewards that know nothing, as controls.
 
 A constant reward was reported to lower ``nll_oracle`` as fast as the discriminator's, and a random one too
-(github.com/LantaoYu/SeqGAN/issues/21). What SeqGAN gains over these is what its discriminator is worth.
+(github.com/LantaoYu/SeqGAN/issues/21). What SeqGAN gains over these, with steps as long as its own, is what its
+discriminator is worth.
 """
 
 from __future__ import annotations

@@ -21,8 +21,9 @@ class PolicyGradient:
     """REINFORCE with rollouts (Yu et al. 2017, eq. 6 to 8; Williams 1992).
 
     The loss is that of the released code: the sum, not the mean, over batch and positions of
-    -log G(y_t | Y_{1:t-1}) Q_t. Its gradient is nearly always longer than ``clip_norm``, so that
-    clipping gives nearly every step a gradient of the same length, however large its rewards are.
+    -log G(y_t | Y_{1:t-1}) Q_t. With rewards of order one its gradient is longer than ``clip_norm``, so that clipping
+    gives every step a gradient of the same length; with rewards near zero, as of a discriminator that is sure of
+    itself, it is not, and such steps are shorter.
     """
 
     batch_size: int
