@@ -10,6 +10,7 @@ import click
 
 from bench.commands.data import data
 from bench.commands.gate import accept, compare
+from bench.commands.merge import merge
 from bench.commands.perf import perf
 from bench.commands.plugins import list_plugins, validate
 from bench.commands.report import report
@@ -47,5 +48,5 @@ def main() -> None:
     """Train sequence generators under the same conditions and compare them honestly."""
 
 
-for command in (accept, compare, data, list_plugins, perf, report, run, sample, score, tune, validate):
+for command in (accept, compare, data, list_plugins, merge, perf, report, run, sample, score, tune, validate):
     main.add_command(command)

@@ -45,7 +45,20 @@ ROOMS = {
 }
 """Room to the rooms that it may import from, in functions too; within a room, every module may import every other."""
 
-COMMANDS = ("data", "gate", "options", "perf", "plugins", "report", "run", "sample", "score", "settings", "tune")
+COMMANDS = (
+    "data",
+    "gate",
+    "merge",
+    "options",
+    "perf",
+    "plugins",
+    "report",
+    "run",
+    "sample",
+    "score",
+    "settings",
+    "tune",
+)
 ON_DENSITIES = ["bench.metrics.density", "bench.metrics.nll", "bench.metrics.divergence"]
 KERNELS = ["seqgan.kernels"]
 ALGORITHMS = ["seqgan", "baselines"]

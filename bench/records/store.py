@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -247,7 +247,10 @@ class Store:
         Raises:
             Halted: where that cannot be written.
         """
-        chosen = (self._chosen() or {}) | {_labels(spec): spec.group_id for spec in specs}
+        self._choose({_labels(spec): spec.group_id for spec in specs})
+
+    def _choose(self, more: Mapping[tuple[str, ...], str]) -> None:
+        chosen = {**(self._chosen() or {}), **more}
         content: dict[str, object] = {"chosen": [[*labels, group] for labels, group in sorted(chosen.items())]}
         try:
             write_atomically(self.runs / CHOSEN, json.dumps({**content, "sha256": checksum(content)}))
@@ -274,12 +277,26 @@ class Store:
             UsageError: where a later version wrote the plan.
             Halted: where that cannot be written.
         """
+        self._plan(planned.planned(specs))
+
+    def adopt(self, other: Store) -> None:
+        """Take over what another folder planned, and which configurations its reports show.
+
+        Raises:
+            UsageError: where a later version wrote the plan.
+            Halted: where that cannot be written.
+        """
+        plan = other._planned()
+        self._plan([] if isinstance(plan, Unreadable) else plan)
+        self._choose(other._chosen() or {})
+
+    def _plan(self, more: Sequence[planned.Configured]) -> None:
         before = self._planned()
         if isinstance(before, Unreadable):
             if before.newer:
                 raise UsageError(f"{before} Or choose another folder.")
             before = []
-        after = planned.merged([*before, *planned.planned(specs)])
+        after = planned.merged([*before, *more])
         if after == before:
             return
         try:

@@ -1,0 +1,137 @@
+"""Join results folders, as several machines make them, into one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.errors import Halted, UsageError
+from bench.records.record import RunRecord, to_json
+from bench.records.store import DONE, Store, Unreadable
+
+__all__ = ["Merged", "merge"]
+
+MEASURED = ("started", "finished", "environment", "warnings", "sha256", "traceback", "schema")
+"""What differs between two runs that did the same: when, where and how long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What was joined.
+
+    Attributes:
+        taken: Records that the target did not have.
+        repeated: Records of runs that were there already, with the same outcome.
+        states: Files of trained states that were taken along.
+        unreadable: Files that do not count.
+    """
+
+    taken: int
+    repeated: int
+    states: int
+    unreadable: tuple[Unreadable, ...]
+
+
+def merge(sources: Sequence[Path], target: Path) -> Merged:
+    """Write the records, plans and trained states of results folders into one, new or not.
+
+    Of a run that several folders have, a finished record comes before an unfinished one; two finished ones must have
+    found the same, and the earlier is kept. Nothing is written before all folders were compared.
+
+    Args:
+        sources: Results folders; they stay as they are.
+        target: A results folder, or a new or empty one.
+
+    Raises:
+        UsageError: for what is not such a folder, and for a run that found something else in another folder.
+        Halted: where something cannot be written.
+    """
+    stores = [Store(source) for source in sources]
+    for store in stores:
+        store.require()
+    into = Store(target)
+    into.open()
+    with into.alone():
+        kept, origin, unreadable = _compared([into, *stores])
+        taken = [run_id for run_id, store in origin.items() if store is not into]
+        for run_id in taken:
+            into.write(kept[run_id])
+        states = 0
+        for store in stores:
+            into.adopt(store)
+            states += _states(store, into)
+        records = sum(len(store.records()) for store in stores)
+        return Merged(len(taken), records - len(taken), states, tuple(unreadable))
+
+
+def _compared(stores: Sequence[Store]) -> tuple[dict[str, RunRecord], dict[str, Store], list[Unreadable]]:
+    """The record to keep of each run, the folder that it is of, and what cannot be read."""
+    kept: dict[str, RunRecord] = {}
+    origin: dict[str, Store] = {}
+    unreadable = []
+    for store in stores:
+        records, damaged = store.scan()
+        unreadable += damaged
+        for record in records:
+            run_id = record.spec.run_id
+            before = kept.get(run_id)
+            if before is not None and before.status in DONE and record.status in DONE:
+                different = _difference(before, record)
+                if different:
+                    raise UsageError(
+                        f"run {run_id} ({record.spec.label} on {record.spec.task_label}, seed {record.spec.seed}) has "
+                        f"other {different} in '{store.path}' than in '{origin[run_id].path}': two machines may round "
+                        "differently. Remove its record from one of them; nothing was merged."
+                    )
+            if before is None or _rank(record) < _rank(before):
+                kept[run_id], origin[run_id] = record, store
+    return kept, origin, unreadable
+
+
+def _rank(record: RunRecord) -> tuple[bool, str]:
+    """Finished records first, and of these the earlier."""
+    return record.status not in DONE, record.finished or "~"
+
+
+def _difference(one: RunRecord, other: RunRecord) -> str:
+    """The first part in which two finished records of a run differ, other than in time and place; empty if none."""
+    parts = [_found(record) for record in (one, other)]
+    return next((name for name in parts[0] if parts[0][name] != parts[1].get(name)), "")
+
+
+def _found(record: RunRecord) -> Mapping[str, Any]:
+    content = {name: part for name, part in json.loads(to_json(record)).items() if name not in MEASURED}
+    content.pop("spec")  # its run id is the same; the rest is labels and where files are
+    for part in ("scores", "frontier"):
+        content[part] = {
+            checkpoint: [score for score in scores if score["kind"] == "quality"]
+            for checkpoint, scores in content[part].items()
+        }
+    content["curve"] = [[row["phase"], row["step"], row["scalars"]] for row in content["curve"]]
+    return content
+
+
+def _states(store: Store, into: Store) -> int:
+    """Take along the trained states that the target lacks: by hard links where the disk is the same."""
+    files = sorted(store.checkpoints.glob("*.safetensors")) if store.checkpoints.is_dir() else []
+    number = 0
+    try:
+        for file in files:
+            target = into.checkpoints / file.name
+            if target.exists():
+                continue
+            target.parent.mkdir(exist_ok=True)
+            with contextlib.suppress(OSError):
+                os.link(file, target)  # states are replaced as a whole, never written into
+            if not target.exists():
+                shutil.copy2(file, target)
+            number += 1
+    except OSError as error:
+        raise Halted(f"cannot copy '{file}': {error.strerror or error}; the records are merged.") from error
+    return number
