@@ -57,6 +57,7 @@ def merge(sources: Sequence[Path], target: Path) -> Merged:
         store.require()
     into = Store(target)
     into.open()
+    stores = [store for store in stores if not store.path.samefile(into.path)]
     with into.alone():
         kept, origin, unreadable = _compared([into, *stores])
         taken = [run_id for run_id, store in origin.items() if store is not into]
