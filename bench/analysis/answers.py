@@ -42,7 +42,7 @@ from bench.analysis.verdicts import (
     judge,
     separable_best,
 )
-from bench.records.frames import CELL, FINAL, PRETRAINED, REAL_DATA, Row, as_rows, usable
+from bench.records.frames import CELL, FINAL, PRETRAINED, REAL_DATA, Row, as_rows, as_tuples, usable
 
 __all__ = [
     "BOTH",
@@ -292,8 +292,9 @@ def rows_of(found: list[Answer], metrics: list[str]) -> list[Row]:
 def _values(rows: pd.DataFrame) -> Values:
     """The values of one metric."""
     values: Values = {}
-    for row in as_rows(rows[["model", "checkpoint", "seed", "signature", "value"]]):
-        values.setdefault((row["model"], row["checkpoint"]), {})[row["seed"], row["signature"]] = row["value"]
+    columns = ["model", "checkpoint", "seed", "signature", "value"]
+    for model, checkpoint, seed, signature, value in as_tuples(rows[columns]):
+        values.setdefault((model, checkpoint), {})[seed, signature] = value
     return values
 
 
@@ -341,7 +342,7 @@ class _Compared:
 def _infinite(scores: pd.DataFrame) -> frozenset[Cell]:
     """Scores that are infinite in some seed: the model has a density, and it is infinitely bad."""
     rows = scores[scores["absent"].astype(str).str.endswith("inf")]
-    return frozenset(zip(*(rows[name].astype(str) for name in CELL), strict=True))
+    return frozenset(as_tuples(rows[CELL].astype(str)))
 
 
 def _with_stated(

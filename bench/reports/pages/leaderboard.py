@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from textwrap import shorten
 
@@ -25,7 +26,7 @@ from bench.analysis.catalogue import MEANINGS, Shown, headline, headlines, judge
 from bench.analysis.results import Results, Section
 from bench.analysis.stats import seeds_of_sign_test
 from bench.analysis.verdicts import FEW, IF_NORMAL, Verdict
-from bench.records.frames import FINAL, REAL_DATA, SELECTED, as_rows, completed
+from bench.records.frames import FINAL, REAL_DATA, SELECTED, as_rows, as_tuples, completed
 from bench.reports.document import (
     Document,
     Figure,
@@ -270,10 +271,11 @@ def _by_role(header: Sequence[str], lines: Iterable[tuple[str, list[Words]]]) ->
 def _absences(grid: Grid, scores: pd.DataFrame) -> list[Words]:
     """Why cells are empty: one line for each reason and the models and metrics it holds for."""
     told: dict[tuple[str, str, str], set[str]] = {}
-    for row in as_rows(scores[["model", "checkpoint", "metric", "value", "absent"]]):
-        reasons = told.setdefault((row["model"], row["checkpoint"], row["metric"]), set())
-        if pd.isna(row["value"]):
-            reasons.add(str(row["absent"]))
+    columns = ["model", "checkpoint", "metric", "value", "absent"]
+    for model, checkpoint, metric, value, absent in as_tuples(scores[columns]):
+        reasons = told.setdefault((model, checkpoint, metric), set())
+        if math.isnan(value):
+            reasons.add(str(absent))
     models: dict[tuple[str, str], list[str]] = {}
     for model, checkpoint in grid.rows:
         name = model if checkpoint == FINAL else f"{model} ({grid.label(model, checkpoint).removeprefix('↳ ')})"
