@@ -233,15 +233,12 @@ def _collapsed(verdict: Verdict) -> str:
 
 def _selected_last(scores: pd.DataFrame) -> set[tuple[str, str]]:
     """Models whose selected checkpoint is the last step in every seed: its row would repeat the final one."""
-    same = set()
-    for model, rows in scores[scores["kind"] == "quality"].groupby("model"):
-        final, selected = (
-            rows[rows["checkpoint"] == checkpoint].set_index(["seed", "metric"])["value"].sort_index()
-            for checkpoint in (FINAL, SELECTED)
-        )
-        if selected.equals(final):
-            same.add((str(model), SELECTED))
-    return same
+    values: dict[str, dict[str, dict[tuple[int, str], float | None]]] = {}
+    columns = ["model", "checkpoint", "seed", "metric", "value"]
+    for model, checkpoint, seed, metric, value in as_tuples(scores.loc[scores["kind"] == "quality", columns]):
+        known = None if math.isnan(value) else value  # nothing equals NaN
+        values.setdefault(model, {}).setdefault(checkpoint, {})[seed, metric] = known
+    return {(model, SELECTED) for model, own in values.items() if own.get(SELECTED) == own.get(FINAL)}
 
 
 def _same(same: set[tuple[str, str]]) -> list[Words]:
