@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.analysis.answers import REFERENCE
+from bench.analysis.references import REFERENCE
 from bench.records.frames import REAL_DATA, completed
 
 __all__ = [

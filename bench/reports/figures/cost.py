@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter
 
-from bench.analysis.answers import REFERENCE
 from bench.analysis.learning import Learning, equal_costs, learning, values_at
+from bench.analysis.references import REFERENCE
 from bench.records.frames import COSTS
 from bench.reports.figures.style import GREY, INK, LABEL_WIDTH, Styles, finish, outside_legend, usual_limits
 

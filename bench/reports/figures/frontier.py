@@ -14,9 +14,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from bench.analysis.answers import REFERENCE
 from bench.analysis.catalogue import entry
 from bench.analysis.frontier import Sweep, indicators, nondominated, sweeps
+from bench.analysis.references import REFERENCE
 from bench.records.frames import as_rows
 from bench.reports.figures.style import GREY, INK, LABEL_WIDTH, Styles, finish, outside_legend
 

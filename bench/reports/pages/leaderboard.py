@@ -9,20 +9,9 @@ from textwrap import shorten
 import pandas as pd
 
 from bench.analysis import catalogue
-from bench.analysis.answers import (
-    BOTH,
-    CONSTANT,
-    OWN,
-    REFERENCE,
-    Answer,
-    by_metric,
-    in_headline,
-    listed,
-    rows_of,
-    seed_counts,
-    summary,
-)
+from bench.analysis.answers import Answer, by_metric, in_headline, listed, rows_of, seed_counts, summary
 from bench.analysis.catalogue import MEANINGS, Shown, headline, headlines, judged, kind_of_task
+from bench.analysis.references import BOTH, CONSTANT, OWN, REFERENCE
 from bench.analysis.results import Results, Section
 from bench.analysis.stats import seeds_of_sign_test
 from bench.analysis.verdicts import FEW, IF_NORMAL, Verdict
