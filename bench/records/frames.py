@@ -97,19 +97,19 @@ def frames(
     keyed = [(_keys(record), record) for record in records]  # ids are hashes of whole plans: each is computed once
     runs = [*(_run_row(keys, record) for keys, record in keyed), *(_missing_row(*each) for each in missing)]
     scores = [
-        {**keys, "checkpoint": checkpoint, **_score_row(score)}
+        (*keys, checkpoint, *_score_row(score))
         for keys, record in keyed
         for checkpoint, checkpoint_scores in record.scores.items()
         for score in checkpoint_scores
     ]
     frontier = [
-        {**keys, "temperature": float(temperature), **_score_row(score)}
+        (*keys, float(temperature), *_score_row(score))
         for keys, record in keyed
         for temperature, tempered_scores in record.frontier.items()
         for score in tempered_scores
     ]
     curves = [
-        {**keys, **{column: line[column] for column in ("phase", "step", *COSTS)}, "name": name, "value": value}
+        (*keys, *(line[column] for column in ("phase", "step", *COSTS)), name, value)
         for keys, record in keyed
         for line in record.curve
         for name, value in line["scalars"].items()
@@ -150,17 +150,17 @@ def usable(scores: pd.DataFrame) -> pd.Series:
     return mask
 
 
-def _keys(record: RunRecord) -> Row:
+def _keys(record: RunRecord) -> tuple[Any, ...]:
+    """The values of :data:`KEYS`."""
     spec = record.spec
-    values = (spec.run_id, spec.group_id, spec.task_label, spec.label, spec.preset_label, spec.seed)
-    return dict(zip(KEYS, values, strict=True))
+    return spec.run_id, spec.group_id, spec.task_label, spec.label, spec.preset_label, spec.seed
 
 
-def _run_row(keys: Row, record: RunRecord) -> Row:
+def _run_row(keys: tuple[Any, ...], record: RunRecord) -> Row:
     facts = record.environment
     packages = facts.get("packages", {})
     return {
-        **keys,
+        **dict(zip(KEYS, keys, strict=True)),
         "role": record.spec.role,
         "status": record.status,
         "reason": record.reason,
@@ -213,13 +213,7 @@ def _settings(spec: RunSpec) -> str:
     return f"{fields}; executed with {execution}" if execution else fields
 
 
-def _score_row(score: Score) -> Row:
-    return {
-        "kind": score.kind,
-        "metric": score.metric,
-        "value": float("nan") if score.value is None else score.value,
-        "absent": score.absent,
-        "unit": score.unit,
-        "direction": score.direction,
-        "signature": score.signature,
-    }
+def _score_row(score: Score) -> tuple[Any, ...]:
+    """The values of the columns that describe a score."""
+    value = float("nan") if score.value is None else score.value
+    return score.kind, score.metric, value, score.absent, score.unit, score.direction, score.signature
