@@ -40,7 +40,7 @@ class Learning:
 
     def counting(self, cost: str) -> list[str]:
         """The models whose runs count a cost: contenders by name, then controls."""
-        models = set(self.lines.dropna(subset=[cost])["model"])
+        models = self.lines.loc[self.lines[cost].notna(), "model"].unique()
         return sorted(models, key=lambda model: (model in self.controls, model))
 
 
