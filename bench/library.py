@@ -204,7 +204,7 @@ def run(
     console = Console(quiet=not progress, markup=False, emoji=False)
     announce(console, plan, request.tasks)
     with begin(plan, Store(folder)) as campaign:
-        console.print(plan_table(plan, campaign.finished))
+        console.print(plan_table(plan, campaign.missing))
         costs = Costs.here(campaign.timed)
         say_cost(console, plan, campaign.missing, workers, costs)
         ended_by = follow(console, campaign, workers, seconds, SoFar(campaign, references), costs)

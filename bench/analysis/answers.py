@@ -17,7 +17,6 @@ constant reward takes more policy steps than SeqGAN, which spends part of the bu
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,6 +24,7 @@ import pandas as pd
 
 from bench.analysis.catalogue import entry, headline, in_order
 from bench.analysis.ranking import stated_metric
+from bench.analysis.references import REFERENCE, references
 from bench.analysis.standing import Cell, Place, Standing, standing
 from bench.analysis.verdicts import (
     CALLED,
@@ -42,35 +42,21 @@ from bench.analysis.verdicts import (
     judge,
     separable_best,
 )
-from bench.records.frames import CELL, FINAL, PRETRAINED, REAL_DATA, Row, as_rows, usable
+from bench.records.frames import CELL, FINAL, PRETRAINED, REAL_DATA, Row, as_rows, as_tuples, usable
 
 __all__ = [
-    "BOTH",
     "COLUMNS",
-    "CONSTANT",
-    "OWN",
-    "REFERENCE",
     "Answer",
     "answers",
     "best",
     "by_metric",
     "in_headline",
     "listed",
-    "most_comparisons",
-    "references",
     "rows_of",
     "seed_counts",
     "summary",
     "table",
 ]
-
-REFERENCE = "mle"
-"""The arm that all others are compared with."""
-CONSTANT = "constant-reward"
-"""The control with SeqGAN's steps and no discriminator."""
-OWN = "its own pre-training"
-BOTH = f"{REFERENCE} ({OWN})"
-"""Label where the reference arm and the pre-training are one checkpoint, as they are without a budget."""
 
 COLUMNS = (
     *("task", "preset", "metric", "model", "checkpoint", "role", "reference", "outcome", "mean", "low", "high", "n"),
@@ -292,8 +278,9 @@ def rows_of(found: list[Answer], metrics: list[str]) -> list[Row]:
 def _values(rows: pd.DataFrame) -> Values:
     """The values of one metric."""
     values: Values = {}
-    for row in as_rows(rows[["model", "checkpoint", "seed", "signature", "value"]]):
-        values.setdefault((row["model"], row["checkpoint"]), {})[row["seed"], row["signature"]] = row["value"]
+    columns = ["model", "checkpoint", "seed", "signature", "value"]
+    for model, checkpoint, seed, signature, value in as_tuples(rows[columns]):
+        values.setdefault((model, checkpoint), {})[seed, signature] = value
     return values
 
 
@@ -341,7 +328,7 @@ class _Compared:
 def _infinite(scores: pd.DataFrame) -> frozenset[Cell]:
     """Scores that are infinite in some seed: the model has a density, and it is infinitely bad."""
     rows = scores[scores["absent"].astype(str).str.endswith("inf")]
-    return frozenset(zip(*(rows[name].astype(str) for name in CELL), strict=True))
+    return frozenset(as_tuples(rows[CELL].astype(str)))
 
 
 def _with_stated(
@@ -359,45 +346,3 @@ def _with_stated(
         replace(answer, stated=stated[answer.verdict.model, answer.verdict.reference] == answer.metric)
         for answer in found
     ]
-
-
-def most_comparisons(roles: Mapping[str, str], against: Sequence[str] = ()) -> int:
-    """The most comparisons that a family of these models can have; who has a pre-training is not known before they ran.
-
-    Args:
-        roles: Model to its role, "contender" or "control".
-        against: Labels of the models to compare with, instead of the usual references.
-    """
-    counts: dict[str, int] = {}
-    for model, role in roles.items():
-        asked = references(model, role, pretrained=model != REFERENCE, shared=False, against=against)
-        own = sum(bool(against) or name in (*roles, model) for name, _ in asked.values())
-        counts[role] = counts.get(role, 0) + own
-    return max(counts.values(), default=0)
-
-
-def references(
-    model: str, role: str, pretrained: bool, shared: bool, against: Sequence[str] = ()
-) -> dict[str, tuple[str, str]]:
-    """What a model is compared with: the label of each reference, to the model and checkpoint that it is.
-
-    Args:
-        model: The model's label.
-        role: "contender" or "control".
-        pretrained: Whether it has a shared pre-training.
-        shared: Whether that is the reference arm's final checkpoint, so that two comparisons are one.
-        against: Labels of the models to compare with, and with nothing else: each with its final checkpoint. One of
-            them is compared with those before it, so that no two models are compared twice.
-    """
-    if against:
-        before = against[: against.index(model)] if model in against else against
-        return {name: (name, FINAL) for name in before}
-    own = {OWN: (model, PRETRAINED)} if pretrained else {}
-    found = {REFERENCE: (REFERENCE, FINAL)} | own if model != REFERENCE else own
-    if pretrained and shared:
-        found = {BOTH: (model, PRETRAINED)}
-    if pretrained and role == "contender":
-        mode = re.search(r"mode=\w+", model)  # by the same kernels
-        constant = f"{CONSTANT}[{mode[0]}]" if mode else CONSTANT
-        found[constant] = constant, FINAL
-    return found

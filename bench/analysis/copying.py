@@ -43,7 +43,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.analysis.catalogue import entry
-from bench.records.frames import CELL, FINAL, REAL_DATA, as_rows
+from bench.records.frames import CELL, FINAL, REAL_DATA
 
 __all__ = ["COLUMNS", "SLACK", "WORDS", "copiers"]
 
@@ -118,7 +118,7 @@ def _most(metric: str, rate: _Rate, real: _Rate) -> float:
 
 
 def _rate(rows: pd.DataFrame, real: bool) -> _Rate:
-    counts = [_sequences(row["signature"]) for row in as_rows(rows[["signature"]])]
+    counts = [_sequences(signature) for signature in rows["signature"]]
     return _Rate(float(rows["value"].mean()), min(counts) if real else sum(counts))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.analysis.answers import REFERENCE
+from bench.analysis.references import REFERENCE
 from bench.records.frames import REAL_DATA, completed
 
 __all__ = [
@@ -207,12 +207,14 @@ def indicators(sweep: Sweep) -> pd.DataFrame:
         forgets more (NaN where there is nothing to compare); ``outside``, ``better`` or ``worse`` where ``excess`` is
         missing because that quality is better or worse than any of the reference's, else empty.
     """
-    arm: dict[Any, Points] = {seed: _pairs(rows) for seed, rows in sweep.of(sweep.reference).groupby("seed")}
+    pairs, plain = _pairs(sweep.points), sweep.points["temperature"].to_numpy() == 1.0
+    positions: dict[Any, Any] = sweep.points.groupby(["model", "seed"]).indices
+    arm = {seed: pairs[rows] for (model, seed), rows in positions.items() if model == sweep.reference}
     found: list[dict[str, Any]] = []
-    for (model, seed), rows in sweep.points.groupby(["model", "seed"]):
-        area = float("nan") if sweep.corner is None else dominated_area(_pairs(rows), sweep.corner)
+    for (model, seed), rows in positions.items():
+        area = float("nan") if sweep.corner is None else dominated_area(pairs[rows], sweep.corner)
         excess, outside = float("nan"), ""
-        own, rival = _pairs(rows[rows["temperature"] == 1.0]), arm.get(seed)
+        own, rival = pairs[rows][plain[rows]], arm.get(seed)
         if len(own) and rival is not None:
             quality, coverage = own[0].tolist()
             excess = coverage - coverage_at(rival, quality)

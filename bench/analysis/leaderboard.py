@@ -17,7 +17,18 @@ from bench.analysis.standing import Standing, standing
 from bench.analysis.stats import bootstrap_interval, collapses, mean_interval
 from bench.analysis.verdicts import SIGNS
 from bench.records.files import write_atomically
-from bench.records.frames import CELL, CONFIGURATION, FINAL, MISSING, PRETRAINED, REAL_DATA, SELECTED, completed, usable
+from bench.records.frames import (
+    CELL,
+    CONFIGURATION,
+    FINAL,
+    MISSING,
+    PRETRAINED,
+    REAL_DATA,
+    SELECTED,
+    as_tuples,
+    completed,
+    usable,
+)
 
 __all__ = [
     "COLUMNS",
@@ -98,9 +109,9 @@ def _cells(scores: pd.DataFrame, present: npt.NDArray[np.bool_]) -> Iterator[dic
     """One row for each (task, preset, model, checkpoint, metric) and each signature of its values that are present."""
     values = scores["value"].to_numpy(dtype=float)
     infinite = scores["absent"].astype(str).str.endswith("inf").to_numpy()
-    described = list(zip(*(scores[column] for column in _DESCRIPTION), strict=True))
+    described = list(as_tuples(scores[_DESCRIPTION]))
     cells: dict[tuple[str, ...], list[int]] = {}
-    for row, key in enumerate(zip(*(scores[column] for column in CELL), strict=True)):
+    for row, key in enumerate(as_tuples(scores[CELL])):
         cells.setdefault(key, []).append(row)
     for key, every in cells.items():
         alike: dict[Any, list[int]] = {}

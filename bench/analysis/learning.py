@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from bench.records.frames import KEYS, REAL_DATA, completed
 
-__all__ = ["QUALITY", "Learning", "at_cost", "equal_costs", "learning"]
+__all__ = ["QUALITY", "Learning", "at_cost", "equal_costs", "learning", "values_at"]
 
 QUALITY = ("jsd_valid", "nll_valid", "nll_oracle")
 """Curves of quality, lower is better; the first that a task has is its headline."""
@@ -40,7 +40,7 @@ class Learning:
 
     def counting(self, cost: str) -> list[str]:
         """The models whose runs count a cost: contenders by name, then controls."""
-        models = set(self.lines.dropna(subset=[cost])["model"])
+        models = self.lines.loc[self.lines[cost].notna(), "model"].unique()
         return sorted(models, key=lambda model: (model in self.controls, model))
 
 
@@ -86,19 +86,37 @@ def at_cost(curves: pd.DataFrame, cost: str, metric: str, amounts: ArrayLike, he
     """
     wanted = np.asarray(amounts, dtype=float)
     lines = curves[curves["name"] == metric]
+    values = values_at(lines, cost, wanted, held)
+    first = lines.drop_duplicates("run_id")[KEYS]
+    found = first.iloc[np.arange(len(values)).repeat(len(wanted))].reset_index(drop=True)
+    return found.assign(amount=np.tile(wanted, len(values)), value=values.ravel())
+
+
+def values_at(lines: pd.DataFrame, cost: str, amounts: ArrayLike, held: bool = False) -> NDArray[np.float64]:
+    """What :func:`at_cost` reads off one type of curve, as an array.
+
+    Args:
+        lines: One row for each (run, phase, step) of these curves, in the order of training.
+        cost: As there.
+        amounts: As there.
+        held: As there.
+
+    Returns:
+        Shape (runs, amounts); the runs are in the order of their first rows.
+    """
+    wanted = np.asarray(amounts, dtype=float)
     run_of, named = pd.factorize(lines["run_id"])
     costs, scores = lines[cost].to_numpy(dtype=float), lines["value"].to_numpy(dtype=float)
+    known = np.flatnonzero(~np.isnan(costs) & ~np.isnan(scores))
+    ordered = known[np.lexsort((costs[known], run_of[known]))]  # by run and cost, and then as before
+    ends = np.searchsorted(run_of[ordered], np.arange(len(named)), side="right")
     values = np.full((len(named), len(wanted)), np.nan)
-    for run in range(len(named)):
-        rows = np.flatnonzero((run_of == run) & ~np.isnan(costs) & ~np.isnan(scores))
-        rows = rows[np.argsort(costs[rows], kind="stable")]
-        last = np.append(np.diff(costs[rows]) > 0, True)[: len(rows)]
+    for run, rows in enumerate(np.split(ordered, ends[:-1])):
         if len(rows):
+            last = np.append(np.diff(costs[rows]) > 0, True)
             after = None if held else np.nan
             values[run] = np.interp(wanted, costs[rows[last]], scores[rows[last]], left=np.nan, right=after)
-    first = lines.drop_duplicates("run_id")[KEYS]
-    found = first.iloc[np.arange(len(named)).repeat(len(wanted))].reset_index(drop=True)
-    return found.assign(amount=np.tile(wanted, len(named)), value=values.ravel())
+    return values
 
 
 def equal_costs(section: Learning, cost: str, metric: str) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -66,15 +66,21 @@ class Results:
         """All verdicts."""
         return answers(self.runs, self.completed_scores, self.against, self.standing)
 
-    def sections(self) -> Iterator[Section]:
+    def sections(self) -> list[Section]:
         """The results of each task and preset, in the leaderboard's order."""
+        return self._sections
+
+    @cached_property
+    def _sections(self) -> list[Section]:
+        listed = []
         for (task, preset), board in self.board.groupby(["task", "preset"], sort=False):
             runs, scores = (
                 frame[(frame["task"] == task) & (frame["preset"] == preset)]
                 for frame in (self.runs, self.completed_scores)
             )
             found = [answer for answer in self.answers if (answer.task, answer.preset) == (task, preset)]
-            yield Section(f"{task}, {preset}", board, runs, scores, found, self.against, self.standing)
+            listed.append(Section(f"{task}, {preset}", board, runs, scores, found, self.against, self.standing))
+        return listed
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ import pandas as pd
 from bench.analysis.catalogue import entry
 from bench.analysis.copying import copiers
 from bench.analysis.overspending import overspent
-from bench.records.frames import REAL_DATA, as_rows, completed, usable
+from bench.records.frames import CELL, REAL_DATA, as_rows, as_tuples, completed, usable
 
 __all__ = ["Cell", "Place", "Standing", "standing"]
 
@@ -98,8 +98,7 @@ def standing(runs: pd.DataFrame, scores: pd.DataFrame) -> Standing:
 
 def _cells(scores: pd.DataFrame) -> list[Cell]:
     """Each score once."""
-    columns = ("task", "preset", "model", "checkpoint", "metric")
-    return list(dict.fromkeys(zip(*(scores[name].astype(str) for name in columns), strict=True)))
+    return list(as_tuples(scores[CELL].drop_duplicates().astype(str)))
 
 
 def _lost(runs: pd.DataFrame, quality: pd.DataFrame) -> dict[Cell, str]:
@@ -111,9 +110,8 @@ def _lost(runs: pd.DataFrame, quality: pd.DataFrame) -> dict[Cell, str]:
         endings.setdefault((run["task"], run["preset"], run["model"]), {})[run["seed"]] = run["status"]
     kept: dict[Cell, set[int]] = {}
     there = quality[usable(quality)] if len(quality) else quality
-    for row in as_rows(there[["task", "preset", "model", "checkpoint", "metric", "seed"]]):
-        cell = row["task"], row["preset"], row["model"], row["checkpoint"], row["metric"]
-        kept.setdefault(cell, set()).add(row["seed"])
+    for task, preset, model, checkpoint, metric, seed in as_tuples(there[[*CELL, "seed"]]):
+        kept.setdefault((task, preset, model, checkpoint, metric), set()).add(seed)
     found = {}
     for cell, seeds in kept.items():
         lacking = sorted(planned[cell[:2]] - seeds)

@@ -236,8 +236,8 @@ def bootstrap_interval(
     else:
         outcomes = _each(statistic, sample[_drawn(n)])
     # Outwards to the next outcome: where there are few of them, no quantile is between two outcomes.
-    low = np.quantile(outcomes, (1 - level) / 2, method="lower")
-    high = np.quantile(outcomes, (1 + level) / 2, method="higher")
+    ordered, last = np.sort(outcomes), outcomes.size - 1
+    low, high = ordered[math.floor(last * ((1 - level) / 2))], ordered[math.ceil(last * ((1 + level) / 2))]
     return Interval(center, float(low), float(high), n)
 
 

@@ -59,10 +59,10 @@ def check_against(against: Sequence[str], plan: Sequence[RunSpec], store: Store)
     Raises:
         UsageError: otherwise, before anything is run.
     """
-    from bench.analysis.results import require_models
-    from bench.records.frames import REAL_DATA
-
     if against:
+        from bench.analysis.results import require_models  # not above: it takes a while
+        from bench.records.frames import REAL_DATA
+
         specs = [*plan, *(record.spec for record in store.records())]
         require_models(against, (spec.label for spec in specs if spec.model != REAL_DATA))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -46,15 +46,14 @@ def announce(console: Console, plan: Sequence[RunSpec], tasks: Sequence[str]) ->
         )
 
 
-def plan_table(plan: Sequence[RunSpec], finished: Mapping[str, str]) -> Table:
+def plan_table(plan: Sequence[RunSpec], missing: Sequence[RunSpec]) -> Table:
     """Models by tasks: how many runs there are and how many of them are still to be done.
 
     Many tasks do not fit side by side: then there is one row per task, with all models together.
     """
-    missing = [spec for spec in plan if spec.run_id not in finished]
-    tasks = list(dict.fromkeys(spec.task_label for spec in plan))
     whole = Counter((spec.label, spec.task_label) for spec in plan)
     to_do = Counter((spec.label, spec.task_label) for spec in missing)
+    tasks = list(dict.fromkeys(task for _, task in whole))
     title = f"{len(plan)} runs, {len(missing)} to do (preset {plan[0].preset}, {plan[0].device})"
     table = Table(title=title, min_width=len(title) + 4)
     if len(tasks) > MOST_TASKS:
@@ -68,7 +67,7 @@ def plan_table(plan: Sequence[RunSpec], finished: Mapping[str, str]) -> Table:
     table.add_column("model")
     for task in tasks:
         table.add_column(Text(task), justify="right")
-    for model in dict.fromkeys(spec.label for spec in plan):
+    for model in dict.fromkeys(model for model, _ in whole):
         cells = []
         for task in tasks:
             runs, left = whole[model, task], to_do[model, task]
@@ -80,7 +79,7 @@ def plan_table(plan: Sequence[RunSpec], finished: Mapping[str, str]) -> Table:
 
 def say_grade(console: Console, plan: Sequence[RunSpec], against: Sequence[str] = ()) -> None:
     """Say which verdicts so many seeds allow, and how many it takes for those that assume nothing."""
-    from bench.analysis.answers import most_comparisons
+    from bench.analysis.references import most_comparisons
     from bench.analysis.stats import seeds_of_sign_test
 
     roles: dict[tuple[str, str], dict[str, str]] = {}

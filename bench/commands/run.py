@@ -134,7 +134,7 @@ def run(
         warn_of(console, unreadable)
         finished = {record.spec.run_id: record.status for record in records if record.status in DONE}
         missing = [spec for spec in plan if spec.run_id not in finished]
-        console.print(plan_table(plan, finished))
+        console.print(plan_table(plan, missing))
         say_grade(console, plan, against)
         say_cost(console, plan, missing, workers, Costs.here(timed(records)))
         for spec in plan[:LISTED]:
@@ -147,7 +147,7 @@ def run(
         announce(console, plan, tasks)
         with begin(plan, store) as campaign:
             warn_of(console, campaign.unreadable)
-            console.print(plan_table(plan, campaign.finished))
+            console.print(plan_table(plan, campaign.missing))
             say_grade(console, plan, against)
             costs = Costs.here(campaign.timed)
             say_cost(console, plan, campaign.missing, workers, costs)

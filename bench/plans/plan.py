@@ -173,7 +173,7 @@ def _load(kind: str, plugin: registry.Plugin) -> Any:
 
 def _is_there(plugin: registry.Plugin, preset: str, settings: Mapping[str, str]) -> bool:
     try:
-        _prepare_task(plugin, preset, settings, 0)
+        _prepare_task(plugin, _load("task", plugin), preset, settings, 0)
     except NotFetched:
         return False
     return True
@@ -183,17 +183,23 @@ def _prepare_seeds(
     plugin: registry.Plugin, preset: str, settings: Mapping[str, str], seeds: Sequence[int], own: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """The task of each seed; one that is the same for all seeds is prepared once, since it may be a large file."""
-    first = _prepare_task(plugin, preset, settings, seeds[0], own)
+    task = _load("task", plugin)
+    first = _prepare_task(plugin, task, preset, settings, seeds[0], own)
     if not first["family"]:
         return [first] * len(seeds)
-    return [first, *(_prepare_task(plugin, preset, settings, seed, own) for seed in seeds[1:])]
+    return [first, *(_prepare_task(plugin, task, preset, settings, seed, own) for seed in seeds[1:])]
 
 
 def _prepare_task(
-    plugin: registry.Plugin, preset: str, settings: Mapping[str, str], seed: int, own: Mapping[str, Any] | None = None
+    plugin: registry.Plugin,
+    task: Any,
+    preset: str,
+    settings: Mapping[str, str],
+    seed: int,
+    own: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The task of one seed; a synthetic task whose ``draw`` is None is drawn anew for each seed."""
-    task, own = _load("task", plugin), own or {}
+    """The task of one seed, from its class; a synthetic task whose ``draw`` is None is drawn anew for each seed."""
+    own = own or {}
     if twice := sorted(own.keys() & settings.keys()):
         raise UsageError(f"{plugin.name}.{twice[0]} is set twice, in the task's name and on its own: set it once.")
     overrides = {**own, **{field: convert(plugin.name, task, field, text) for field, text in settings.items()}}

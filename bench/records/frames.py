@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -29,6 +29,7 @@ __all__ = [
     "Frames",
     "Row",
     "as_rows",
+    "as_tuples",
     "completed",
     "frames",
     "usable",
@@ -96,19 +97,19 @@ def frames(
     keyed = [(_keys(record), record) for record in records]  # ids are hashes of whole plans: each is computed once
     runs = [*(_run_row(keys, record) for keys, record in keyed), *(_missing_row(*each) for each in missing)]
     scores = [
-        {**keys, "checkpoint": checkpoint, **_score_row(score)}
+        (*keys, checkpoint, *_score_row(score))
         for keys, record in keyed
         for checkpoint, checkpoint_scores in record.scores.items()
         for score in checkpoint_scores
     ]
     frontier = [
-        {**keys, "temperature": float(temperature), **_score_row(score)}
+        (*keys, float(temperature), *_score_row(score))
         for keys, record in keyed
         for temperature, tempered_scores in record.frontier.items()
         for score in tempered_scores
     ]
     curves = [
-        {**keys, **{column: line[column] for column in ("phase", "step", *COSTS)}, "name": name, "value": value}
+        (*keys, *(line[column] for column in ("phase", "step", *COSTS)), name, value)
         for keys, record in keyed
         for line in record.curve
         for name, value in line["scalars"].items()
@@ -125,7 +126,14 @@ def frames(
 
 def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a frame as dictionaries."""
-    return [{str(column): value for column, value in row.items()} for row in frame.to_dict("records")]
+    names = list(map(str, frame.columns))
+    return [dict(zip(names, row, strict=True)) for row in as_tuples(frame)]
+
+
+def as_tuples(frame: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    """The rows of a frame as tuples of Python's own values."""
+    # Column by column, because pandas takes many times as long to hand out strings one by one.
+    return zip(*(frame[name].to_numpy(dtype=object) for name in frame.columns), strict=True)
 
 
 def completed(runs: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
@@ -142,17 +150,17 @@ def usable(scores: pd.DataFrame) -> pd.Series:
     return mask
 
 
-def _keys(record: RunRecord) -> Row:
+def _keys(record: RunRecord) -> tuple[Any, ...]:
+    """The values of :data:`KEYS`."""
     spec = record.spec
-    values = (spec.run_id, spec.group_id, spec.task_label, spec.label, spec.preset_label, spec.seed)
-    return dict(zip(KEYS, values, strict=True))
+    return spec.run_id, spec.group_id, spec.task_label, spec.label, spec.preset_label, spec.seed
 
 
-def _run_row(keys: Row, record: RunRecord) -> Row:
+def _run_row(keys: tuple[Any, ...], record: RunRecord) -> Row:
     facts = record.environment
     packages = facts.get("packages", {})
     return {
-        **keys,
+        **dict(zip(KEYS, keys, strict=True)),
         "role": record.spec.role,
         "status": record.status,
         "reason": record.reason,
@@ -205,13 +213,7 @@ def _settings(spec: RunSpec) -> str:
     return f"{fields}; executed with {execution}" if execution else fields
 
 
-def _score_row(score: Score) -> Row:
-    return {
-        "kind": score.kind,
-        "metric": score.metric,
-        "value": float("nan") if score.value is None else score.value,
-        "absent": score.absent,
-        "unit": score.unit,
-        "direction": score.direction,
-        "signature": score.signature,
-    }
+def _score_row(score: Score) -> tuple[Any, ...]:
+    """The values of the columns that describe a score."""
+    value = float("nan") if score.value is None else score.value
+    return score.kind, score.metric, value, score.absent, score.unit, score.direction, score.signature

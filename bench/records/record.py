@@ -383,7 +383,9 @@ def _check(record: RunRecord) -> None:
         kind: Any = type(part)
         for name, kinds in _kinds(kind).items():
             value = getattr(part, name)
-            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            if type(value) in kinds:  # as almost all are, and quickly known
+                continue
+            if not isinstance(value, kinds) or isinstance(value, bool):
                 raise TypeError(f"'{name}' is {value!r}")
     if not isinstance(record.environment.get("packages", {}), Mapping):
         raise TypeError(f"'packages' is {record.environment['packages']!r}")

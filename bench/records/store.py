@@ -337,13 +337,14 @@ class Store:
         chosen, plan = self._chosen() or {}, self._planned()
         groups = set(chosen.values())
         newest: dict[tuple[str, ...], tuple[bool, str, str]] = {}
-        for record in records:
-            labels, group = _labels(record.spec), record.spec.group_id
+        found = [(record, _labels(record.spec), record.spec.group_id) for record in records]
+        for record, labels, group in found:
             rank = (group in groups, record.finished or "", group)
             newest[labels] = max(newest.get(labels, rank), rank)
-        current = [record for record in records if newest[_labels(record.spec)][2] == record.spec.group_id]
+        kept = [(record, labels) for record, labels, group in found if newest[labels][2] == group]
+        current = [record for record, _ in kept]
         shown = chosen | {labels: group for labels, (_, _, group) in newest.items()}
-        there = {(*_labels(record.spec), record.spec.seed) for record in current}
+        there = {(*labels, record.spec.seed) for record, labels in kept}
         missing = [
             (each, seed)
             for each in ([] if isinstance(plan, Unreadable) else plan)

@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter
 
-from bench.analysis.answers import REFERENCE
-from bench.analysis.learning import Learning, at_cost, equal_costs, learning
+from bench.analysis.learning import Learning, equal_costs, learning, values_at
+from bench.analysis.references import REFERENCE
 from bench.records.frames import COSTS
 from bench.reports.figures.style import GREY, INK, LABEL_WIDTH, Styles, finish, outside_legend, usual_limits
 
@@ -62,7 +62,8 @@ def _figure(section: Learning, costs: list[str], styles: Styles, reference: str)
     for row, metric in zip(panels, metrics, strict=True):
         lines = section.lines[section.lines["name"] == metric]
         for axes, cost in zip(row, costs, strict=True):
-            _panel(axes, lines.dropna(subset=[cost]), cost, metric, styles, reference)
+            counted = lines[["model", "run_id", "phase", "value", cost]].dropna(subset=[cost])
+            _panel(axes, counted, cost, styles, reference)
             for amount in equal_costs(section, cost, metric):
                 axes.axvline(amount, color=GREY, linestyle=":", linewidth=0.8, zorder=0)
         row[0].set_ylim(*usual_limits(lines))
@@ -74,13 +75,14 @@ def _figure(section: Learning, costs: list[str], styles: Styles, reference: str)
     return figure
 
 
-def _panel(axes: Axes, lines: pd.DataFrame, cost: str, metric: str, styles: Styles, reference: str) -> None:
+def _panel(axes: Axes, lines: pd.DataFrame, cost: str, styles: Styles, reference: str) -> None:
     """Mean and range over seeds of each model, the ends of its phases, and the level at which the reference ended."""
-    ends = lines.groupby("model")[cost].max().sort_values(ascending=False)
+    models = lines.groupby("model")
+    ends = models[cost].max().sort_values(ascending=False)
     for model in ends.index:  # the longest first, so that what it shares with a shorter one stays visible
-        own = lines[lines["model"] == model]
+        own = models.get_group(model)
         colour, dashes = styles[model]
-        seeds = _over_seeds(own, cost, metric)
+        seeds = _over_seeds(own, cost)
         if seeds.empty:
             continue
         axes.fill_between(seeds.index, seeds["min"], seeds["max"], color=colour, alpha=0.15, linewidth=0)
@@ -102,12 +104,13 @@ def _panel(axes: Axes, lines: pd.DataFrame, cost: str, metric: str, styles: Styl
     finish(axes)
 
 
-def _over_seeds(own: pd.DataFrame, cost: str, metric: str) -> pd.DataFrame:
+def _over_seeds(own: pd.DataFrame, cost: str) -> pd.DataFrame:
     """Mean, minimum and maximum over one model's runs, at the costs that all of them passed through."""
     ends = own.groupby("run_id")[cost].agg(["min", "max"])
     points = own[cost].sort_values().drop_duplicates()
     grid = points[points.between(ends["min"].max(), ends["max"].min())]
-    return at_cost(own, cost, metric, grid).groupby("amount")["value"].agg(["mean", "min", "max"])
+    values = values_at(own, cost, grid)
+    return pd.Series(values.ravel()).groupby(np.tile(grid, len(values))).agg(["mean", "min", "max"])
 
 
 def _marks(section: Learning, styles: Styles, reference: str) -> list[Artist]:

@@ -7,6 +7,8 @@ import re
 import warnings
 from pathlib import Path
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
 from bench.analysis.results import Results
 from bench.records.files import write_atomically
 from bench.reports.figures import cost, frontier, rounds, scores
@@ -40,7 +42,9 @@ def write_figures(results: Results, folder: Path) -> list[tuple[str, str]]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph .* missing")  # characters that the font lacks become boxes
             image = io.BytesIO()
-            figure.savefig(image, format="png", dpi=150, metadata={"Software": None})
+            figure.set_dpi(150)
+            # Not ``savefig``, which goes through all that is to be drawn once more, for the layout.
+            FigureCanvasAgg(figure).print_png(image, metadata={"Software": None})  # type: ignore[no-untyped-call]
         write_atomically(folder / name, image.getvalue())
         written.append((caption, name))
     return written

@@ -8,14 +8,15 @@ from typing import Any
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from bench.analysis.answers import REFERENCE
 from bench.analysis.catalogue import entry
 from bench.analysis.frontier import Sweep, indicators, nondominated, sweeps
+from bench.analysis.references import REFERENCE
 from bench.records.frames import as_rows
 from bench.reports.figures.style import GREY, INK, LABEL_WIDTH, Styles, finish, outside_legend
 
@@ -134,8 +135,12 @@ def _reference(axes: Axes, mean: pd.DataFrame) -> None:
 def _curve(axes: Axes, points: pd.DataFrame, mean: pd.DataFrame, style: dict[str, Any]) -> None:
     """A thin line per seed and a thick one for their mean, by rising temperature; temperature 1 is marked."""
     colour, above = style["color"], style["zorder"]
-    for _, seed in points.groupby("seed"):
-        axes.plot(seed["quality"], seed["coverage"], color=colour, alpha=0.25, linewidth=0.6, zorder=2)
+    seeds = [seed[["quality", "coverage"]].to_numpy() for _, seed in points.groupby("seed")]
+    axes.add_collection(
+        LineCollection(
+            seeds, colors=colour, alpha=0.25, linewidths=0.6, capstyle="projecting", joinstyle="round", zorder=2
+        )
+    )
     axes.plot(mean["quality"], mean["coverage"], **style)
     axes.plot(mean["quality"], mean["coverage"], ".", color=colour, markersize=5, zorder=above)
     plain = mean[mean["temperature"] == 1.0]

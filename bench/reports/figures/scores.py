@@ -83,13 +83,14 @@ def _score_panel(axes: Axes, board: pd.DataFrame, scores: pd.DataFrame, models: 
     marks = scores.merge(board.loc[near, ["model", "checkpoint"]])["value"].dropna()
     intervals = board[near].dropna(subset=["low"])
     low, high = _limits(marks, [*intervals["low"], *intervals["high"]], references)
+    values = dict(list(scores.groupby(["model", "checkpoint"])["value"]))
     for row in as_rows(board):
         colour, final = styles[row["model"]][0], row["checkpoint"] == FINAL
         height = models.index(row["model"]) + (0 if final else 0.36)
         if not low <= row["mean"] <= high:
             _beyond(axes, row["mean"], height, row["mean"] > high, colour)
             continue
-        seeds = scores.loc[(scores["model"] == row["model"]) & (scores["checkpoint"] == row["checkpoint"]), "value"]
+        seeds = values[row["model"], row["checkpoint"]]
         axes.plot(seeds, [height - 0.16] * len(seeds), "o", markersize=4, color=colour, alpha=0.5, markeredgewidth=0)
         axes.plot([row["low"], row["high"]], [height, height], color=colour, linewidth=1.6 if final else 0.9)
         axes.plot(row["mean"], height, "o", markersize=6, color=colour, markerfacecolor=colour if final else "white")

@@ -52,11 +52,11 @@ def _table(section: Learning, cost: str, metric: str) -> Document:
     blocks: Document = []
     if amounts:
         rows = []
+        values = dict(list(reached.groupby(["model", "amount"])["value"]))
+        ends, runs = lines.groupby("model")[cost].max(), reached.groupby("model")["run_id"].nunique()
         for model in counting:
-            own = reached[reached["model"] == model]
-            ends = lines[lines["model"] == model].groupby("run_id")[cost].max()
-            n = own["run_id"].nunique()
-            cells = [_cell(own[own["amount"] == amount], float(ends.max()) < amount, n, metric) for amount in amounts]
+            n = int(runs[model])
+            cells = [_cell(values[model, amount], ends[model] < amount, n, metric) for amount in amounts]
             rows.append([model, *cells, seed_count(n)])
         header = ["model", *(_amount(amount, cost) for amount in amounts), "n"]
         blocks += [Paragraph(prose("`{}` ↓ at equal {}:", metric, cost)), table(header, rows)]
@@ -65,9 +65,9 @@ def _table(section: Learning, cost: str, metric: str) -> Document:
     return blocks
 
 
-def _cell(reached: pd.DataFrame, ended: bool, n: int, metric: str) -> str:
+def _cell(reached: pd.Series, ended: bool, n: int, metric: str) -> str:
     """Mean ± half the width of the interval at one cost, or why there is none; and whether all seeds ended before."""
-    values = reached["value"].dropna()
+    values = reached.dropna()
     if values.empty:
         return "not begun"
     text = estimate(values, n, entry(metric).decimals)

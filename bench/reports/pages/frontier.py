@@ -6,8 +6,8 @@ from collections.abc import Hashable
 
 import pandas as pd
 
-from bench.analysis.answers import REFERENCE
 from bench.analysis.frontier import Sweep, indicators, sweeps
+from bench.analysis.references import REFERENCE
 from bench.analysis.standing import Standing
 from bench.analysis.verdicts import Pair, judge
 from bench.records.frames import FINAL

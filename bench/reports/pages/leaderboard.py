@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from textwrap import shorten
 
 import pandas as pd
 
 from bench.analysis import catalogue
-from bench.analysis.answers import (
-    BOTH,
-    CONSTANT,
-    OWN,
-    REFERENCE,
-    Answer,
-    by_metric,
-    in_headline,
-    listed,
-    rows_of,
-    seed_counts,
-    summary,
-)
+from bench.analysis.answers import Answer, by_metric, in_headline, listed, rows_of, seed_counts, summary
 from bench.analysis.catalogue import MEANINGS, Shown, headline, headlines, judged, kind_of_task
+from bench.analysis.references import BOTH, CONSTANT, OWN, REFERENCE
 from bench.analysis.results import Results, Section
 from bench.analysis.stats import seeds_of_sign_test
 from bench.analysis.verdicts import FEW, IF_NORMAL, Verdict
-from bench.records.frames import FINAL, REAL_DATA, SELECTED, as_rows, completed
+from bench.records.frames import FINAL, REAL_DATA, SELECTED, as_rows, as_tuples, completed
 from bench.reports.document import (
     Document,
     Figure,
@@ -232,15 +222,12 @@ def _collapsed(verdict: Verdict) -> str:
 
 def _selected_last(scores: pd.DataFrame) -> set[tuple[str, str]]:
     """Models whose selected checkpoint is the last step in every seed: its row would repeat the final one."""
-    same = set()
-    for model, rows in scores[scores["kind"] == "quality"].groupby("model"):
-        final, selected = (
-            rows[rows["checkpoint"] == checkpoint].set_index(["seed", "metric"])["value"].sort_index()
-            for checkpoint in (FINAL, SELECTED)
-        )
-        if selected.equals(final):
-            same.add((str(model), SELECTED))
-    return same
+    values: dict[str, dict[str, dict[tuple[int, str], float | None]]] = {}
+    columns = ["model", "checkpoint", "seed", "metric", "value"]
+    for model, checkpoint, seed, metric, value in as_tuples(scores.loc[scores["kind"] == "quality", columns]):
+        known = None if math.isnan(value) else value  # nothing equals NaN
+        values.setdefault(model, {}).setdefault(checkpoint, {})[seed, metric] = known
+    return {(model, SELECTED) for model, own in values.items() if own.get(SELECTED) == own.get(FINAL)}
 
 
 def _same(same: set[tuple[str, str]]) -> list[Words]:
@@ -270,10 +257,11 @@ def _by_role(header: Sequence[str], lines: Iterable[tuple[str, list[Words]]]) ->
 def _absences(grid: Grid, scores: pd.DataFrame) -> list[Words]:
     """Why cells are empty: one line for each reason and the models and metrics it holds for."""
     told: dict[tuple[str, str, str], set[str]] = {}
-    for row in as_rows(scores[["model", "checkpoint", "metric", "value", "absent"]]):
-        reasons = told.setdefault((row["model"], row["checkpoint"], row["metric"]), set())
-        if pd.isna(row["value"]):
-            reasons.add(str(row["absent"]))
+    columns = ["model", "checkpoint", "metric", "value", "absent"]
+    for model, checkpoint, metric, value, absent in as_tuples(scores[columns]):
+        reasons = told.setdefault((model, checkpoint, metric), set())
+        if math.isnan(value):
+            reasons.add(str(absent))
     models: dict[tuple[str, str], list[str]] = {}
     for model, checkpoint in grid.rows:
         name = model if checkpoint == FINAL else f"{model} ({grid.label(model, checkpoint).removeprefix('↳ ')})"

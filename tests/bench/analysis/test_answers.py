@@ -10,24 +10,19 @@ import pytest
 from scipy import stats
 
 from bench.analysis.answers import (
-    BOTH,
     COLUMNS,
-    CONSTANT,
-    OWN,
-    REFERENCE,
     answers,
     best,
     by_metric,
     in_headline,
     listed,
-    most_comparisons,
-    references,
     rows_of,
     seed_counts,
     summary,
     table,
 )
 from bench.analysis.leaderboard import write_csv
+from bench.analysis.references import BOTH, CONSTANT, OWN, REFERENCE, most_comparisons, references
 from bench.analysis.stats import mean_interval, paired_test
 from bench.analysis.verdicts import (
     BETTER_IF_NORMAL,
