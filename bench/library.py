@@ -100,7 +100,7 @@ def run(
     tasks: Names = ("oracle", "quatrains-tang"),
     metrics: Names = "all",
     *,
-    seeds: int | Iterable[int] = 5,
+    seeds: int | str | Iterable[int] = 5,
     preset: str = "quick",
     settings: Mapping[str, object] | None = None,
     budget: str | None = None,
@@ -124,7 +124,7 @@ def run(
             most.
         tasks: Names, classes as for models, ``text:FILE,level=word|char,...``, ``midi:FOLDER``, or ``all``.
         metrics: Names or ``all``; a run fails if a metric that is named here has no value.
-        seeds: Number of seeds, counted from 0; or the seeds themselves, as in ``[3, 5]``.
+        seeds: Number of seeds, counted from 0; or the seeds themselves, as in ``[3, 5]`` or ``"3,5-7"``.
         preset: smoke (seconds), quick (minutes), medium (hours) or paper (days); or the path of a file
             that ``bench tune`` wrote.
         settings: ``{"seqgan.lr": 0.005}``: fields of models and tasks, as ``--set`` sets them.
@@ -372,13 +372,15 @@ def _expect(kinds: type | tuple[type, ...], **given: object) -> None:
 
 
 def _seeds(given: object) -> int | tuple[int, ...]:
-    """A number of seeds, or seeds; see :func:`bench.plans.presets.parse_seeds`."""
-    from bench.plans.presets import parse_seeds
+    """A number of seeds, or seeds, also as on the command line (:func:`bench.plans.presets.parse_seeds`)."""
+    from bench.plans.presets import named, parse_seeds
 
-    seeds = [*map(_plain, given)] if isinstance(given, Iterable) and not isinstance(given, str) else _plain(given)
-    for each in seeds if isinstance(seeds, list) else [seeds]:
+    if isinstance(given, str):
+        return parse_seeds(given)
+    seeds = [*map(_plain, given)] if isinstance(given, Iterable) else [_plain(given)]
+    for each in seeds:
         _expect(int, seeds=each)
-    return parse_seeds(",".join(f"{each}-{each}" for each in seeds)) if isinstance(seeds, list) else seeds
+    return named(seeds, given) if isinstance(given, Iterable) else seeds[0]
 
 
 def _literal(name: object, value: object) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from bench.errors import UsageError, unknown
@@ -211,12 +211,28 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, -1)
         if not first <= last < MOST_SEEDS:
             raise UsageError(
-                f"expected a number of seeds, as in 5, or seeds below {MOST_SEEDS}, as in 3,5-7, got '{text}'."
+                f"expected a number of seeds, as in 5, or seeds below {MOST_SEEDS}, as in 3,5-7, or 3-3 for one alone, "
+                f"got '{text}'."
             )
         seeds += range(first, last + 1)
+    return named(seeds, text)
+
+
+def named(seeds: Sequence[int], given: object) -> tuple[int, ...]:
+    """These seeds, in order.
+
+    Args:
+        seeds: At least one, each once.
+        given: What the user wrote.
+
+    Raises:
+        UsageError: for others.
+    """
+    if not seeds or not all(0 <= seed < MOST_SEEDS for seed in seeds):
+        raise UsageError(f"expected seeds from 0 to {MOST_SEEDS - 1}, got {given}.")
     twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
     if twice:
-        raise UsageError(f"expected each seed once, got {', '.join(map(str, twice))} more than once in '{text}'.")
+        raise UsageError(f"expected each seed once, got {', '.join(map(str, twice))} more than once in {given}.")
     return tuple(sorted(seeds))
 
 

@@ -55,7 +55,12 @@ def merge(sources: Sequence[Path], target: Path) -> Merged:
     stores = [Store(source) for source in sources]
     for store in stores:
         store.require()
+    for index, store in enumerate(stores):
+        if any(store.path.samefile(before.path) for before in stores[:index]):
+            raise UsageError(f"expected each folder once, got '{store.path}' twice.")
     into = Store(target)
+    into.check()
+    _compared(stores)  # so that what is refused leaves no new folder
     into.open()
     stores = [store for store in stores if not store.path.samefile(into.path)]
     with into.alone():

@@ -149,9 +149,10 @@ def test_a_class_that_no_worker_could_import_is_refused(tmp_path):
     ("given", "message"),
     [
         ({"seeds": [0, "1"]}, "expected seeds to be int, got '1'"),
-        ({"seeds": [0, 1, 0]}, "expected each seed once, got 0 more than once"),
-        ({"seeds": []}, "expected a number of seeds, as in 5, or seeds below 1000, as in 3,5-7, got ''"),
-        ({"seeds": "2"}, "expected seeds to be int, got '2'"),
+        ({"seeds": [0, 1, 0]}, r"expected each seed once, got 0 more than once in \[0, 1, 0\]"),
+        ({"seeds": []}, r"expected seeds from 0 to 999, got \[\]"),
+        ({"seeds": (-1,)}, r"expected seeds from 0 to 999, got \(-1,\)"),
+        ({"seeds": "3-"}, "expected a number of seeds, as in 5, or seeds below 1000, as in 3,5-7, or 3-3 for one"),
         ({"workers": -1}, "expected workers from 0 to 256, or auto, got -1"),
         ({"workers": 10**9}, "expected workers from 0 to 256, or auto, got 1000000000"),
         ({"settings": {"toy.train_size": 1}}, "expected toy.train_size to be an integer of 2 or more, got '1'"),

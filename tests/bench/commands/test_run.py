@@ -222,7 +222,7 @@ MISTAKES = {
     "too many workers": (["--workers", "1000000000"], "expected --workers from 0 to 256, or auto, got 1000000000"),
     "too many seeds": (["--seeds", "1000000000"], "expected 1 to 1000 seeds, got 1000000000"),
     "seeds in words": (["--seeds", "three"], "expected a number of seeds, as in 5, or seeds below 1000, as in 3,5-7"),
-    "a seed twice": (["--seeds", "1-3,2"], "expected each seed once, got 2 more than once in '1-3,2'"),
+    "a seed twice": (["--seeds", "1-3,2"], "expected each seed once, got 2 more than once in 1-3,2"),
     "too cold": (["--temperatures", "1e-300"], "all from 0.001 to 1000, got '1e-300'"),
     "too hot": (["--temperatures", "0.5..1e9:1e8"], "all from 0.001 to 1000"),
     "endless budget": (["--budget", "9" * 400 + "h"], "expected a budget like 60s"),

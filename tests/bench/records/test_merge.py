@@ -100,7 +100,7 @@ def test_another_outcome_of_the_same_run_is_refused(folders):
     assert answer.exit_code == 2
     assert len(answer.stderr.splitlines()) == 1
     assert f"run {record.spec.run_id} (mle on toy, seed 0) has other scores in" in answer.stderr
-    assert Store(folders / "whole").records() == []
+    assert not (folders / "whole").exists()
 
 
 def test_what_was_finished_comes_before_what_was_not(folders):
@@ -129,6 +129,7 @@ def test_what_is_no_results_folder_is_refused(folders):
         ((folders / "notes", "--output", folders / "new"), "expected a results folder"),
         ((folders / "absent", "--output", folders / "new"), "expected a results folder"),
         ((folders / "zero", "--output", folders / "notes"), "is not empty and is not a results folder"),
+        ((folders / "zero", folders / "zero", "--output", folders / "new"), "expected each folder once"),
     ):
         answer = bench("merge", *arguments)
         assert answer.exit_code == 2
