@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Interval, MinLen
@@ -129,7 +129,7 @@ class SeqGAN(PolicyGradientGenerator):
                 self.train_discriminator(step, policy, train, run)
         return policy
 
-    def beginning(self, sequences: int) -> Self:
+    def beginning(self, sequences: int) -> SeqGAN:
         """What ends with the discriminator's pre-training, the same for all that differ only in what comes after it.
 
         Args:

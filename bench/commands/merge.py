@@ -17,8 +17,9 @@ def merge(folders: tuple[Path, ...], output: Path) -> None:
     """Join results FOLDERS, as several machines make them, into one, and write its leaderboards.
 
     A run that two folders have must have found the same in both; what they cost may differ. Trained states are taken
-    along. The folders stay as they are. Exit code 0, 1 when a file cannot be read and is left out, or 2 for a usage
-    error, as for a run that found something else in another folder; then nothing is merged.
+    along. The folders stay as they are, unless --output is one of them. Exit code 0, 1 when a file cannot be read and
+    is left out, or 2 for a usage error, as for a run that found something else in another folder; then nothing is
+    merged.
     """
     from rich.console import Console
 

@@ -45,7 +45,7 @@ def merge(sources: Sequence[Path], target: Path) -> Merged:
     found the same, and the earlier is kept. Nothing is written before all folders were compared.
 
     Args:
-        sources: Results folders; they stay as they are.
+        sources: Results folders, each once; they stay as they are, unless one of them is the target.
         target: A results folder, or a new or empty one.
 
     Raises:
@@ -60,11 +60,20 @@ def merge(sources: Sequence[Path], target: Path) -> Merged:
             raise UsageError(f"expected each folder once, got '{store.path}' twice.")
     into = Store(target)
     into.check()
-    _compared(stores)  # so that what is refused leaves no new folder
-    into.open()
-    stores = [store for store in stores if not store.path.samefile(into.path)]
-    with into.alone():
-        kept, origin, unreadable = _compared([into, *stores])
+    with contextlib.ExitStack() as alone:
+
+        def enter() -> None:
+            into.open()
+            alone.enter_context(into.alone())
+
+        there = target.exists()
+        if there:
+            enter()
+            stores = [store for store in stores if not store.path.samefile(target)]
+        scanned = [(store, *store.scan()) for store in (into, *stores)]
+        kept, origin = _compared([(store, records) for store, records, _ in scanned])
+        if not there:  # what is refused leaves no new folder
+            enter()
         taken = [run_id for run_id, store in origin.items() if store is not into]
         for run_id in taken:
             into.write(kept[run_id])
@@ -72,18 +81,15 @@ def merge(sources: Sequence[Path], target: Path) -> Merged:
         for store in stores:
             into.adopt(store)
             states += _states(store, into)
-        records = sum(len(store.records()) for store in stores)
-        return Merged(len(taken), records - len(taken), states, tuple(unreadable))
+        repeated = sum(len(records) for _, records, _ in scanned[1:]) - len(taken)
+        return Merged(len(taken), repeated, states, tuple(file for *_, damaged in scanned for file in damaged))
 
 
-def _compared(stores: Sequence[Store]) -> tuple[dict[str, RunRecord], dict[str, Store], list[Unreadable]]:
-    """The record to keep of each run, the folder that it is of, and what cannot be read."""
+def _compared(stores: Sequence[tuple[Store, Sequence[RunRecord]]]) -> tuple[dict[str, RunRecord], dict[str, Store]]:
+    """The record to keep of each run, and the folder that it is of."""
     kept: dict[str, RunRecord] = {}
     origin: dict[str, Store] = {}
-    unreadable = []
-    for store in stores:
-        records, damaged = store.scan()
-        unreadable += damaged
+    for store, records in stores:
         for record in records:
             run_id = record.spec.run_id
             before = kept.get(run_id)
@@ -97,7 +103,7 @@ def _compared(stores: Sequence[Store]) -> tuple[dict[str, RunRecord], dict[str, 
                     )
             if before is None or _rank(record) < _rank(before):
                 kept[run_id], origin[run_id] = record, store
-    return kept, origin, unreadable
+    return kept, origin
 
 
 def _rank(record: RunRecord) -> tuple[bool, str]:
@@ -112,6 +118,7 @@ def _difference(one: RunRecord, other: RunRecord) -> str:
 
 
 def _found(record: RunRecord) -> Mapping[str, Any]:
+    """What a run found: all of its record but :data:`MEASURED` and what it cost."""
     content = {name: part for name, part in json.loads(to_json(record)).items() if name not in MEASURED}
     content.pop("spec")  # its run id is the same; the rest is labels and where files are
     for part in ("scores", "frontier"):

@@ -178,9 +178,9 @@ class Session:
             yield from self._steps(name, steps, open_ended)
             return
         self.clock.stop()
-        self._kept = begun
-        lock = self._lock()
+        self._kept, lock = begun, None
         try:
+            lock = self._lock()
             if self._kept is not None:
                 self._saved = self._load(begun)
             before = self._saved and self._saved["phases"][name]["done"]

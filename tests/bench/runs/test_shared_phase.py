@@ -243,6 +243,6 @@ def test_what_mattered_before_is_part_of_the_name(field):
     assert other.beginning(48) != usual.beginning(48)
 
 
-def test_a_subclass_keeps_its_own(data, folder):
+def test_a_subclass_keeps_its_own():
     """It may train its discriminator in another way."""
     assert isinstance(BaselinedSeqGAN(**SMALL).beginning(48), BaselinedSeqGAN)
