@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.api import Decoding, Run, Size, TrainingData
 from seqgan.lm import LSTMLanguageModel
-from seqgan.mle import LikelihoodGenerator, adam, maximize_likelihood, minibatches
+from seqgan.mle import Descent, LikelihoodGenerator, adam, maximize_likelihood, minibatches
 
 
 class Ensemble(nn.Module):
@@ -86,15 +86,16 @@ class MLEEnsemble(LikelihoodGenerator):
         ensemble, optimizers = Ensemble(models), [adam(model, self.lr) for model in models]
         steps = {f"optimizer{name}": optimizer for name, optimizer in zip(names, optimizers, strict=True)}
         run.track(ensemble, ensemble=ensemble, **steps)
+        descents = [Descent(*each, self.clip_norm) for each in zip(models, optimizers, strict=True)]
         train = data.train.to(run.device)
         orders = [run.rng(f"batches{name}") if self.reshuffle else None for name in names]
         for _ in run.phase("mle-ensemble", self.epochs, open_ended=True):
             total, learnt = 0.0, 0
             passes = [minibatches(train, self.batch_size, order) for order in orders]
             for batches in zip(*passes, strict=True):  # in turn, so that a budget ends all of them at the same batch
-                for model, optimizer, batch in zip(models, optimizers, batches, strict=True):
+                for descent, batch in zip(descents, batches, strict=True):
                     words = data.spec.count(batch)
-                    total += words * maximize_likelihood(model, optimizer, self.clip_norm, [batch], run)
+                    total += words * maximize_likelihood(descent, [batch], run)
                     learnt += words
                 if run.spent():
                     break

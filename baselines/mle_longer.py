@@ -8,7 +8,7 @@ from typing import Any, ClassVar, cast
 
 from bench.api import Count, Run, TrainingData
 from seqgan.lm import LSTMLanguageModel
-from seqgan.mle import MLE, adam, maximize_likelihood, minibatches
+from seqgan.mle import MLE, Descent, adam, maximize_likelihood, minibatches
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,9 @@ class MLELonger(MLE):
         model = cast(LSTMLanguageModel, run.pretrained(pretraining, data))
         optimizer = adam(model, self.lr)
         run.track(model, model=model, optimizer=optimizer)
+        descent = Descent(model, optimizer, self.clip_norm)
         train = data.train.to(run.device)
         order = run.rng("longer") if self.reshuffle else None
         for _ in run.phase("longer", self.extra_epochs, open_ended=True):
-            maximize_likelihood(model, optimizer, self.clip_norm, minibatches(train, self.batch_size, order), run)
+            maximize_likelihood(descent, minibatches(train, self.batch_size, order), run)
         return model

@@ -15,7 +15,7 @@ from baselines.bigram import ROWS, BigramModel, Strength, drawn_words, scaled
 from baselines.mle_tempered import BestEpoch
 from bench.api import Decoding, Run, SequenceSpec, Share, Size, TrainingData
 from seqgan.lm import LSTMLanguageModel
-from seqgan.mle import LikelihoodGenerator, adam, maximize_likelihood, minibatches
+from seqgan.mle import Descent, LikelihoodGenerator, adam, maximize_likelihood, minibatches
 
 
 class NgramMixture(BestEpoch):
@@ -150,12 +150,13 @@ class MLENgram(LikelihoodGenerator):
         bigrams = tuple(BigramModel(data.spec, data.train, strength, self.add) for strength in self.strengths)
         best = NgramMixture(model, bigrams)
         run.track(best, best=best, model=model, optimizer=optimizer)
+        descent = Descent(model, optimizer, self.clip_norm)
         train, valid = data.train.to(run.device), data.valid[: self.looked_at]
         order = run.rng("batches") if self.reshuffle else None
         mask = data.spec.mask(valid)
         counted = [each.token_log_prob(valid)[mask].exp() for each in bigrams]
         for _ in run.phase("mle-ngram", self.epochs, open_ended=True):
-            maximize_likelihood(model, optimizer, self.clip_norm, minibatches(train, self.batch_size, order), run)
+            maximize_likelihood(descent, minibatches(train, self.batch_size, order), run)
             with run.measure(selection_tokens=int(mask.sum())):
                 neural = model.token_log_prob(valid)[mask].double().exp()
                 found, choice, weight = min(

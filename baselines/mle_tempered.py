@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bench.api import GREATEST_TEMPERATURE, LEAST_TEMPERATURE, Decoding, Run, Size, TrainingData
 from seqgan.lm import LSTMLanguageModel
-from seqgan.mle import LikelihoodGenerator, adam, maximize_likelihood, minibatches
+from seqgan.mle import Descent, LikelihoodGenerator, adam, maximize_likelihood, minibatches
 
 Temperature = Annotated[float, Interval(ge=0.1, le=10)]
 """Range of a field: what logits are divided by."""
@@ -99,11 +99,12 @@ class MLETempered(LikelihoodGenerator):
         optimizer = adam(model, self.lr)
         best = TemperedLanguageModel(model)
         run.track(best, best=best, model=model, optimizer=optimizer)
+        descent = Descent(model, optimizer, self.clip_norm)
         train, valid = data.train.to(run.device), data.valid[: self.looked_at]
         order = run.rng("batches") if self.reshuffle else None
         words, grid = data.spec.count(valid), sorted(set(self.temperatures))
         for _ in run.phase("mle-tempered", self.epochs, open_ended=True):
-            maximize_likelihood(model, optimizer, self.clip_norm, minibatches(train, self.batch_size, order), run)
+            maximize_likelihood(descent, minibatches(train, self.batch_size, order), run)
             with run.measure() as count:
 
                 def nll(temperature: float, count: Callable[..., None] = count) -> float:

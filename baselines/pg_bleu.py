@@ -38,9 +38,9 @@ class PGBleu(PolicyGradientGenerator):
         run.track(policy, policy=policy, optimizer=optimizer)
         unk = data.vocabulary.unk if data.vocabulary else None
         reward = BleuReward(data.spec, data.train, self.order, self.epsilon, unk)
-        gradient = self.gradient(policy, run)
+        gradient = self.gradient(policy, optimizer, run)
         for _ in run.phase("policy-gradient", self.rounds, open_ended=True):
-            gradient.step(policy, optimizer, reward, run)
+            gradient.step(reward, run)
         return policy
 
 

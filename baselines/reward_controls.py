@@ -70,7 +70,7 @@ def reinforce(generator: PolicyGradientGenerator, data: TrainingData, run: Run, 
     policy = generator.pretrain(data, run)
     optimizer = adam(policy, generator.lr)
     run.track(policy, policy=policy, optimizer=optimizer)
-    gradient = generator.gradient(policy, run)
+    gradient = generator.gradient(policy, optimizer, run)
     for _ in run.phase("policy-gradient", generator.rounds, open_ended=True):
-        gradient.step(policy, optimizer, reward, run)
+        gradient.step(reward, run)
     return policy

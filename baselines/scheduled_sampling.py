@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from bench.api import Count, Positive, Run, Share, Size, StepSize, TrainingData
+from seqgan.kernels.execution import recorded
 from seqgan.lm import InitStd, LSTMLanguageModel, compile_language_model
-from seqgan.mle import EPOCHS, adam, maximize_likelihood, minibatches
+from seqgan.mle import EPOCHS, Descent, adam, maximize_likelihood, minibatches
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +61,31 @@ class ScheduledSampling:
         model = LSTMLanguageModel(data.spec, run.rng("init"), self.embedding_dim, self.hidden_dim, self.init_std)
         optimizer = adam(model, self.lr)
         run.track(model, model=model, optimizer=optimizer)
+        descent = Descent(model, optimizer, self.clip_norm)
         train = data.train.to(run.device)
         order, coins = run.rng("batches") if self.reshuffle else None, run.rng("coins")
+        mix = recorded(lambda batch, truth: mixed_inputs(model, batch, truth, coins), [coins])
         for epoch in run.phase("scheduled-sampling", self.epochs, open_ended=True):
             truth = max(self.floor, 1 - self.decay * epoch)
+            heads = torch.tensor(truth, device=run.device)
             batches = minibatches(train, self.batch_size, order)
 
-            def read(batch: Tensor, truth: float = truth) -> Tensor:
-                inputs, own = mixed_inputs(model, batch, truth, coins)
+            def read(batch: Tensor, heads: Tensor = heads) -> Tensor:
+                inputs, own = mix(batch, heads)
                 if bool(own.any()):  # then the model has read the batch once before it learns from it
                     with run.measure(mixing_tokens=data.spec.count(batch) - len(batch)):
                         pass
                 return inputs
 
-            maximize_likelihood(model, optimizer, self.clip_norm, batches, run, read)
+            maximize_likelihood(descent, batches, run, read)
             run.log(truth=truth)
         return model
 
 
 @torch.no_grad()
-def mixed_inputs(model: LSTMLanguageModel, tokens: Tensor, truth: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+def mixed_inputs(
+    model: LSTMLanguageModel, tokens: Tensor, truth: float | Tensor, rng: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """The model's inputs: at each position a coin chooses the true token or the model's own draw.
 
     No gradient flows through a draw, so the mixture is made first and the model is trained on it in one pass.
@@ -87,7 +93,7 @@ def mixed_inputs(model: LSTMLanguageModel, tokens: Tensor, truth: float, rng: to
     Args:
         model: Draws its own tokens given the mixture read so far.
         tokens: int64, (B, T), the true sequences.
-        truth: Probability of the true token.
+        truth: Probability of the true token, a number or a scalar on the model's device.
         rng: Flips the coins and draws the tokens.
 
     Returns:
@@ -98,12 +104,15 @@ def mixed_inputs(model: LSTMLanguageModel, tokens: Tensor, truth: float, rng: to
     inputs = model.shift(tokens)
     coins = torch.rand(tokens.shape[0], tokens.shape[1] - 1, generator=rng, device=tokens.device)
     own = (coins >= truth) & model.spec.mask(tokens)[:, 1:]  # (B, T - 1)
-    if not bool(own.any()):
+    if not (tokens.is_cuda or bool(own.any())):
         return inputs, own
     hidden, cell = (part.clone() for part in model.initial_state(len(tokens)))
     read = model.reader()
     for t in range(tokens.shape[1] - 1):
         read(inputs[:, t], hidden, cell)
-        rows = own[:, t].nonzero()[:, 0]
-        inputs[rows, t + 1] = model.choose(hidden[rows], rng)
+        if tokens.is_cuda:  # a draw for every row: to select some, the host would wait for the device
+            inputs[:, t + 1] = model.choose(hidden, rng).where(own[:, t], inputs[:, t + 1])
+        else:
+            rows = own[:, t].nonzero()[:, 0]
+            inputs[rows, t + 1] = model.choose(hidden[rows], rng)
     return inputs, own

@@ -90,6 +90,8 @@ class LSTMLanguageModel(nn.Module):
             The sum, a scalar that carries the gradient, and the log-probabilities, (B, T), without gradient.
         """
         positions = self.positions(tokens)
+        if tokens.is_cuda:  # where all positions are computed
+            weights = weights.where(self.spec.mask(tokens), 0.0)
         hidden, _ = self.lstm(self.embedding(self.shift(tokens) if inputs is None else inputs))  # (B, T, H)
         loss, log_prob = weighted_nll(
             hidden.flatten(0, 1)[positions],
@@ -137,12 +139,18 @@ class LSTMLanguageModel(nn.Module):
         return torch.log_softmax(self.output(hidden[:, -1]), -1).cpu()
 
     def positions(self, tokens: Tensor) -> Tensor | slice:
-        """Index into ``tokens.flatten()`` of the positions that count; only these need logits."""
-        return slice(None) if self.spec.eos is None else self.spec.mask(tokens).flatten().nonzero()[:, 0]
+        """Index into ``tokens.flatten()`` of the positions that count; only these need logits.
 
-    @staticmethod
-    def scattered(values: Tensor, positions: Tensor | slice, tokens: Tensor) -> Tensor:
-        """Put the values at ``positions`` back into the shape of the tokens, (B, T), with zeros everywhere else."""
+        On CUDA all positions: the host would have to wait for the device to know which count.
+        """
+        if self.spec.eos is None or tokens.is_cuda:
+            return slice(None)
+        return self.spec.mask(tokens).flatten().nonzero()[:, 0]
+
+    def scattered(self, values: Tensor, positions: Tensor | slice, tokens: Tensor) -> Tensor:
+        """Put the values at ``positions`` back into the shape of the tokens, (B, T), with zeros where none counts."""
+        if self.spec.eos is not None and isinstance(positions, slice):
+            return values.view_as(tokens).where(self.spec.mask(tokens), 0.0)
         whole = values.new_zeros(tokens.numel())
         whole[positions] = values
         return whole.view_as(tokens)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -61,17 +61,16 @@ class MLE(LikelihoodGenerator):
         model = LSTMLanguageModel(data.spec, run.rng("init"), self.embedding_dim, self.hidden_dim, self.init_std)
         optimizer = adam(model, self.lr)
         run.track(model, model=model, optimizer=optimizer)
+        descent = Descent(model, optimizer, self.clip_norm)
         train = data.train.to(run.device)
         order = run.rng("batches") if self.reshuffle else None
         for _ in run.phase("mle", self.epochs, open_ended=True):
-            maximize_likelihood(model, optimizer, self.clip_norm, minibatches(train, self.batch_size, order), run)
+            maximize_likelihood(descent, minibatches(train, self.batch_size, order), run)
         return model
 
 
 def maximize_likelihood(
-    model: LSTMLanguageModel,
-    optimizer: torch.optim.Optimizer,
-    clip_norm: float,
+    descent: Descent,
     batches: Iterable[Tensor],
     run: Run,
     inputs: Callable[[Tensor], Tensor] | None = None,
@@ -81,13 +80,13 @@ def maximize_likelihood(
     Returns:
         The mean loss of a token, in nats, which is also logged.
     """
-    total, tokens = torch.zeros((), device=model.device), 0
+    spec, total, tokens = descent.model.spec, torch.zeros((), device=descent.model.device), 0
     with run.measure() as count:
         for batch in batches:
             read = None if inputs is None else inputs(batch)
-            log_prob, _ = descend(model, optimizer, clip_norm, batch, evenly(model.spec, batch), read)
+            log_prob, _ = descent(batch, evenly(spec, batch), read)
             total -= log_prob.sum()
-            tokens += (learnt := model.spec.count(batch))
+            tokens += (learnt := spec.count(batch))
             count(train_tokens=learnt, updates=1)
             if run.spent():
                 break
@@ -116,6 +115,32 @@ def minibatches(tokens: Tensor, size: int, rng: torch.Generator | None = None) -
 def adam(model: torch.nn.Module, lr: float) -> torch.optim.Adam:
     """Adam over all trained parameters, in torch's fused form: one pass over them instead of a dozen."""
     return torch.optim.Adam(trainable(model), lr=lr, fused=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """Steps of gradient descent of one model: :func:`descend`, which on CUDA is recorded as a graph.
+
+    Attributes:
+        model: What is trained.
+        optimizer: Of its parameters; on CUDA a fused one.
+        clip_norm: Largest global norm of a gradient.
+    """
+
+    model: LSTMLanguageModel
+    optimizer: torch.optim.Optimizer
+    clip_norm: float
+    _step: execution.Step = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        def step(*batch: Tensor) -> tuple[Tensor, Tensor]:
+            return descend(self.model, self.optimizer, self.clip_norm, *batch)
+
+        object.__setattr__(self, "_step", execution.recorded(step, optimizer=self.optimizer))
+
+    def __call__(self, tokens: Tensor, weights: Tensor, inputs: Tensor | None = None) -> tuple[Tensor, ...]:
+        """One step: the log-probability of each token before it, (B, T), and the norm before clipping, a scalar."""
+        return self._step(tokens, weights, *(() if inputs is None else (inputs,)))
 
 
 def descend(

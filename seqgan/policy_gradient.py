@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.api import Count, Positive, Run, Size, StepSize, TrainingData
 from seqgan.kernels.execution import Complete
 from seqgan.lm import InitStd, LSTMLanguageModel, compile_language_model
-from seqgan.mle import EPOCHS, MLE, descend
+from seqgan.mle import EPOCHS, MLE, Descent
 from seqgan.rollout import Reward, action_values, completion
 
 
@@ -26,9 +26,10 @@ class PolicyGradient:
     itself, it is not, and such steps are shorter.
     """
 
+    descent: Descent
+    """Of the policy; it clips the gradient."""
     batch_size: int
     rollouts: int
-    clip_norm: float
     complete: Complete | None = None
     """How prefixes are finished (:func:`seqgan.rollout.completion`), if not operation by operation."""
     baseline: bool = False
@@ -38,8 +39,6 @@ class PolicyGradient:
 
     def step(
         self,
-        policy: LSTMLanguageModel,
-        optimizer: torch.optim.Optimizer,
         reward: Reward,
         run: Run,
         reads: bool = False,
@@ -47,12 +46,11 @@ class PolicyGradient:
         """Sample a batch, value every token of it by rollouts, and take one step.
 
         Args:
-            policy: What is trained.
-            optimizer: Of its parameters.
             reward: Scores finished sequences.
             run: Counts every token that is drawn, read or learnt from.
             reads: Whether a network computes the reward: what it reads is counted, too.
         """
+        policy = self.descent.model
         tokens, states = policy.sample_with_states(self.batch_size, run.rng("policy"))
         mask, learnt = policy.spec.mask(tokens), policy.spec.count(tokens)
         finished = 0
@@ -74,7 +72,7 @@ class PolicyGradient:
         weights = advantages(values, mask, self.baseline, self.standardize)
         with run.measure(train_tokens=learnt, updates=1):
             # Tokens after the end of a sequence have no effect: their log-probabilities are not part of the loss.
-            log_prob, norm = descend(policy, optimizer, self.clip_norm, tokens, weights)
+            log_prob, norm = self.descent(tokens, weights)
         # The mean over the policy's own draws is an estimate of its entropy, in nats per token.
         entropy = -float(log_prob.sum()) / learnt
         run.log(reward=float(values[:, -1].mean()), entropy=entropy, gradient_norm=float(norm))
@@ -167,7 +165,8 @@ class PolicyGradientGenerator:
         )
         return cast(LSTMLanguageModel, run.pretrained(pretraining, data))
 
-    def gradient(self, policy: LSTMLanguageModel, run: Run) -> PolicyGradient:
+    def gradient(self, policy: LSTMLanguageModel, optimizer: torch.optim.Optimizer, run: Run) -> PolicyGradient:
         """The policy-gradient step of this policy. Rollouts follow the policy itself, as in the paper and its code."""
+        descent = Descent(policy, optimizer, self.clip_norm)
         complete = completion(run.execution, policy, self.rollouts, run.rng("rollouts"))
-        return PolicyGradient(self.batch_size, self.rollouts, self.clip_norm, complete, self.baseline, self.standardize)
+        return PolicyGradient(descent, self.batch_size, self.rollouts, complete, self.baseline, self.standardize)

@@ -114,7 +114,7 @@ class SeqGAN(PolicyGradientGenerator):
         d_optimizer = adam(discriminator, self.d_lr)
         run.track(policy, policy=policy, optimizer=optimizer, discriminator=discriminator, d_optimizer=d_optimizer)
         train = data.train.to(run.device)
-        gradient = self.gradient(policy, run)
+        gradient = self.gradient(policy, optimizer, run)
         step = self.discriminator_step(discriminator, d_optimizer, run.rng("negatives"), run.execution)
 
         begun = self.beginning(len(train))
@@ -122,7 +122,7 @@ class SeqGAN(PolicyGradientGenerator):
             begun.train_discriminator(step, policy, train, run)
         for _ in run.phase("adversarial", self.rounds, open_ended=True):
             for _ in range(self.g_steps):
-                gradient.step(policy, optimizer, discriminator.reward, run, reads=True)
+                gradient.step(discriminator.reward, run, reads=True)
             for _ in range(self.d_steps):
                 if run.spent():
                     break

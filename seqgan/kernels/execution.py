@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.api import Execution, SequenceSpec, Unsupported
-from seqgan.kernels.graphs import Step, captured_rollouts, captured_training
+from seqgan.kernels.graphs import Captured, Step, captured_rollouts, captured_training
 from seqgan.kernels.threads import across_threads, one_thread, parts
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "concurrently",
     "descend",
     "multiplies_bfloat16",
+    "recorded",
     "rollouts",
     "rounded_convolutions",
     "scoring_type",
@@ -95,6 +96,19 @@ def descend(
                 parameter.grad += share
         updated = update()
     return torch.cat(others), updated
+
+
+def recorded(
+    step: Step, streams: Sequence[torch.Generator] = (), optimizer: torch.optim.Optimizer | None = None
+) -> Step:
+    """The same step; on CUDA it is recorded as a graph, in every mode, because a recorded step gives the same bits.
+
+    Args:
+        step: Must not wait for the device.
+        streams: The generators from which it draws.
+        optimizer: The fused optimizer whose step it takes, if any.
+    """
+    return Captured(step, streams, optimizer)
 
 
 def training(execution: Execution, loss: Step, optimizer: torch.optim.Optimizer, rng: torch.Generator) -> Step:

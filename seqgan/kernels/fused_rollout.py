@@ -6,20 +6,21 @@ paper's shape (T = 20, V = 5,000, 32 units, B = 64, N = 16) 194,560 words are dr
 time. Here a program takes a block of rows whose prefixes have one length and carries them to the end of the sequence:
 their hidden and cell states never leave its registers, and only a tile of logits, of a few words, exists at a time.
 
-*Drawing.* One uniform number per word, inverse CDF, two passes over the vocabulary: the first finds the maximum and the
-sum of the weights, rescaling as the maximum grows; the second computes the logits again, adds up the weights, and takes
-the first word whose cumulative weight exceeds ``uniform * sum``. So the result is a function of the uniforms, and
+*Drawing.* One uniform number per word, inverse CDF. One pass over the vocabulary finds the maximum and the sums of the
+weights of up to 64 parts of it, rescaling as the maximum grows. The cumulative sums say in which part the word lies:
+the first whose cumulative weight exceeds ``uniform * sum``. Only this part, another for each row, is computed again,
+and the first word found in it in the same way. So the result is a function of the uniforms, and
 :func:`reference_complete_on_chip` gives the same words, except where a uniform is within rounding error of the border
 between two words.
 
 *Reading.* What a word adds to the gates, ``embedding @ input_weight.T + bias``, is the same whenever it is read. The
 table of all words is made once per call (20 M multiplications at the paper's shape), and a step gathers a row of it.
 
-*Cost* at the paper's shape: 2 x 31 G multiplications for the logits, 0.8 G for the recurrence, no byte of logits moved;
-3.2 MB of parameters, which every program reads from cache, and 4.6 MB of uniforms and words.
+*Cost* at the paper's shape: 31 G multiplications for the logits, 0.8 G for those of one part, 0.8 G for the recurrence,
+no byte of logits moved; 3.2 MB of parameters, which every program reads from cache, and 4.6 MB of uniforms and words.
 
-On an H100 it takes 6.2 ms at that shape, where eager rollouts take 23 ms and recorded ones 20 ms; with products in tf32
-it takes 4.5 ms. Its words follow the policy's law by a chi-square (docs/gpu.md).
+On an H100 it takes 4.3 ms at that shape, where eager rollouts take 26 ms and recorded ones 20 ms; products in tf32 are
+no faster. Its words follow the policy's law by a chi-square (docs/gpu.md).
 """
 
 from __future__ import annotations
@@ -39,10 +40,15 @@ ROWS = 64
 """Rows per program."""
 WORDS = 128
 """Words per tile."""
+PARTS = 64
+"""Parts of the vocabulary whose sums are kept. A row computes the words of one part again."""
 WARPS = 8
 """Warps of 32 threads per program. With 4, or with more than 32 units, registers run out: use fewer rows then."""
 SMALLEST_DOT = 16
 """``tl.dot`` takes no operand narrower than this."""
+
+SMALLEST_SCAN = 16
+"""``tl.cumsum`` over one or two numbers a row does not always compile (Triton 3.6)."""
 
 
 class Parameters(NamedTuple):
@@ -73,6 +79,7 @@ def complete_on_chip(
     pad: int | None = None,
     rows: int = ROWS,
     words: int = WORDS,
+    parts: int = PARTS,
     precision: str = "ieee",
 ) -> Tensor:
     """Finish every proper prefix of every sequence N times.
@@ -91,6 +98,7 @@ def complete_on_chip(
         pad: What is written after it; None exactly when ``eos`` is.
         rows: Rows per program, a power of two, at least 16.
         words: Words per tile, a power of two, at least 16.
+        parts: Into how many parts of whole tiles the vocabulary is divided at most, a power of two.
         precision: Of the matrix products, in the terms of ``tl.dot``: "ieee" for float32, "tf32" for tensor cores.
 
     Returns:
@@ -106,10 +114,12 @@ def complete_on_chip(
     finished = torch.empty(length - 1, batch, rollouts, length, dtype=torch.long, device=tokens.device)
     if finished.numel() == 0:
         return finished
-    # Everything is padded to whole tiles here, so that the kernel need not mask: units of weight zero stay zero, words
-    # of bias -inf are never drawn.
+    # Everything is padded to whole tiles and parts here, so that the kernel need not mask: units of weight zero stay
+    # zero, words of bias -inf are never drawn.
     wide = max(SMALLEST_DOT, triton.next_power_of_2(units))
-    more_units, more_words = wide - units, -len(parameters.output_bias) % words
+    tiles = triton.cdiv(triton.cdiv(len(parameters.output_bias), words), parts)  # a part has so many
+    more_units, more_words = wide - units, -len(parameters.output_bias) % (words * tiles)
+    vocabulary = len(parameters.output_bias) + more_words
     table = F.linear(parameters.embedding, parameters.input_weight, parameters.gate_bias)
     blocks = triton.cdiv(batch * rollouts, rows)
     with torch.cuda.device_of(tokens):  # Triton launches on the current device
@@ -121,14 +131,14 @@ def complete_on_chip(
             F.pad(  # (4, wide, wide): gate, from unit, to unit
                 parameters.recurrent_weight.view(4, units, units).transpose(1, 2), (0, more_units, 0, more_units)
             ).contiguous(),
-            F.pad(parameters.output_weight.t(), (0, more_words, 0, more_units)).contiguous(),  # (wide, whole tiles)
+            F.pad(parameters.output_weight.t(), (0, more_words, 0, more_units)).contiguous(),  # (wide, whole parts)
             F.pad(parameters.output_bias, (0, more_words), value=-math.inf),
             uniforms.contiguous(),
             finished,
             batch,
             rollouts,
             length,
-            len(parameters.output_bias) + more_words,
+            vocabulary,
             -1 if eos is None else eos,
             -1 if pad is None else pad,
             blocks,
@@ -136,6 +146,8 @@ def complete_on_chip(
             UNITS=wide,
             ROWS=rows,
             WORDS=words,
+            PARTS=max(SMALLEST_SCAN, triton.next_power_of_2(vocabulary // (words * tiles))),
+            TILES=tiles,
             PRECISION=precision,
             num_warps=WARPS,
         )
@@ -228,6 +240,8 @@ def _complete(  # type: ignore[no-untyped-def]  # Triton compiles annotations to
     UNITS: tl.constexpr,
     ROWS: tl.constexpr,
     WORDS: tl.constexpr,
+    PARTS: tl.constexpr,
+    TILES: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
     # Programs start in the order of their numbers: the shortest prefixes, which are the longest jobs, come first.
@@ -238,6 +252,7 @@ def _complete(  # type: ignore[no-untyped-def]  # Triton compiles annotations to
     sequence = row // rollouts
     unit = tl.arange(0, UNITS)
     word = tl.arange(0, WORDS)
+    part = tl.arange(0, PARTS)
     out = finished + ((kept - 1).to(tl.int64) * copies + row) * length
     ended = tl.zeros((ROWS,), tl.int1)
     for t in range(kept):
@@ -253,29 +268,38 @@ def _complete(  # type: ignore[no-untyped-def]  # Triton compiles annotations to
     square = recurrent + unit[:, None] * UNITS + unit[None, :]  # (UNITS, UNITS)
     for t in range(kept, length):
         largest = tl.full((ROWS,), -float("inf"), tl.float32)
-        total = tl.zeros((ROWS,), tl.float32)
+        sums = tl.zeros((ROWS, PARTS), tl.float32)  # of exp(logit - largest), part by part of the vocabulary
         for first in range(0, vocabulary, WORDS):
             logits = tl.dot(h, tl.load(tile + first), input_precision=PRECISION)
             logits += tl.load(offsets + first + word)[None, :]
             larger = tl.maximum(largest, tl.max(logits, 1))
             shift = tl.where(larger == -float("inf"), 0.0, larger)  # no word possible so far: -inf - -inf is NaN
-            total = total * tl.exp(largest - shift) + tl.sum(tl.exp(logits - shift[:, None]), 1)
+            added = tl.sum(tl.exp(logits - shift[:, None]), 1)
+            here = part[None, :] == first // (WORDS * TILES)
+            sums = sums * tl.exp(largest - shift)[:, None] + tl.where(here, added[:, None], 0.0)
             largest = larger
 
-        shift = tl.where(largest == -float("inf"), 0.0, largest)
         index = ((kept - 1).to(tl.int64) * (length - 1) + t - 1) * copies + row
-        target = tl.load(uniforms + index, mask=valid, other=0.0) * total
-        sum_before = tl.zeros((ROWS,), tl.float32)
-        chosen = tl.full((ROWS,), 2147483647, tl.int32)  # the first word that exceeds the target
-        last = tl.zeros((ROWS,), tl.int32)  # the last possible word, in case rounding lets none exceed it
-        for first in range(0, vocabulary, WORDS):
-            logits = tl.dot(h, tl.load(tile + first), input_precision=PRECISION)
-            logits += tl.load(offsets + first + word)[None, :]
+        target = tl.load(uniforms + index, mask=valid, other=0.0) * tl.sum(sums, 1)
+        possible_part = sums > 0
+        found = possible_part & (tl.cumsum(sums, 1) > target[:, None])
+        chosen_part = tl.min(tl.where(found, part[None, :], 2147483647), 1)  # the first that exceeds the target
+        last_part = tl.max(tl.where(possible_part, part[None, :], 0), 1)  # in case rounding lets none exceed it
+        chosen_part = tl.where(chosen_part == 2147483647, last_part, chosen_part)
+        sum_before = tl.sum(tl.where(part[None, :] < chosen_part[:, None], sums, 0.0), 1)
+
+        shift = tl.where(largest == -float("inf"), 0.0, largest)
+        chosen = tl.full((ROWS,), 2147483647, tl.int32)  # the same for the words of that part
+        last = tl.zeros((ROWS,), tl.int32)
+        for one in range(0, TILES):
+            number = ((chosen_part * TILES + one) * WORDS)[:, None] + word[None, :]  # (ROWS, WORDS)
+            logits = tl.load(offsets + number)
+            for u in range(0, UNITS):  # each row has columns of its own: no matrix product
+                h_u = tl.sum(tl.where(unit[None, :] == u, h, 0.0), 1)
+                logits += h_u[:, None] * tl.load(columns + u * vocabulary + number)
             weights = tl.exp(logits - shift[:, None])
-            cumulative = sum_before[:, None] + tl.cumsum(weights, 1)
             possible = weights > 0
-            number = first + word[None, :]
-            exceeds = possible & (cumulative > target[:, None])
+            exceeds = possible & (sum_before[:, None] + tl.cumsum(weights, 1) > target[:, None])
             chosen = tl.minimum(chosen, tl.min(tl.where(exceeds, number, 2147483647), 1))
             last = tl.maximum(last, tl.max(tl.where(possible, number, 0), 1))
             sum_before += tl.sum(weights, 1)

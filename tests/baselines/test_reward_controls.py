@@ -29,12 +29,12 @@ def rewards(monkeypatch):
     seen = []
     original = PolicyGradient.step
 
-    def step(self, policy, optimizer, reward, run):
+    def step(self, reward, run):
         def spy(tokens):
             seen.append(reward(tokens))
             return seen[-1]
 
-        original(self, policy, optimizer, spy, run)
+        original(self, spy, run)
 
     monkeypatch.setattr(PolicyGradient, "step", step)
     return seen
@@ -105,8 +105,8 @@ def test_the_baselined_random_reward_is_to_the_plain_one_what_seqgan_baselined_i
     weighed = []
     original = PolicyGradientGenerator.gradient
 
-    def gradient(self, policy, run):
-        weighed.append(original(self, policy, run))
+    def gradient(self, policy, optimizer, run):
+        weighed.append(original(self, policy, optimizer, run))
         return weighed[-1]
 
     monkeypatch.setattr(PolicyGradientGenerator, "gradient", gradient)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 import torch
 
 from bench.api import SequenceSpec
 from seqgan.kernels.cross_entropy import reference_weighted_nll
 from seqgan.lm import LSTMLanguageModel
-from seqgan.mle import adam, descend, evenly, minibatches, trainable
+from seqgan.mle import Descent, adam, descend, evenly, minibatches, trainable
 
 LENGTH, BATCH, SEQUENCES = 20, 64, 10_000
 
@@ -19,16 +21,37 @@ def setting(generator, rows, vocab_size=5_000):
     return spec, LSTMLanguageModel(spec, generator), tokens
 
 
-def test_epoch(measure, generator, counts):
-    spec, model, tokens = setting(generator, SEQUENCES)
+@pytest.fixture(params=["fast", "graph"])
+def variant(request, device):
+    """On CUDA steps are recorded; ``fast`` is the same operation by operation."""
+    if request.param == "graph" and device.type == "cpu":
+        pytest.skip("graph needs a CUDA device")
+    return request.param
+
+
+def step_of(variant, model):
+    """A step of maximum likelihood: a function of a batch to its log-probabilities."""
     optimizer = adam(model, 0.01)
+    recorded = Descent(model, optimizer, 5.0)
+
+    def step(batch):
+        weights = evenly(model.spec, batch)
+        taken = recorded(batch, weights) if variant == "graph" else descend(model, optimizer, 5.0, batch, weights)
+        return taken[0]
+
+    return step
+
+
+def test_epoch(measure, generator, counts, variant):
+    _, model, tokens = setting(generator, SEQUENCES)
+    step = step_of(variant, model)
 
     def epoch():
         for batch in minibatches(tokens, BATCH):
-            log_prob, _ = descend(model, optimizer, 5.0, batch, evenly(spec, batch))
+            log_prob = step(batch)
         return log_prob
 
-    last = measure(epoch, **describe(counts, "maximum-likelihood epoch", "fast", SEQUENCES), rounds=3)
+    last = measure(epoch, **describe(counts, "maximum-likelihood epoch", variant, SEQUENCES), rounds=3)
     assert torch.isfinite(last).all()
 
 
@@ -75,12 +98,13 @@ def steps(measure, generator, counts):
 
     def run(variant, vocab_size):
         spec, model, tokens = setting(generator, BATCH, vocab_size)
-        fast = variant == "fast"
-        optimizer = adam(model, 0.01) if fast else torch.optim.Adam(trainable(model), lr=0.01)
+        if variant == "reference":
+            optimizer = torch.optim.Adam(trainable(model), lr=0.01)
+            step = functools.partial(plain_step, spec, model, optimizer)
+        else:
+            step = step_of(variant, model)
         return measure(
-            (lambda: descend(model, optimizer, 5.0, tokens, evenly(spec, tokens))[0])
-            if fast
-            else (lambda: plain_step(spec, model, optimizer, tokens)),
+            lambda: step(tokens),
             kernel="language-model step",
             variant=variant,
             shape={"B": BATCH, "T": LENGTH, "V": vocab_size},
@@ -94,8 +118,8 @@ def steps(measure, generator, counts):
 
 
 @pytest.mark.parametrize("vocab_size", [5_000, *(pytest.param(v, marks=pytest.mark.growth) for v in (1_250, 20_000))])
-def test_step_by_vocabulary(steps, vocab_size):
-    assert torch.isfinite(steps("fast", vocab_size)).all()
+def test_step_by_vocabulary(steps, vocab_size, variant):
+    assert torch.isfinite(steps(variant, vocab_size)).all()
 
 
 def test_reference_step(steps):

@@ -21,7 +21,7 @@ from bench.runs.session import Session
 from seqgan.discriminator import Discriminator
 from seqgan.kernels.execution import scoring_type
 from seqgan.lm import LSTMLanguageModel
-from seqgan.mle import adam
+from seqgan.mle import Descent, adam
 from seqgan.policy_gradient import PolicyGradient
 spec = SequenceSpec(5_000, 20, bos=0)
 rng = torch.Generator().manual_seed(0)
@@ -33,7 +33,7 @@ loss.backward()
 d_optimizer.step()
 reset_peak_memory()
 before = peak_memory()
-PolicyGradient(64, 16, 5.0).step(policy, optimizer, discriminator.reward, Session("perf/0"))
+PolicyGradient(Descent(policy, optimizer, 5.0), 64, 16).step(discriminator.reward, Session("perf/0"))
 print(json.dumps([before, peak_memory()]))
 """
 

@@ -10,7 +10,7 @@ from bench.runs.session import Session
 from seqgan.discriminator import Discriminator
 from seqgan.kernels.execution import scoring_type
 from seqgan.lm import LSTMLanguageModel
-from seqgan.mle import adam
+from seqgan.mle import Descent, adam
 from seqgan.policy_gradient import PolicyGradient
 from seqgan.rollout import completion
 
@@ -30,9 +30,9 @@ def test_generator_step(measure, device, generator, counts, shape, execution):
     # In bfloat16 they have another ceiling, and are not counted.
     exact = discriminator.scoring == torch.float32
     rewards = counts.highway(discriminator, finished) + 2.0 * tables if exact else 0.0
-    gradient = PolicyGradient(shape["B"], shape["N"], 5.0, complete)
+    gradient = PolicyGradient(Descent(policy, optimizer, 5.0), shape["B"], shape["N"], complete)
     measure(
-        lambda: gradient.step(policy, optimizer, discriminator.reward, run),
+        lambda: gradient.step(discriminator.reward, run),
         kernel="generator step",
         variant="fast" if execution.mode == "eager" else execution.mode,
         shape=shape,

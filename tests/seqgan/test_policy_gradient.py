@@ -8,7 +8,7 @@ import torch
 from bench.api import Decoding, SequenceSpec
 from bench.runs.session import Session
 from seqgan.discriminator import Discriminator
-from seqgan.mle import trainable
+from seqgan.mle import Descent, trainable
 from seqgan.policy_gradient import PolicyGradient, advantages
 from seqgan.rollout import action_values
 
@@ -26,7 +26,7 @@ def test_a_step_is_that_of_the_hand_written_loss(spec, clip_norm, make_policy):
     policy = make_policy(spec, init_std=0.5)
     plain = copy.deepcopy(policy)
     run = Session("gradient/0")
-    PolicyGradient(6, 3, clip_norm).step(policy, torch.optim.SGD(trainable(policy), lr=0.5), reward, run)
+    PolicyGradient(Descent(policy, torch.optim.SGD(trainable(policy), lr=0.5), clip_norm), 6, 3).step(reward, run)
 
     same = Session("gradient/0")
     tokens, states = plain.sample_with_states(6, same.rng("policy"))
@@ -48,14 +48,16 @@ def test_a_step_is_that_of_the_hand_written_loss(spec, clip_norm, make_policy):
 
 def test_the_reward_learns_nothing(make_policy):
     policy, discriminator = make_policy(FIXED), Discriminator(FIXED, torch.Generator(), 4, (1, 2), (3, 3))
-    PolicyGradient(6, 2, 5.0).step(policy, torch.optim.Adam(trainable(policy)), discriminator.reward, Session("g/0"))
+    PolicyGradient(Descent(policy, torch.optim.Adam(trainable(policy)), 5.0), 6, 2).step(
+        discriminator.reward, Session("g/0")
+    )
     assert all(parameter.grad is None for parameter in discriminator.parameters())
 
 
 def test_rollouts_are_counted_and_the_reward_is_logged(make_policy):
     policy, run = make_policy(FIXED), Session("gradient/0")
     for _ in run.phase("p", 1):
-        PolicyGradient(6, 3, 5.0).step(policy, torch.optim.Adam(trainable(policy)), reward, run)
+        PolicyGradient(Descent(policy, torch.optim.Adam(trainable(policy)), 5.0), 6, 3).step(reward, run)
     assert run.cost.amounts["rollouts"] == 6 * (3 * 4 + 1)
     tokens, _ = make_policy(FIXED).sample_with_states(6, Session("gradient/0").rng("policy"))
     assert run.curve[0]["scalars"]["reward"] == pytest.approx(float(reward(tokens).mean()), rel=1e-6)
@@ -64,7 +66,7 @@ def test_rollouts_are_counted_and_the_reward_is_logged(make_policy):
 
 def test_it_learns_to_write_what_is_rewarded(make_policy):
     policy, run = make_policy(SequenceSpec(5, 5, bos=5), init_std=0.1), Session("gradient/0")
-    optimizer, gradient = torch.optim.Adam(trainable(policy), lr=0.05), PolicyGradient(16, 2, 5.0)
+    gradient = PolicyGradient(Descent(policy, torch.optim.Adam(trainable(policy), lr=0.05), 5.0), 16, 2)
 
     def share():
         tokens = policy.sample(500, Decoding(), torch.Generator().manual_seed(1))
@@ -72,7 +74,7 @@ def test_it_learns_to_write_what_is_rewarded(make_policy):
 
     assert share() < 0.3
     for _ in range(30):
-        gradient.step(policy, optimizer, lambda tokens: (tokens == 0).float().mean(-1), run)
+        gradient.step(lambda tokens: (tokens == 0).float().mean(-1), run)
     assert share() > 0.8
 
 
@@ -124,10 +126,10 @@ def test_a_baseline_keeps_the_expected_direction_and_lowers_the_variance(make_po
     gradients = {}
     for baseline in (False, True):
         gradients[baseline] = []
-        step = PolicyGradient(8, 2, 1e9, baseline=baseline)
         for _ in range(150):
             moved = copy.deepcopy(policy)
-            step.step(moved, torch.optim.SGD(trainable(moved), lr=1.0), reward, run)
+            descent = Descent(moved, torch.optim.SGD(trainable(moved), lr=1.0), 1e9)
+            PolicyGradient(descent, 8, 2, baseline=baseline).step(reward, run)
             flat = [
                 (old - new).detach().flatten() for old, new in zip(trainable(policy), trainable(moved), strict=True)
             ]
@@ -139,8 +141,9 @@ def test_a_baseline_keeps_the_expected_direction_and_lowers_the_variance(make_po
 
 def test_the_entropy_is_that_of_the_policys_own_draws(make_policy):
     policy, run = make_policy(ENDED), Session("gradient/0")
+    moved = copy.deepcopy(policy)
     for _ in run.phase("p", 1):
-        PolicyGradient(200, 1, 5.0).step(copy.deepcopy(policy), torch.optim.Adam(trainable(policy)), reward, run)
+        PolicyGradient(Descent(moved, torch.optim.Adam(trainable(moved)), 5.0), 200, 1).step(reward, run)
     tokens, _ = policy.sample_with_states(200, Session("gradient/0").rng("policy"))
     expected = -float(policy.log_prob(tokens).sum()) / ENDED.count(tokens)
     assert run.curve[0]["scalars"]["entropy"] == pytest.approx(expected, rel=1e-4)
@@ -159,7 +162,7 @@ def test_tokens_of_rollouts_are_those_that_were_drawn(reads, make_policy):
         return reward(tokens)
 
     for _ in run.phase("p", 1):
-        PolicyGradient(50, 3, 5.0).step(policy, torch.optim.Adam(trainable(policy)), spy, run, reads)
+        PolicyGradient(Descent(policy, torch.optim.Adam(trainable(policy)), 5.0), 50, 3).step(spy, run, reads)
     [finished] = scored
     lengths = ENDED.mask(finished).sum(-1).tolist()
     batch, completions = lengths[:50], lengths[50:]

@@ -14,7 +14,7 @@ from bench.api import Decoding, SequenceSpec, TrainingData
 from bench.runs.session import Session
 from seqgan.discriminator import Discriminator
 from seqgan.lm import LSTMLanguageModel
-from seqgan.mle import MLE, descend, trainable
+from seqgan.mle import MLE, Descent, descend, trainable
 from seqgan.policy_gradient import PolicyGradient, advantages
 from seqgan.rollout import action_values, complete_prefixes
 from seqgan.seqgan import BaselinedSeqGAN, SeqGAN
@@ -137,9 +137,9 @@ def test_values_after_the_end_do_not_move_the_policy(spec, baseline, standardize
 
         monkeypatch.setattr("seqgan.policy_gradient.action_values", garbled)
         policy = copy.deepcopy(start)
-        step = PolicyGradient(20, 2, 1e9, baseline=baseline, standardize=standardize)
-        optimizer = torch.optim.SGD(trainable(policy), lr=0.1)
-        step.step(policy, optimizer, lambda rows: (rows == 2).float().mean(-1), Session("gradient/0"))
+        descent = Descent(policy, torch.optim.SGD(trainable(policy), lr=0.1), 1e9)
+        step = PolicyGradient(descent, 20, 2, baseline=baseline, standardize=standardize)
+        step.step(lambda rows: (rows == 2).float().mean(-1), Session("gradient/0"))
         return policy.state_dict()
 
     clean = stepped(None)
@@ -292,10 +292,11 @@ def test_learning_follows_the_lengths_that_are_rewarded(make_policy):
     spec = SequenceSpec(4, 8, bos=4, eos=3, pad=3)
     for sign in (1, -1):
         policy = make_policy(spec, init_std=0.1)
-        optimizer, step = torch.optim.Adam(trainable(policy), lr=0.05), PolicyGradient(32, 2, 5.0, baseline=True)
+        descent = Descent(policy, torch.optim.Adam(trainable(policy), lr=0.05), 5.0)
+        step = PolicyGradient(descent, 32, 2, baseline=True)
         run = Session("lengths/0")
         for _ in range(25):
-            step.step(policy, optimizer, lambda rows, sign=sign: sign * spec.lengths(rows) / 8, run)
+            step.step(lambda rows, sign=sign: sign * spec.lengths(rows) / 8, run)
         mean = float(spec.lengths(policy.sample(500, Decoding(), generator())).double().mean())
         assert mean > 7 if sign > 0 else mean < 1
 

@@ -154,6 +154,16 @@ def test_more_rows_than_a_program_and_more_words_than_a_tile(complete, make_poli
     assert float(outside(policy, finished, arguments[4]).max()) < 1e-5
 
 
+@pytest.mark.parametrize("parts", [1, 2, 4, 8, 16])
+def test_parts_of_several_tiles_and_parts_that_do_not_fill_their_power_of_two(parts, complete, make_policy):
+    policy = make_policy(SequenceSpec(131, 4, bos=131), seed=3)  # nine tiles, the last of three words
+    tokens = policy.sample_with_states(4, generator(1))[0]
+    arguments = arguments_of(policy, tokens, 6)
+    finished = complete(*arguments, **SMALL, parts=parts)
+    assert (finished == reference_complete_on_chip(*arguments)).all(-1).float().mean() > 0.98
+    assert float(outside(policy, finished, arguments[4]).max()) < 1e-5
+
+
 @pytest.mark.parametrize("spec", [FIXED, ENDED], ids=["fixed", "eos"])
 def test_prefixes_are_kept_word_for_word(spec, complete, make_policy):
     policy = make_policy(spec)
@@ -263,7 +273,8 @@ def test_it_compiles_for_hopper_on_a_machine_without(ones, tmp_path, monkeypatch
     target = importlib.import_module("triton.backends.compiler").GPUTarget("cuda", 90, 32)
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     kernel = fused_rollout._kernel
-    constants = {"ENDS": True, "UNITS": 16, "ROWS": 16, "WORDS": 16, "PRECISION": "ieee", **dict.fromkeys(ones, 1)}
+    constants = {"ENDS": True, "UNITS": 16, "ROWS": 16, "WORDS": 16, "PARTS": 2, "TILES": 3, "PRECISION": "ieee"}
+    constants |= dict.fromkeys(ones, 1)
     types = dict.fromkeys(kernel.arg_names, "*fp32") | {"tokens": "*i64", "finished": "*i64"}
     types |= dict.fromkeys(("batch", "rollouts", "length", "vocabulary", "eos", "pad", "blocks"), "i32")
     types |= dict.fromkeys(constants, "constexpr")
