@@ -28,7 +28,9 @@ InitStd = Annotated[float, Interval(ge=0, le=10)]
 """Range of a field: standard deviation of initial parameters. At 1, gates are saturated already."""
 
 SCORING_ROWS = 256
-"""Sequences scored at a time."""
+"""Sequences scored at a time on the CPU."""
+CUDA_SCORING_ROWS = 1_024
+"""Sequences scored at a time on CUDA: at T = 20 and V = 5,000 their logits are 410 MB."""
 
 
 class LSTMLanguageModel(nn.Module):
@@ -114,15 +116,15 @@ class LSTMLanguageModel(nn.Module):
             float32, (N, T), on the CPU, in nats; zero after the end of a sequence.
         """
         weight, bias = self.output.weight / temperature, self.output.bias / temperature
+        size = CUDA_SCORING_ROWS if weight.is_cuda else SCORING_ROWS
 
         def score(rows: Tensor) -> Tensor:
-            rows = rows.to(self.device)
             hidden, _ = self.lstm(self.embedding(self.shift(rows)))  # (B, T, H)
             positions = self.positions(rows)
             log_prob = log_softmax_at(hidden.flatten(0, 1)[positions], weight, bias, rows.flatten()[positions])
-            return self.scattered(log_prob, positions, rows).cpu()
+            return self.scattered(log_prob, positions, rows)
 
-        return torch.cat(concurrently(score, tokens.split(SCORING_ROWS)))
+        return torch.cat(concurrently(score, tokens.to(self.device).split(size))).cpu()
 
     def log_prob(self, tokens: Tensor) -> Tensor:
         """Log-probability of each sequence, int64 (N, T) to float32 (N,) on the CPU, nats, up to and including eos."""
