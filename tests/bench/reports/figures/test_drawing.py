@@ -4,11 +4,13 @@ import csv
 import dataclasses
 import struct
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
 from bench.analysis.results import Results
 from bench.reports import write_reports
+from bench.reports.figures import drawing
 from bench.reports.figures.drawing import write_figures
 
 NAMES = [
@@ -109,3 +111,40 @@ def test_labels_with_brackets_make_plain_file_names(results, tmp_path):
     ]
     assert written[0][0] == "oracle[seq_len=40], quick, 60 seconds each: each seed and the mean"
     assert all((tmp_path / "new" / "folder" / name).stat().st_size > 5_000 for _, name in written)
+
+
+@pytest.fixture
+def many(results):
+    """The same runs under four presets: more than are drawn alone."""
+
+    def copies(frame):
+        return pd.concat([frame.assign(preset=name, run_id=frame["run_id"] + name) for name in "abcd"])
+
+    return Results(*(copies(frame).reset_index(drop=True) for frame in frames_of(results)))
+
+
+def test_several_processes_draw_the_same_figures(many, tmp_path, monkeypatch):
+    started, done = [], []
+    original = drawing.Share.__init__
+
+    def start(self, share, folder):
+        started.append(share.runs["preset"].unique().tolist())
+        original(self, share, folder)
+
+    monkeypatch.setattr(drawing.Share, "__init__", start)
+    monkeypatch.setattr(drawing, "_processors", lambda: 3)
+    written = write_figures(many, tmp_path / "three", lambda: done.append(len(started)))
+    assert len(started) == 2
+    assert done == [2]  # others had begun before
+    monkeypatch.setattr(drawing, "_processors", lambda: 1)
+    assert write_figures(many, tmp_path / "one") == written
+    assert len(started) == 2
+    assert contents(tmp_path / "three") == contents(tmp_path / "one")
+    assert len(written) == 4 * len(NAMES)
+
+
+@pytest.mark.parametrize("executable", ["/bin/false", "/bin/true", "/nowhere/python"])
+def test_what_another_process_could_not_draw_is_drawn_here(executable, many, tmp_path, monkeypatch):
+    monkeypatch.setattr(drawing, "_processors", lambda: 2)
+    monkeypatch.setattr(drawing.sys, "executable", executable)
+    assert len(write_figures(many, tmp_path)) == len(contents(tmp_path)) == 4 * len(NAMES)
