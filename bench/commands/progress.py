@@ -21,7 +21,8 @@ from bench.commands.so_far import SoFar
 from bench.plans.costs import Costs
 from bench.records.record import RunRecord, RunSpec
 from bench.runs.campaign import Campaign, executor
-from bench.runs.executors.base import Event, Finished, Started, Stopping, Warned
+from bench.runs.executors.base import Adopted, Awaited, Event, Finished, Started, Stopping, Warned
+from bench.runs.executors.base import Progress as Moved
 from bench.runs.stopping import Stop
 
 __all__ = ["Display", "conclude", "follow", "warn_of"]
@@ -92,7 +93,11 @@ class Display:
             number = len(event.run_ids)
             what = "the run under way saves its state" if number == 1 else f"{number} runs under way save their states"
             self._say(f"Stopping: {what} first. Once more stops at once." if number else "Stopped.", "yellow")
-        else:
+        elif isinstance(event, Adopted):
+            self._ended_elsewhere(event.record)
+        elif isinstance(event, Awaited):
+            self._say(_awaited(event.holders), None)
+        elif isinstance(event, Moved):
             self._moved(event.run_id, event.phase, event.done, event.steps, event.scalars)
 
     def show(self, so_far: SoFar, event: Event) -> None:
@@ -154,11 +159,18 @@ class Display:
         seconds = time.monotonic() - since
         self.took.setdefault((spec.task, spec.model), []).append(seconds)
         self.missing[spec.task, spec.model] -= 1
+        self._end(record, f"in {_duration(seconds)}")
+
+    def _ended_elsewhere(self, record: RunRecord) -> None:
+        self.missing[record.spec.task, record.spec.model] -= 1
+        self._end(record, "by another command in this folder")
+
+    def _end(self, record: RunRecord, how: str) -> None:
         self.done += 1
-        colour = {"ok": "green", "skipped": "yellow"}.get(record.status, "red")
-        line = f"[{self.done}/{self.total}] {_title(spec)}: {record.status} in {_duration(seconds)}"
+        colour = {"ok": None, "skipped": "yellow"}.get(record.status, "red")
+        line = f"[{self.done}/{self.total}] {_title(record.spec)}: {record.status} {how}"
         line += f" - {record.reason}" if record.reason else _outcome(record)
-        self._say(line + ("" if self._bars else self._left()), colour if record.status != "ok" else None)
+        self._say(line + ("" if self._bars else self._left()), colour)
         self._show_whole()
 
     def _show_whole(self) -> None:
@@ -237,6 +249,12 @@ def _title(spec: RunSpec) -> str:
 def _state(phase: str, done: int, steps: int, scalars: Mapping[str, float]) -> str:
     shown = next((f" {name} {scalars[name]:.3f}" for name in SHOWN_SCALARS if name in scalars), "")
     return f"{phase} {done}/{steps}{shown}" if steps > 1 else phase
+
+
+def _awaited(holders: Mapping[str, str]) -> str:
+    number, who = len(holders), sorted(set(holders.values()))
+    runs = "one run, which is" if number == 1 else f"{number} runs, which are"
+    return f"Waiting for {runs} done in this folder by {' and '.join(who)}. Ctrl-C stops waiting."
 
 
 def _outcome(record: RunRecord) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bench.records.record import RunSpec
 from bench.reports.document import Document
 from bench.runs.campaign import Campaign
-from bench.runs.executors.base import Event, Finished
+from bench.runs.executors.base import Adopted, Event, Finished
 
 if TYPE_CHECKING:
     from bench.records.frames import Frames
@@ -47,7 +47,7 @@ class SoFar:
 
     def see(self, event: Event) -> Document | None:
         """What is to be said after an event; None for nothing."""
-        if not isinstance(event, Finished):
+        if not isinstance(event, Finished | Adopted):
             return None
         task, seed = _task(event.record.spec), event.record.spec.seed
         seeds = self._open[task]

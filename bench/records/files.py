@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import time
+from functools import lru_cache
 from pathlib import Path
+
+from bench.records.leases import machine
 
 __all__ = ["sweep", "write_atomically"]
 
 PARTIAL = ".partial"
 """Ending of a file that is being written."""
+DAY_SECONDS = 86_400.0
 
 
 def write_atomically(file: Path, content: str | bytes, keep: Path | None = None) -> None:
@@ -25,7 +31,7 @@ def write_atomically(file: Path, content: str | bytes, keep: Path | None = None)
         OSError: where it cannot be written; the earlier file is then as it was.
     """
     # Cut, because the name may be as long as names may be.
-    partial = file.with_name(f".{file.name[:40]}.{os.getpid()}{PARTIAL}")
+    partial = file.with_name(f".{file.name[:40]}.{_here()}.{os.getpid()}{PARTIAL}")
     try:
         with partial.open("wb") as stream:
             stream.write(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
@@ -45,11 +51,18 @@ def write_atomically(file: Path, content: str | bytes, keep: Path | None = None)
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed processes left half-written."""
+    """Remove what killed processes left half-written: of this machine's at once, of others' after a day."""
     for file in folder.glob(f".*{PARTIAL}"):
         with contextlib.suppress(OSError):
-            if not _is_alive(file.name.split(".")[-2]):
+            here, process = file.name.split(".")[-3:-1]
+            if not _is_alive(process) if here == _here() else time.time() - file.stat().st_mtime > DAY_SECONDS:
                 file.unlink()
+
+
+@lru_cache
+def _here() -> str:
+    """A short name of this machine, as its process numbers mean nothing on others."""
+    return hashlib.sha256(machine().encode()).hexdigest()[:8]
 
 
 def _is_alive(process: str) -> bool:

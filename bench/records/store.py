@@ -15,6 +15,7 @@ from bench.errors import Halted, UsageError
 from bench.records import planned
 from bench.records.files import sweep, write_atomically
 from bench.records.frames import Frames, frames
+from bench.records.leases import Leases
 from bench.records.record import NewerRecord, RunRecord, RunSpec, checksum, from_json, to_json
 
 MARKER = "store.json"
@@ -25,6 +26,8 @@ MARKED = {"format": "seqgan-bench results", "version": 1}
 DONE = ("ok", "skipped")
 MADE_ANEW = "repeat the 'bench run' that made it, or remove it"
 SHOWN_BY_RECORDS = "the plan of seeds is what the records show, until the next 'bench run' writes it anew"
+MOMENT_SECONDS = 10.0
+"""How long a command waits for another one to write the plan of the folder."""
 LONGEST = 200
 """Most bytes of a record's readable name; file systems allow 255 with the ending."""
 
@@ -75,6 +78,11 @@ class Store:
         """The folder of what workers print."""
         return self.runs / "logs"
 
+    @property
+    def leases(self) -> Path:
+        """The folder that says which runs are being done, and by whom."""
+        return self.runs / "leases"
+
     def open(self) -> None:
         """Make the folder, or accept one that is empty or was made here before.
 
@@ -106,7 +114,7 @@ class Store:
         begun = (MARKER, self.runs.name)
         strangers = [file for file in self.path.iterdir() if not file.name.lstrip(".").startswith(begun)]
         if self.runs.exists():
-            ours = (CHOSEN, PLAN, LOCK, self.checkpoints.name, self.logs.name)
+            ours = (CHOSEN, PLAN, LOCK, self.checkpoints.name, self.logs.name, self.leases.name)
             inside = list(self.runs.iterdir()) if self.runs.is_dir() else [self.runs]
             strangers += [file for file in inside if file.name not in ours]
         if strangers or self._marker() is not None:
@@ -120,15 +128,36 @@ class Store:
         """Lock the folder, so that nobody else works in it.
 
         Raises:
-            UsageError: when another ``bench run`` is working there, or the file system cannot lock.
+            UsageError: when another command is working there, or the file system cannot lock.
         """
+        with self._locked(0):
+            others = Leases(self.leases).held()
+            if others:
+                raise UsageError(
+                    f"a 'bench run' is working in '{self.path}' ({others[0]}); wait for it or choose another folder."
+                )
+            yield
+
+    @contextlib.contextmanager
+    def briefly(self) -> Iterator[None]:
+        """Lock what all commands in the folder write, such as its plan, for a moment.
+
+        Raises:
+            UsageError: when a command is working there that shares the folder with nobody, or the file system cannot
+                lock.
+        """
+        with self._locked(MOMENT_SECONDS):
+            yield
+
+    @contextlib.contextmanager
+    def _locked(self, seconds: float) -> Iterator[None]:
         lock = FileLock(self.runs / LOCK)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=seconds)
         except OSError as error:
             if isinstance(error, Timeout):
                 raise UsageError(
-                    f"another 'bench run' is working in '{self.path}'; wait for it or choose another folder."
+                    f"another command is working in '{self.path}'; wait for it or choose another folder."
                 ) from error
             raise UsageError(f"cannot lock '{self.path}': {error.strerror or error}; choose another folder.") from error
         try:

@@ -39,11 +39,9 @@ def _write_reports(results: Results, folder: Path) -> Document:
     from bench.reports.figures.drawing import write_figures
     from bench.reports.pages import leaderboard, summary
 
-    def write_tables() -> None:
-        write_csv(folder / "leaderboard.csv", results.board)
-        write_csv(folder / "verdicts.csv", table(results.answers))
-
-    figures = write_figures(results, folder / "figures", write_tables)
+    write_csv(folder / "leaderboard.csv", results.board)
+    write_csv(folder / "verdicts.csv", table(results.answers))
+    figures = write_figures(results, folder / "figures")
     shown = [(caption, f"figures/{name}") for caption, name in figures]
     text = markdown.render(leaderboard.page(results, shown))
     write_atomically(folder / "leaderboard.md", text)

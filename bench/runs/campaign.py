@@ -10,17 +10,22 @@ The command line, a notebook and a live page run the same loop and differ only i
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 
 from bench.errors import Halted, UsageError
 from bench.plans.costs import timed
+from bench.records.leases import Leases
 from bench.records.record import RunRecord, RunSpec
 from bench.records.store import DONE, Store
-from bench.runs.executors.base import Event, Executor, Finished, Started
+from bench.runs.executors.base import Adopted, Awaited, Event, Executor, Finished, Started, Stopping
 from bench.runs.stopping import Stop
 
 __all__ = ["Campaign", "begin", "enter", "executor"]
+
+WAIT_SECONDS = 1.0
+"""Between two looks at the runs that others do."""
 
 
 class Campaign:
@@ -44,8 +49,13 @@ class Campaign:
         records, self.unreadable = store.scan()
         self.finished = {record.spec.run_id: record.status for record in records if record.status in DONE}
         self.timed = timed(records)
-        self._failed: dict[str, RunRecord] = {}
         self.vanished = 0
+        self._failed: dict[str, RunRecord] = {}
+        self._before = {record.spec.run_id: record for record in records if record.status == "failed"}
+        self._begun: dict[str, RunSpec] = {}  # here, and not ended yet
+        self._elsewhere: dict[str, RunSpec] = {}  # others are at work on them
+        self._news: list[Event] = []
+        self._leases = Leases(store.leases)
 
     @property
     def missing(self) -> list[RunSpec]:
@@ -71,35 +81,104 @@ class Campaign:
     def events(self, executor: Executor) -> Generator[Event, None, None]:
         """Do the missing runs and keep their records; every event is yielded after what it reports is on disk.
 
-        When the iterator is closed, the executor stops, or anything is raised, the workers are ended and the runs that
-        did not finish are marked as interrupted; the same plan then continues from there.
+        A run that another command does in this folder meanwhile is left to it, and waited for at the end; if that
+        command dies, the run is done here. When the iterator is closed, the executor stops, or anything is raised, the
+        workers are ended and the runs that were begun here are marked as interrupted; the same plan then continues from
+        there.
 
         Raises:
             Halted: where records cannot be written.
         """
-        events = executor.execute(self.missing)
+        events: Generator[Event, None, None] | None = None
         try:
-            for event in events:
-                self._keep(event)
-                yield event
+            missing, stopping = self.missing, False
+            while missing:
+                self._elsewhere.clear()
+                events = executor.execute(missing, self._claim)
+                for event in events:
+                    self._keep(event)
+                    stopping = stopping or isinstance(event, Stopping)
+                    yield event
+                    yield from self._adopted()
+                yield from self._adopted()
+                if stopping:
+                    break
+                yield from self._wait(executor.stop)
+                missing = [] if executor.stop.asked else list(self._elsewhere.values())
             self._verify()
-        except BaseException:
-            events.close()
+        finally:
+            if events is not None:
+                events.close()
             with contextlib.suppress(Halted):  # they stay "started", which is continued, too
-                self.store.interrupt(self.missing)
-            raise
-        self.store.interrupt(self.missing)
+                self.store.interrupt(list(self._begun.values()))
+            self._begun.clear()
+            self.close()
+
+    def close(self) -> None:
+        """Let other commands do what was claimed here and has not ended."""
+        self._leases.close()
+
+    def _claim(self, spec: RunSpec) -> bool:
+        """Whether a run is this command's to do: nobody does it, and nobody has done it since the folder was read."""
+        if not self._leases.take(spec.run_id):
+            self._elsewhere[spec.run_id] = spec
+            return False
+        if self._ended(spec):
+            self._leases.release(spec.run_id)
+            return False
+        return True
+
+    def _ended(self, spec: RunSpec) -> bool:
+        """Whether another command has ended a run since the folder was read; its record is then taken over."""
+        record = self.store.read(spec)
+        if record is None or record == self._before.get(spec.run_id):
+            return False
+        if record.status not in (*DONE, "failed") or spec.run_id in self._failed:
+            return False
+        self._take_over(record)
+        self._news.append(Adopted(record))
+        return True
+
+    def _adopted(self) -> Iterator[Event]:
+        while self._news:
+            yield self._news.pop(0)
+
+    def _wait(self, stop: Stop) -> Iterator[Event]:
+        """Wait until a run that others did is free again, or all of them have ended."""
+        told: dict[str, str] = {}
+        while self._elsewhere and not stop.asked:
+            holders = {}
+            for run_id, spec in list(self._elsewhere.items()):
+                holder = self._leases.holder(run_id)
+                if holder is not None:
+                    holders[run_id] = str(holder)
+                elif self._ended(spec):
+                    del self._elsewhere[run_id]
+            yield from self._adopted()
+            if len(holders) < len(self._elsewhere):
+                return
+            if holders and holders != told:
+                told = holders
+                yield Awaited(holders)
+            if holders:
+                time.sleep(WAIT_SECONDS)
 
     def _keep(self, event: Event) -> None:
         if isinstance(event, Started):
+            self._begun[event.run_id] = event.spec
             self.store.begin(event.spec)
             self._failed.pop(event.run_id, None)
         elif isinstance(event, Finished):
             self.store.write(event.record)
-            if event.record.status in DONE:
-                self.finished[event.run_id] = event.record.status
-            else:
-                self._failed[event.run_id] = event.record
+            self._take_over(event.record)
+            self._begun.pop(event.run_id, None)
+            self._leases.release(event.run_id)
+
+    def _take_over(self, record: RunRecord) -> None:
+        if record.status in DONE:
+            self.finished[record.spec.run_id] = record.status
+        else:
+            self._failed[record.spec.run_id] = record
 
     def _verify(self) -> None:
         """Count as finished only what is in the folder, from which others may have removed something."""
@@ -112,16 +191,20 @@ class Campaign:
 
 @contextlib.contextmanager
 def begin(plan: Sequence[RunSpec], store: Store) -> Iterator[Campaign]:
-    """A campaign in a results folder, which is locked for all others until the context ends.
+    """A campaign in a results folder, in which other campaigns may be at work, also on other machines.
 
     Raises:
-        UsageError: for a folder that cannot be used, in which another benchmark is running, or in which a later version
-            has done one of these runs.
+        UsageError: for a folder that cannot be used, in which a command is working that shares it with nobody, or in
+            which a later version has done one of these runs.
         Halted: where nothing can be written.
     """
     store.open()
-    with store.alone():
-        yield enter(plan, store)
+    with store.briefly():
+        campaign = enter(plan, store)
+    try:
+        yield campaign
+    finally:
+        campaign.close()
 
 
 def enter(plan: Sequence[RunSpec], store: Store) -> Campaign:

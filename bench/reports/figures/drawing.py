@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,13 +32,12 @@ Written = list[tuple[str, str]]
 """Caption and file name of figures."""
 
 
-def write_figures(results: Results, folder: Path, meanwhile: Callable[[], object] = lambda: None) -> Written:
+def write_figures(results: Results, folder: Path) -> Written:
     """Draw the scores, the frontier, quality against cost and the rounds of policy gradient of each task and preset.
 
     Args:
         results: All frames.
         folder: Where the PNG files go; created if it does not exist.
-        meanwhile: What this process does first, while others draw already.
 
     Returns:
         Caption and file name of each figure; the same results give the same bytes.
@@ -51,7 +50,6 @@ def write_figures(results: Results, folder: Path, meanwhile: Callable[[], object
     shares = [drawing.of(sections[first::processes]) for first in range(processes)]
     others = [Share(share, folder) for share in shares[1:]]
     try:
-        meanwhile()
         parts = [shares[0].write(folder), *(other.wait() for other in others)]
     finally:
         for other in others:

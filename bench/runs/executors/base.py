@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from bench.records.record import RunRecord, RunSpec
+from bench.runs.stopping import Stop
 
 WAITING = "waiting for the same training elsewhere"
 """The phase of a run that waits for another one's training: this time does not count against its timeout."""
@@ -66,14 +67,47 @@ class Finished:
         return self.record.spec.run_id
 
 
-Event: TypeAlias = Started | Progress | Warned | Stopping | Finished
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A run has ended that another command does in the same folder."""
+
+    record: RunRecord
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run."""
+        return self.record.spec.run_id
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """What is left is being done by other commands in the same folder, which are waited for."""
+
+    holders: Mapping[str, str]
+    """Run id to who does it, in words."""
+
+
+Event: TypeAlias = Started | Progress | Warned | Stopping | Finished | Adopted | Awaited
+
+Claim: TypeAlias = Callable[[RunSpec], bool]
+"""Says, just before a run would start, whether it may: False if somebody else does it."""
+
+
+def unclaimed(_: RunSpec) -> bool:
+    """A claim that is always granted: nobody else works in the folder."""
+    return True
 
 
 class Executor(Protocol):
     """Maps specifications to records."""
 
-    def execute(self, specs: Sequence[RunSpec]) -> Generator[Event, None, None]:
-        """Do all runs; each of them yields one Started and one Finished.
+    @property
+    def stop(self) -> Stop:
+        """Whether to stop."""
+        ...
+
+    def execute(self, specs: Sequence[RunSpec], claim: Claim = unclaimed) -> Generator[Event, None, None]:
+        """Do all runs that are claimed; each of them yields one Started and one Finished.
 
         Runs of one seed follow each other in the order given; several workers begin with different seeds.
 

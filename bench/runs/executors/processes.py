@@ -16,7 +16,17 @@ from bench.errors import Halted
 from bench.plans.registry import is_shipped
 from bench.records import environment
 from bench.records.record import RunRecord, RunSpec
-from bench.runs.executors.base import WAITING, Event, Finished, Progress, Started, Stopping, Warned
+from bench.runs.executors.base import (
+    WAITING,
+    Claim,
+    Event,
+    Finished,
+    Progress,
+    Started,
+    Stopping,
+    Warned,
+    unclaimed,
+)
 from bench.runs.executors.child import Child
 from bench.runs.executors.queue import Queue
 from bench.runs.stopping import GRACE_SECONDS, Stop, Stopped
@@ -69,9 +79,9 @@ class ProcessExecutor:
     stop: Stop = field(default_factory=Stop)
     _workers: list[Worker] = field(default_factory=list)
 
-    def execute(self, specs: Sequence[RunSpec]) -> Generator[Event, None, None]:
+    def execute(self, specs: Sequence[RunSpec], claim: Claim = unclaimed) -> Generator[Event, None, None]:
         """Do the runs; closing the iterator ends the workers at once."""
-        waiting = Queue(specs)
+        waiting = Queue(specs, claim)
         try:
             for number in range(min(self.workers, len(specs))):
                 self._workers.append(Worker(number, self._start(number)))

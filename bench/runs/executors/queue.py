@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 
 from bench.records.record import RunSpec
+from bench.runs.executors.base import Claim, unclaimed
 
 __all__ = ["Queue"]
 
@@ -18,9 +19,12 @@ class Queue:
 
     Args:
         specs: The runs, in the order in which seeds are begun, and runs within a seed.
+        claim: A run that it does not grant is left out. A seed that others are at work on comes last, so that several
+            commands in one folder do different seeds.
     """
 
-    def __init__(self, specs: Sequence[RunSpec]) -> None:
+    def __init__(self, specs: Sequence[RunSpec], claim: Claim = unclaimed) -> None:
+        self._claim = claim
         self._seeds: dict[str, deque[RunSpec]] = {}
         for spec in specs:
             self._seeds.setdefault(spec.stream, deque()).append(spec)
@@ -32,16 +36,21 @@ class Queue:
             last: What the worker did last.
             others: The streams of the runs that other workers are doing.
         """
-        if not self._seeds:
-            return None
         stream = last.stream if last is not None else ""
-        if stream not in self._seeds:
-            free = [each for each in self._seeds if each not in others]
-            stream = free[0] if free else max(self._seeds, key=lambda each: len(self._seeds[each]))
-        spec = self._seeds[stream].popleft()
-        if not self._seeds[stream]:
-            del self._seeds[stream]
-        return spec
+        while self._seeds:
+            if stream not in self._seeds:
+                free = [each for each in self._seeds if each not in others]
+                stream = free[0] if free else max(self._seeds, key=lambda each: len(self._seeds[each]))
+            seed = self._seeds[stream]
+            spec = seed.popleft()
+            if not seed:
+                del self._seeds[stream]
+            if self._claim(spec):
+                return spec
+            if seed:
+                self._seeds[stream] = self._seeds.pop(stream)
+            stream = ""
+        return None
 
     def clear(self) -> None:
         """Hand out nothing any more."""

@@ -10,7 +10,8 @@ import torch
 
 from bench.records.record import RunSpec
 from bench.runs.checkpoints import CheckpointFolder
-from bench.runs.executors.base import Event, Finished, Progress, Started, Stopping, Warned
+from bench.runs.executors.base import Claim, Event, Finished, Progress, Started, Stopping, Warned, unclaimed
+from bench.runs.executors.queue import Queue
 from bench.runs.runner import Watcher, run
 from bench.runs.stopping import Stop, Stopped
 
@@ -31,13 +32,14 @@ class SerialExecutor:
     see: Callable[[Event], None] | None = None
     stop: Stop = field(default_factory=Stop)
 
-    def execute(self, specs: Sequence[RunSpec]) -> Generator[Event, None, None]:
+    def execute(self, specs: Sequence[RunSpec], claim: Claim = unclaimed) -> Generator[Event, None, None]:
         """Do the runs."""
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         folder = CheckpointFolder(self.checkpoints) if self.checkpoints else None
         try:
-            for spec in specs:
+            waiting = Queue(specs, claim)
+            while spec := waiting.take():
                 self.stop.check()
                 yield Started(0, spec)
                 yield Finished(0, run(spec, folder, self._watcher(spec)))

@@ -202,7 +202,7 @@ def test_ctrl_c_in_the_terminal(bench, write_plugin, tmp_path):
     assert "Interrupted, runs left: 2." in out
     assert out.splitlines()[-1] == "2 ok, 0 skipped, 0 failed"
     assert statuses(results) == {
-        (REAL_DATA, 0): "ok", ("random", 0): "ok", ("own_cli:Slow", 0): "interrupted", ("uniform", 0): "interrupted",
+        (REAL_DATA, 0): "ok", ("random", 0): "ok", ("own_cli:Slow", 0): "interrupted",
     }  # fmt: skip
     assert (results / "leaderboard.md").exists()
     worker = int((folder / "busy").read_text())

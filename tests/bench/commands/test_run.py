@@ -352,11 +352,12 @@ def test_a_damaged_record_is_told_and_made_anew(bench, results):
 
 
 @pytest.mark.usefixtures("no_figures")
-def test_two_do_not_work_in_one_folder(bench, results):
+def test_two_do_not_work_in_one_folder(bench, results, monkeypatch):
+    monkeypatch.setattr("bench.records.store.MOMENT_SECONDS", 0)
     with Store(results).alone():
         answer = bench("run", "--models", "mle", *TOY, "--seeds", 2, "--output", results)
     assert answer.code == 2
-    assert "another 'bench run' is working in" in answer.err
+    assert "another command is working in" in answer.err
     assert bench("run", "--models", "mle", *TOY, "--seeds", 2, "--output", results).code == 0
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import Halted, UsageError
+from bench.records import files
 from bench.records.frames import CURVE_COLUMNS, KEYS, REAL_DATA, RUN_COLUMNS, SCORE_COLUMNS
 from bench.records.record import RunRecord, Score, checksum
 from bench.records.store import MARKED, MARKER, PLAN, Store
@@ -85,7 +86,7 @@ def nothing(path):
 
 
 def half_a_marker(path):
-    (path / f".{MARKER}.123.partial").write_text('{"form')
+    (path / f".{MARKER}.{files._here()}.999999999.partial").write_text('{"form')
 
 
 def only_the_folder_of_runs(path):
@@ -148,7 +149,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_any_work(store, monkeypa
 
 
 def test_one_at_a_time(store):
-    refused = pytest.raises(UsageError, match=r"another 'bench run' is working in '.*results'; wait for it")
+    refused = pytest.raises(UsageError, match=r"another command is working in '.*results'; wait for it")
     with store.alone(), refused, store.alone():
         pass
     with store.alone():
@@ -324,13 +325,18 @@ def test_half_written_files_are_removed(store):
     folders = store.path, store.path / "figures", store.runs, store.checkpoints
     for folder in folders:
         folder.mkdir(exist_ok=True)
-    left = [folder / ".a.json.999999999.partial" for folder in folders]
-    writing = store.path / f".leaderboard.md.{os.getppid()}.partial"  # by another process, at this moment
-    for file in (*left, writing):
+    here = files._here()
+    left = [folder / f".a.json.{here}.999999999.partial" for folder in folders]
+    old = store.path / ".a.json.0123abcd.1.partial"  # of a machine that went down days ago
+    writing = store.path / f".leaderboard.md.{here}.{os.getppid()}.partial"  # by another process, at this moment
+    there = store.path / ".leaderboard.md.0123abcd.999999999.partial"  # by a process of another machine
+    for file in (*left, old, writing, there):
         file.touch()
+    os.utime(old, (0, 0))
     with store.alone():
-        assert not any(file.exists() for file in left)
+        assert not any(file.exists() for file in (*left, old))
         assert writing.exists()
+        assert there.exists()
 
 
 @pytest.mark.parametrize("model", ["x" * 300, "天" * 200])

@@ -10,8 +10,8 @@ from bench.errors import Halted, UsageError
 from bench.records.files import write_atomically
 from bench.records.record import RunRecord, checksum
 from bench.records.store import Store
-from bench.runs.campaign import begin, executor
-from bench.runs.executors.base import Finished, Progress, Started
+from bench.runs.campaign import Campaign, begin, executor
+from bench.runs.executors.base import Adopted, Finished, Progress, Started
 from bench.runs.executors.processes import ProcessExecutor
 from bench.runs.executors.serial import SerialExecutor
 from bench.runs.stopping import Stop
@@ -23,9 +23,10 @@ class Packed:
     ENDINGS = ("ok", "failed", "skipped")
 
     def __init__(self):
-        self.closed = False
+        self.closed, self.stop = False, Stop()
 
-    def execute(self, specs):
+    def execute(self, specs, claim):
+        specs = [spec for spec in specs if claim(spec)]
         try:
             for spec in specs:
                 yield Started(0, spec)
@@ -41,8 +42,8 @@ class Packed:
 class Interrupted(Packed):
     """Ctrl-C comes while it waits for the third run."""
 
-    def execute(self, specs):
-        for index, event in enumerate(super().execute(specs)):
+    def execute(self, specs, claim):
+        for index, event in enumerate(super().execute(specs, claim)):
             if index == 2 * len(specs) + 2:
                 raise KeyboardInterrupt
             yield event
@@ -109,15 +110,100 @@ def test_closing_ends_the_workers_and_marks_the_runs_under_way(plan, tmp_path):
         next(events)
         assert not packed.closed
     assert packed.closed
-    assert statuses(store) == {0: "interrupted", 1: "interrupted", 2: "interrupted"}
+    assert statuses(store) == {0: "interrupted"}
+    assert list(store.leases.iterdir()) == []
 
 
-def test_nobody_else_works_in_the_folder_meanwhile(plan, tmp_path):
+def test_a_command_that_shares_the_folder_with_nobody_waits_for_those_at_work(plan, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.records.store.MOMENT_SECONDS", 0)
     store = Store(tmp_path / "results")
-    with begin(plan, store), pytest.raises(UsageError, match="another 'bench run'"), begin(plan, store):
+    with begin(plan, store) as campaign, closing(campaign.events(Packed())) as events:
+        next(events)
+        with pytest.raises(UsageError, match=r"a 'bench run' is working in .* \(process \d+ on "), store.alone():
+            pass
+    with store.alone(), pytest.raises(UsageError, match="another command is working in"), begin(plan, store):
         pass
     with begin(plan, store) as campaign:
         assert campaign.plan == tuple(plan)
+
+
+class Other:
+    """Another command in the same folder: it does some of the runs, a step at a time."""
+
+    def __init__(self, plan, store):
+        self.campaign = Campaign(plan, store)
+        self.events = self.campaign.events(Packed())
+        self.left = 3 * len(plan)
+
+    def step(self, steps=1):
+        for _ in range(steps):
+            next(self.events)
+            self.left -= 1
+
+    def finish(self):
+        self.step(self.left)
+
+
+def test_two_commands_share_a_folder_and_neither_does_what_the_other_does(plan, tmp_path, monkeypatch):
+    """The other does seeds 0 and 1; it ends them while this one waits."""
+    store = Store(tmp_path / "results")
+    with begin(plan, store) as campaign:
+        other = Other(plan[:2], store)
+        other.step()
+        waits = []
+        monkeypatch.setattr("bench.runs.campaign.time.sleep", lambda seconds: (waits.append(seconds), other.finish()))
+        seen = [
+            (type(event).__name__, getattr(event, "run_id", None) and event.run_id)
+            for event in campaign.events(Packed())
+        ]
+    ids = [spec.run_id for spec in plan]
+    assert [name for name, run_id in seen if run_id == ids[2]] == ["Started", "Progress", "Finished"]
+    assert [pair for pair in seen if pair[1] != ids[2]] == [("Awaited", None), ("Adopted", ids[0]), ("Adopted", ids[1])]
+    assert len(waits) == 1
+    assert campaign.counts == {"ok": 1, "failed": 1, "skipped": 1}
+    assert statuses(store) == {0: "ok", 1: "failed", 2: "skipped"}
+    assert list(store.leases.iterdir()) == []
+
+
+def test_what_a_command_leaves_that_ends_is_done_by_the_other(plan, tmp_path, monkeypatch):
+    store = Store(tmp_path / "results")
+    with begin(plan, store) as campaign:
+        other = Other(plan[:2], store)
+        other.step()
+        monkeypatch.setattr("bench.runs.campaign.time.sleep", lambda seconds: other.events.close())
+        started = [event.spec.seed for event in campaign.events(Packed()) if isinstance(event, Started)]
+    assert started == [2, 0, 1]
+    assert statuses(store) == {0: "ok", 1: "failed", 2: "skipped"}
+
+
+def test_a_stop_ends_the_waiting_and_leaves_the_others_alone(plan, tmp_path, monkeypatch):
+    store, packed = Store(tmp_path / "results"), Packed()
+    with begin(plan, store) as campaign:
+        other = Other(plan[:2], store)
+        other.step()
+        monkeypatch.setattr("bench.runs.campaign.time.sleep", lambda seconds: packed.stop.ask(2))
+        list(campaign.events(packed))
+        assert campaign.left == 2
+        assert statuses(store) == {0: "started", 2: "skipped"}
+        other.finish()
+    assert statuses(store) == {0: "ok", 1: "failed", 2: "skipped"}
+
+
+def test_what_another_command_ended_since_the_folder_was_read_is_not_done_again(plan, tmp_path):
+    store = Store(tmp_path / "results")
+    with begin(plan, store) as campaign:
+        Other(plan[:2], store).finish()
+        events = list(campaign.events(Packed()))
+    assert [event.run_id for event in events if isinstance(event, Adopted)] == [spec.run_id for spec in plan[:2]]
+    assert [event.spec.seed for event in events if isinstance(event, Started)] == [2]
+
+
+def test_a_run_that_failed_before_is_tried_again(plan, tmp_path):
+    store = Store(tmp_path / "results")
+    store.open()
+    store.write(RunRecord(plan[0], "failed", reason="long ago"))
+    with begin(plan, store) as campaign:
+        assert [event.spec.seed for event in campaign.events(Packed()) if isinstance(event, Started)] == [0, 1, 2]
 
 
 def test_the_number_of_workers_says_who_does_the_runs(tmp_path):
@@ -138,8 +224,8 @@ class Meddling(Packed):
         super().__init__()
         self.meddle = meddle
 
-    def execute(self, specs):
-        for index, event in enumerate(super().execute(specs)):
+    def execute(self, specs, claim):
+        for index, event in enumerate(super().execute(specs, claim)):
             if index == 2 * len(specs) + 1:
                 self.meddle()
             yield event
@@ -158,7 +244,7 @@ def test_a_record_that_is_removed_meanwhile_is_missing(plan, tmp_path):
         assert campaign.vanished == 1
         assert campaign.left == 1
         assert [spec.seed for spec in campaign.missing] == [0, 1]
-    assert statuses(store) == {0: "interrupted", 1: "failed", 2: "skipped"}
+    assert statuses(store) == {1: "failed", 2: "skipped"}
 
 
 @pytest.mark.parametrize(("written", "left"), [(0, 3), (3, 3), (4, 2), (5, 1)])
