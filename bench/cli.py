@@ -12,6 +12,7 @@ from bench.commands.data import data
 from bench.commands.gate import accept, compare
 from bench.commands.merge import merge
 from bench.commands.perf import perf
+from bench.commands.plan import plan
 from bench.commands.plugins import list_plugins, validate
 from bench.commands.report import report
 from bench.commands.run import run
@@ -48,5 +49,5 @@ def main() -> None:
     """Train sequence generators under the same conditions and compare them honestly."""
 
 
-for command in (accept, compare, data, list_plugins, merge, perf, report, run, sample, score, tune, validate):
+for command in (accept, compare, data, list_plugins, merge, perf, plan, report, run, sample, score, tune, validate):
     main.add_command(command)

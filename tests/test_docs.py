@@ -32,6 +32,7 @@ PAGES = sorted(DOCS.glob("*.md"))
 OTHERS = (
     *(
         "README",
+        "cluster",
         "density",
         "gpu",
         "performance",

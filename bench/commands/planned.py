@@ -20,7 +20,7 @@ from bench.records.record import RunSpec
 if TYPE_CHECKING:
     from bench.plans.costs import Costs
 
-__all__ = ["announce", "plan_table", "say_cost", "say_grade"]
+__all__ = ["announce", "plan_table", "roughly", "say_cost", "say_grade"]
 
 START = 5.0
 """Seconds until a worker has begun."""
@@ -119,7 +119,7 @@ def say_cost(console: Console, plan: Sequence[RunSpec], missing: Sequence[RunSpe
         said = "How long they take is not known: most of them are of a kind that was never timed."
     else:
         longest = max(costs.of(spec) or 0.0 for spec in missing)
-        said = f"They take about {_roughly(max(seconds / min(at_once, processors()), longest) + START * (workers > 0))}"
+        said = f"They take about {roughly(max(seconds / min(at_once, processors()), longest) + START * (workers > 0))}"
         said += f" on {at_once} workers" if at_once > 1 else ""
         said += f", without {unknown} run{'s' * (unknown > 1)} of a kind that was never timed" if unknown else ""
         said += "."
@@ -130,7 +130,7 @@ def say_cost(console: Console, plan: Sequence[RunSpec], missing: Sequence[RunSpe
         if found and len(missing) == len(plan)
     }
     if len(known) > 1:
-        said += f" With --models {', '.join(f'{name} {_roughly(found)}' for name, found in known.items())}."
+        said += f" With --models {', '.join(f'{name} {roughly(found)}' for name, found in known.items())}."
     console.print(said, highlight=False, markup=False)
 
 
@@ -148,7 +148,7 @@ def _set_seconds(name: str, plan: Sequence[RunSpec], costs: Costs) -> float | No
     return None if unknown else seconds * len({spec.seed for spec in plan})
 
 
-def _roughly(seconds: float) -> str:
+def roughly(seconds: float) -> str:
     """As in "7 min 30 s", coarser the longer it is."""
     if seconds >= 2 * 3600:
         return f"{seconds / 3600:.0f} h"

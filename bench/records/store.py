@@ -26,7 +26,7 @@ MARKED = {"format": "seqgan-bench results", "version": 1}
 DONE = ("ok", "skipped")
 MADE_ANEW = "repeat the 'bench run' that made it, or remove it"
 SHOWN_BY_RECORDS = "the plan of seeds is what the records show, until the next 'bench run' writes it anew"
-MOMENT_SECONDS = 10.0
+MOMENT_SECONDS = 60.0
 """How long a command waits for another one to write the plan of the folder."""
 LONGEST = 200
 """Most bytes of a record's readable name; file systems allow 255 with the ending."""

@@ -42,11 +42,12 @@ class Campaign:
     Args:
         plan: All runs.
         store: An open results folder.
+        narrow: Whether to read the records of these runs alone, as where each of a thousand commands does one.
     """
 
-    def __init__(self, plan: Sequence[RunSpec], store: Store) -> None:
-        self.plan, self.store = tuple(plan), store
-        records, self.unreadable = store.scan()
+    def __init__(self, plan: Sequence[RunSpec], store: Store, narrow: bool = False) -> None:
+        self.plan, self.store, self._narrow = tuple(plan), store, narrow
+        records, self.unreadable = (self._own_records(), []) if narrow else store.scan()
         self.finished = {record.spec.run_id: record.status for record in records if record.status in DONE}
         self.timed = timed(records)
         self.vanished = 0
@@ -56,6 +57,9 @@ class Campaign:
         self._elsewhere: dict[str, RunSpec] = {}  # others are at work on them
         self._news: list[Event] = []
         self._leases = Leases(store.leases)
+
+    def _own_records(self) -> list[RunRecord]:
+        return [record for spec in self.plan if (record := self.store.read(spec)) is not None]
 
     @property
     def missing(self) -> list[RunSpec]:
@@ -182,7 +186,8 @@ class Campaign:
 
     def _verify(self) -> None:
         """Count as finished only what is in the folder, from which others may have removed something."""
-        there = self.store.finished()
+        own = {record.spec.run_id for record in self._own_records() if record.status in DONE} if self._narrow else None
+        there = self.store.finished() if own is None else own
         lost = [spec.run_id for spec in self.plan if spec.run_id in self.finished and spec.run_id not in there]
         self.vanished += len(lost)
         for run_id in lost:
@@ -190,8 +195,13 @@ class Campaign:
 
 
 @contextlib.contextmanager
-def begin(plan: Sequence[RunSpec], store: Store) -> Iterator[Campaign]:
+def begin(plan: Sequence[RunSpec], store: Store, whole: Sequence[RunSpec] | None = None) -> Iterator[Campaign]:
     """A campaign in a results folder, in which other campaigns may be at work, also on other machines.
+
+    Args:
+        plan: The runs to do.
+        store: The folder.
+        whole: The plan that they are a part of, which others do.
 
     Raises:
         UsageError: for a folder that cannot be used, in which a command is working that shares it with nobody, or in
@@ -200,27 +210,27 @@ def begin(plan: Sequence[RunSpec], store: Store) -> Iterator[Campaign]:
     """
     store.open()
     with store.briefly():
-        campaign = enter(plan, store)
+        campaign = enter(plan, store, whole)
     try:
         yield campaign
     finally:
         campaign.close()
 
 
-def enter(plan: Sequence[RunSpec], store: Store) -> Campaign:
-    """A campaign in a folder that its caller has opened and locked.
+def enter(plan: Sequence[RunSpec], store: Store, whole: Sequence[RunSpec] | None = None) -> Campaign:
+    """A campaign in a folder that its caller has opened and locked; see :func:`begin`.
 
     Raises:
         UsageError: for a folder in which a later version has done one of these runs, or has written the plan.
         Halted: where nothing can be written.
     """
-    campaign = Campaign(plan, store)
+    campaign = Campaign(plan, store, narrow=whole is not None)
     files = {store.file(spec) for spec in plan}
     newer = [each for each in campaign.unreadable if each.newer and each.file in files]
     if newer:
         raise UsageError(f"{newer[0]} Or choose another folder.")
-    store.plan(plan)
-    store.choose(plan)
+    store.plan(whole or plan)
+    store.choose(whole or plan)
     return campaign
 
 
