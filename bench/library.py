@@ -164,7 +164,7 @@ def run(
     from bench.plans.presets import parse_budget, parse_temperatures, parse_time, parse_workers
     from bench.records.store import Store
     from bench.runs.campaign import begin
-    from bench.runs.devices import choose_device
+    from bench.runs.devices import cards, choose_device
 
     workers, bfloat16, progress = map(_plain, (workers, bfloat16, progress))
     if workers != "auto":
@@ -175,7 +175,7 @@ def run(
     if not isinstance({} if settings is None else settings, Mapping):
         raise UsageError(f"expected settings like {{'seqgan.lr': 0.005}}, got {settings!r}.")
     device = choose_device(device)
-    workers = parse_workers(workers, device, "workers")
+    workers = parse_workers(workers, device, "workers", len(cards()) if device == "cuda" else 1)
     given = _plain(timeout)
     seconds = None if given is None else parse_time(f"{given}s" if isinstance(given, int | float) else str(given))
     if seconds is not None and workers == 0:

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from bench.commands.so_far import SoFar
 from bench.plans.costs import Costs
 from bench.records.record import RunRecord, RunSpec
-from bench.runs.campaign import Campaign, executor
+from bench.runs.campaign import Campaign, Cluster, executor
 from bench.runs.executors.base import Adopted, Awaited, Event, Finished, Started, Stopping, Warned
 from bench.runs.executors.base import Progress as Moved
 from bench.runs.stopping import Stop
@@ -190,6 +190,7 @@ def follow(
     timeout: float | None = None,
     so_far: SoFar | None = None,
     costs: Costs | None = None,
+    cluster: Cluster | None = None,
 ) -> int:
     """Do the missing runs of a campaign, and show their progress.
 
@@ -200,6 +201,7 @@ def follow(
         timeout: Seconds that each run may take; None for any number.
         so_far: Says what is known while runs go on; None for nobody.
         costs: How long runs are expected to take; None where nothing is known.
+        cluster: The Ray cluster that does the runs; None for this machine.
 
     Returns:
         The number of the signal that ended them, as Ctrl-C does, and 0 where none did; by then the runs that it
@@ -209,7 +211,7 @@ def follow(
         Halted: where records cannot be written.
     """
     display, stop = Display(console, campaign.missing, workers, costs), Stop()
-    doing = executor(campaign.store, workers, display.see, stop, timeout)
+    doing = executor(campaign.store, workers, display.see, stop, timeout, cluster)
     try:
         with stop.listening(), display, closing(campaign.events(doing)) as events:
             for event in events:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bench.plans.costs import Costs
     from bench.records.record import RunSpec
-    from bench.runs.campaign import Campaign
+    from bench.runs.campaign import Campaign, Cluster
 
 
 @click.command(cls=Command)
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 @click.option("--workers", "wanted", default="auto", show_default=True, metavar="N",
               help="Worker processes, one thread each; 0: this process; auto: as many as processors, 4 on "
               "CUDA.")  # fmt: skip
+@click.option("--executor", "how", default="processes", show_default=True, type=click.Choice(["processes", "ray"]),
+              help="Who does the runs: processes of this machine, or a Ray cluster; --workers is then how many runs it "
+              "does at a time, auto for as many as fit.")  # fmt: skip
+@click.option("--address", metavar="ADDRESS",
+              help="Of the Ray cluster: auto, or host:port; without it, one is started here.")  # fmt: skip
 @click.option("--timeout", metavar="TIME", help="What a run may take at most, a worker's start included: 90s, 30m, 8h.")
 @click.option("--output", default="results", show_default=True, type=click.Path(path_type=Path), help="Results folder.")
 @against
@@ -41,6 +46,8 @@ def run(
     file: Path | None,
     cells: tuple[str, ...],
     wanted: str,
+    how: str,
+    address: str | None,
     timeout: str | None,
     output: Path,
     against: tuple[str, ...],
@@ -66,15 +73,18 @@ def run(
     from bench.plans.presets import parse_time, parse_workers
     from bench.records.store import Store
     from bench.runs.campaign import begin
+    from bench.runs.devices import cards
 
     whole, tasks = _planned(context, file, asked)
     plan = choose(whole, cells) if cells else whole
     if file is not None:
         check(plan)
-    workers = parse_workers(wanted, plan[0].device)
+    device = plan[0].device
+    workers = parse_workers(wanted, device, cards=len(cards()) if device == "cuda" else 1)
     seconds = None if timeout is None else parse_time(timeout)
     if seconds is not None and workers == 0:
         raise UsageError("--timeout needs worker processes, which it can end: choose --workers of 1 or more.")
+    cluster = _cluster(how, address, wanted, workers)
     store = Store(output)
     check_against(against, plan, store)
     console = Console(markup=False, emoji=False)
@@ -91,8 +101,21 @@ def run(
                 say_grade(console, plan, against)
             costs = Costs.here(campaign.timed)
             say_cost(console, plan, campaign.missing, workers, costs)
-            code = _execute(console, campaign, workers, seconds, against, costs, report=not cells)
+            code = _execute(console, campaign, workers, seconds, against, costs, cluster, report=not cells)
     sys.exit(code)
+
+
+def _cluster(how: str, address: str | None, wanted: str, workers: int) -> Cluster | None:
+    """The cluster that the options name; None for this machine."""
+    from bench.runs.campaign import Cluster
+
+    if how == "processes":
+        if address is not None:
+            raise UsageError("--address is that of a Ray cluster: add --executor ray.")
+        return None
+    if workers == 0:
+        raise UsageError("--workers 0 is this process alone: leave it out, or choose --executor processes.")
+    return Cluster(address, None if wanted.strip() == "auto" else workers)
 
 
 def _planned(context: click.Context, file: Path | None, asked: dict[str, Any]) -> tuple[list[RunSpec], Sequence[str]]:
@@ -119,6 +142,7 @@ def _execute(
     timeout: float | None,
     against: tuple[str, ...],
     costs: Costs,
+    cluster: Cluster | None,
     report: bool,
 ) -> int:
     """Do the missing runs and show their progress, write the reports, and print the outcome."""
@@ -126,7 +150,7 @@ def _execute(
     from bench.commands.report import write_reports
     from bench.commands.so_far import SoFar
 
-    signal = follow(console, campaign, workers, timeout, SoFar(campaign, against) if report else None, costs)
+    signal = follow(console, campaign, workers, timeout, SoFar(campaign, against) if report else None, costs, cluster)
     try:
         if report:
             write_reports(console, campaign.store, set(map(str, campaign.unreadable)), against)

@@ -167,14 +167,20 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def parse_workers(given: str | int, device: str, name: str = "--workers") -> int:
-    """Parse a number of worker processes; ``auto`` is one for each processor that is there, and at most 4 on CUDA.
+def parse_workers(given: str | int, device: str, name: str = "--workers", cards: int = 1) -> int:
+    """Parse a number of worker processes; ``auto`` is one for each processor, and on CUDA at most 4 for each device.
+
+    Args:
+        given: What the user wrote.
+        device: "cpu" or "cuda".
+        name: Of the option, for messages.
+        cards: Number of CUDA devices.
 
     Raises:
         UsageError: for anything else.
     """
     if str(given).strip() == "auto":
-        return min(processors(), WORKERS_ON_CUDA if device == "cuda" else MOST_WORKERS)
+        return min(processors(), WORKERS_ON_CUDA * cards if device == "cuda" else MOST_WORKERS)
     number = int(given) if re.fullmatch(r"-?\d{1,9}", str(given).strip()) else -1
     if not 0 <= number <= MOST_WORKERS:
         raise UsageError(f"expected {name} from 0 to {MOST_WORKERS}, or auto, got {given}.")

@@ -13,6 +13,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 
 from bench.errors import Halted, UsageError
 from bench.plans.costs import timed
@@ -22,10 +23,23 @@ from bench.records.store import DONE, Store
 from bench.runs.executors.base import Adopted, Awaited, Event, Executor, Finished, Started, Stopping
 from bench.runs.stopping import Stop
 
-__all__ = ["Campaign", "begin", "enter", "executor"]
+__all__ = ["Campaign", "Cluster", "begin", "enter", "executor"]
 
 WAIT_SECONDS = 1.0
 """Between two looks at the runs that others do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A Ray cluster.
+
+    Attributes:
+        address: As ``ray.init`` takes it; None to start one on this machine.
+        most: Runs at a time; None for as many as there is room for.
+    """
+
+    address: str | None = None
+    most: int | None = None
 
 
 class Campaign:
@@ -235,9 +249,14 @@ def enter(plan: Sequence[RunSpec], store: Store, whole: Sequence[RunSpec] | None
 
 
 def executor(
-    store: Store, workers: int, see: Callable[[Event], None], stop: Stop | None = None, timeout: float | None = None
+    store: Store,
+    workers: int,
+    see: Callable[[Event], None],
+    stop: Stop | None = None,
+    timeout: float | None = None,
+    cluster: Cluster | None = None,
 ) -> Executor:
-    """The executor of the runs: worker processes, or this process.
+    """The executor of the runs: worker processes, this process, or a Ray cluster.
 
     Args:
         store: Where checkpoints and logs are kept.
@@ -245,8 +264,13 @@ def executor(
         see: Called with the progress within runs in this process, since nothing can be yielded from there.
         stop: Says when to stop; None for never.
         timeout: Seconds that a run may take in a worker process; None for any number.
+        cluster: The cluster; None for this machine.
     """
     stop = stop or Stop()
+    if cluster is not None:
+        from bench.runs.executors.ray import RayExecutor
+
+        return RayExecutor(cluster.address, cluster.most, store.checkpoints, timeout, stop)
     if workers == 0:
         from bench.runs.executors.serial import SerialExecutor
 

@@ -11,26 +11,48 @@ from bench.errors import UsageError, unknown
 from bench.records import environment
 from bench.records.record import RunSpec
 
-__all__ = ["choose_device", "describe", "prepare", "seed_global_streams"]
+__all__ = ["VISIBLE", "cards", "choose_device", "describe", "prepare", "seed_global_streams"]
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""The variable by which CUDA is told which devices a process may use."""
 
 
 def choose_device(device: str) -> str:
     """``cpu`` or ``cuda`` for the device that a user named; ``auto`` is CUDA where it is available.
 
+    ``cuda:1`` is the second of the devices that this process sees: it and the processes that it starts use that one.
+
     Raises:
         UsageError: for another name, and for CUDA where it is not available.
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise unknown("device", device, ("auto", "cpu", "cuda"))
+    kind, colon, number = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (colon and not (kind == "cuda" and number.isdecimal())):
+        raise unknown("device", device, ("auto", "cpu", "cuda", "cuda:0", "cuda:1"))
     if device == "cpu":
         return device
     import torch
 
-    if torch.cuda.is_available():
-        return "cuda"
-    if device == "cuda":
-        raise UsageError("expected a CUDA device for device cuda, but torch finds none; use cpu.")
-    return "cpu"
+    if not torch.cuda.is_available():
+        if kind == "cuda":
+            raise UsageError(f"expected a CUDA device for device {device}, but torch finds none; use cpu.")
+        return "cpu"
+    if colon:
+        seen = cards()
+        if int(number) >= len(seen):
+            raise UsageError(f"expected a device from cuda:0 to cuda:{len(seen) - 1}, got {device}.")
+        os.environ[VISIBLE] = seen[int(number)]  # for the processes that are started here
+        torch.cuda.set_device(int(number))
+    return "cuda"
+
+
+def cards() -> list[str]:
+    """The CUDA devices that processes started here would see, by the names that CUDA gives them."""
+    import torch
+
+    named = os.environ.get(VISIBLE)
+    if named is None:
+        return [str(number) for number in range(torch.cuda.device_count())]
+    return [name.strip() for name in named.split(",") if name.strip()]
 
 
 def describe(spec: RunSpec) -> dict[str, Any]:

@@ -46,12 +46,19 @@ class Child:
         function: A function of a module, called with the child's end of the pipe and the arguments.
         arguments: What can be pickled.
         log: The file that gets what the process prints; None for where the parent prints.
+        variables: More of its environment.
 
     Raises:
         OSError: where no process can be started.
     """
 
-    def __init__(self, function: Callable[..., None], *arguments: object, log: Path | None = None) -> None:
+    def __init__(
+        self,
+        function: Callable[..., None],
+        *arguments: object,
+        log: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe: Connection[Any, Any]
         self.pipe, theirs = context.Pipe()
@@ -60,7 +67,8 @@ class Child:
         )
         self._mark = f"{os.getpid()}-{uuid.uuid4().hex}"
         resource_tracker.ensure_running()  # without the mark: all children share it
-        with _without_main(), _environment({**environment.KERNEL_ENVIRONMENT, MARK: self._mark}):
+        more = {**environment.KERNEL_ENVIRONMENT, **(variables or {}), MARK: self._mark}
+        with _without_main(), _environment(more):
             self.process.start()
         theirs.close()
         with contextlib.closing(socket.socket(fileno=os.dup(self.pipe.fileno()))) as end:

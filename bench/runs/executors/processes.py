@@ -16,6 +16,7 @@ from bench.errors import Halted
 from bench.plans.registry import is_shipped
 from bench.records import environment
 from bench.records.record import RunRecord, RunSpec
+from bench.runs.devices import VISIBLE, cards
 from bench.runs.executors.base import (
     WAITING,
     Claim,
@@ -78,10 +79,12 @@ class ProcessExecutor:
     timeout: float | None = None
     stop: Stop = field(default_factory=Stop)
     _workers: list[Worker] = field(default_factory=list)
+    _cards: list[str] = field(default_factory=list)
 
     def execute(self, specs: Sequence[RunSpec], claim: Claim = unclaimed) -> Generator[Event, None, None]:
         """Do the runs; closing the iterator ends the workers at once."""
         waiting = Queue(specs, claim)
+        self._cards = cards() if any(spec.device == "cuda" for spec in specs) else []
         try:
             for number in range(min(self.workers, len(specs))):
                 self._workers.append(Worker(number, self._start(number)))
@@ -112,9 +115,13 @@ class ProcessExecutor:
     def _start(self, number: int) -> Child:
         log = self.logs / f"worker-{number}.log" if self.logs else None
         try:
-            return Child(_work, self.checkpoints, log=log)
+            return Child(_work, self.checkpoints, log=log, variables=self._card(number))
         except OSError as error:
             raise Halted(f"cannot start a worker process: {error.strerror or error}.") from error
+
+    def _card(self, number: int) -> dict[str, str]:
+        """The CUDA device of a worker: they are dealt out in turn."""
+        return {VISIBLE: self._cards[number % len(self._cards)]} if self._cards else {}
 
     def _replace(self, worker: Worker) -> None:
         worker.child.kill()
