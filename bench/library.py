@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bench.analysis.results import Results
     from bench.metrics.text.report import Text
     from bench.records.store import Store
+    from bench.runs.campaign import Cluster
 
 __all__ = ["Benchmark", "load", "run", "score"]
 
@@ -109,6 +110,8 @@ def run(
     execution: str = "auto",
     bfloat16: bool = True,
     workers: int | str = "auto",
+    executor: str = "processes",
+    address: str | None = None,
     timeout: str | float | None = None,
     output: str | PathLike[str] = "results",
     progress: bool = True,
@@ -131,12 +134,15 @@ def run(
         budget: What each run may use up: ``60s``, ``5m``, ``2M-tokens`` or ``20000-updates``.
         temperatures: Temperatures of the frontier: one or several numbers, ``"0.5..2"`` or ``"none"``; None for those
             of the preset.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, or one of several devices, as in ``cuda:1``.
         execution: On CUDA: eager, graph (recorded), triton (graphs, and rollouts in one kernel), or auto, which is
             triton where Triton is installed.
         bfloat16: Whether rewards may be computed in bfloat16, on processors that multiply bfloat16.
         workers: Worker processes, one thread each; 0 does all runs in this process; ``auto`` is one for each processor,
             and at most 4 on CUDA.
+        executor: ``processes`` of this machine, or ``ray``: a Ray cluster, where ``workers`` is how many runs it does
+            at a time, and ``auto`` as many as fit.
+        address: Of the Ray cluster: ``auto`` or ``host:port``; None to start one on this machine.
         timeout: What each run may take at most, a worker's start included: ``90s``, ``30m``, ``8h``, or seconds as a
             number; None for any time. It needs worker processes.
         output: The results folder.
@@ -150,8 +156,8 @@ def run(
         UsageError: for a mistake in use, reported in one sentence, before anything is run.
         Halted: for what keeps the work from going on, such as a full disk.
         KeyboardInterrupt: after Ctrl-C or a notebook's stop button. The folder is then as the command leaves it:
-            finished runs are kept, those under way have saved their states, the others are marked as interrupted, the
-            reports are written; the same call continues. After SIGTERM it is SystemExit.
+            finished runs are kept, those under way have saved their states and are marked as interrupted, the reports
+            are written; the same call continues. After SIGTERM it is SystemExit.
     """
     from rich.console import Console
 
@@ -167,15 +173,17 @@ def run(
     from bench.runs.devices import cards, choose_device
 
     workers, bfloat16, progress = map(_plain, (workers, bfloat16, progress))
-    if workers != "auto":
+    auto = workers == "auto"
+    if not auto:
         _expect(int, workers=workers)
-    _expect(str, preset=preset, device=device, execution=execution)
+    _expect(str, preset=preset, device=device, execution=execution, executor=executor)
     _expect(bool, bfloat16=bfloat16, progress=progress)
     folder = _path("output", output)
     if not isinstance({} if settings is None else settings, Mapping):
         raise UsageError(f"expected settings like {{'seqgan.lr': 0.005}}, got {settings!r}.")
     device = choose_device(device)
     workers = parse_workers(workers, device, "workers", len(cards()) if device == "cuda" else 1)
+    cluster = _cluster(executor, address, workers, auto)
     given = _plain(timeout)
     seconds = None if given is None else parse_time(f"{given}s" if isinstance(given, int | float) else str(given))
     if seconds is not None and workers == 0:
@@ -207,7 +215,7 @@ def run(
         console.print(plan_table(plan, campaign.missing))
         costs = Costs.here(campaign.timed)
         say_cost(console, plan, campaign.missing, workers, costs)
-        ended_by = follow(console, campaign, workers, seconds, SoFar(campaign, references), costs)
+        ended_by = follow(console, campaign, workers, seconds, SoFar(campaign, references), costs, cluster)
         try:
             benchmark = _reported(campaign.store, references)
         finally:
@@ -369,6 +377,22 @@ def _expect(kinds: type | tuple[type, ...], **given: object) -> None:
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
             raise UsageError(f"expected {name} to be {wanted}, got {value!r}.")
+
+
+def _cluster(executor: str, address: str | None, workers: int, auto: bool) -> Cluster | None:
+    """The Ray cluster that is meant; None for this machine."""
+    from bench.errors import unknown
+    from bench.runs.campaign import Cluster
+
+    if executor not in ("processes", "ray"):
+        raise unknown("executor", executor, ("processes", "ray"))
+    if executor == "processes":
+        if address is not None:
+            raise UsageError("an address is that of a Ray cluster: add executor='ray'.")
+        return None
+    if workers == 0:
+        raise UsageError("workers=0 is this process alone: leave it out, or choose executor='processes'.")
+    return Cluster(address, None if auto else workers)
 
 
 def _seeds(given: object) -> int | tuple[int, ...]:

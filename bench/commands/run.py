@@ -106,7 +106,7 @@ def run(
 
 
 def _cluster(how: str, address: str | None, wanted: str, workers: int) -> Cluster | None:
-    """The cluster that the options name; None for this machine."""
+    """The Ray cluster that the options name; None for this machine."""
     from bench.runs.campaign import Cluster
 
     if how == "processes":

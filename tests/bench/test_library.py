@@ -224,7 +224,7 @@ def test_ctrl_c_leaves_the_folder_as_the_command_does(tmp_path, monkeypatch, cap
         small(tmp_path / "results", progress=True)
     assert "Interrupted, runs left: 3. Do the same again to continue." in capsys.readouterr().out
     stopped = load(tmp_path / "results")
-    assert sorted(stopped.runs["status"]) == ["interrupted"] * 3 + ["ok"] * 3
+    assert sorted(stopped.runs["status"]) == ["missing"] * 3 + ["ok"] * 3  # none was under way
     assert (tmp_path / "results" / "leaderboard.md").exists()
     monkeypatch.undo()
     assert str(small(tmp_path / "results")).endswith("6 runs in " + str(tmp_path / "results") + ": 6 ok")
@@ -354,3 +354,18 @@ def test_what_is_not_there_is_an_attribute_error():
     assert {"run", "score"} <= set(dir(bench))
     with pytest.raises(AttributeError, match="module 'bench' has no attribute 'ran'"):
         bench.ran  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"executor": "slurm"}, "unknown executor 'slurm'"),
+        ({"address": "auto"}, "an address is that of a Ray cluster: add executor='ray'"),
+        ({"executor": "ray", "workers": 0}, "workers=0 is this process alone"),
+        ({"executor": None}, "expected executor to be str"),
+    ],
+)
+def test_who_does_the_runs_is_checked(options, said, tmp_path):
+    with pytest.raises(UsageError, match=said):
+        run("mle", "toy", preset="smoke", seeds=1, output=tmp_path / "results", **options)
+    assert not (tmp_path / "results").exists()

@@ -78,6 +78,8 @@ class Task:
     attempts: int = 0
     begun: bool = False
     """Whether it was said to have started."""
+    placed: bool = False
+    """Whether a node does it, rather than that it waits for a place."""
     phase: str = ""
     deadline: float | None = None
     ending: float | None = None
@@ -129,7 +131,7 @@ class RayExecutor:
                     stopping = True
                     yield Stopping(tuple(task.spec.run_id for task in self._tasks.values()))
                     for task in self._tasks.values():
-                        self._ask_to_stop(task)
+                        self._ask_to_stop(ray, task)
                 if not self._tasks:
                     if stopping or not any(self._all()):
                         break
@@ -184,7 +186,7 @@ class RayExecutor:
         # A stranger's code may change any module that it can import: its process does nothing else afterwards.
         function = ray.remote(max_retries=0, max_calls=0 if is_shipped(spec.target) or not spec.target else 1)(_do)
         task.attempts += 1
-        task.phase, task.deadline, task.ending = "", None, None
+        task.placed, task.phase, task.deadline, task.ending = False, "", None, None
         folder = None if self.checkpoints is None else str(self.checkpoints.absolute())
         task.reference = function.options(
             name=f"{spec.task_label} {spec.label} {spec.seed}",
@@ -209,6 +211,7 @@ class RayExecutor:
         kind, *content = message[1:]
         if kind == "node":
             node, shared = content
+            task.placed = True
             if not shared:
                 self._homes.setdefault(task.spec.stream, node)
             if self.timeout is not None:
@@ -279,9 +282,11 @@ class RayExecutor:
                 if now > task.ending:
                     _cancel(ray, task)
             elif task.deadline is not None and now > task.deadline:
-                self._ask_to_stop(task)
+                self._ask_to_stop(ray, task)
 
-    def _ask_to_stop(self, task: Task) -> None:
+    def _ask_to_stop(self, ray: Any, task: Task) -> None:
+        if not task.placed:
+            _cancel(ray, task)  # before it begins
         self._desk.end.remote(task.spec.run_id)
         task.ending = time.monotonic() + GRACE_SECONDS + 2 * TELL_SECONDS
 
@@ -404,7 +409,7 @@ def _code(specs: Sequence[RunSpec]) -> list[str]:
 def _remote_desk(ray: Any) -> Any:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     return ray.remote(Desk).options(num_cpus=0, scheduling_strategy=here).remote()
 
 

@@ -234,7 +234,8 @@ def test_a_node_and_a_process_that_are_lost_cost_only_what_was_not_saved(cluster
     def see(event):
         if len(saved(store)) >= 3 and not killed:
             killed.append("node")
-            cluster.remove_node(nodes[0], allow_graceful=False)
+            own = ray.get_runtime_context().get_node_id()  # a driver dies with its own node
+            cluster.remove_node(next(node for node in nodes if node.node_id != own), allow_graceful=False)
         if isinstance(event, Warned) and killed == ["node"]:
             pids = processes(plan[0].task_label)
             if pids:
