@@ -20,7 +20,7 @@ from bench.records.record import RunSpec
 if TYPE_CHECKING:
     from bench.plans.costs import Costs
 
-__all__ = ["announce", "plan_table", "roughly", "say_cost", "say_grade"]
+__all__ = ["announce", "expected_seconds", "plan_table", "roughly", "say_cost", "say_grade", "say_took"]
 
 START = 5.0
 """Seconds until a worker has begun."""
@@ -114,12 +114,12 @@ def say_cost(console: Console, plan: Sequence[RunSpec], missing: Sequence[RunSpe
     if not missing:
         return
     at_once = max(1, min(workers, len(missing)))
-    seconds, unknown = costs.total(missing)
-    if 2 * unknown > len(missing):
+    _, unknown = costs.total(missing)
+    expected = expected_seconds(missing, workers, costs)
+    if expected is None:
         said = "How long they take is not known: most of them are of a kind that was never timed."
     else:
-        longest = max(costs.of(spec) or 0.0 for spec in missing)
-        said = f"They take about {roughly(max(seconds / min(at_once, processors()), longest) + START * (workers > 0))}"
+        said = f"They take about {roughly(expected)}"
         said += f" on {at_once} workers" if at_once > 1 else ""
         said += f", without {unknown} run{'s' * (unknown > 1)} of a kind that was never timed" if unknown else ""
         said += "."
@@ -132,6 +132,23 @@ def say_cost(console: Console, plan: Sequence[RunSpec], missing: Sequence[RunSpe
     if len(known) > 1:
         said += f" With --models {', '.join(f'{name} {roughly(found)}' for name, found in known.items())}."
     console.print(said, highlight=False, markup=False)
+
+
+def expected_seconds(missing: Sequence[RunSpec], workers: int, costs: Costs) -> float | None:
+    """Seconds until the missing runs are done by so many workers; None where most of them were never timed."""
+    seconds, unknown = costs.total(missing)
+    if not missing or 2 * unknown > len(missing):
+        return None
+    at_once = max(1, min(workers, len(missing), processors()))
+    longest = max(costs.of(spec) or 0.0 for spec in missing)
+    return max(seconds / at_once, longest) + START * (workers > 0)
+
+
+def say_took(console: Console, seconds: float, expected: float | None) -> None:
+    """Say how long the runs took, beside what was expected."""
+    if expected is not None:
+        said = f"The runs took {roughly(seconds)}; about {roughly(expected)} were expected."
+        console.print(said, highlight=False, markup=False)
 
 
 def _set_seconds(name: str, plan: Sequence[RunSpec], costs: Costs) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,15 +147,22 @@ def _execute(
     report: bool,
 ) -> int:
     """Do the missing runs and show their progress, write the reports, and print the outcome."""
+    from bench.commands.planned import expected_seconds, say_took
     from bench.commands.progress import conclude, follow
     from bench.commands.report import write_reports
     from bench.commands.so_far import SoFar
 
+    # What a cluster takes depends on its nodes, of which nothing is known here.
+    expected = None if cluster else expected_seconds(campaign.missing, workers, costs)
+    since = time.monotonic()
     signal = follow(console, campaign, workers, timeout, SoFar(campaign, against) if report else None, costs, cluster)
+    took = time.monotonic() - since
     try:
         if report:
             write_reports(console, campaign.store, set(map(str, campaign.unreadable)), against)
     finally:  # what the runs did is said even if the reports cannot be written
+        if signal == 0 and not campaign.left:
+            say_took(console, took, expected)
         conclude(console, campaign, signal != 0)
         counts = campaign.counts
         click.echo(f"{counts['ok']} ok, {counts['skipped']} skipped, {counts['failed']} failed")

@@ -16,7 +16,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.errors import Halted, UsageError
-from bench.plans.costs import timed
+from bench.plans.costs import Costs, timed
+from bench.records.frames import REAL_DATA
 from bench.records.leases import Leases
 from bench.records.record import RunRecord, RunSpec
 from bench.records.store import DONE, Store
@@ -109,7 +110,7 @@ class Campaign:
         """
         events: Generator[Event, None, None] | None = None
         try:
-            missing, stopping = self.missing, False
+            missing, stopping = longest_first(self.missing, Costs.here(self.timed)), False
             while missing:
                 self._elsewhere.clear()
                 events = executor.execute(missing, self._claim)
@@ -206,6 +207,21 @@ class Campaign:
         self.vanished += len(lost)
         for run_id in lost:
             del self.finished[run_id]
+
+
+def longest_first(specs: Sequence[RunSpec], costs: Costs) -> list[RunSpec]:
+    """The same runs, seed after seed, and of each seed the longest first: then workers end at about the same time.
+
+    Real data come first, which other runs need not wait for; what was never timed comes last, in the order of the plan.
+    """
+    seeds: dict[str, list[RunSpec]] = {}
+    for spec in specs:
+        seeds.setdefault(spec.stream, []).append(spec)
+    return [spec for seed in seeds.values() for spec in sorted(seed, key=lambda each: -_expected(each, costs))]
+
+
+def _expected(spec: RunSpec, costs: Costs) -> float:
+    return float("inf") if spec.model == REAL_DATA else costs.of(spec) or 0.0
 
 
 @contextlib.contextmanager

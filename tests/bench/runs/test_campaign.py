@@ -7,10 +7,12 @@ from contextlib import closing
 import pytest
 
 from bench.errors import Halted, UsageError
+from bench.plans.costs import Costs
 from bench.records.files import write_atomically
+from bench.records.frames import REAL_DATA
 from bench.records.record import RunRecord, checksum
 from bench.records.store import Store
-from bench.runs.campaign import Campaign, begin, executor
+from bench.runs.campaign import Campaign, begin, executor, longest_first
 from bench.runs.executors.base import Adopted, Finished, Progress, Started
 from bench.runs.executors.processes import ProcessExecutor
 from bench.runs.executors.serial import SerialExecutor
@@ -279,3 +281,16 @@ def test_only_a_record_of_a_later_version_of_a_planned_run_refuses(plan, tmp_pat
     refused = pytest.raises(UsageError, match=r"it has schema 99.*install that version to read it\. Or choose another")
     with refused, begin(plan, store):
         pass
+
+
+def test_of_each_seed_the_longest_runs_come_first(make_spec):
+    names = [REAL_DATA, "quick", "unknown", "slow", "slower"]
+    plan = [make_spec(model=name, seed=seed) for seed in (0, 1) for name in names]
+    own = {(spec.preset_label, spec.task_label, spec.label, "cpu"): 1.0 for spec in plan if spec.model != "unknown"}
+    for spec in plan:
+        if spec.model.startswith("slow"):
+            own[spec.preset_label, spec.task_label, spec.label, "cpu"] = float(len(spec.model))
+    ordered = longest_first(plan, Costs(own, {}, 1.0))
+    wanted = [REAL_DATA, "slower", "slow", "quick", "unknown"]
+    assert [(spec.seed, spec.model) for spec in ordered] == [(seed, name) for seed in (0, 1) for name in wanted]
+    assert longest_first(plan, Costs({}, {}, 1.0)) == plan
