@@ -139,7 +139,7 @@ def run(
             triton where Triton is installed.
         bfloat16: Whether rewards may be computed in bfloat16, on processors that multiply bfloat16.
         workers: Worker processes, one thread each; 0 does all runs in this process; ``auto`` is one for each processor,
-            and at most 4 on CUDA.
+            and at most 4 for each CUDA device.
         executor: ``processes`` of this machine, or ``ray``: a Ray cluster, where ``workers`` is how many runs it does
             at a time, and ``auto`` as many as fit.
         address: Of the Ray cluster: ``auto`` or ``host:port``; None to start one on this machine.
@@ -181,8 +181,11 @@ def run(
     folder = _path("output", output)
     if not isinstance({} if settings is None else settings, Mapping):
         raise UsageError(f"expected settings like {{'seqgan.lr': 0.005}}, got {settings!r}.")
-    device = choose_device(device)
-    workers = parse_workers(workers, device, "workers", len(cards()) if device == "cuda" else 1)
+    here = executor != "ray" or device not in ("cpu", "cuda")
+    if executor == "ray" and ":" in device:
+        raise UsageError(f"a Ray cluster chooses the devices itself: device='cuda', not {device!r}.")
+    device = choose_device(device) if here else device
+    workers = parse_workers(workers, device, "workers", len(cards()) if device == "cuda" and here else 1)
     cluster = _cluster(executor, address, workers, auto)
     given = _plain(timeout)
     seconds = None if given is None else parse_time(f"{given}s" if isinstance(given, int | float) else str(given))
@@ -217,7 +220,8 @@ def run(
         say_cost(console, plan, campaign.missing, workers, costs)
         ended_by = follow(console, campaign, workers, seconds, SoFar(campaign, references), costs, cluster)
         try:
-            benchmark = _reported(campaign.store, references)
+            with campaign.store.briefly():
+                benchmark = _reported(campaign.store, references)
         finally:
             conclude(console, campaign, ended_by != 0)
         if ended_by == signal.SIGINT:

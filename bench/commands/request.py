@@ -83,8 +83,9 @@ def requested(
     device: str,
     execution: str,
     bfloat16: bool,
+    elsewhere: bool = False,
 ) -> Request:
-    """What the values of the options ask for.
+    """What the values of the options ask for; ``elsewhere``: the runs are for machines other than this one.
 
     Raises:
         UsageError: for one that cannot be read, and for a device that is not there.
@@ -100,7 +101,7 @@ def requested(
         parse_seeds(seeds),
         preset,
         _with_weights(settings, tasks, oracle_weights),
-        choose_device(device),
+        device if elsewhere and device in ("cpu", "cuda") else choose_device(device),
         {} if budget is None else parse_budget(budget),
         None if temperatures is None else parse_temperatures(temperatures),
         execution,

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 @click.option("--cell", "cells", multiple=True, metavar="ID|N",
               help="Only these runs of the plan, by id or number, as in 3,5-7; writes no report.")  # fmt: skip
 @click.option("--workers", "wanted", default="auto", show_default=True, metavar="N",
-              help="Worker processes, one thread each; 0: this process; auto: as many as processors, 4 on "
-              "CUDA.")  # fmt: skip
+              help="Worker processes, one thread each; 0: this process; auto: as many as processors, 4 for "
+              "each CUDA device.")  # fmt: skip
 @click.option("--executor", "how", default="processes", show_default=True, type=click.Choice(["processes", "ray"]),
               help="Who does the runs: processes of this machine, or a Ray cluster; --workers is then how many runs it "
               "does at a time, auto for as many as fit.")  # fmt: skip
@@ -76,12 +76,12 @@ def run(
     from bench.runs.campaign import begin
     from bench.runs.devices import cards
 
-    whole, tasks = _planned(context, file, asked)
+    whole, tasks = _planned(context, file, asked, elsewhere=how == "ray")
     plan = choose(whole, cells) if cells else whole
     if file is not None:
         check(plan)
     device = plan[0].device
-    workers = parse_workers(wanted, device, cards=len(cards()) if device == "cuda" else 1)
+    workers = parse_workers(wanted, device, cards=len(cards()) if device == "cuda" and how != "ray" else 1)
     seconds = None if timeout is None else parse_time(timeout)
     if seconds is not None and workers == 0:
         raise UsageError("--timeout needs worker processes, which it can end: choose --workers of 1 or more.")
@@ -119,19 +119,23 @@ def _cluster(how: str, address: str | None, wanted: str, workers: int) -> Cluste
     return Cluster(address, None if wanted.strip() == "auto" else workers)
 
 
-def _planned(context: click.Context, file: Path | None, asked: dict[str, Any]) -> tuple[list[RunSpec], Sequence[str]]:
+def _planned(
+    context: click.Context, file: Path | None, asked: dict[str, Any], elsewhere: bool
+) -> tuple[list[RunSpec], Sequence[str]]:
     """All runs of the plan, and the tasks that the user named."""
     from bench.plans.cells import read
     from bench.plans.plan import make_plan
     from bench.runs.devices import choose_device
 
     if file is None:
-        request = requested(**asked)
+        if elsewhere and ":" in asked["device"]:
+            raise UsageError(f"a Ray cluster chooses the devices itself: --device cuda, not {asked['device']}.")
+        request = requested(**asked, elsewhere=elsewhere)
         return make_plan(request), request.tasks
     if others := given(context):
         raise UsageError(f"--plan says what to run: leave out {' and '.join(others)}.")
     plan = read(file)
-    for device in {spec.device for spec in plan}:
+    for device in set() if elsewhere else {spec.device for spec in plan}:
         choose_device(device)
     return plan, list(dict.fromkeys(spec.task for spec in plan))
 
@@ -159,7 +163,8 @@ def _execute(
     took = time.monotonic() - since
     try:
         if report:
-            write_reports(console, campaign.store, set(map(str, campaign.unreadable)), against)
+            with campaign.store.briefly():  # another command in the folder may have ended at the same moment
+                write_reports(console, campaign.store, set(map(str, campaign.unreadable)), against)
     finally:  # what the runs did is said even if the reports cannot be written
         if signal == 0 and not campaign.left:
             say_took(console, took, expected)

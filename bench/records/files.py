@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.records.leases import machine
 
-__all__ = ["sweep", "write_atomically"]
+__all__ = ["partial_name", "sweep", "write_atomically"]
 
 PARTIAL = ".partial"
 """Ending of a file that is being written."""
@@ -30,8 +30,7 @@ def write_atomically(file: Path, content: str | bytes, keep: Path | None = None)
     Raises:
         OSError: where it cannot be written; the earlier file is then as it was.
     """
-    # Cut, because the name may be as long as names may be.
-    partial = file.with_name(f".{file.name[:40]}.{_here()}.{os.getpid()}{PARTIAL}")
+    partial = partial_name(file)
     try:
         with partial.open("wb") as stream:
             stream.write(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
@@ -48,6 +47,12 @@ def write_atomically(file: Path, content: str | bytes, keep: Path | None = None)
         with contextlib.suppress(OSError):
             partial.unlink()
         raise
+
+
+def partial_name(file: Path) -> Path:
+    """What a file is called while it is being written by this process; :func:`sweep` removes what is left of it."""
+    # Cut, because the name may be as long as names may be.
+    return file.with_name(f".{file.name[:40]}.{_here()}.{os.getpid()}{PARTIAL}")
 
 
 def sweep(folder: Path) -> None:

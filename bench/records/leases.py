@@ -5,8 +5,8 @@ own machine it counts no longer than its process lives. Other machines cannot se
 it was not touched for minutes, by the clock of the file system, so that clocks may differ. So neither a killed process
 nor a machine that went down keeps a run from being done, and no file system needs to know about locks.
 
-A holder that was suspended for minutes goes on beside the one that took over from it. Then a run is done twice, with
-the same outcome, and each record is written whole.
+A holder that was suspended for minutes goes on beside the one that took over from it. Then a run is done twice; each
+record is written whole, and none that is finished is replaced by a failure.
 """
 
 from __future__ import annotations
@@ -89,8 +89,10 @@ class Leases:
         return True
 
     def holder(self, name: str) -> Holder | None:
-        """Who holds a lease; None where nobody does, or whoever did is gone."""
-        file = self._file(name)
+        """Who holds a lease, or is about to take one over; None where nobody does, or whoever did is gone."""
+        return self._holder(self._file(name)) or self._holder(self._guard(name))
+
+    def _holder(self, file: Path) -> Holder | None:
         try:
             holder = _read(file)
             if holder is not None and holder.machine == machine():
@@ -98,8 +100,9 @@ class Leases:
             touched = file.stat().st_mtime
         except OSError:
             return None
-        if self._now() - touched > SILENT_SECONDS:
-            return None
+        with contextlib.suppress(OSError):  # the disk is full: nothing shows that it is gone
+            if self._now() - touched > SILENT_SECONDS:
+                return None
         return holder or Holder("a machine that is writing its name", "", 0, "", "")
 
     def held(self) -> list[Holder]:
@@ -127,6 +130,9 @@ class Leases:
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.lease"
 
+    def _guard(self, name: str) -> Path:
+        return self.folder / f"{name}.taken-over"
+
     def _beat(self) -> None:
         over = self._over
         while not over.wait(BEAT_SECONDS):
@@ -140,17 +146,23 @@ class Leases:
         """Take a lease whose holder is gone, in front of all others who find that out at the same moment."""
         if self.holder(name) is not None:
             return False
-        file, guard = self._file(name), self.folder / f"{name}.taken-over"
-        if not _create(guard, ""):  # somebody is about to, or died while doing so
-            with contextlib.suppress(OSError):
-                if self._now() - guard.stat().st_mtime > SILENT_SECONDS:
-                    guard.unlink()
+        file, guard, facts = self._file(name), self._guard(name), json.dumps(asdict(me))
+        gone = _token(guard)
+        if gone is not None and self._holder(guard) is None:  # of one who died while taking over
+            aside = guard.with_suffix(f".{uuid.uuid4().hex}")
+            with contextlib.suppress(FileNotFoundError):
+                guard.rename(aside)
+                if _token(aside) != gone:  # somebody was faster
+                    with contextlib.suppress(FileExistsError):
+                        os.link(aside, guard)
+                aside.unlink()
+        if not _create(guard, facts):
             return False
         try:
-            if self.holder(name) is not None:
+            if self._holder(file) is not None:
                 return False
             file.unlink(missing_ok=True)
-            return _create(file, json.dumps(asdict(me)))
+            return _create(file, facts)
         finally:
             guard.unlink(missing_ok=True)
 
@@ -166,10 +178,14 @@ def _create(file: Path, content: str) -> bool:
         number = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
     except FileExistsError:
         return False
-    with os.fdopen(number, "w", encoding="utf-8") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(number)
+    try:
+        with os.fdopen(number, "w", encoding="utf-8") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(number)
+    except BaseException:
+        file.unlink(missing_ok=True)  # on a full disk nobody could take it
+        raise
     return True
 
 
@@ -195,15 +211,16 @@ def _lives(holder: Holder) -> bool:
         return True
     except (OSError, OverflowError):
         return False
-    return not holder.born or _born(holder.process) in ("", holder.born)
+    born = _born(holder.process)
+    return not holder.born or born in ("", holder.born)
 
 
 def _born(process: int) -> str:
     """When a process was started, in the machine's own units; empty where that cannot be known."""
     with contextlib.suppress(OSError, IndexError):
-        return (
-            Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
-        )
+        facts = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        # One that has ended is there until its parent asks how.
+        return "it has ended" if facts[0] in "ZX" else facts[19]
     return ""
 
 

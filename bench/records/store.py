@@ -26,7 +26,7 @@ MARKED = {"format": "seqgan-bench results", "version": 1}
 DONE = ("ok", "skipped")
 MADE_ANEW = "repeat the 'bench run' that made it, or remove it"
 SHOWN_BY_RECORDS = "the plan of seeds is what the records show, until the next 'bench run' writes it anew"
-MOMENT_SECONDS = 60.0
+MOMENT_SECONDS = 300.0
 """How long a command waits for another one to write the plan of the folder."""
 LONGEST = 200
 """Most bytes of a record's readable name; file systems allow 255 with the ending."""
@@ -117,6 +117,8 @@ class Store:
             ours = (CHOSEN, PLAN, LOCK, self.checkpoints.name, self.logs.name, self.leases.name)
             inside = list(self.runs.iterdir()) if self.runs.is_dir() else [self.runs]
             strangers += [file for file in inside if file.name not in ours]
+        if self._is_ours():  # another command has just made it
+            return
         if strangers or self._marker() is not None:
             raise UsageError(
                 f"'{self.path}' is not empty and is not a results folder (it has no valid {MARKER}); "
@@ -230,14 +232,17 @@ class Store:
             return None
         return record if record.spec.run_id == spec.run_id else None
 
-    def scan(self) -> tuple[list[RunRecord], list[Unreadable]]:
+    def scan(self, only: Sequence[RunSpec] | None = None) -> tuple[list[RunRecord], list[Unreadable]]:
         """All records, in order of their files' names, and the files that do not count.
 
         A second file with the record of the same run, as a copy leaves it, counts only once.
+
+        Args:
+            only: Look at the files of these runs alone.
         """
         found: dict[str, tuple[Path, RunRecord]] = {}
         unreadable = []
-        for file in self._files():
+        for file in self._files() if only is None else filter(Path.is_file, map(self.file, only)):
             try:
                 record = from_json(file.read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
@@ -270,16 +275,44 @@ class Store:
         """Ids and statuses of the runs that need not be done again."""
         return {record.spec.run_id: record.status for record in self.records() if record.status in DONE}
 
-    def choose(self, specs: Sequence[RunSpec]) -> None:
-        """Make these configurations the ones that the reports show, whichever finished last.
+    def intend(self, plan: Sequence[RunSpec], locked: bool = False) -> None:
+        """Add these runs to the plan of the folder, so that one whose record is lost later counts as missing.
+
+        Their configurations are the ones that the reports show, whichever finished last. Of many commands with one
+        plan, as in a job array, only the first has anything to write.
+
+        Args:
+            plan: The runs.
+            locked: Whether the caller has locked the folder.
 
         Raises:
+            UsageError: where a later version wrote the plan, or the folder cannot be locked.
             Halted: where that cannot be written.
         """
+        more = planned.planned(plan)
+        chosen = {_labels(spec): spec.group_id for spec in plan}  # also of trials, which are nobody's plan
+        before = self._planned()
+        if isinstance(before, list) and planned.merged([*before, *more]) == before:
+            known = self._chosen()
+            if known is not None and chosen.items() <= known.items():
+                return
+        with contextlib.nullcontext() if locked else self.briefly():
+            self._plan(more)
+            self._choose(chosen)
+
+    def plan(self, specs: Sequence[RunSpec]) -> None:
+        """The first half of :meth:`intend`, in a folder that is locked."""
+        self._plan(planned.planned(specs))
+
+    def choose(self, specs: Sequence[RunSpec]) -> None:
+        """Its second half."""
         self._choose({_labels(spec): spec.group_id for spec in specs})
 
     def _choose(self, more: Mapping[tuple[str, ...], str]) -> None:
-        chosen = {**(self._chosen() or {}), **more}
+        before = self._chosen()
+        chosen = {**(before or {}), **more}
+        if before == chosen:
+            return
         content: dict[str, object] = {"chosen": [[*labels, group] for labels, group in sorted(chosen.items())]}
         try:
             write_atomically(self.runs / CHOSEN, json.dumps({**content, "sha256": checksum(content)}))
@@ -298,15 +331,6 @@ class Store:
             return {}
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
-
-    def plan(self, specs: Sequence[RunSpec]) -> None:
-        """Add these runs to the plan of the folder, so that one whose record is lost later counts as missing.
-
-        Raises:
-            UsageError: where a later version wrote the plan.
-            Halted: where that cannot be written.
-        """
-        self._plan(planned.planned(specs))
 
     def adopt(self, other: Store) -> None:
         """Take over what another folder planned, and which configurations its reports show.

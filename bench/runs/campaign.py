@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ class Campaign:
 
     def __init__(self, plan: Sequence[RunSpec], store: Store, narrow: bool = False) -> None:
         self.plan, self.store, self._narrow = tuple(plan), store, narrow
-        records, self.unreadable = (self._own_records(), []) if narrow else store.scan()
+        records, self.unreadable = store.scan(plan if narrow else None)
         self.finished = {record.spec.run_id: record.status for record in records if record.status in DONE}
         self.timed = timed(records)
         self.vanished = 0
@@ -71,10 +72,8 @@ class Campaign:
         self._begun: dict[str, RunSpec] = {}  # here, and not ended yet
         self._elsewhere: dict[str, RunSpec] = {}  # others are at work on them
         self._news: list[Event] = []
+        self._claims = 0
         self._leases = Leases(store.leases)
-
-    def _own_records(self) -> list[RunRecord]:
-        return [record for spec in self.plan if (record := self.store.read(spec)) is not None]
 
     @property
     def missing(self) -> list[RunSpec]:
@@ -113,6 +112,7 @@ class Campaign:
             missing, stopping = longest_first(self.missing, Costs.here(self.timed)), False
             while missing:
                 self._elsewhere.clear()
+                claimed = self._claims
                 events = executor.execute(missing, self._claim)
                 for event in events:
                     self._keep(event)
@@ -122,6 +122,8 @@ class Campaign:
                 yield from self._adopted()
                 if stopping:
                     break
+                if self._claims == claimed and self._elsewhere:
+                    time.sleep(WAIT_SECONDS)
                 yield from self._wait(executor.stop)
                 missing = [] if executor.stop.asked else list(self._elsewhere.values())
             self._verify()
@@ -130,8 +132,17 @@ class Campaign:
                 events.close()
             with contextlib.suppress(Halted):  # they stay "started", which is continued, too
                 self.store.interrupt(list(self._begun.values()))
+            for run_id in [spec.run_id for spec in self.plan]:
+                self._leases.release(run_id)
             self._begun.clear()
-            self.close()
+
+    def enter(self) -> None:
+        """Let no command work in the folder that shares it with nobody, until :meth:`close`.
+
+        Raises:
+            Halted: where that cannot be written.
+        """
+        self._leases.take(f"command-{uuid.uuid4().hex[:12]}")
 
     def close(self) -> None:
         """Let other commands do what was claimed here and has not ended."""
@@ -142,6 +153,7 @@ class Campaign:
         if not self._leases.take(spec.run_id):
             self._elsewhere[spec.run_id] = spec
             return False
+        self._claims += 1
         if self._ended(spec):
             self._leases.release(spec.run_id)
             return False
@@ -188,8 +200,13 @@ class Campaign:
             self.store.begin(event.spec)
             self._failed.pop(event.run_id, None)
         elif isinstance(event, Finished):
-            self.store.write(event.record)
-            self._take_over(event.record)
+            record = event.record
+            if record.status not in DONE:  # one who took this process for dead may have done it meanwhile
+                there = self.store.read(record.spec)
+                record = there if there is not None and there.status in DONE else record
+            if record is event.record:
+                self.store.write(record)
+            self._take_over(record)
             self._begun.pop(event.run_id, None)
             self._leases.release(event.run_id)
 
@@ -201,8 +218,8 @@ class Campaign:
 
     def _verify(self) -> None:
         """Count as finished only what is in the folder, from which others may have removed something."""
-        own = {record.spec.run_id for record in self._own_records() if record.status in DONE} if self._narrow else None
-        there = self.store.finished() if own is None else own
+        records, _ = self.store.scan(self.plan if self._narrow else None)
+        there = {record.spec.run_id for record in records if record.status in DONE}
         lost = [spec.run_id for spec in self.plan if spec.run_id in self.finished and spec.run_id not in there]
         self.vanished += len(lost)
         for run_id in lost:
@@ -239,29 +256,34 @@ def begin(plan: Sequence[RunSpec], store: Store, whole: Sequence[RunSpec] | None
         Halted: where nothing can be written.
     """
     store.open()
-    with store.briefly():
-        campaign = enter(plan, store, whole)
+    campaign = Campaign(plan, store, narrow=whole is not None)
     try:
+        with store.briefly():
+            campaign.enter()
+        _intend(campaign, whole or plan)
         yield campaign
     finally:
         campaign.close()
 
 
-def enter(plan: Sequence[RunSpec], store: Store, whole: Sequence[RunSpec] | None = None) -> Campaign:
-    """A campaign in a folder that its caller has opened and locked; see :func:`begin`.
+def enter(plan: Sequence[RunSpec], store: Store) -> Campaign:
+    """A campaign in a folder that its caller has opened and locked.
 
     Raises:
         UsageError: for a folder in which a later version has done one of these runs, or has written the plan.
         Halted: where nothing can be written.
     """
-    campaign = Campaign(plan, store, narrow=whole is not None)
-    files = {store.file(spec) for spec in plan}
+    campaign = Campaign(plan, store)
+    _intend(campaign, plan, locked=True)
+    return campaign
+
+
+def _intend(campaign: Campaign, whole: Sequence[RunSpec], locked: bool = False) -> None:
+    files = {campaign.store.file(spec) for spec in campaign.plan}
     newer = [each for each in campaign.unreadable if each.newer and each.file in files]
     if newer:
         raise UsageError(f"{newer[0]} Or choose another folder.")
-    store.plan(whole or plan)
-    store.choose(whole or plan)
-    return campaign
+    campaign.store.intend(whole, locked)
 
 
 def executor(

@@ -20,7 +20,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 def choose_device(device: str) -> str:
     """``cpu`` or ``cuda`` for the device that a user named; ``auto`` is CUDA where it is available.
 
-    ``cuda:1`` is the second of the devices that this process sees: it and the processes that it starts use that one.
+    ``cuda:1`` is the second of the devices that this process sees: its runs use that one alone, until the next choice.
 
     Raises:
         UsageError: for another name, and for CUDA where it is not available.
@@ -36,23 +36,31 @@ def choose_device(device: str) -> str:
         if kind == "cuda":
             raise UsageError(f"expected a CUDA device for device {device}, but torch finds none; use cpu.")
         return "cpu"
-    if colon:
-        seen = cards()
-        if int(number) >= len(seen):
-            raise UsageError(f"expected a device from cuda:0 to cuda:{len(seen) - 1}, got {device}.")
-        os.environ[VISIBLE] = seen[int(number)]  # for the processes that are started here
-        torch.cuda.set_device(int(number))
+    seen = _seen()
+    if colon and int(number) >= len(seen):
+        raise UsageError(f"expected a device from cuda:0 to cuda:{len(seen) - 1}, got {device}.")
+    _CHOSEN[:] = [seen[int(number)]] if colon else seen
+    torch.cuda.set_device(int(number or 0))  # for runs in this process
     return "cuda"
 
 
 def cards() -> list[str]:
-    """The CUDA devices that processes started here would see, by the names that CUDA gives them."""
+    """The CUDA devices of the last choice, by the names that CUDA gives them: worker processes get them in turn."""
+    return list(_CHOSEN or _seen())
+
+
+@lru_cache
+def _seen() -> list[str]:
+    """The CUDA devices that this process sees; CUDA looks at the variable once."""
     import torch
 
     named = os.environ.get(VISIBLE)
     if named is None:
         return [str(number) for number in range(torch.cuda.device_count())]
     return [name.strip() for name in named.split(",") if name.strip()]
+
+
+_CHOSEN: list[str] = []
 
 
 def describe(spec: RunSpec) -> dict[str, Any]:

@@ -70,6 +70,8 @@ class Drawing:
 
     def of(self, sections: Sequence[tuple[str, str]]) -> Drawing:
         """The same for some tasks and presets alone; models look as they do among all."""
+        if not sections:
+            return self
         wanted = pd.MultiIndex.from_tuples(sections)
 
         def some(frame: pd.DataFrame) -> pd.DataFrame:
@@ -134,7 +136,10 @@ class Share:
         if self._process is None or self._process.wait() != 0 or not self._answer.seek(0, os.SEEK_END):
             return self._drawing.write(self._folder)
         self._answer.seek(0)
-        written: list[Written] = pickle.load(self._answer)
+        try:
+            written: list[Written] = pickle.load(self._answer)
+        except Exception:  # something else printed there, too
+            return self._drawing.write(self._folder)
         return written
 
     def end(self) -> None:

@@ -3,8 +3,8 @@
 A run is one task, which Ray never repeats by itself: what a lost node or a killed worker was doing is started again
 here, and goes on from its last saved state where nodes share the results folder, else from its beginning. A run that
 would wait for a training that another one is doing gives its place back, and comes again once the other has moved on:
-so a training that several runs share is done once, and no processor waits for it. Where nodes share no folder, runs of
-one seed prefer the node on which the first of them ran, whose states are there.
+so a training that several runs share is done once, and no processor waits for it. Where nodes share no folder, states
+stay in each node's temporary folder, and runs of one seed prefer the node on which the first of them ran.
 
 The code that was planned with is sent along, with plugins of others and what makes them known by name: nodes need
 Python and the libraries alone.
@@ -13,6 +13,7 @@ Python and the libraries alone.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import signal
@@ -23,7 +24,7 @@ import time
 import uuid
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import distributions
+from importlib.metadata import distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from typing import Any
 from bench.errors import Halted, UsageError
 from bench.plans.registry import is_shipped
 from bench.records import environment
+from bench.records.files import partial_name
 from bench.records.record import RunRecord, RunSpec
 from bench.runs.executors.base import (
     WAITING,
@@ -76,6 +78,8 @@ class Task:
     """Its place among those under way, for the bars."""
     reference: Any = None
     attempts: int = 0
+    losses: int = 0
+    """Attempts that ended with their node or process."""
     begun: bool = False
     """Whether it was said to have started."""
     placed: bool = False
@@ -110,6 +114,7 @@ class RayExecutor:
     _again: list[Task] = field(default_factory=list)
     _deferred: dict[str, list[Task]] = field(default_factory=dict)
     """Stream to the runs that wait for a training of another run of it."""
+    _memory: int = MEMORY
     _homes: dict[str, str] = field(default_factory=dict)
     """Stream to the node that has its states, where nodes share no folder."""
 
@@ -117,16 +122,21 @@ class RayExecutor:
         """Do the runs; closing the iterator ends those under way."""
         ray = _ray()
         _connect(ray, self.address, specs)
+        try:
+            self._memory = _room(ray, specs)
+        except BaseException:
+            ray.shutdown()
+            raise
         waiting, stopping = Queue(specs, claim), False
         token = uuid.uuid4().hex
-        mark = None if self.checkpoints is None else self.checkpoints / f".{token}"
+        mark = None if self.checkpoints is None else partial_name(self.checkpoints / token)  # swept, if this is killed
         try:
             if mark is not None:
                 _leave(mark)
             self._desk = _remote_desk(ray)
             while True:
                 if not self.stop.asked:
-                    self._fill(ray, waiting, token)
+                    self._fill(ray, waiting, "" if mark is None else mark.name)
                 elif not stopping:
                     stopping = True
                     yield Stopping(tuple(task.spec.run_id for task in self._tasks.values()))
@@ -154,7 +164,7 @@ class RayExecutor:
                 mark.unlink(missing_ok=True)
             ray.shutdown()
 
-    def _fill(self, ray: Any, waiting: Queue, token: str) -> None:
+    def _fill(self, ray: Any, waiting: Queue, mark: str) -> None:
         """Submit runs, as many as there is room for and a few more."""
         room = int(ray.cluster_resources().get("CPU", 1))
         limit = self.most or room + max(AHEAD, room // 4)
@@ -169,7 +179,7 @@ class RayExecutor:
                     return
                 places = {each.worker for each in self._all()}
                 task = Task(spec, next(number for number in range(len(places) + 1) if number not in places))
-            self._submit(ray, task, token)
+            self._submit(ray, task, mark)
 
     def _all(self) -> Iterator[Task]:
         yield from self._tasks.values()
@@ -177,7 +187,7 @@ class RayExecutor:
         for tasks in self._deferred.values():
             yield from tasks
 
-    def _submit(self, ray: Any, task: Task, token: str) -> None:
+    def _submit(self, ray: Any, task: Task, mark: str) -> None:
         spec, options = task.spec, {}
         if home := self._homes.get(spec.stream):
             from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -192,9 +202,9 @@ class RayExecutor:
             name=f"{spec.task_label} {spec.label} {spec.seed}",
             num_cpus=1,
             num_gpus=GPU_SHARE if spec.device == "cuda" else 0,
-            memory=MEMORY,
+            memory=self._memory,
             **options,
-        ).remote(spec, task.attempts, self._desk, folder, token)
+        ).remote(spec, task.attempts, self._desk, folder, mark)
         self._tasks[spec.run_id] = task
 
     def _collect(self, ray: Any) -> list[tuple[str, Any]]:
@@ -238,7 +248,8 @@ class RayExecutor:
         try:
             record: RunRecord | None = ray.get(task.reference)
         except ray.exceptions.RayError as error:
-            record = self._died(task, error)
+            self._homes.pop(task.spec.stream, None)
+            record = self._died(ray, task, error)
             if record is None and not self.stop.asked:
                 self._again.append(task)
                 if task.begun:
@@ -248,12 +259,12 @@ class RayExecutor:
             if record is None and task.ending is not None and not self.stop.asked:
                 record = _failed(task.spec, f"it took longer than the timeout of {self.timeout:g} s")
             elif record is None and not self.stop.asked:
-                task.attempts -= 1
                 others = any(each.spec.stream == task.spec.stream for each in self._tasks.values())
                 if others:
                     self._deferred.setdefault(task.spec.stream, []).append(task)
                     if task.begun:
                         yield Progress(task.worker, task.spec.run_id, WAITING, 0, 1, {})
+                    return
                 else:  # another command in the folder trains it
                     task.after = time.monotonic() + AGAIN_SECONDS
                     self._again.append(task)
@@ -263,11 +274,15 @@ class RayExecutor:
             yield Finished(task.worker, record)
         self._moved_on(task.spec.stream)
 
-    def _died(self, task: Task, error: Exception) -> RunRecord | None:
+    def _died(self, ray: Any, task: Task, error: Exception) -> RunRecord | None:
         """The record of a run that was lost too often, or too late; None for one that is to be done again."""
         if task.ending is not None and not self.stop.asked:
             return _failed(task.spec, f"it took longer than the timeout of {self.timeout:g} s")
-        if task.attempts < ATTEMPTS or self.stop.asked:
+        if isinstance(error, ray.exceptions.RayTaskError):
+            cause = [line for line in str(error).splitlines() if line.strip()][-1]
+            return None if self.stop.asked else _failed(task.spec, f"its node cannot do it: {cause.strip()}")
+        task.losses += 1
+        if task.losses < ATTEMPTS or self.stop.asked:
             return None
         first = (str(error).strip() or "no reason").splitlines()[0]
         return _failed(task.spec, f"its node or process was lost {ATTEMPTS} times: {type(error).__name__}: {first}")
@@ -276,8 +291,6 @@ class RayExecutor:
         """End what takes too long: first by asking, then without."""
         now = time.monotonic()
         for task in self._tasks.values():
-            if task.phase == WAITING and task.deadline is not None:
-                task.deadline += POLL_SECONDS
             if task.ending is not None:
                 if now > task.ending:
                     _cancel(ray, task)
@@ -317,7 +330,7 @@ class Desk:
         return said
 
 
-def _do(spec: RunSpec, attempt: int, desk: Any, folder: str | None, token: str) -> RunRecord | None:
+def _do(spec: RunSpec, attempt: int, desk: Any, folder: str | None, mark: str) -> RunRecord | None:
     """A run, on a node; None where it was asked to stop, or would wait for another one's training."""
     import ray
     import torch
@@ -325,10 +338,13 @@ def _do(spec: RunSpec, attempt: int, desk: Any, folder: str | None, token: str) 
     from bench.runs.checkpoints import CheckpointFolder
     from bench.runs.runner import Watcher, run
 
+    if version("torch") != spec.torch:
+        return _failed(spec, f"its node has torch {version('torch')}, and the run was planned with {spec.torch}")
     torch.set_num_threads(1)
     stop, ended, last = Stop(), threading.Event(), ("", 0.0)
-    shared = folder is not None and (Path(folder) / f".{token}").exists()
-    own = Path(folder) if shared and folder else Path(tempfile.gettempdir()) / f"seqgan-bench-{token}"
+    shared = folder is not None and (Path(folder) / mark).exists()
+    name = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    own = Path(folder) if shared and folder else Path(tempfile.gettempdir()) / f"seqgan-bench-{name}"
     states = None if folder is None else CheckpointFolder(own)
 
     def tell(*message: Any) -> None:
@@ -388,6 +404,22 @@ def _connect(ray: Any, address: str | None, specs: Sequence[RunSpec]) -> None:
     except (OSError, RuntimeError, ValueError, OverflowError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UsageError(f"cannot reach a Ray cluster at '{address or 'this machine'}': {reason}") from error
+
+
+def _room(ray: Any, specs: Sequence[RunSpec]) -> int:
+    """The memory that a run asks for, which is no more than the largest node has.
+
+    Raises:
+        UsageError: where no node could ever do a run.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    able = [node for node in nodes if node.get("CPU", 0) >= 1]
+    if any(spec.device == "cuda" for spec in specs):
+        able = [node for node in able if node.get("GPU", 0) > 0]
+    if not able:
+        what = "a processor and a GPU" if any(spec.device == "cuda" for spec in specs) else "a processor"
+        raise UsageError(f"no node of the Ray cluster has {what} for runs; it has {len(nodes)} nodes.")
+    return int(min(MEMORY, max(node.get("memory", MEMORY) for node in able)))
 
 
 def _code(specs: Sequence[RunSpec]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -126,16 +127,54 @@ def test_of_many_who_take_over_at_once_one_gets_it(folder):
 
 
 def test_one_who_died_while_taking_over_blocks_nobody_for_long(folder):
-    holder(folder, machine=leases.machine(), process=2**22 + 1)
-    guard = folder / "a.taken-over"
-    guard.touch()
+    dead = {"machine": leases.machine(), "process": 2**22 + 1}
+    holder(folder, **dead)
+    guard = holder(folder, "guard", token="of the guard", **dead).rename(folder / "a.taken-over")
     mine = Leases(folder)
-    assert not mine.take("a")
-    assert guard.exists()
+    assert mine.take("a")  # it was of this machine
+    mine.release("a")
+    holder(folder, **dead)
+    guard = holder(folder, "guard", token="of the guard").rename(folder / "a.taken-over")
+    assert not mine.take("a")  # of another machine, which may be taking over at this moment
+    assert mine.holder("a").host == "far"
     os.utime(guard, (0, 0))
-    assert not mine.take("a")
     assert mine.take("a")
     mine.close()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_process_that_has_ended_and_was_not_asked_how_holds_nothing(folder):
+    process = subprocess.Popen([sys.executable, "-c", OTHERS, folder], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "True\n"
+    os.kill(process.pid, signal.SIGKILL)
+    until = time.monotonic() + 20
+    while Leases(folder).holder("a") is not None and time.monotonic() < until:
+        time.sleep(0.01)
+    assert Leases(folder).holder("a") is None
+    process.communicate()
+
+
+def test_a_full_disk_leaves_no_lease(folder, monkeypatch):
+    def full(number):
+        raise OSError(28, "No space left on device")
+
+    mine = Leases(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(leases.os, "fsync", full)
+        with pytest.raises(Halted, match="No space left on device"):
+            mine.take("a")
+    assert mine.take("a")
+    mine.close()
+
+
+def test_a_full_disk_shows_nobody_gone(folder, monkeypatch):
+    def full(**_):
+        raise OSError(28, "No space left on device")
+
+    file = holder(folder)
+    os.utime(file, (0, 0))
+    monkeypatch.setattr(leases.tempfile, "NamedTemporaryFile", full)
+    assert Leases(folder).holder("a").host == "far"
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):

@@ -200,6 +200,50 @@ def test_what_another_command_ended_since_the_folder_was_read_is_not_done_again(
     assert [event.spec.seed for event in events if isinstance(event, Started)] == [2]
 
 
+class Late(Packed):
+    """All its runs fail, after somebody who took it for dead has done the first."""
+
+    ENDINGS = ("failed",) * 3
+
+    def __init__(self, store):
+        super().__init__()
+        self.store = store
+
+    def execute(self, specs, claim):
+        for event in super().execute(specs, claim):
+            if isinstance(event, Finished) and event.record.spec.seed == 0:
+                self.store.write(RunRecord(event.record.spec, "ok"))
+            yield event
+
+
+def test_a_failure_replaces_no_finished_record(plan, tmp_path):
+    store = Store(tmp_path / "results")
+    with begin(plan, store) as campaign:
+        list(campaign.events(Late(store)))
+        assert campaign.counts == {"ok": 1, "failed": 2}
+    assert statuses(store) == {0: "ok", 1: "failed", 2: "failed"}
+
+
+def test_while_nothing_can_be_claimed_it_waits(plan, tmp_path, monkeypatch):
+    """As after one who died between two writes: nobody holds the run, and it cannot be taken yet."""
+    store, naps = Store(tmp_path / "results"), []
+    with begin(plan, store) as campaign:
+        take = campaign._leases.take
+        monkeypatch.setattr(campaign._leases, "take", lambda name: len(naps) > 2 and take(name))
+        monkeypatch.setattr("bench.runs.campaign.time.sleep", naps.append)
+        list(campaign.events(Packed()))
+        assert campaign.left == 0
+    assert naps == [1.0] * 3
+
+
+def test_who_shares_with_nobody_waits_for_a_command_that_has_nothing_to_do_yet(plan, tmp_path):
+    store = Store(tmp_path / "results")
+    with begin(plan, store), pytest.raises(UsageError, match="a 'bench run' is working in"), store.alone():
+        pass
+    with store.alone():
+        pass
+
+
 def test_a_run_that_failed_before_is_tried_again(plan, tmp_path):
     store = Store(tmp_path / "results")
     store.open()
@@ -278,9 +322,12 @@ def test_only_a_record_of_a_later_version_of_a_planned_run_refuses(plan, tmp_pat
     with begin(plan, store) as campaign:
         assert len(campaign.unreadable) == 1
     (store.runs / "other.json").rename(store.file(plan[1]))
-    refused = pytest.raises(UsageError, match=r"it has schema 99.*install that version to read it\. Or choose another")
-    with refused, begin(plan, store):
-        pass
+    for whole in (None, plan):
+        refused = pytest.raises(
+            UsageError, match=r"it has schema 99.*install that version to read it\. Or choose another"
+        )
+        with refused, begin(plan, store, whole):
+            pass
 
 
 def test_of_each_seed_the_longest_runs_come_first(make_spec):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from bench.errors import UsageError
+from bench.runs import devices
 from bench.runs.devices import VISIBLE, cards, choose_device
 from bench.runs.executors.child import Child
 from bench.runs.executors.processes import ProcessExecutor
@@ -20,12 +21,15 @@ def three_cards(monkeypatch):
     monkeypatch.setattr(torch.cuda, "set_device", current.append)
     monkeypatch.setenv(VISIBLE, "unset later")
     monkeypatch.delenv(VISIBLE)
-    return current
+    monkeypatch.setattr(devices, "_CHOSEN", [])
+    devices._seen.cache_clear()
+    yield current
+    devices._seen.cache_clear()
 
 
 def test_auto_is_what_is_there(three_cards, monkeypatch):
     assert [choose_device(name) for name in ("auto", "cpu", "cuda")] == ["cuda", "cpu", "cuda"]
-    assert three_cards == []
+    assert three_cards == [0, 0]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto") == "cpu"
     for name in ("cuda", "cuda:1"):
@@ -33,12 +37,16 @@ def test_auto_is_what_is_there(three_cards, monkeypatch):
             choose_device(name)
 
 
-def test_one_of_several_is_the_only_one_for_processes_started_here(three_cards):
+def test_one_of_several_is_the_only_one_until_the_next_choice(three_cards):
     assert cards() == ["0", "1", "2"]
     assert choose_device("cuda:2") == "cuda"
-    assert three_cards == [2]
-    assert os.environ[VISIBLE] == "2"
     assert cards() == ["2"]
+    assert choose_device("cuda:1") == "cuda"
+    assert cards() == ["1"]
+    assert choose_device("cuda") == "cuda"
+    assert cards() == ["0", "1", "2"]
+    assert three_cards == [2, 1, 0]
+    assert VISIBLE not in os.environ
 
 
 def test_numbers_are_those_of_the_devices_that_are_seen(three_cards, monkeypatch):
