@@ -177,6 +177,7 @@ def run(
     if not auto:
         _expect(int, workers=workers)
     _expect(str, preset=preset, device=device, execution=execution, executor=executor)
+    _expect((str, type(None)), address=address)
     _expect(bool, bfloat16=bfloat16, progress=progress)
     folder = _path("output", output)
     if not isinstance({} if settings is None else settings, Mapping):

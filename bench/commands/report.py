@@ -63,5 +63,9 @@ def write_reports(console: Console, store: Store, told: Collection[str] = (), ag
     console.print(terminal.render(reports.write_reports(results, store.path)))
     if frames.superseded:
         console.print(f"{frames.superseded} older runs of changed code or settings are left out.", highlight=False)
+    if going := len(store.under_way()):
+        runs = "One run is" if going == 1 else f"{going} runs are"
+        said = f"{runs} being done in this folder; above, these and what is planned after them count as missing."
+        console.print(said, style="yellow", highlight=False)
     console.print(f"Leaderboard: {store.path / 'leaderboard.md'}", highlight=False, soft_wrap=True)
     return not frames.notes

@@ -77,7 +77,7 @@ def run(
     from bench.runs.devices import cards
 
     whole, tasks = _planned(context, file, asked, elsewhere=how == "ray")
-    plan = choose(whole, cells) if cells else whole
+    plan = choose(whole, cells) if cells else list(whole.values())
     if file is not None:
         check(plan)
     device = plan[0].device
@@ -95,7 +95,7 @@ def run(
         return
     with lasting_output():
         announce(console, plan, tasks)
-        with begin(plan, store, whole if cells else None) as campaign:
+        with begin(plan, store, list(whole.values()) if cells else None) as campaign:
             warn_of(console, campaign.unreadable)
             console.print(plan_table(plan, campaign.missing))
             if not cells:
@@ -121,8 +121,8 @@ def _cluster(how: str, address: str | None, wanted: str, workers: int) -> Cluste
 
 def _planned(
     context: click.Context, file: Path | None, asked: dict[str, Any], elsewhere: bool
-) -> tuple[list[RunSpec], Sequence[str]]:
-    """All runs of the plan, and the tasks that the user named."""
+) -> tuple[dict[int, RunSpec], Sequence[str]]:
+    """All runs of the plan by their numbers, and the tasks that the user named."""
     from bench.plans.cells import read
     from bench.plans.plan import make_plan
     from bench.runs.devices import choose_device
@@ -131,13 +131,13 @@ def _planned(
         if elsewhere and ":" in asked["device"]:
             raise UsageError(f"a Ray cluster chooses the devices itself: --device cuda, not {asked['device']}.")
         request = requested(**asked, elsewhere=elsewhere)
-        return make_plan(request), request.tasks
+        return dict(enumerate(make_plan(request), 1)), request.tasks
     if others := given(context):
         raise UsageError(f"--plan says what to run: leave out {' and '.join(others)}.")
     plan = read(file)
-    for device in set() if elsewhere else {spec.device for spec in plan}:
+    for device in set() if elsewhere else {spec.device for spec in plan.values()}:
         choose_device(device)
-    return plan, list(dict.fromkeys(spec.task for spec in plan))
+    return plan, list(dict.fromkeys(spec.task for spec in plan.values()))
 
 
 def _execute(

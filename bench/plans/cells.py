@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -41,8 +41,8 @@ def lines(plan: Sequence[RunSpec], costs: Costs) -> Iterator[str]:
         yield json.dumps(cell, allow_nan=False)
 
 
-def read(file: Path) -> list[RunSpec]:
-    """The plan back from the file.
+def read(file: Path) -> dict[int, RunSpec]:
+    """The plan back from the file, or from some of its lines: number to run.
 
     Raises:
         UsageError: for a file that cannot be read or is not such a plan.
@@ -52,35 +52,38 @@ def read(file: Path) -> list[RunSpec]:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UsageError(f"cannot read the plan '{file}': {reason}.") from error
-    plan = []
+    plan: dict[int, RunSpec] = {}
     for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
         try:
             cell = json.loads(line)
             spec = RunSpec(**{**cell["spec"], "temperatures": tuple(cell["spec"]["temperatures"])})
-            if cell["run_id"] != spec.run_id or cell["cell"] != number:
+            place = cell["cell"]
+            if cell["run_id"] != spec.run_id or not isinstance(place, int) or plan.get(place, spec) != spec:
                 raise ValueError
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise UsageError(
                 f"expected a plan that 'bench plan --format jsonl' wrote, but line {number} of '{file}' is none of its "
                 "lines, or was changed: make it anew."
             ) from error
-        plan.append(spec)
+        plan[place] = spec
     if not plan:
         raise UsageError(f"expected a plan that 'bench plan --format jsonl' wrote, but '{file}' is empty.")
     return plan
 
 
-def choose(plan: Sequence[RunSpec], cells: Iterable[str]) -> list[RunSpec]:
+def choose(plan: Mapping[int, RunSpec], cells: Iterable[str]) -> list[RunSpec]:
     """The runs that were named, each once, in the order of the plan.
 
     Args:
-        plan: All runs.
-        cells: Run ids, numbers of runs counted from 1, and ranges of numbers, as in ``3-7``; several with commas.
+        plan: All runs by their numbers.
+        cells: Run ids, numbers of runs, and ranges of numbers, as in ``3-7``; several with commas.
 
     Raises:
         UsageError: for what is none of these, or is not in the plan.
     """
-    by_id = {spec.run_id: index for index, spec in enumerate(plan)}
+    by_id = {spec.run_id: number for number, spec in plan.items()}
     chosen: set[int] = set()
     for text in (part.strip() for cell in cells for part in cell.split(",")):
         numbers = NUMBERS.fullmatch(text)
@@ -88,16 +91,16 @@ def choose(plan: Sequence[RunSpec], cells: Iterable[str]) -> list[RunSpec]:
             chosen.add(by_id[text])
         elif numbers:
             first, last = int(numbers[1]), int(numbers[2] or numbers[1])
-            if not 1 <= first <= last <= len(plan):
-                raise UsageError(f"expected cells from 1 to {len(plan)}, got {text}.")
-            chosen.update(range(first - 1, last))
+            if not (first <= last and first in plan and last in plan):
+                raise UsageError(f"expected cells from {min(plan)} to {max(plan)} that are in the plan, got {text}.")
+            chosen.update(number for number in plan if first <= number <= last)
         elif RUN_ID.fullmatch(text):
             raise UsageError(
                 f"no run of this plan has the id {text}: the same options, code and versions make the same plan."
             )
         else:
             raise UsageError(f"expected a run id, a number or a range of numbers for a cell, as in 3-7, got '{text}'.")
-    return [plan[index] for index in sorted(chosen)]
+    return [plan[number] for number in sorted(chosen)]
 
 
 def check(specs: Iterable[RunSpec]) -> None:

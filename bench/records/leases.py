@@ -24,10 +24,12 @@ from pathlib import Path
 
 from bench.errors import Halted
 
-__all__ = ["Holder", "Leases", "machine"]
+__all__ = ["COMMAND", "Holder", "Leases", "machine"]
 
 BEAT_SECONDS = 20.0
 """Between two touches."""
+COMMAND = "command-"
+"""How the names of leases begin that say that a command works in the folder; the others are ids of runs."""
 SILENT_SECONDS = 300.0
 """A lease of another machine that was not touched for so long is nobody's."""
 
@@ -105,10 +107,10 @@ class Leases:
                 return None
         return holder or Holder("a machine that is writing its name", "", 0, "", "")
 
-    def held(self) -> list[Holder]:
-        """Whoever holds any lease of the folder."""
-        found = (self.holder(file.stem) for file in self.folder.glob("*.lease"))
-        return [holder for holder in found if holder is not None]
+    def held(self) -> dict[str, Holder]:
+        """All leases of the folder that somebody holds, by their names."""
+        found = {file.stem: self.holder(file.stem) for file in self.folder.glob("*.lease")}
+        return {name: holder for name, holder in found.items() if holder is not None}
 
     def release(self, name: str) -> None:
         """Give a lease back, if it is held here; one that somebody took over stays with them."""

@@ -15,7 +15,7 @@ from bench.errors import Halted, UsageError
 from bench.records import planned
 from bench.records.files import sweep, write_atomically
 from bench.records.frames import Frames, frames
-from bench.records.leases import Leases
+from bench.records.leases import COMMAND, Leases
 from bench.records.record import NewerRecord, RunRecord, RunSpec, checksum, from_json, to_json
 
 MARKER = "store.json"
@@ -83,6 +83,10 @@ class Store:
         """The folder that says which runs are being done, and by whom."""
         return self.runs / "leases"
 
+    def under_way(self) -> list[str]:
+        """Ids of the runs that are being done now, here or elsewhere."""
+        return [name for name in Leases(self.leases).held() if not name.startswith(COMMAND)]
+
     def open(self) -> None:
         """Make the folder, or accept one that is empty or was made here before.
 
@@ -133,10 +137,9 @@ class Store:
             UsageError: when another command is working there, or the file system cannot lock.
         """
         with self._locked(0):
-            others = Leases(self.leases).held()
-            if others:
+            for other in Leases(self.leases).held().values():
                 raise UsageError(
-                    f"a 'bench run' is working in '{self.path}' ({others[0]}); wait for it or choose another folder."
+                    f"a 'bench run' is working in '{self.path}' ({other}); wait for it or choose another folder."
                 )
             yield
 

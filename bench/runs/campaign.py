@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from bench.errors import Halted, UsageError
 from bench.plans.costs import Costs, timed
 from bench.records.frames import REAL_DATA
-from bench.records.leases import Leases
+from bench.records.leases import COMMAND, Leases
 from bench.records.record import RunRecord, RunSpec
 from bench.records.store import DONE, Store
-from bench.runs.executors.base import Adopted, Awaited, Event, Executor, Finished, Started, Stopping
+from bench.runs.executors.base import TOO_LONG, Adopted, Awaited, Event, Executor, Finished, Started, Stopping
 from bench.runs.stopping import Stop
 
 __all__ = ["Campaign", "Cluster", "begin", "enter", "executor"]
@@ -142,7 +142,7 @@ class Campaign:
         Raises:
             Halted: where that cannot be written.
         """
-        self._leases.take(f"command-{uuid.uuid4().hex[:12]}")
+        self._leases.take(f"{COMMAND}{uuid.uuid4().hex[:12]}")
 
     def close(self) -> None:
         """Let other commands do what was claimed here and has not ended."""
@@ -166,6 +166,8 @@ class Campaign:
             return False
         if record.status not in (*DONE, "failed") or spec.run_id in self._failed:
             return False
+        if record.status == "failed" and (record.reason or "").startswith(TOO_LONG):
+            return False  # under that command's timeout
         self._take_over(record)
         self._news.append(Adopted(record))
         return True

@@ -13,6 +13,10 @@ WAITING = "waiting for the same training elsewhere"
 """The phase of a run that waits for another one's training: this time does not count against its timeout."""
 
 
+TOO_LONG = "it took longer than the timeout"
+"""How the reason of a run begins that its command's timeout ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Started:
     """A worker started a run."""

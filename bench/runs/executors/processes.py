@@ -18,6 +18,7 @@ from bench.records import environment
 from bench.records.record import RunRecord, RunSpec
 from bench.runs.devices import VISIBLE, cards
 from bench.runs.executors.base import (
+    TOO_LONG,
     WAITING,
     Claim,
     Event,
@@ -235,7 +236,7 @@ class ProcessExecutor:
         return _failed(worker, "something else than the harness wrote to its pipe")
 
     def _timed_out(self, worker: Worker, what: str) -> RunRecord:
-        return _failed(worker, f"it took longer than the timeout of {self.timeout:g} s; {what}")
+        return _failed(worker, f"{TOO_LONG} of {self.timeout:g} s; {what}")
 
 
 def _message(content: bytes, spec: RunSpec) -> Any:

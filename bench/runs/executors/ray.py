@@ -35,6 +35,7 @@ from bench.records import environment
 from bench.records.files import partial_name
 from bench.records.record import RunRecord, RunSpec
 from bench.runs.executors.base import (
+    TOO_LONG,
     WAITING,
     Claim,
     Event,
@@ -257,7 +258,7 @@ class RayExecutor:
                     yield Warned(task.worker, task.spec.run_id, said)
         else:
             if record is None and task.ending is not None and not self.stop.asked:
-                record = _failed(task.spec, f"it took longer than the timeout of {self.timeout:g} s")
+                record = _failed(task.spec, f"{TOO_LONG} of {self.timeout:g} s")
             elif record is None and not self.stop.asked:
                 others = any(each.spec.stream == task.spec.stream for each in self._tasks.values())
                 if others:
@@ -277,7 +278,7 @@ class RayExecutor:
     def _died(self, ray: Any, task: Task, error: Exception) -> RunRecord | None:
         """The record of a run that was lost too often, or too late; None for one that is to be done again."""
         if task.ending is not None and not self.stop.asked:
-            return _failed(task.spec, f"it took longer than the timeout of {self.timeout:g} s")
+            return _failed(task.spec, f"{TOO_LONG} of {self.timeout:g} s")
         if isinstance(error, ray.exceptions.RayTaskError):
             cause = [line for line in str(error).splitlines() if line.strip()][-1]
             return None if self.stop.asked else _failed(task.spec, f"its node cannot do it: {cause.strip()}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.records.leases import Leases
 from bench.records.store import Store
 
 DOCS = Path(__file__).parents[3] / "docs" / "cluster.md"
@@ -96,6 +97,16 @@ def test_a_part_of_a_plan_is_no_campaign_of_its_own(bench, cells, results):
     assert (again.code, "started" in again.out) == (0, False)
 
 
+def test_a_report_says_that_runs_are_under_way(bench, cells, results):
+    assert bench("run", "--plan", cells, "--cell", "1-3", "--output", results, "--workers", "0").code == 0
+    leases = Leases(Store(results).leases)
+    assert leases.take("0123456789ab")
+    assert leases.take("command-1")
+    assert "One run is being done in this folder; above, these and what is planned" in bench("report", results).out
+    leases.close()
+    assert "being done" not in bench("report", results).out
+
+
 def test_a_cell_of_options_is_that_of_the_file(bench, cells, results):
     run_id = json.loads(cells.read_text().splitlines()[1])["run_id"]
     answer = bench("run", *WHAT, "--cell", run_id, "--output", results, "--workers", "0")
@@ -108,7 +119,7 @@ def test_a_cell_of_options_is_that_of_the_file(bench, cells, results):
     [
         (("--seeds", "2"), "--plan says what to run: leave out --seeds."),
         (("--models", "mle", "--device", "cpu"), "leave out --models and --device."),
-        (("--cell", "99"), "expected cells from 1 to 9, got 99."),
+        (("--cell", "99"), "expected cells from 1 to 9 that are in the plan, got 99."),
     ],
 )
 def test_mistakes_are_told(arguments, said, bench, cells, results):

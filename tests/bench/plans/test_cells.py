@@ -28,7 +28,7 @@ def file(plan, tmp_path):
 
 
 def test_what_was_planned_comes_back(plan, file):
-    again = read(file)
+    again = list(read(file).values())
     assert [spec.run_id for spec in again] == [spec.run_id for spec in plan]
     assert [spec.label for spec in again] == [spec.label for spec in plan]
     assert [spec.stream for spec in again] == [spec.stream for spec in plan]
@@ -48,17 +48,29 @@ def test_a_line_says_what_people_choose_by(plan):
 
 
 def test_cells_are_chosen_by_number_range_and_id(plan):
-    assert choose(plan, ["2"]) == [plan[1]]
-    assert choose(plan, ["8-9,1", plan[3].run_id, "1-2"]) == [plan[index] for index in (0, 1, 3, 7, 8)]
+    numbered = dict(enumerate(plan, 1))
+    assert choose(numbered, ["2"]) == [plan[1]]
+    assert choose(numbered, ["8-9,1", plan[3].run_id, "1-2"]) == [plan[index] for index in (0, 1, 3, 7, 8)]
+
+
+def test_some_of_the_lines_are_a_plan_too(plan, file):
+    """As ``grep`` and ``jq`` leave them: out of order, twice, with empty lines."""
+    kept = file.read_text().splitlines()
+    file.write_text("\n\n".join([kept[4], kept[1], kept[4], kept[7]]) + "\r\n")
+    some = read(file)
+    assert some == {5: plan[4], 2: plan[1], 8: plan[7]}
+    assert choose(some, ["2-8"]) == [plan[1], plan[4], plan[7]]
+    with pytest.raises(UsageError, match="expected cells from 2 to 8 that are in the plan, got 3"):
+        choose(some, ["3"])
 
 
 @pytest.mark.parametrize(
     ("cell", "said"),
     [
-        ("0", "expected cells from 1 to 9, got 0"),
-        ("10", "expected cells from 1 to 9, got 10"),
-        ("5-3", "expected cells from 1 to 9, got 5-3"),
-        ("1-10", "expected cells from 1 to 9, got 1-10"),
+        ("0", "expected cells from 1 to 9 that are in the plan, got 0"),
+        ("10", "expected cells from 1 to 9 that are in the plan, got 10"),
+        ("5-3", "expected cells from 1 to 9 that are in the plan, got 5-3"),
+        ("1-10", "expected cells from 1 to 9 that are in the plan, got 1-10"),
         ("0123456789ab", "no run of this plan has the id 0123456789ab"),
         ("", "expected a run id, a number or a range"),
         ("mle", "got 'mle'"),
@@ -67,7 +79,7 @@ def test_cells_are_chosen_by_number_range_and_id(plan):
 )
 def test_what_is_no_cell_is_refused(cell, said, plan):
     with pytest.raises(UsageError, match=said):
-        choose(plan, [cell])
+        choose(dict(enumerate(plan, 1)), [cell])
 
 
 def changed(text):
@@ -78,7 +90,7 @@ def changed(text):
     ("edit", "said"),
     [
         (changed, "line 2 of '.*' is none of its lines, or was changed"),
-        (lambda text: text.partition("\n")[2], "line 1 of"),
+        (lambda text: text.replace('"cell": 2,', '"cell": 1,'), "line 2 of"),
         (lambda text: text[:-40], "line 9 of"),
         (lambda text: "[]\n", "line 1 of"),
         (lambda text: "[" * 100_000, "line 1 of"),
@@ -102,7 +114,7 @@ def test_what_is_no_text_is_refused(tmp_path):
 
 
 def test_a_plan_of_other_code_or_versions_is_refused(file, monkeypatch):
-    planned = read(file)
+    planned = list(read(file).values())
     with monkeypatch.context() as patch:
         patch.setattr("bench.plans.cells.version", lambda name: "9.9")
         with pytest.raises(UsageError, match=r"the plan was made with torch .*, and here is 9\.9: make it anew"):

@@ -216,6 +216,18 @@ class Late(Packed):
             yield event
 
 
+def test_what_another_commands_timeout_ended_is_tried_here(plan, tmp_path):
+    store = Store(tmp_path / "results")
+    with begin(plan, store) as campaign:
+        for spec, reason in zip(
+            plan, ("it took longer than the timeout of 6 s; it did not react", "no luck"), strict=False
+        ):
+            store.write(RunRecord(spec, "failed", reason=reason))
+        events = list(campaign.events(Packed()))
+    assert [event.spec.seed for event in events if isinstance(event, Started)] == [0, 2]
+    assert [event.record.reason for event in events if isinstance(event, Adopted)] == ["no luck"]
+
+
 def test_a_failure_replaces_no_finished_record(plan, tmp_path):
     store = Store(tmp_path / "results")
     with begin(plan, store) as campaign:
