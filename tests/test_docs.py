@@ -38,6 +38,7 @@ OTHERS = (
         "performance",
         "python",
         "reliability",
+        "scaling",
         "score",
         "settings",
         "statistics",

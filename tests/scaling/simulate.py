@@ -30,6 +30,8 @@ from bench.runs.executors.queue import Queue
 ROOT = Path(__file__).parents[2]
 RUNS = 10_000
 WORKERS = (100, 200, 500, 1_000)
+TIMES = (1, 60)
+"""How many times as long runs take: as measured in ``quick``, and a minute for each second."""
 A_NODE = 10
 """Workers on a node: they fail together."""
 NODE_HOURS = 24.0
@@ -43,6 +45,7 @@ LEAST_SECONDS = 0.5
 START_SECONDS = 5.0
 """Of a run's process, where it is done again."""
 SEED = 0
+ORDERS = ("seeds", "longest", "longest of all")
 
 
 @dataclass(frozen=True)
@@ -206,28 +209,24 @@ def desk_rate() -> float | None:
 
 
 def draw(rows: Sequence[dict[str, object]]) -> bytes:
-    """Makespan over the least possible, by workers, for each order."""
+    """Makespan by workers, and over the least possible, for each order."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for order, marker in (("seeds", "o"), ("longest", "s"), ("longest of all", "^")):
-        own = [row for row in rows if row["order"] == order]
-        workers = [row["workers"] for row in own]
-        left.plot(workers, [float(str(row["makespan"])) / 60 for row in own], marker=marker, label=order)
-        right.plot(workers, [float(str(row["over"])) for row in own], marker=marker, label=order)
-    own = [row for row in rows if row["order"] == "seeds"]
-    left.plot(
-        [row["workers"] for row in own], [float(str(row["bound"])) / 60 for row in own], "k--", label="least possible"
-    )
-    left.set(xscale="log", yscale="log", xlabel="workers", ylabel="minutes", title="makespan of 10,000 runs")
-    right.set(xscale="log", xlabel="workers", ylabel="makespan / least possible", title="what the order costs")
-    right.axhline(1.0, color="black", linewidth=0.8)
-    for axes in (left, right):
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    panels = figure.subplots(1, len(TIMES), sharey=True)
+    mean = {1: "runs of 8 s on average", 60: "runs of 8 min on average"}
+    for axes, times in zip(panels, TIMES, strict=True):
+        for order, marker in zip(ORDERS, "os^", strict=True):
+            own = [row for row in rows if (row["times"], row["order"]) == (times, order)]
+            over = [100 * (float(str(row["over"])) - 1) for row in own]
+            axes.plot([row["workers"] for row in own], over, marker=marker, label=order)
+        axes.set(xscale="log", xlabel="workers", title=f"10,000 {mean[times]}")
         axes.set_xticks(WORKERS, [f"{workers:,}" for workers in WORKERS])
         axes.minorticks_off()
-    left.legend(title="order", fontsize=8)
+    panels[0].set_ylim(bottom=0)
+    panels[0].set_ylabel("percent longer than the least possible")
+    panels[0].legend(title="order", fontsize=8)
     image = io.BytesIO()
     figure.set_dpi(120)
     FigureCanvasAgg(figure).print_png(image, metadata={"Software": None})
@@ -238,7 +237,8 @@ def main() -> None:
     """Measure, simulate, write ``scaling.csv``, ``scaling.json`` and ``scaling.png``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True)
-    output = parser.parse_args().output
+    parser.add_argument("--measured", type=Path, help="an earlier scaling.json, whose measurements are used again")
+    output, earlier = parser.parse_args().output, parser.parse_args().measured
     output.mkdir(parents=True, exist_ok=True)
     with tarfile.open(ROOT / "results" / "records.tar.gz") as packed:
         name = next(name for name in packed.getnames() if "oracle.seqgan.quick.s0" in name)
@@ -256,15 +256,20 @@ def main() -> None:
     def seconds(spec: RunSpec) -> float:
         return max(LEAST_SECONDS, known[spec.task, spec.model])
 
-    with tempfile.TemporaryDirectory() as folder:
-        facts = measured(record, Path(folder), RUNS)
-    rate = desk_rate()
+    if earlier is None:
+        with tempfile.TemporaryDirectory() as folder:
+            facts = measured(record, Path(folder), RUNS)
+        facts["desk messages a second"] = desk_rate() or 0.0
+    else:
+        facts = json.loads(earlier.read_text(encoding="utf-8"))
+    rate = facts["desk messages a second"]
     rows = []
-    for workers in WORKERS:
-        for order in ("seeds", "longest", "longest of all"):
-            found = simulate(specs, seconds, workers, order)
+    for times, workers in itertools.product(TIMES, WORKERS):
+        for order in ORDERS:
+            found = simulate(specs, lambda spec, times=times: times * seconds(spec), workers, order)
             runs = len(specs) / found.makespan
             row = {
+                "times": times,
                 "workers": workers,
                 "order": order,
                 "makespan": found.makespan,
@@ -283,7 +288,7 @@ def main() -> None:
         writer.writeheader()
         writer.writerows(rows)
     mean = statistics.mean(map(seconds, specs))
-    facts = {**facts, "desk messages a second": rate or 0.0, "runs": len(specs), "mean run": mean}
+    facts |= {"runs": len(specs), "mean run": mean}
     facts["longest run"] = max(map(seconds, specs))
     (output / "scaling.json").write_text(
         json.dumps({name: round(value, 5) for name, value in facts.items()}, indent=1) + "\n"
