@@ -39,8 +39,9 @@ def choose_device(device: str) -> str:
     seen = _seen()
     if colon and int(number) >= len(seen):
         raise UsageError(f"expected a device from cuda:0 to cuda:{len(seen) - 1}, got {device}.")
+    if colon or len(_CHOSEN) == 1:
+        torch.cuda.set_device(int(number or 0))  # for runs in this process
     _CHOSEN[:] = [seen[int(number)]] if colon else seen
-    torch.cuda.set_device(int(number or 0))  # for runs in this process
     return "cuda"
 
 
