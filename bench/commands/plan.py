@@ -28,7 +28,7 @@ LISTED = 500
 @click.option("--workers", "wanted", default="auto", show_default=True, metavar="N",
               help="For how many worker processes the time is told.")  # fmt: skip
 @click.option("--output", default="results", show_default=True, type=click.Path(path_type=Path),
-              help="Results folder: what is finished there is not left to do.")  # fmt: skip
+              help="Results folder: the table says what of it is left to do.")  # fmt: skip
 @click.option("--format", "form", default="table", show_default=True, type=click.Choice(["table", "jsonl"]),
               help="table, or jsonl: a line for each run, for 'bench run --plan'.")  # fmt: skip
 def plan(wanted: str, output: Path, form: str, **asked: Any) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -186,8 +187,8 @@ def _search(
         if not plan:
             continue
         console.print(f"trials {numbers.start} to {numbers.stop - 1} of 0 to {trials - 1}", highlight=False)
-        campaign = enter(plan, store)
-        signal = follow(console, campaign, workers, timeout)
+        with closing(enter(plan, store)) as campaign:
+            signal = follow(console, campaign, workers, timeout)
         if signal or campaign.left:
             console.print("Interrupted. Do the same again to continue.", style="yellow")
             return signal

@@ -15,7 +15,7 @@ from bench.errors import Halted, UsageError
 from bench.records import planned
 from bench.records.files import sweep, write_atomically
 from bench.records.frames import Frames, frames
-from bench.records.leases import COMMAND, Leases
+from bench.records.leases import COMMAND, Holder, Leases
 from bench.records.record import NewerRecord, RunRecord, RunSpec, checksum, from_json, to_json
 
 MARKER = "store.json"
@@ -26,6 +26,8 @@ MARKED = {"format": "seqgan-bench results", "version": 1}
 DONE = ("ok", "skipped")
 MADE_ANEW = "repeat the 'bench run' that made it, or remove it"
 SHOWN_BY_RECORDS = "the plan of seeds is what the records show, until the next 'bench run' writes it anew"
+ALONE = "alone"
+"""The lease of a command that shares the folder with nobody."""
 MOMENT_SECONDS = 300.0
 """How long a command waits for another one to write the plan of the folder."""
 LONGEST = 200
@@ -85,7 +87,7 @@ class Store:
 
     def under_way(self) -> list[str]:
         """Ids of the runs that are being done now, here or elsewhere."""
-        return [name for name in Leases(self.leases).held() if not name.startswith(COMMAND)]
+        return [name for name in Leases(self.leases).held() if name != ALONE and not name.startswith(COMMAND)]
 
     def open(self) -> None:
         """Make the folder, or accept one that is empty or was made here before.
@@ -136,12 +138,14 @@ class Store:
         Raises:
             UsageError: when another command is working there, or the file system cannot lock.
         """
-        with self._locked(0):
-            for other in Leases(self.leases).held().values():
-                raise UsageError(
-                    f"a 'bench run' is working in '{self.path}' ({other}); wait for it or choose another folder."
-                )
+        leases = Leases(self.leases)
+        with self._locked():
+            self._refuse_beside(leases.held())
+            leases.take(ALONE)
+        try:
             yield
+        finally:
+            leases.close()
 
     @contextlib.contextmanager
     def briefly(self) -> Iterator[None]:
@@ -151,18 +155,26 @@ class Store:
             UsageError: when a command is working there that shares the folder with nobody, or the file system cannot
                 lock.
         """
-        with self._locked(MOMENT_SECONDS):
+        with self._locked():
+            alone = Leases(self.leases).holder(ALONE)
+            self._refuse_beside({} if alone is None else {ALONE: alone})
             yield
 
+    def _refuse_beside(self, others: Mapping[str, Holder]) -> None:
+        for name, holder in others.items():
+            who = "another command" if name == ALONE else "a 'bench run'"
+            raise UsageError(f"{who} is working in '{self.path}' ({holder}); wait for it or choose another folder.")
+
     @contextlib.contextmanager
-    def _locked(self, seconds: float) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
+        """Lock the folder for a moment, and remove what killed processes left half-written."""
         lock = FileLock(self.runs / LOCK)
         try:
-            lock.acquire(timeout=seconds)
+            lock.acquire(timeout=MOMENT_SECONDS)
         except OSError as error:
             if isinstance(error, Timeout):
                 raise UsageError(
-                    f"another command is working in '{self.path}'; wait for it or choose another folder."
+                    f"'{self.path}' has been locked for {MOMENT_SECONDS:.0f} s; wait or choose another folder."
                 ) from error
             raise UsageError(f"cannot lock '{self.path}': {error.strerror or error}; choose another folder.") from error
         try:

@@ -136,7 +136,7 @@ class Campaign:
                 self._leases.release(run_id)
             self._begun.clear()
 
-    def enter(self) -> None:
+    def occupy(self) -> None:
         """Let no command work in the folder that shares it with nobody, until :meth:`close`.
 
         Raises:
@@ -261,7 +261,7 @@ def begin(plan: Sequence[RunSpec], store: Store, whole: Sequence[RunSpec] | None
     campaign = Campaign(plan, store, narrow=whole is not None)
     try:
         with store.briefly():
-            campaign.enter()
+            campaign.occupy()
         _intend(campaign, whole or plan)
         yield campaign
     finally:

@@ -312,10 +312,9 @@ class Desk:
         self._said: list[tuple[str, Any]] = []
         self._ended: set[str] = set()
 
-    def tell(self, run_id: str, message: tuple[Any, ...]) -> bool:
-        """Keep a message; whether this run is to stop."""
+    def tell(self, run_id: str, message: tuple[Any, ...]) -> None:
+        """Keep a message."""
         self._said.append((run_id, message))
-        return run_id in self._ended
 
     def asks(self, run_id: str) -> bool:
         """Whether this run is to stop."""

@@ -352,8 +352,7 @@ def test_a_damaged_record_is_told_and_made_anew(bench, results):
 
 
 @pytest.mark.usefixtures("no_figures")
-def test_two_do_not_work_in_one_folder(bench, results, monkeypatch):
-    monkeypatch.setattr("bench.records.store.MOMENT_SECONDS", 0)
+def test_two_do_not_work_in_one_folder(bench, results):
     with Store(results).alone():
         answer = bench("run", "--models", "mle", *TOY, "--seeds", 2, "--output", results)
     assert answer.code == 2

@@ -149,7 +149,9 @@ def test_a_folder_that_cannot_be_written_is_told_before_any_work(store, monkeypa
 
 
 def test_one_at_a_time(store):
-    refused = pytest.raises(UsageError, match=r"another command is working in '.*results'; wait for it")
+    refused = pytest.raises(
+        UsageError, match=r"another command is working in '.*results' \(process \d+ on .*\); wait for it"
+    )
     with store.alone(), refused, store.alone():
         pass
     with store.alone():

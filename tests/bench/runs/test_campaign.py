@@ -116,8 +116,7 @@ def test_closing_ends_the_workers_and_marks_the_runs_under_way(plan, tmp_path):
     assert list(store.leases.iterdir()) == []
 
 
-def test_a_command_that_shares_the_folder_with_nobody_waits_for_those_at_work(plan, tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.records.store.MOMENT_SECONDS", 0)
+def test_a_command_that_shares_the_folder_with_nobody_is_refused_beside_others(plan, tmp_path):
     store = Store(tmp_path / "results")
     with begin(plan, store) as campaign, closing(campaign.events(Packed())) as events:
         next(events)

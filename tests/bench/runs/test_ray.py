@@ -170,6 +170,7 @@ def test_a_cluster_makes_the_records_of_one_process(cluster, stranger, tmp_path)
     assert list(store.leases.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_nodes_that_share_no_folder_make_the_same_records(cluster, stranger, tmp_path, monkeypatch):
     monkeypatch.setattr(on_ray, "_leave", lambda mark: mark.parent.mkdir(exist_ok=True))  # so that no node finds it
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
@@ -183,6 +184,7 @@ def test_nodes_that_share_no_folder_make_the_same_records(cluster, stranger, tmp
     assert set(doing._homes.values()) <= {node.node_id for node in nodes}
 
 
+@pytest.mark.slow
 def test_what_takes_too_long_and_what_fails_costs_one_run(cluster, stranger, tmp_path):
     cluster.add_node(num_cpus=2)
     plan = [
@@ -197,6 +199,7 @@ def test_what_takes_too_long_and_what_fails_costs_one_run(cluster, stranger, tmp
     assert "sleep length must be non-negative" in reasons[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has", [{"num_cpus": 0}, {"num_cpus": 1}], ids=["no processor", "no GPU"])
 def test_a_cluster_that_can_never_do_a_run_is_refused(has, cluster, tmp_path):
     cluster.add_node(**has)
@@ -207,6 +210,7 @@ def test_a_cluster_that_can_never_do_a_run_is_refused(has, cluster, tmp_path):
     assert not ray.is_initialized()
 
 
+@pytest.mark.slow
 def test_a_node_of_another_torch_does_nothing(cluster, tmp_path):
     cluster.add_node(num_cpus=1)
     plan = [dataclasses.replace(spec, torch="1.0") for spec in plan_of(["mle"], 1)][1:]
