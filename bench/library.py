@@ -446,7 +446,7 @@ def _path(name: str, given: object) -> Path:
 
 def _text(name: str, given: Lines, column: str | None) -> Text:
     """The lines of a file, or the given ones; a newline within a line becomes a space, as in a file's records."""
-    from bench.data.reading import one_line
+    from bench.data.reading import check_text, one_line
     from bench.metrics.text.report import Text
 
     if isinstance(given, str | PathLike):
@@ -464,4 +464,5 @@ def _text(name: str, given: Lines, column: str | None) -> Text:
                 f"expected strings for {name}, got {type(line).__name__} at position {number}; join its tokens with "
                 "spaces, and use tokenizer='space'."
             )
+        check_text(line, f"the string at position {number} of {name}")
     return Text(name, tuple(map(one_line, lines)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from typing import TYPE_CHECKING
 
@@ -98,14 +97,11 @@ def _keep_freed_memory() -> None:
 
 def _standard_input() -> Text:
     from bench.data.packed import MAGIC
+    from bench.data.reading import decoded
     from bench.errors import UsageError
     from bench.metrics.text.report import Text
 
     content = sys.stdin.buffer.read()
     if content.startswith(MAGIC):
         raise UsageError("the standard input is packed by gzip: give the file's name, or unpack it with gzip -dc.")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"the standard input is not UTF-8: {error.reason} at byte {error.start}.") from error
-    return Text("standard input", tuple(line.rstrip("\n") for line in io.StringIO(text, newline=None)))
+    return Text("standard input", tuple(decoded(content, "the standard input")))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.marks import foreign_mark, marks_note
 from bench.data.notation import SPACE
-from bench.data.reading import read_lines
+from bench.data.reading import read_lines, remarks
 from bench.data.splits import SPLITS
 from bench.errors import UsageError
 
@@ -78,11 +79,13 @@ class Splits:
         words: Every different word, in the order of their first occurrences.
         parts: The sequences of train, valid and test.
         notes: What was read, left out and kept, a line each.
+        remarks: What looks like a mistake in the files, a line each.
     """
 
     words: list[str]
     parts: Mapping[str, Sequences]
     notes: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +97,14 @@ class Survey:
         lengths: uint16, (records,); 0 for a blank one.
         kept: int64, (N,): indices of the records that are neither blank, nor too long, nor left out of a sample.
         keys: uint64, (N,): the last 64 bits of the sha-256 of their words.
+        remarks: What looks like a mistake in the file, a line each.
     """
 
     path: Path
     lengths: NDArray[np.uint16]
     kept: NDArray[np.int64]
     keys: Keys
+    remarks: tuple[str, ...]
 
 
 def read_splits(files: Mapping[str, Path], level: str, max_len: int, max_lines: int, column: str | None) -> Splits:
@@ -138,7 +143,8 @@ def read_splits(files: Mapping[str, Path], level: str, max_len: int, max_lines: 
             found[split].append(sequences)
     rule = f"a tenth of train each for {' and '.join(made)}, by a hash of the line" if made else "as given"
     notes = (*(_account(survey, max_len) for survey in surveys.values()), f"splits: {rule}", *kept)
-    return Splits(list(ids), {split: _joined(parts) for split, parts in found.items()}, notes)
+    looks = tuple(remark for survey in surveys.values() for remark in survey.remarks)
+    return Splits(list(ids), {split: _joined(parts) for split, parts in found.items()}, notes, looks)
 
 
 def remove_crossing(keys: Keys, indices: SplitIndices, noun: str = "line") -> tuple[SplitIndices, list[str]]:
@@ -200,8 +206,13 @@ def _survey(path: Path, level: str, max_len: int, max_lines: int, column: str | 
     """The first pass over a file."""
     words_of = LEVELS[level]
     counted, digests = array("H"), bytearray()
+    marks: Counter[str] = Counter()
+    spelled = 0
     for line in read_lines(path, column):
         words = line.split()
+        if mark := foreign_mark(line):
+            marks[mark] += 1
+        spelled += level == "char" and SPACE in words
         length = len(words_of(words))
         counted.append(min(length, LONGEST_COUNTED))
         if 0 < length <= max_len:
@@ -231,7 +242,15 @@ def _survey(path: Path, level: str, max_len: int, max_lines: int, column: str | 
             f"{len(kept):,} lines of '{path}' of up to {longest:,} words need too much memory: lower max_len or "
             f"max_lines until their product is at most {MOST_POSITIONS:,}."
         )
-    return Survey(path, lengths, kept, keys)
+    looks = list(remarks(path, column))
+    if marks:
+        looks.append(marks_note(path.name, marks))
+    if spelled:
+        looks.append(
+            f"{path.name}: {spelled:,} lines are written character by character, with {SPACE} for a space: level=word "
+            "reads them as their characters"
+        )
+    return Survey(path, lengths, kept, keys, tuple(looks))
 
 
 def _account(survey: Survey, max_len: int) -> str:

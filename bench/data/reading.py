@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import json
-import shlex
 import stat
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from functools import partial
+from itertools import chain
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO, Literal, TextIO
+from typing import Any, BinaryIO, Literal, TextIO
 
+from bench.data.encoding import conversion, decoded_wrongly, undecodable
 from bench.data.packed import PACKED, Unpacked, is_packed
 from bench.errors import UsageError, unknown
 
 LONGEST = 2**24
 """Most characters of a line or a CSV field. A longer one is not a sentence but another format, or an open quote."""
+START = 2**13
+"""Bytes by which a file is judged before it is read."""
 TABLES = {".csv": ",", ".tsv": "\t"}
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+"""What stands between the columns of a table, whatever its file is called."""
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 USUAL_COLUMN = "text"
 """The column to read where there are several and none is named."""
@@ -31,8 +35,10 @@ def read_lines(path: Path, column: str | None = None) -> Iterator[str]:
     """The text of every record of a file, also of blank ones, without its newline; never the entire file at once.
 
     The file name's extension decides how it is read. ``.csv`` and ``.tsv`` have a header; fields of CSV may be quoted,
-    those of TSV are never, as in IANA's text/tab-separated-values. ``.jsonl``, ``.ndjson`` and ``.json`` contain one
-    object, or one string, per line. All others are plain text, one record per line. Text is UTF-8, with or without a
+    those of TSV are never, as in IANA's text/tab-separated-values. Where the header has no comma, or no tab, but
+    semicolons, bars, tabs or commas, these separate the columns (:func:`remarks` says so). ``.jsonl``, ``.ndjson`` and
+    ``.json`` contain one object per line, or one string per line; the first decides which, and under which key the text
+    is. All others are plain text, one record per line. Text is UTF-8, with or without a
     byte-order mark; lines end as on Unix, on Windows or on an old Macintosh. A newline inside a record becomes a space.
     A file that gzip packed, whatever its name, is read as what it holds; ``a.csv.gz`` holds CSV.
 
@@ -52,7 +58,7 @@ def read_lines(path: Path, column: str | None = None) -> Iterator[str]:
     _check_start(path)
     suffix = extension(path)
     if suffix in TABLES:
-        return _table_column(path, column, TABLES[suffix])
+        return _table_column(path, column)
     if suffix in JSON_LINES:
         return _json_values(path, column)
     if column is not None:
@@ -60,6 +66,55 @@ def read_lines(path: Path, column: str | None = None) -> Iterator[str]:
             f"'{path}' is plain text and has no column '{column}': columns are read from .csv, .tsv and .jsonl files."
         )
     return (line.rstrip("\n") for line in _lines(path))
+
+
+def remarks(path: Path, column: str | None = None) -> Iterator[str]:
+    """What to know about how a file that can be read is read, in sentences."""
+    suffix = extension(path)
+    if suffix not in TABLES:
+        return
+    with closing(_lines(path)) as lines:
+        delimiter, quoting = _dialect(path, first := next(lines, ""))
+    if delimiter != TABLES[suffix]:
+        yield f"{path.name}: its columns are separated by {DELIMITERS[delimiter]}, and are read so."
+    names = next(csv.reader([first], delimiter=delimiter, quoting=quoting), [])
+    if column is None and len(names) == 1 and len(names[0].split()) > 1:
+        yield (
+            f"{path.name}: its first line, '{names[0]}', is read as the name of its only column; a file without such a "
+            "name is plain text, and is called .txt."
+        )
+
+
+def decoded(content: bytes, name: str) -> list[str]:
+    """The lines of plain text that came as bytes, as :func:`read_lines` reads those of a file.
+
+    Args:
+        content: The bytes.
+        name: What messages call it.
+
+    Raises:
+        UsageError: as :func:`read_lines`.
+    """
+    _check_text(content[:START], name, None)
+    with io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig") as file:
+        try:
+            return [line.rstrip("\n") for line in _checked_lines(name, file)]
+        except UnicodeDecodeError as error:
+            number, encoding, likely = undecodable(io.BytesIO(content))
+            convert = f"convert it with: iconv -f {encoding} -t UTF-8"
+            raise UsageError(f"line {number} of {name} is not UTF-8; if it is {likely}, {convert}") from error
+
+
+def check_text(text: str, what: str) -> None:
+    """Refuse a string that no file of text can hold.
+
+    Raises:
+        UsageError: for a NUL character, or half a surrogate pair.
+    """
+    if "\0" in text:
+        raise UsageError(f"{what} holds a NUL character, which is not text.")
+    if not text.isascii() and not _is_text(text):
+        raise UsageError(f"{what} holds half a surrogate pair, which is not text.")
 
 
 def check_column(column: str | None, files: Iterable[str | PathLike[str]]) -> None:
@@ -88,6 +143,20 @@ def extension(path: Path) -> str:
     return Path(path.stem).suffix.lower() if suffix == PACKED else suffix
 
 
+def layout(path: Path) -> str:
+    """What decides how a file's records are found: its extension, and what separates its columns if not the usual.
+
+    Example:
+        ``.csv`` for commas, ``.csv;`` for semicolons.
+    """
+    suffix = extension(path)
+    if suffix not in TABLES:
+        return suffix
+    with closing(_lines(path)) as lines:
+        delimiter, _ = _dialect(path, next(lines, ""))
+    return suffix if delimiter == TABLES[suffix] else suffix + delimiter
+
+
 def one_line(text: str) -> str:
     """A record's text with spaces for newlines."""
     return text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ")
@@ -102,27 +171,33 @@ def _check_start(path: Path) -> None:
         if not stat.S_ISREG(mode):  # it would be read more than once
             raise UsageError(f"expected a file, got the pipe or device '{path}': write it to a file first.")
         with _bytes(path) as file:
-            start = file.read(2**13)
+            start = file.read(START)
     except OSError as error:
         raise UsageError(f"cannot read '{path}': {error.strerror}.") from error
     except ValueError as error:  # a NUL in the name
         raise UsageError(f"cannot read {str(path)!r}: {error}.") from error
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise UsageError(f"'{path}' is UTF-16, expected UTF-8; {_conversion('UTF-16', path)}")
+    _check_text(start, f"'{path}'", path)
+
+
+def _check_text(start: bytes, name: str, path: Path | None) -> None:
+    """Refuse what is not UTF-8 text by its first bytes; only a file has a path."""
+    if encoding := decoded_wrongly(start):
+        convert = conversion(encoding, path) if path else f"convert it with: iconv -f {encoding} -t UTF-8"
+        raise UsageError(f"{name} is {encoding}, expected UTF-8; {convert}")
     if b"\0" in start:
-        raise _binary(path, start[: start.index(b"\0")].count(b"\n") + 1)
+        raise _binary(name, start[: start.index(b"\0")].count(b"\n") + 1)
 
 
 def _lines(path: Path) -> Generator[str, None, None]:
     """Decoded lines, each with its newline, except perhaps the last."""
     with io.TextIOWrapper(_bytes(path), encoding="utf-8-sig") as file:
         try:
-            yield from _checked_lines(path, file)
+            yield from _checked_lines(f"'{path}'", file)
         except UnicodeDecodeError as error:
-            number = _undecodable_line(path)
+            with _bytes(path) as again:
+                number, encoding, likely = undecodable(again)
             raise UsageError(
-                f"line {number} of '{path}' is not UTF-8; if it is Latin-1 (Chinese is likely GB18030), "
-                f"{_conversion('ISO-8859-1', path)}"
+                f"line {number} of '{path}' is not UTF-8; if it is {likely}, {conversion(encoding, path)}"
             ) from error
 
 
@@ -131,58 +206,54 @@ def _bytes(path: Path) -> BinaryIO:
     return io.BufferedReader(Unpacked(path), 2**16) if is_packed(path) else path.open("rb")
 
 
-def _checked_lines(path: Path, file: TextIO) -> Iterator[str]:
+def _checked_lines(name: str, file: TextIO) -> Iterator[str]:
     for number, line in enumerate(iter(partial(file.readline, LONGEST), ""), 1):
         if len(line) == LONGEST and line[-1] != "\n":
-            raise UsageError(f"line {number} of '{path}' has over {LONGEST:,} characters: expected one record a line.")
+            raise UsageError(f"line {number} of {name} has over {LONGEST:,} characters: expected one record a line.")
         if "\0" in line:
-            raise _binary(path, number)
+            raise _binary(name, number)
         yield line
 
 
-def _undecodable_line(path: Path) -> int:
-    """The number of the first line that is not UTF-8, counted as Python's text files count lines."""
-    number = 1
-    with _bytes(path) as file:
-        for line in file:
-            try:
-                line.decode()
-            except UnicodeDecodeError as error:
-                return number + _breaks(line[: error.start])
-            number += _breaks(line)
-    return number
+def _binary(name: str, line: int) -> UsageError:
+    return UsageError(f"{name} is binary: line {line} holds a NUL byte, expected UTF-8 text.")
 
 
-def _breaks(text: bytes) -> int:
-    return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
+def _dialect(path: Path, header: str) -> tuple[str, Literal[0, 3]]:
+    """What separates the columns of a table, by its first line, and whether they may be quoted."""
+    usual = TABLES[extension(path)]
+    others = [delimiter for delimiter in DELIMITERS if delimiter in header]
+    if usual in header or not others:
+        delimiter = usual
+    elif len(others) > 1:
+        found = " and ".join(DELIMITERS[other] for other in others)
+        raise UsageError(f"line 1 of '{path}' has {found} but no {DELIMITERS[usual]}: expected one kind of separator.")
+    else:
+        delimiter = others[0]
+    return delimiter, csv.QUOTE_NONE if delimiter == usual == "\t" else csv.QUOTE_MINIMAL
 
 
-def _binary(path: Path, line: int) -> UsageError:
-    return UsageError(f"'{path}' is binary: line {line} holds a NUL byte, expected UTF-8 text.")
-
-
-def _conversion(encoding: str, path: Path) -> str:
-    source, plain = shlex.quote(str(path)), path.with_suffix("") if path.suffix.lower() == PACKED else path
-    target = shlex.quote(f"{plain.with_suffix('')}.utf8{plain.suffix}")
-    if is_packed(path):
-        return f"convert it with: gzip -dc < {source} | iconv -f {encoding} -t UTF-8 > {target}"
-    return f"convert it with: iconv -f {encoding} -t UTF-8 {source} > {target}"
-
-
-def _table_column(path: Path, column: str | None, delimiter: str) -> Iterator[str]:
+def _table_column(path: Path, column: str | None) -> Iterator[str]:
     csv.field_size_limit(LONGEST)
-    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     lines = _lines(path)
-    rows = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
+    first = next(lines, "")
+    delimiter, quoting = _dialect(path, first)
+    rows = csv.reader(chain([first], lines), delimiter=delimiter, quoting=quoting, strict=True)
     try:
         header = next(rows, None)
         if not header:
             raise UsageError(f"'{path}' has no header: expected the names of its columns in its first line.")
+        if len(header) == 1 and (inside := [other for other in DELIMITERS if other in header[0]]):
+            raise UsageError(
+                f"line 1 of '{path}' names one column, '{one_line(header[0])}', which looks like several with "
+                f"{DELIMITERS[inside[0]]} between them: expected their names without quotation marks around them all."
+            )
         index = header.index(_column(path, column, header))
         for row in rows:
             if row and len(row) != len(header):
                 where = f"line {rows.line_num} of '{path}'"
-                raise UsageError(f"expected {len(header)} fields in {where}, as in its header, got {len(row)}.")
+                apart = "" if delimiter == TABLES[extension(path)] else f" separated by {DELIMITERS[delimiter]}"
+                raise UsageError(f"expected {len(header)} fields{apart} in {where}, as in its header, got {len(row)}.")
             yield one_line(row[index]) if row else ""
     except csv.Error as error:
         raise UsageError(f"line {rows.line_num} of '{path}' is not CSV: {error}.") from error
@@ -191,30 +262,38 @@ def _table_column(path: Path, column: str | None, delimiter: str) -> Iterator[st
 
 
 def _json_values(path: Path, column: str | None) -> Iterator[str]:
+    kind: type | None = None
     with closing(_lines(path)) as lines:
         for number, line in enumerate(lines, 1):
-            yield _json_value(path, column, number, line)
+            where = f"line {number} of '{path}'"
+            if not line.strip():
+                yield ""
+                continue
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise UsageError(f"{where} is not JSON: expected one object a line.") from error
+            if column is None and isinstance(value, dict):
+                if kind is None:
+                    column = _column(path, None, list(value), number)
+                elif kind is not dict:
+                    raise UsageError(f"expected a string in {where}, as in the lines before it, got an object.")
+            kind = kind or type(value)
+            yield _json_text(value, column, where)
 
 
-def _json_value(path: Path, column: str | None, number: int, line: str) -> str:
-    if not line.strip():
-        return ""
-    where = f"line {number} of '{path}'"
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{where} is not JSON: expected one object a line.") from error
-    if isinstance(value, dict):
-        name = _column(path, column, list(value), number)
-        value, what = value[name], f"'{name}'"
-    elif column is not None:
-        raise UsageError(f"expected an object with '{column}' in {where}, got {_kind(value)}.")
-    else:
-        what = "the record"
+def _json_text(value: Any, column: str | None, where: str) -> str:
+    """The text of a record: the value of a key, or the record itself where there is no key."""
+    what = "the record"
+    if column is not None:
+        if not isinstance(value, dict):
+            raise UsageError(f"expected an object with '{column}' in {where}, got {_kind(value)}.")
+        if column not in value:
+            raise UsageError(f"{where}: {unknown('column', column, list(value))}")
+        value, what = value[column], f"'{column}'"
     if not isinstance(value, str):
         raise UsageError(f"expected text for {what} in {where}, got {_kind(value)}.")
-    if not value.isascii() and not _is_text(value):
-        raise UsageError(f"{what} in {where} holds half a surrogate pair, which is not text.")
+    check_text(value, f"{what} in {where}")
     return one_line(value)
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bench.api import SequenceSpec, Size, TrainingData
 from bench.data.corpus_files import LONGEST, Splits, file_hash, read_splits
 from bench.data.midi import STEPS, folder_hash, read_tunes
-from bench.data.reading import extension, read_lines
+from bench.data.reading import layout, read_lines
 from bench.data.splits import SPLITS
 from bench.errors import UsageError
 from bench.tasks.base import TaskData
@@ -73,7 +73,7 @@ class Text:
         files = {}
         for split, path in self._files().items():
             read_lines(path, self.column or None)  # refuses at once what is not text
-            files[split] = [file_hash(path), extension(path)]
+            files[split] = [file_hash(path), layout(path)]
         fields = {name: value for name, value in asdict(self).items() if name not in SPLITS}
         return json.dumps({"files": files, **fields}, sort_keys=True)
 
@@ -154,7 +154,7 @@ def _task_data(
     spec = SequenceSpec(size, length, bos=size, eos=vocabulary.eos, pad=vocabulary.eos, kind=kind)
     end = vocabulary.unk if vocabulary.eos is None else vocabulary.eos
     train, valid, test = (torch.from_numpy(splits.parts[split].padded(ids, length, end)) for split in SPLITS)
-    remarks = tuple(_degenerate(splits, counts, ids == vocabulary.unk))
+    remarks = (*splits.remarks, *_degenerate(splits, counts, ids == vocabulary.unk))
     data = TaskData(TrainingData(spec, train, valid, vocabulary), test, None, tokenizer, remarks)
     unknown = ", ".join(f"{n[ids == vocabulary.unk].sum() / n.sum():.1%} of {split}" for split, n in counts.items())
     notes = [

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from bench.data.marks import foreign_mark, marks_note
+from bench.data.notation import SPACE
 from bench.kernels.ngrams import word_keys
 from bench.metrics.protocols import Protocol
 from bench.metrics.sequences import UNKNOWN, UNKNOWN_ID, Tokens
@@ -39,13 +42,27 @@ def notes(
     """What a reader has to know, most important first; ``known`` are the words of the training set."""
     if protocol.name:
         yield f"Protocol {protocol.name} ({protocol.source}): {protocol.note}"
+    given = (*samples, references, *([train] if train else []))
+    for text in given:
+        yield from text.remarks
+        if marks := Counter(filter(None, map(foreign_mark, text.lines))):
+            yield marks_note(text.name, marks)
+    spelled = [any(f" {SPACE} " in f" {line} " for line in text.lines) for text in given]
+    if tokenizer != "char" and any(spelled) and not all(spelled):
+        yield (
+            f"{given[spelled.index(True)].name} is written character by character, with {SPACE} for a space, and "
+            f"{given[spelled.index(False)].name} is not: the tokenizer char reads both alike, and bench sample writes "
+            "running text with --format text."
+        )
+    # Lines are compared by their words: other tools write a space after each.
+    by_words = {id(text): [" ".join(line.split()) for line in without_blanks(text).lines] for text in given}
     for text in samples:
         for other, role in ((references, "the references"), (train, "the training set")):
-            if other is not None and without_blanks(text).lines == other.lines:
+            if other is not None and by_words[id(text)] == by_words[id(other)]:
                 yield f"{text.name} is {role}, line by line: it says nothing about a model."
-    held_out = set(references.lines)
+    held_out = set(by_words[id(references)])
     for text in samples:
-        found = sum(line in held_out for line in text.lines)
+        found = sum(line in held_out for line in by_words[id(text)])
         if found > len(text.lines) / 100:
             yield (
                 f"{text.name}: lines that are in the references, word for word: {found:,}. A model that has not seen "
@@ -56,7 +73,7 @@ def notes(
             f"{references.name} looks tokenized already, with spaces around its marks: the tokenizer space keeps its "
             "words as they are, and is how bench run reads it."
         )
-    if train is not None and train.lines == references.lines:
+    if train is not None and by_words[id(train)] == by_words[id(references)]:
         yield "The training set is the references, line by line: every score is about text that was trained on."
     yield from _degenerate(samples, references, train, made, test, known)
     ns = sorted({row.n for row in rows if not row.real})
@@ -84,7 +101,7 @@ def notes(
     for text, tokens in zip(samples, made, strict=True):
         if empty := int(np.count_nonzero(tokens.lengths == 0)):
             yield f"{text.name}: empty samples (blank lines), which count: {empty:,}."
-        written = without_blanks(text).lines
+        written = by_words[id(text)]
         if repeated := len(written) - len(set(written)):
             yield (
                 f"{text.name}: lines that repeat another: {repeated:,}. They strongly affect self-BLEU and distinct-n, "

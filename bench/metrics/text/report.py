@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.data.reading import has_columns, read_lines
+from bench.data.reading import has_columns, read_lines, remarks
 from bench.metrics.base import Estimate
 from bench.metrics.text.intervals import RESAMPLES, SEED
 
@@ -23,11 +23,13 @@ class Text:
         name: Its name.
         lines: All of them, except those left out.
         blank: The number of blank lines that were left out.
+        remarks: What to know about how the file was read, in sentences.
     """
 
     name: str
     lines: tuple[str, ...]
     blank: int = 0
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, name: str, column: str | None = None) -> Text:
@@ -41,7 +43,9 @@ class Text:
             UsageError: for a file that cannot be read as text.
         """
         path = Path(name)
-        return cls(name, tuple(read_lines(path, column if has_columns(path) else None)))
+        column = column if has_columns(path) else None
+        lines = tuple(read_lines(path, column))
+        return cls(name, lines, remarks=tuple(remarks(path, column)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +141,4 @@ class Report:
 def without_blanks(text: Text) -> Text:
     """The text without its blank lines, which are counted in ``blank``."""
     lines = tuple(filter(str.strip, text.lines))
-    return Text(text.name, lines, text.blank + len(text.lines) - len(lines))
+    return replace(text, lines=lines, blank=text.blank + len(text.lines) - len(lines))

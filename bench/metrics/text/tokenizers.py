@@ -10,7 +10,9 @@ from itertools import chain, count
 from typing import Any
 
 import numpy as np
+import regex
 
+from bench.data.notation import SPACE
 from bench.errors import UsageError, unknown
 from bench.metrics.sequences import UNKNOWN, UNKNOWN_ID, Tokens
 
@@ -27,10 +29,14 @@ WORD = re.compile(
     """,
     re.VERBOSE,
 )
-WORD_VERSION = 1
-"""Increased with every change of the rule, since it is part of signatures."""
+VERSIONS = {"word": 2, "char": 2}
+"""Increased with every change of a rule of our own, since it is part of signatures."""
 PLAIN = re.compile(r"[A-Za-z0-9 ]*\.? *")
-CHARACTER = re.compile(r"<unk>|\S")
+CHARACTER = re.compile(rf"<unk>|[^\s{SPACE}]")
+INVISIBLE = ("Cc", "Cf")
+"""Unicode's categories of controls and formats: joiners, soft hyphens, marks of direction or of byte order."""
+BREAK = "\u200b"
+"""The one format that separates words: the zero-width space, of scripts that show no spaces."""
 LARGEST = 40_000_000
 """Positions in all sequences, short ones padded to the longest: 1 GB while they are scored, if most are short."""
 
@@ -81,12 +87,28 @@ class _Parts(dict[str, tuple[str, ...]]):
     """What stands between two white spaces to its words; found once each, for most texts repeat themselves."""
 
     def __missing__(self, part: str) -> tuple[str, ...]:
-        shape = part
-        if not part.isascii():
-            # Accents and vowel signs that are characters of their own belong to the letter before them.
-            shape = "".join("a" if unicodedata.category(character)[0] == "M" else character for character in part)
-        self[part] = words = tuple(part[found.start() : found.end()] for found in WORD.finditer(shape))
+        shape, clusters = (part, list(part)) if part.isascii() and part.isprintable() else _clusters(part)
+        found = (found.span() for found in WORD.finditer(shape))
+        self[part] = words = tuple("".join(clusters[start:end]) for start, end in found)
         return words
+
+
+def _clusters(part: str) -> tuple[str, list[str]]:
+    """What a reader sees as characters, and one character of each by which the rule for words knows it.
+
+    They are Unicode's extended grapheme clusters (UAX 29), with two additions: a mark that it leaves alone joins the
+    character before it, and formats and controls that stand by themselves are left out.
+    """
+    shape = ""
+    clusters: list[str] = []
+    for cluster in regex.findall(r"\X", part):
+        base = next((character for character in cluster if unicodedata.category(character) not in INVISIBLE), "")
+        if base and clusters and shape[-1] != " " and unicodedata.category(base)[0] == "M":
+            clusters[-1] += cluster
+        elif base or cluster == BREAK:
+            shape += base or " "
+            clusters.append(cluster)
+    return shape, clusters
 
 
 def _word() -> Tokenizer:
@@ -109,8 +131,10 @@ PACKAGES = {"nltk": "nltk", "13a": "sacrebleu", "zh": "sacrebleu"}
 def tokenizer(name: str) -> Tokenizer:
     """The function that splits a line into words.
 
-    ``word`` yields words, with the parts that apostrophes and hyphens join, numbers, and every other mark by itself.
-    ``char`` yields every character that is not white space. ``space`` splits at white space, for text that has been
+    ``word`` yields words, with the parts that apostrophes and hyphens join, numbers, and every other sign by itself. A
+    combining mark belongs to the character before it, and what is invisible is no word (a zero-width space separates
+    two). ``char`` yields every character, by code point, that is neither white space nor ▁, as which ``bench sample``
+    writes a space that is a word of its task. ``space`` splits at white space, for text that has been
     tokenized already, such as the corpora that ship and what their models write. ``nltk`` is nltk's word tokenizer as
     it is without downloaded data: a line is one sentence, so that a full stop is split off only at its end. ``13a`` and
     ``zh`` are sacreBLEU's (Post 2018), from its package: the former does as NIST's mteval-v13a, the latter so, too, but
@@ -134,10 +158,8 @@ def tokenizer(name: str) -> Tokenizer:
 
 def signature(name: str) -> str:
     """The tokenizer's name, and its version where that matters: of the rule for words, or of a package."""
-    if name == "word":
-        return f"word:{WORD_VERSION}"
     if name not in PACKAGES:
-        return name
+        return f"{name}:{VERSIONS[name]}" if name in VERSIONS else name
     from importlib.metadata import version
 
     package = PACKAGES[name]

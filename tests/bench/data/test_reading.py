@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bench.data import packed, reading
-from bench.data.reading import read_lines
+from bench.data.reading import decoded, layout, read_lines, remarks
 from bench.errors import UsageError
 
 AWKWARD = [
@@ -67,14 +67,14 @@ def test_tables_are_what_pandas_writes(tmp_path):
 
 def test_a_newline_inside_a_record_is_a_space(tmp_path):
     (tmp_path / "a.csv").write_text('text\n"two\nlines"\n"two\r\nmore"\n', newline="")
-    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "two\nlines"}) + "\n" + json.dumps("two\r\nmore"))
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "two\nlines"}) + "\n" + json.dumps({"text": "two\r\nmore"}))
     assert list(read_lines(tmp_path / "a.csv")) == ["two lines", "two more"]
     assert list(read_lines(tmp_path / "a.jsonl")) == ["two lines", "two more"]
 
 
 def test_blank_records_are_records(tmp_path):
     (tmp_path / "a.csv").write_text('text,n\n"",1\n\nx,2\n')
-    (tmp_path / "a.jsonl").write_text('{"text": ""}\n\n"x"\n')
+    (tmp_path / "a.jsonl").write_text('{"text": ""}\n\n{"text": "x"}\n')
     assert list(read_lines(tmp_path / "a.csv")) == list(read_lines(tmp_path / "a.jsonl")) == ["", "", "x"]
 
 
@@ -244,7 +244,7 @@ def test_a_large_file_is_never_in_memory(tmp_path, name):
         ("a.csv.gz", "id,text\n1,x\n2,\n3,y z\n"),
         ("a.CSV.GZ", 'text\n"x"\n\n"y z"\n'),
         ("a.tsv.gz", "id\ttext\n1\tx\n\n2\ty z\n"),
-        ("a.jsonl.gz", '{"text": "x"}\n\n"y z"\n'),
+        ("a.jsonl.gz", '{"text": "x"}\n\n{"text": "y z"}\n'),
         ("a.jsonl", '"x"\n\n"y z"'),
     ],
 )
@@ -314,3 +314,104 @@ def test_the_suggested_command_converts_a_packed_file(tmp_path):
     assert "line 1 of" in message
     subprocess.run(message.partition("convert it with: ")[2], shell=True, check=True, timeout=20)
     assert list(read_lines(tmp_path / "my file.utf8.txt")) == ["caf\u00e9", "bar"]
+
+
+@pytest.mark.parametrize(
+    ("name", "delimiter"), [("a.csv", ";"), ("a.csv", "|"), ("a.csv", "\t"), ("a.tsv", ","), ("a.tsv", ";")]
+)
+def test_columns_are_found_whatever_separates_them(tmp_path, name, delimiter):
+    path = tmp_path / name
+    frame = pd.DataFrame({"id": [1, 2, 3], "text": ["the cat, sat", 'a "b"', f"with {delimiter} in it"]})
+    frame.to_csv(path, index=False, sep=delimiter)
+    assert list(read_lines(path)) == list(frame["text"])
+    assert list(read_lines(path, "id")) == ["1", "2", "3"]
+    [said] = remarks(path)
+    assert said.startswith(f"{name}: its columns are separated by {reading.DELIMITERS[delimiter]}")
+    assert layout(path) == path.suffix + delimiter
+    with path.open("a") as file:
+        file.write(f"4{delimiter}x{delimiter}y\n")
+    assert f"expected 2 fields separated by {reading.DELIMITERS[delimiter]} in line 5" in refusal(path)
+
+
+def test_nothing_is_said_of_usual_tables(tmp_path):
+    for name, content in (("a.csv", "id,text\n1,x\n"), ("a.tsv", "id\ttext\n1\tx, y\n"), ("b.csv", "text\na b\n")):
+        (tmp_path / name).write_text(content)
+        assert list(remarks(tmp_path / name)) == []
+        assert layout(tmp_path / name) == name[1:]
+    (tmp_path / "a.txt").write_text("a;b\n")
+    assert list(remarks(tmp_path / "a.txt")) == []
+
+
+def test_a_header_whose_columns_cannot_be_told_is_refused(tmp_path):
+    (tmp_path / "two.csv").write_text("id;text|label\n1;x|y\n")
+    assert "line 1 of 'two.csv' has semicolons and bars but no commas" in refusal(tmp_path / "two.csv").replace(
+        f"{tmp_path}/", ""
+    )
+    (tmp_path / "quoted.csv").write_text('"id;text"\n"1;x"\n')
+    assert "looks like several with semicolons between them" in refusal(tmp_path / "quoted.csv")
+
+
+def test_a_table_without_names_of_columns_is_pointed_out(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("the cat sat\nthe dog ran\n")
+    [said] = remarks(path)
+    assert "'the cat sat', is read as the name of its only column" in said
+    assert list(remarks(path, "the cat sat")) == []
+
+
+def test_the_first_record_of_json_lines_decides_the_key(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "x"}\n{"label": "pos"}\n')
+    assert "line 2 of" in refusal(path)
+    assert "unknown column 'text'. Known: label." in refusal(path)
+    path.write_text('{"label": "pos"}\n{"label": "neg", "text": "x"}\n')
+    assert list(read_lines(path)) == ["pos", "neg"]
+    path.write_text('{"text": "x"}\n"y"\n')
+    assert "expected an object with 'text' in line 2" in refusal(path)
+    path.write_text('"y"\n\n{"text": "x"}\n')
+    assert "expected a string in line 3" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"),
+    [
+        ("utf-16", "is UTF-16, "),
+        ("utf-32", "is UTF-32, "),
+        ("utf-16-le", "is UTF-16LE, "),
+        ("utf-16-be", "is UTF-16BE, "),
+        ("utf-32-le", "is UTF-32LE, "),
+        ("utf-32-be", "is UTF-32BE, "),
+        ("cp1252", "if it is Windows-1252"),
+        ("latin1", "if it is Latin-1"),
+    ],
+)
+def test_the_advice_for_another_encoding_gives_the_text_back(tmp_path, encoding, said):
+    path = tmp_path / "a.txt"
+    lines = ["a café in a town", "costs 5 €, “she said”" if encoding != "latin1" else "façade"]
+    path.write_bytes("".join(line + "\n" for line in lines).encode(encoding))
+    message = refusal(path)
+    assert said in message
+    subprocess.run(message.partition("convert it with: ")[2], shell=True, check=True)
+    assert list(read_lines(tmp_path / "a.utf8.txt")) == lines
+
+
+def test_bytes_are_read_as_files_are(tmp_path):
+    path = tmp_path / "a.txt"
+    for content in (b"a b\r\n\nc", b"", "\ufeffé\n".encode()):
+        path.write_bytes(content)
+        assert decoded(content, "it") == list(read_lines(path))
+    for content, said in (
+        (b"a\0b", "it is binary: line 1 holds a NUL byte"),
+        ("a b c".encode("utf-16"), "it is UTF-16, expected UTF-8; convert it with: iconv -f UTF-16 -t UTF-8"),
+        (b"x\ny\x80", "line 2 of it is not UTF-8; if it is Windows-1252"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            decoded(content, "it")
+        assert said in str(caught.value)
+
+
+def test_a_nul_is_no_text_in_json_either(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a\\u0000b"}\n')
+    assert "'text' in line 1" in refusal(path)
+    assert "NUL" in refusal(path)

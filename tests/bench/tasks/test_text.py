@@ -237,3 +237,27 @@ def test_tunes(tmp_path):
     assert task.report()[0].endswith("60 files, 0 unreadable, 0 without a window")
     with pytest.raises(UsageError, match="needs a folder"):
         Midi().fingerprint()
+
+
+def test_what_looks_like_a_mistake_in_a_file_is_a_remark(tmp_path):
+    table, marked, spelled = (tmp_path / name for name in ("a.csv", "marked.txt", "spelled.txt"))
+    table.write_text("id;text\n" + "".join(f"{number};{line}\n" for number, line in enumerate(text())))
+    marked.write_text("".join(f"{line} <eos>\n" for line in text()))
+    spelled.write_text("".join(" ".join("▁".join(line.split())) + "\n" for line in text()))
+    for task, remark in (
+        (Text(train=str(table)), "a.csv: its columns are separated by semicolons, and are read so."),
+        (Text(train=str(marked)), "marked.txt: lines with another tool's marks, such as <eos>: 400."),
+        (Text(train=str(spelled), level="char", max_len=100), "spelled.txt: 400 lines are written character by char"),
+    ):
+        assert any(line.startswith(remark) for line in task.load().remarks)
+        assert any(line.startswith(f"look: {remark}") for line in task.report())
+    for task in (Text(train=str(spelled), max_len=100), Text(train=str(table), column="text")):
+        assert not any("character by character" in line for line in task.load().remarks)
+
+
+def test_what_separates_columns_is_part_of_the_fingerprint_where_it_is_not_usual(tmp_path):
+    usual, other = tmp_path / "a.csv", tmp_path / "b.csv"
+    usual.write_text("id,text\n" + "".join(f"{number},{line}\n" for number, line in enumerate(text())))
+    other.write_text(usual.read_text().replace(",", ";"))
+    forms = [json.loads(Text(train=str(path)).fingerprint())["files"]["train"][1] for path in (usual, other)]
+    assert forms == [".csv", ".csv;"]

@@ -325,6 +325,47 @@ def test_notes_say_what_is_wrong_with_the_files(texts):
     assert "splits <unk> into three words" in notes
 
 
+def test_notes_compare_lines_by_their_words(texts):
+    _, references, train = texts
+    spaced = Text("spaced", tuple(f" {line.replace(' ', '  ')} " for line in references.lines))
+    notes = "\n".join(score([spaced], references, Text("t", spaced.lines), families=["length"]).notes)
+    assert "spaced is the references, line by line" in notes
+    assert f"spaced: lines that are in the references, word for word: {len(references.lines):,}." in notes
+    assert "The training set is the references, line by line" in notes
+    other = Text("other", tuple(f"{line} x" for line in references.lines))
+    assert "line by line" not in "\n".join(score([other], references, train, families=["length"]).notes)
+
+
+def test_marks_of_other_tools_are_pointed_out(texts):
+    samples, references, _ = texts
+    for mark in ("<eos>", "</s>", "<PAD>", "[CLS]", "<|endoftext|>", "_GO", "<UNK>"):
+        made = Text("made", (f"a {mark}", "b", f"c {mark} d", *samples.lines[7:9]))
+        notes = "\n".join(score([made], references, families=["length"]).notes)
+        assert f"made: lines with another tool's marks, such as {mark}: 2." in notes
+    for word in ("<unk>", "a<eos>b", "<b>", "[1]", "snake_case", "_"):
+        made = Text("made", (f"a {word} c", *samples.lines[7:9]))
+        assert "another tool" not in "\n".join(score([made], references, families=["length"]).notes)
+
+
+def test_text_written_character_by_character_is_read_back(texts):
+    references = Text("test", texts[1].lines[:-1])  # the last has an <unk>, which is one word
+    made = Text("made", tuple(" ".join("▁".join(line.split())) for line in references.lines))
+    report = score([made], references, None, "char", ["bleu", "length"])
+    found = by_metric(report)
+    assert (found["bleu2"].value, found["length_distance"].value) == (1, 0)
+    assert not any("character by character" in note for note in report.notes)
+    for tokenizer in ("space", "word"):
+        notes = "\n".join(score([made], references, None, tokenizer, ["length"]).notes)
+        assert "made is written character by character, with ▁ for a space, and test is not" in notes
+
+
+def test_what_is_known_of_how_a_file_was_read_is_noted(tmp_path, texts):
+    path = tmp_path / "made.csv"
+    path.write_text("id;text\n1;a b\n2;a c\n")
+    notes = "\n".join(score([Text.read(str(path))], texts[1], families=["length"]).notes)
+    assert "made.csv: its columns are separated by semicolons, and are read so." in notes
+
+
 def test_samples_that_are_the_references_in_another_order_are_noticed(texts):
     _, references, _ = texts
     shuffled = Text("made", tuple(reversed(references.lines)))
