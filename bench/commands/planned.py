@@ -13,6 +13,7 @@ from rich.text import Text
 
 from bench.plans import registry
 from bench.plans.own_tasks import own_reports
+from bench.plans.plan import left_out
 from bench.plans.presets import processors
 from bench.records.frames import REAL_DATA
 from bench.records.record import RunSpec
@@ -29,7 +30,7 @@ MOST_TASKS = 4
 
 
 def announce(console: Console, plan: Sequence[RunSpec], tasks: Sequence[str]) -> None:
-    """Say how a user's own data were read, and which tasks are not among "all" because their data were never fetched.
+    """Say how a user's own data were read, what is odd about plugins, and what is not among "all" and why.
 
     Args:
         console: Where to write.
@@ -38,8 +39,15 @@ def announce(console: Console, plan: Sequence[RunSpec], tasks: Sequence[str]) ->
     """
     for task, notes in own_reports(plan).items():
         console.print(f"{task}\n  " + "\n  ".join(notes), highlight=False, markup=False)
+    for remark in registry.remarks():
+        console.print(f"warning: {remark}", style="yellow", highlight=False, markup=False)
     planned = {spec.task for spec in plan}
     missing = [name for name in registry.available("task") if name not in planned] if list(tasks) == ["all"] else []
+    unused = [] if plan[0].explicit_metrics else registry.available("metric").keys() - plan[0].metrics.keys()
+    for plugin in (*(registry.find("metric", name) for name in unused), *(registry.find("task", n) for n in missing)):
+        if reason := left_out(plugin):
+            console.print(f"warning: left out: {reason}.", style="yellow", highlight=False, markup=False)
+            missing = [name for name in missing if name != plugin.name]
     if missing:
         console.print(
             f"Left out because their data are not here (bench data fetch NAME): {', '.join(missing)}.", highlight=False

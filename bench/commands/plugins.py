@@ -25,7 +25,7 @@ def list_plugins(kind: str, name: str | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from bench.plans.registry import available
+    from bench.plans.registry import available, remarks
 
     console = Console(markup=False, emoji=False)
     if name is not None:
@@ -38,6 +38,8 @@ def list_plugins(kind: str, name: str | None) -> None:
     for plugin in available(kind[:-1]).values():
         table.add_row(plugin.name, *(plugin.role for _ in roles), plugin.description, plugin.distribution)
     console.print(table)
+    for remark in remarks():
+        click.echo(f"bench: {remark}", err=True)
     if kind != "metrics":
         console.print(f"Fields of one of them: bench list {kind} NAME", highlight=False)
 

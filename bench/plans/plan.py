@@ -119,7 +119,7 @@ def make_plan(request: Request) -> list[RunSpec]:
 
 
 def _select(kind: str, names: Sequence[str]) -> list[registry.Plugin]:
-    there = list(registry.available(kind).values())
+    there = [plugin for plugin in registry.available(kind).values() if kind == "model" or not left_out(plugin)]
     if kind == "model" and list(names) == ["all"]:
         heavy = registry.heavy()
         return [plugin for plugin in there if plugin.name not in heavy]
@@ -129,12 +129,26 @@ def _select(kind: str, names: Sequence[str]) -> list[registry.Plugin]:
         return [plugin for plugin in there if plugin.role == "contender"]
     if not names:
         raise UsageError(f"expected at least one {kind}.")
-    groups = [name for name in ("all", "everything", "contenders") if name in names]
+    groups = [name for name in registry.SETS if name in names]
     groups = [name for name in groups if name == "all" or kind == "model"]
     if groups:
         raise UsageError(f"expected '{groups[0]}' or a list of {kind}s, got both: {','.join(names)}.")
     own = {name: found for name in names if kind == "task" and (found := own_task(name))}
     return [own[name][0] if name in own else registry.find(kind, name) for name in dict.fromkeys(names)]
+
+
+def left_out(plugin: registry.Plugin) -> str:
+    """Why a task or metric is not among "all"; "" if it is. A stranger's broken plugin must not stop everyone's runs.
+
+    A model that is broken is a row of its own, which says why.
+    """
+    if plugin.distribution == registry.OURS:
+        return ""
+    try:
+        plugin.load()
+    except registry.PluginError as error:
+        return str(error)
+    return ""
 
 
 def _own_fields(names: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import importlib
 import inspect
+import re
 import struct
 import sys
 from collections.abc import Iterator, Mapping
@@ -35,6 +36,10 @@ HEAVY = "bench.heavy"
 KERNELS = "bench.kernels"
 OURS = "seqgan-bench"
 """The distribution that this file is part of."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(@[A-Za-z0-9][A-Za-z0-9._-]*)?")
+"""A plugin's name, in letters that cannot be taken for others: it stands in tables, labels and names of files."""
+SETS = ("all", "everything", "contenders")
+"""Names that stand for several plugins."""
 
 
 class PluginError(Exception):
@@ -65,6 +70,12 @@ class Plugin:
         return self.target.partition(":")[0]
 
     @property
+    def origin(self) -> str:
+        """Its name and where it comes from, for messages."""
+        package = f", of package {self.distribution}" if self.distribution not in ("", OURS) else ""
+        return f"'{self.name}' ({self.target}{package})"
+
+    @property
     def is_missing(self) -> bool:
         """Whether there is no module of this name, or none of this class in a module that was imported."""
         self._search()
@@ -81,7 +92,11 @@ class Plugin:
         path = _module_path(self.module)
         if path is None:
             return ""
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        try:
+            tree = ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError, OSError, RecursionError):  # loading it says what is wrong
+            return ""
+        for node in tree.body:
             if isinstance(node, ast.ClassDef) and node.name == self.target.partition(":")[2]:
                 return (ast.get_docstring(node) or "").partition("\n")[0]
         return ""
@@ -97,22 +112,63 @@ class Plugin:
         try:
             plugin = getattr(_import(module), name)
         except (Exception, SystemExit) as error:
-            raise PluginError(f"cannot load {self.kind} '{self.name}' ({self.target}): {_brief(error)}") from error
+            raise PluginError(f"cannot load {self.kind} {self.origin}: {_brief(error)}") from error
         problem = _CHECKS[self.kind](plugin)
         if problem:
-            raise PluginError(f"{self.kind} '{self.name}' ({self.target}) breaks the contract: {problem}")
+            raise PluginError(f"{self.kind} {self.origin} breaks the contract: {problem}")
         return plugin
 
 
 def available(kind: str) -> dict[str, Plugin]:
-    """All installed plugins of a kind, by name, without importing them."""
-    found: dict[str, Plugin] = {}
+    """All installed plugins of a kind, by name, without importing them.
+
+    A name that several packages registered is ``name@package`` for each of them, except that ours keep their names.
+    """
+    return {
+        plugin.name: plugin
+        for plugins in _registered(kind).values()
+        for plugin in plugins.values()
+        if not _unfit(plugin.name)
+    }
+
+
+def remarks() -> Iterator[str]:
+    """What is odd about the names of installed plugins, in sentences: whoever runs them has to know whose they are."""
+    for kind in GROUPS:
+        for name, plugins in _registered(kind).items():
+            others = [plugin.name for plugin in plugins.values() if plugin.name != name]
+            for plugin in plugins.values():
+                if unfit := _unfit(plugin.name):
+                    yield f"{plugin.distribution} registers a {kind} named {name!a}, which is not used: {unfit}."
+            if others and not _unfit(name):
+                ours = f"'{name}' is ours" if OURS in plugins else f"'{name}' alone is none of them"
+                packages = " and ".join(plugins)
+                yield f"{packages} register a {kind} of one name: {ours}, the others are {', '.join(others)}."
+
+
+def _unfit(name: str) -> str:
+    """Why a plugin cannot have this name; "" if it can."""
+    if not NAME.fullmatch(name):
+        return "expected letters, digits and . _ + - alone"
+    return f"'{name}' stands for several" if name in SETS else ""
+
+
+def _registered(kind: str) -> dict[str, dict[str, Plugin]]:
+    """The plugins of each registered name, by distribution, under the names that users call them by."""
+    found: dict[str, dict[str, Plugin]] = {}
     for group in GROUPS[kind]:
         role = "" if kind != "model" else "control" if group == CONTROLS else "contender"
         for entry in _entries(group, tuple(sys.path)):
             distribution = entry.dist.name if entry.dist else ""
-            found.setdefault(entry.name, Plugin(kind, entry.name, entry.value, distribution, role))
-    return found
+            plugin = Plugin(kind, entry.name, entry.value, distribution, role)
+            found.setdefault(entry.name, {}).setdefault(distribution, plugin)
+    return {
+        name: {
+            of: plugin if of == OURS or len(plugins) == 1 else dataclasses.replace(plugin, name=f"{name}@{of}")
+            for of, plugin in plugins.items()
+        }
+        for name, plugins in found.items()
+    }
 
 
 def heavy() -> set[str]:
@@ -127,10 +183,10 @@ def _entries(group: str, _: tuple[str, ...]) -> list[EntryPoint]:
 
 
 def find(kind: str, name: str) -> Plugin:
-    """The plugin of this name, or of this ``package.module:Class``.
+    """The plugin of this name, or of this ``package.module:Class``; ``name@package`` is the one of that package.
 
     Raises:
-        UsageError: for a name that matches no plugin.
+        UsageError: for a name that matches no plugin, or several.
     """
     if ":" in name:
         module, _, attribute = name.partition(":")
@@ -138,9 +194,16 @@ def find(kind: str, name: str) -> Plugin:
             raise UsageError(f"expected a {kind} as NAME or package.module:Class, got '{name}'.")
         return Plugin(kind, name, name, role="contender" if kind == "model" else "")
     plugins = available(kind)
-    if name not in plugins:
-        raise unknown(kind, name, plugins)
-    return plugins[name]
+    if name in plugins:
+        return plugins[name]
+    plain, at, package = name.partition("@")
+    namesakes = _registered(kind).get(plain, {})
+    if at and package in namesakes:
+        return namesakes[package]
+    if len(namesakes) > 1:
+        choices = " or ".join(plugin.name for plugin in namesakes.values())
+        raise UsageError(f"{' and '.join(namesakes)} both register a {kind} named '{plain}': choose {choices}.")
+    raise unknown(kind, name, plugins)
 
 
 @lru_cache
@@ -158,6 +221,7 @@ def source_hash(plugin: Plugin) -> str:
     Raises:
         PluginError: when the module's file cannot be found.
     """
+    plugin._search()
     if _source(plugin.module) is None:
         raise PluginError(f"cannot find the source of {plugin.kind} '{plugin.name}' ({plugin.module})")
     digest = hashlib.sha256()
@@ -368,7 +432,14 @@ def _check_task(plugin: Any) -> str | None:
 
 def _check_metric(plugin: Any) -> str | None:
     asked = ("scores", "evidence") if hasattr(plugin, "scores") else ("estimates", "subject")
-    return _check_attribute(plugin, "version") or _check_method(plugin, asked[0], asked[1:])
+    problem = _check_attribute(plugin, "version") or _check_method(plugin, asked[0], asked[1:])
+    if problem:
+        return problem
+    try:
+        plugin()
+    except Exception as error:
+        return f"cannot be made without arguments: {_brief(error)}"
+    return None
 
 
 def _check_attribute(plugin: Any, name: str) -> str | None:

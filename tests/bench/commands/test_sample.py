@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 
 import pytest
 
 from bench.data.notation import read_note
 from bench.data.shipped import corpus_bytes
+from bench.plans import registry
 from bench.records.frames import REAL_DATA
 from bench.records.store import Store
 
@@ -189,3 +191,36 @@ def test_a_folder_that_holds_no_results_is_reported(bench, tmp_path):
         answer = bench("sample", *arguments, "--results", tmp_path)
         assert (answer.code, answer.out) == (2, "")
         assert "expected a results folder" in answer.err
+
+
+def test_a_plugin_of_one_file_is_found_again(bench, write_plugin, tmp_path, monkeypatch):
+    source = """
+from dataclasses import dataclass
+import torch
+
+@dataclass(frozen=True)
+class Coin:
+    def fit(self, data, run):
+        for _ in run.phase("toss", 1):
+            pass
+        return Sampler(data.spec)
+
+class Sampler:
+    def __init__(self, spec):
+        self.spec = spec
+
+    def sample(self, n, decoding, rng):
+        return torch.zeros((n, self.spec.seq_len), dtype=torch.int64)
+"""
+    write_plugin("coin", source)
+    folder = tmp_path / "results"
+    answer = bench("run", "--models", "coin:Coin", "--tasks", "toy", "--preset", "smoke", "--seeds", 1, "--workers", 0,
+                   "--metrics", "distinct", "--output", folder)  # fmt: skip
+    assert answer.code == 0
+    [run_id] = [record.spec.run_id for record in Store(folder).records() if record.spec.model == "coin:Coin"]
+    # As a command that has just begun: the console script does not look into the working directory.
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    del sys.modules["coin"]
+    registry.forget()
+    answer = bench("sample", run_id, "--results", folder, "-n", 2)
+    assert (answer.code, answer.out) == (0, "\n".join([" ".join(["0"] * 8)] * 2) + "\n")
