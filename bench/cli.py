@@ -20,6 +20,7 @@ from bench.commands.sample import sample
 from bench.commands.score import score
 from bench.commands.tune import tune
 from bench.errors import INTERRUPTED, Halted, UsageError
+from bench.visible import visible
 
 
 class Group(click.Group):
@@ -33,10 +34,10 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except UsageError as error:
-            click.echo(f"bench: {error}", err=True)
+            click.echo(f"bench: {visible(str(error))}", err=True)
             ctx.exit(2)
         except Halted as error:
-            click.echo(f"bench: {error}", err=True)
+            click.echo(f"bench: {visible(str(error))}", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)

@@ -159,8 +159,6 @@ def run(
             finished runs are kept, those under way have saved their states and are marked as interrupted, the reports
             are written; the same call continues. After SIGTERM it is SystemExit.
     """
-    from rich.console import Console
-
     from bench.commands.options import check_against
     from bench.commands.planned import announce, plan_table, say_cost
     from bench.commands.progress import conclude, follow
@@ -169,6 +167,7 @@ def run(
     from bench.plans.plan import Request, make_plan
     from bench.plans.presets import parse_budget, parse_temperatures, parse_time, parse_workers
     from bench.records.store import Store
+    from bench.reports.terminal import Screen
     from bench.runs.campaign import begin
     from bench.runs.devices import cards, choose_device
 
@@ -213,7 +212,7 @@ def run(
     plan = make_plan(request)
     references = _labels(against)
     check_against(references, plan, Store(folder))
-    console = Console(quiet=not progress, markup=False, emoji=False)
+    console = Screen(quiet=not progress)
     announce(console, plan, request.tasks)
     with begin(plan, Store(folder)) as campaign:
         console.print(plan_table(plan, campaign.missing))

@@ -13,12 +13,22 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("bench", "seqgan", "baselines")
 
-BELOW = ["bench.errors", "bench.api", "bench.kernels", "bench.data", "bench.records", "bench.tasks", "bench.metrics"]
+BELOW = [
+    "bench.errors",
+    "bench.visible",
+    "bench.api",
+    "bench.kernels",
+    "bench.data",
+    "bench.records",
+    "bench.tasks",
+    "bench.metrics",
+]
 HARNESS = [*BELOW, "bench.plans", "bench.runs", "bench.testing", "bench.analysis", "bench.reports", "bench.perf"]
 
 ROOMS = {
     # At the bottom: these import none of our modules.
     "bench.errors": [],
+    "bench.visible": [],
     "bench.api": [],
     "bench.kernels": [],
     # plans -> runs -> records -> analysis -> reports, and what they are built on.
@@ -29,12 +39,12 @@ ROOMS = {
     "bench.plans": ["bench.records", "bench.errors"],
     "bench.runs": ["bench.plans", "bench.tasks", "bench.metrics", "bench.records", "bench.api", "bench.errors"],
     "bench.testing": ["bench.runs", "bench.plans", "bench.tasks", "bench.api"],
-    "bench.analysis": ["bench.records", "bench.errors"],
-    "bench.reports": ["bench.analysis", "bench.records", "bench.metrics", "bench.errors"],
+    "bench.analysis": ["bench.records", "bench.errors", "bench.visible"],
+    "bench.reports": ["bench.analysis", "bench.records", "bench.metrics", "bench.errors", "bench.visible"],
     "bench.perf": ["bench.reports", "bench.analysis", "bench.records", "bench.errors"],
     # What users call.
     "bench.commands": HARNESS,
-    "bench.cli": ["bench.commands", "bench.errors"],
+    "bench.cli": ["bench.commands", "bench.errors", "bench.visible"],
     "bench.library": [*HARNESS, "bench.commands"],
     "bench.__main__": ["bench.cli"],
     "bench": ["bench.library"],

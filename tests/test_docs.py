@@ -34,6 +34,7 @@ OTHERS = (
         "README",
         "cluster",
         "density",
+        "files",
         "gpu",
         "performance",
         "python",

@@ -29,6 +29,7 @@ from bench.records.frames import (
     completed,
     usable,
 )
+from bench.visible import cell
 
 __all__ = [
     "COLUMNS",
@@ -97,8 +98,13 @@ def aggregate(runs: pd.DataFrame, scores: pd.DataFrame, who: Standing | None = N
 
 
 def write_csv(path: Path, aggregate: pd.DataFrame) -> None:
-    """Write the leaderboard with every digit: ``float`` of a cell gives the same number; missing values are empty."""
-    write_atomically(path, aggregate.to_csv(index=False, lineterminator="\n"))
+    """Write the leaderboard with every digit: ``float`` of a cell gives the same number; missing values are empty.
+
+    Texts are no formulas to a spreadsheet: see :func:`bench.visible.cell`.
+    """
+    texts = aggregate.select_dtypes(include=["object", "string"]).columns
+    safe = aggregate.assign(**{name: aggregate[name].map(cell) for name in texts})
+    write_atomically(path, safe.to_csv(index=False, lineterminator="\n"))
 
 
 def _configuration(row: dict[str, Any]) -> tuple[str, str, str]:

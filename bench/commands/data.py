@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.commands.options import Command
+from bench.commands.output import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,11 +32,10 @@ def fetch(names: tuple[str, ...], mirror: str | None) -> None:
     They go to $SEQGAN_BENCH_DATA, or to the user's cache folder. What is already there is not fetched again, and an
     interrupted download continues. Exit code 0, 1 when one failed, 2 for an unknown name, 130 after Ctrl-C.
     """
-    from rich.console import Console
-
     from bench.data import downloads
     from bench.data.shipped import NAMES
     from bench.errors import UsageError, unknown
+    from bench.reports.terminal import Screen
 
     known = downloads.names()
     names = tuple("nottingham" if name == "nottingham-phrases" else name for name in names)  # made of the same files
@@ -45,21 +45,21 @@ def fetch(names: tuple[str, ...], mirror: str | None) -> None:
         if name not in (*known, "all"):
             raise unknown("download", name, (*known, "all"))
     downloads.source(mirror)  # a wrong address is reported once
-    console = Console(markup=False, emoji=False)
+    console = Screen()
     failed = 0
     for name in known if "all" in names else dict.fromkeys(names):
-        click.echo(f"{name}: licence: {downloads.downloads()[name].licence}")
+        say(f"{name}: licence: {downloads.downloads()[name].licence}")
         try:
             with _Display(console, name) as watch:
                 paths = downloads.fetch(name, mirror, watch)
         except (downloads.FetchFailed, UsageError) as error:
-            click.echo(f"bench: {name}: {error}", err=True)
+            say(f"bench: {name}: {error}", err=True)
             failed += 1
             continue
         for path in paths:
-            click.echo(f"    {path.name if path.is_dir() else name}: {_size(path)} in {path}")
+            say(f"    {path.name if path.is_dir() else name}: {_size(path)} in {path}")
     if failed:
-        click.echo(f"{failed} failed; what has arrived is kept: fetch again to continue.", err=True)
+        say(f"{failed} failed; what has arrived is kept: fetch again to continue.", err=True)
         sys.exit(1)
 
 
@@ -72,10 +72,11 @@ def show(name: str | None, settings: tuple[str, ...]) -> None:
     The numbers are sizes, words out of vocabulary, and how much of the held-out splits also occurs in train. Name your
     own data as in "bench run": text:FILE,... or midi:FOLDER.
     """
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(markup=False, emoji=False)
+    from bench.reports.terminal import Screen
+
+    console = Screen()
     if name is None:
         _list_corpora(console)
         return
@@ -201,7 +202,7 @@ class _Display:
         title = f"{self.name}: {what}"
         if not self.console.is_terminal:
             if what != self.said:
-                click.echo(title)
+                say(title)
             self.said = what
             return
         unit = 1e6 if what == "downloading" else 1

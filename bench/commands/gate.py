@@ -26,20 +26,19 @@ def compare(base: Path, head: Path, fail_on_regression: bool, against: tuple[str
     itself, in the metrics that both have. Exit code 0, 1 with --fail-on-regression if anything is red, 2 for a usage
     error.
     """
-    from rich.console import Console
-
     from bench.analysis import accepted
     from bench.analysis.compare import compare as compare_results
     from bench.analysis.opponents import opposed
     from bench.commands.progress import warn_of
     from bench.records.store import Store
     from bench.reports.pages.comparison import FORMATS
+    from bench.reports.terminal import Screen
 
     old = accepted.read(base)
     store = Store(head)
     store.require()
     frames = store.load()
-    warn_of(Console(stderr=True, markup=False, emoji=False), frames.notes)
+    warn_of(Screen(stderr=True), frames.notes)
     new = accepted.tidy(frames.runs, frames.scores)
     comparison = compare_results(*(opposed(old, new, against) if against else (old, new)))
     click.echo(FORMATS[form](comparison))

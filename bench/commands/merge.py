@@ -21,14 +21,13 @@ def merge(folders: tuple[Path, ...], output: Path) -> None:
     is left out, or 2 for a usage error, as for a run that found something else in another folder; then nothing is
     merged.
     """
-    from rich.console import Console
-
     from bench.commands.progress import warn_of
     from bench.commands.report import write_reports
     from bench.records.merge import merge as merged
     from bench.records.store import Store
+    from bench.reports.terminal import Screen
 
-    console = Console(markup=False, emoji=False)
+    console = Screen()
     found = merged(folders, output)
     notes = list(map(str, found.unreadable))
     warn_of(console, notes)

@@ -1,4 +1,7 @@
-"""Standard output that may go away while a benchmark runs, as under ``| head``, or that a full disk does not take."""
+"""What commands print: nothing that a terminal would obey, and nothing whose failure ends a benchmark.
+
+Standard output may go away while a benchmark runs, as under ``| head``, or be a file on a full disk.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,19 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
-__all__ = ["lasting_output"]
+import click
 
+from bench.visible import visible
+
+__all__ = ["lasting_output", "say"]
 
 FIRST_FREE = 3
 """Those before are standard input, output and error."""
+
+
+def say(text: str, err: bool = False) -> None:
+    """Print a line, in which what is from elsewhere is shown, not obeyed."""
+    click.echo(visible(text), err=err)
 
 
 class Lasting:

@@ -44,10 +44,9 @@ def perf(
     """
     from dataclasses import replace
 
-    from rich.console import Console
-
     from bench.perf.suite import beside, compare, find_suite, measure, read_report
     from bench.records.store import Store
+    from bench.reports.terminal import Screen
     from bench.runs.devices import choose_device
 
     if reports:
@@ -55,7 +54,7 @@ def perf(
             raise UsageError("--beside runs nothing, and --compare runs two commits: choose one of them.")
         store = Store(output)
         store.open()
-        beside([_named(each) for each in reports], output, Console(markup=False, emoji=False))
+        beside([_named(each) for each in reports], output, Screen())
         return
     earlier = read_report(old) if old else None
     found = find_suite(suite, device, threads, quick, keyword)
@@ -64,10 +63,8 @@ def perf(
     store = Store(output)
     store.open()
     with store.alone():  # a benchmark run at the same time would slow the kernels down
-        if earlier is None:
-            code = measure(found, output, Console(markup=False, emoji=False))
-        else:
-            code = compare(found, earlier, pairs, output, Console(markup=False, emoji=False))
+        screen = Screen()
+        code = compare(found, earlier, pairs, output, screen) if earlier else measure(found, output, screen)
     sys.exit(code)
 
 

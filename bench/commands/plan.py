@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.commands.options import Command
+from bench.commands.output import say
 from bench.commands.request import request_options, requested
 
 if TYPE_CHECKING:
@@ -37,13 +38,12 @@ def plan(wanted: str, output: Path, form: str, **asked: Any) -> None:
     With --format jsonl, each line is a cell: all that one run needs. 'bench run --plan FILE --cell 17' does the 17th
     and writes no report, so that the jobs of an array can work in one folder; 'bench report' then makes the tables.
     """
-    from rich.console import Console
-
     from bench.plans.cells import lines
     from bench.plans.costs import Costs, timed
     from bench.plans.plan import make_plan
     from bench.plans.presets import parse_workers
     from bench.records.store import Store
+    from bench.reports.terminal import Screen
 
     request = requested(**asked)
     runs, store = make_plan(request), Store(output)
@@ -52,7 +52,7 @@ def plan(wanted: str, output: Path, form: str, **asked: Any) -> None:
         for line in lines(runs, Costs.here(timed(store.records()))):
             click.echo(line)
         return
-    print_plan(Console(markup=False, emoji=False), runs, request.tasks, store, parse_workers(wanted, request.device))
+    print_plan(Screen(), runs, request.tasks, store, parse_workers(wanted, request.device))
 
 
 def print_plan(
@@ -82,6 +82,6 @@ def print_plan(
         seconds = costs.of(spec)
         to_do = "to do" if seconds is None else f"to do, about {roughly(seconds)}"
         state = finished.get(spec.run_id, to_do)
-        click.echo(f"{spec.run_id} {spec.task_label} {spec.label} seed {spec.seed}: {state}")
+        say(f"{spec.run_id} {spec.task_label} {spec.label} seed {spec.seed}: {state}")
     if len(plan) > LISTED:
         click.echo(f"and {len(plan) - LISTED:,} more; the table above counts all of them.")

@@ -17,6 +17,7 @@ from bench.plans.plan import left_out
 from bench.plans.presets import processors
 from bench.records.frames import REAL_DATA
 from bench.records.record import RunSpec
+from bench.visible import visible
 
 if TYPE_CHECKING:
     from bench.plans.costs import Costs
@@ -70,18 +71,18 @@ def plan_table(plan: Sequence[RunSpec], missing: Sequence[RunSpec]) -> Table:
         for task in tasks:
             models = {model for model, its_task in whole if its_task == task}
             runs, left = (sum(counted[model, task] for model in models) for counted in (whole, to_do))
-            table.add_row(Text(task), f"{len(models)}", f"{runs}", f"{left}" if left else "done")
+            table.add_row(Text(visible(task)), f"{len(models)}", f"{runs}", f"{left}" if left else "done")
         return table
     table.add_column("model")
     for task in tasks:
-        table.add_column(Text(task), justify="right")
+        table.add_column(Text(visible(task)), justify="right")
     for model in dict.fromkeys(model for model, _ in whole):
         cells = []
         for task in tasks:
             runs, left = whole[model, task], to_do[model, task]
             seeds = f"{runs} seed{'s' if runs > 1 else ''}"
             cells.append(seeds if left == runs else f"{left} of {runs} left" if left else "done")
-        table.add_row(Text(model), *cells)
+        table.add_row(Text(visible(model)), *cells)
     return table
 
 

@@ -22,12 +22,12 @@ def list_plugins(kind: str, name: str | None) -> None:
     The fields are what "bench run --set NAME.field=value" sets. NAME may be package.module:Class, and for your own data
     text or midi. Without NAME nothing is imported.
     """
-    from rich.console import Console
     from rich.table import Table
 
     from bench.plans.registry import available, remarks
+    from bench.reports.terminal import Screen
 
-    console = Console(markup=False, emoji=False)
+    console = Screen()
     if name is not None:
         _show_fields(console, kind[:-1], name)
         return

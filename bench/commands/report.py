@@ -26,14 +26,13 @@ def report(folder: Path, against: tuple[str, ...]) -> None:
 
     Exit code 0, 1 when a file of the folder cannot be read and is left out, or 2 for a usage error.
     """
-    from rich.console import Console
-
     from bench.records.store import Store
+    from bench.reports.terminal import Screen
 
     store = Store(folder)
     store.require()
     check_against(against, (), store)
-    if not write_reports(Console(markup=False, emoji=False), store, against=against):
+    if not write_reports(Screen(), store, against=against):
         sys.exit(1)
 
 

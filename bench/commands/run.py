@@ -63,8 +63,6 @@ def run(
     when every run is ok or skipped, 1 when one failed, 2 for a usage error, 130 after Ctrl-C, 143 after SIGTERM. It
     goes on when nobody reads what it prints.
     """
-    from rich.console import Console
-
     from bench.commands.output import lasting_output
     from bench.commands.plan import print_plan
     from bench.commands.planned import announce, plan_table, say_cost, say_grade
@@ -73,6 +71,7 @@ def run(
     from bench.plans.costs import Costs
     from bench.plans.presets import parse_time, parse_workers
     from bench.records.store import Store
+    from bench.reports.terminal import Screen
     from bench.runs.campaign import begin
     from bench.runs.devices import cards
 
@@ -88,7 +87,7 @@ def run(
     cluster = _cluster(how, address, wanted, workers)
     store = Store(output)
     check_against(against, plan, store)
-    console = Console(markup=False, emoji=False)
+    console = Screen()
     if dry_run:
         store.check()
         print_plan(console, plan, tasks, store, workers, against)

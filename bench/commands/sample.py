@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from bench.commands.options import Command
+from bench.commands.output import say
 from bench.errors import UsageError
+from bench.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,8 +97,9 @@ def sample(
     how += [f"draw {seed}"] if seed else []
     note = ", ".join([title, *how, *(["fitted again, as it keeps no state"] if restored.refitted else [])])
     if output is None:
-        click.echo(note, err=True)
-        click.echo(content, nl=False)
+        say(note, err=True)
+        # A pipe or a file gets what was drawn; a terminal would obey some of it.
+        click.echo(visible(content) if isinstance(content, str) and sys.stdout.isatty() else content, nl=False)
         return
     from bench.records.files import write_atomically
 
@@ -103,7 +107,7 @@ def sample(
         write_atomically(output, content)
     except OSError as error:
         raise UsageError(f"cannot write '{output}': {error.strerror}; choose another --output.") from error
-    click.echo(f"{output}: {number} sequences of {note}")
+    say(f"{output}: {number} sequences of {note}")
 
 
 def render(
@@ -163,15 +167,14 @@ def _form(form: str | None, output: Path | None) -> str:
 
 def _list(store: Store) -> None:
     """The runs that can be sampled from."""
-    from rich.console import Console
-
     from bench.commands.progress import warn_of
+    from bench.reports.terminal import Screen
 
     store.require()
     records, unreadable = store.scan()
-    warn_of(Console(stderr=True, markup=False, emoji=False), unreadable)
+    warn_of(Screen(stderr=True), unreadable)
     runs = [record.spec for record in records if record.status == "ok"]
     for spec in sorted(runs, key=lambda spec: (spec.task_label, spec.preset_label, spec.label, spec.seed)):
-        click.echo(f"{spec.run_id}  {spec.task_label}, {spec.preset_label}: {spec.label}, seed {spec.seed}")
+        say(f"{spec.run_id}  {spec.task_label}, {spec.preset_label}: {spec.label}, seed {spec.seed}")
     if not runs:
-        click.echo(f"No run in '{store.path}' is finished.")
+        say(f"No run in '{store.path}' is finished.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.commands.options import Command, names
+from bench.commands.output import say
 
 if TYPE_CHECKING:
     from bench.metrics.text.report import Text
@@ -53,9 +54,8 @@ def score(
     from bench.reports.pages import scores as score_table
 
     if form == "table":  # now, because importing takes longer when there is much in memory to collect
-        from rich.console import Console
-
         from bench.reports import terminal
+        from bench.reports.terminal import Screen
 
     files = (*samples, references, train or "")
     check_column(column, files)
@@ -74,14 +74,14 @@ def score(
     models = [SeedRows(name, {seed: next(places) for seed in files}) for name, files in seeds.items()]
     report = score_texts(made, real, trained, *chosen, over_seeds=models)
     if form == "table":
-        console = Console(markup=False, emoji=False)
+        console = Screen()
         console.print(terminal.render(score_table.page(report, console.width), padding=1))
     elif form == "json":
         click.echo(score_table.as_json(report))
     else:
         click.echo(score_table.as_csv(report), nl=False)
         for note in report.notes:
-            click.echo(f"bench: {note}", err=True)
+            say(f"bench: {note}", err=True)
 
 
 def _keep_freed_memory() -> None:

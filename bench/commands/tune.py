@@ -14,6 +14,7 @@ import click
 
 from bench.commands.options import Command, names
 from bench.errors import SIGNALLED, Halted, UsageError
+from bench.visible import cell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,12 +79,11 @@ def tune(
     was ended goes on with the same command; a trial that failed counts. Exit code 0, 1 when no trial of a model
     succeeded, 2 for a usage error, 130 after Ctrl-C, 143 after SIGTERM.
     """
-    from rich.console import Console
-
     from bench.commands.output import lasting_output
     from bench.commands.planned import announce
     from bench.plans.presets import MOST_SEEDS, counted, find_preset, parse_budget, parse_time, parse_workers
     from bench.records.store import Store
+    from bench.reports.terminal import Screen
     from bench.runs.devices import choose_device
     from bench.runs.tuning import METRICS, MOST_TRIALS, require_optuna, require_oracle
 
@@ -114,7 +114,7 @@ def tune(
     if metric == "jsd_valid":
         require_oracle(studies[0].runs(0, studies[0].default)[0])
     file = target or output / f"tuned-{_plain(first.task_label)}-{preset}-{metric}.json"
-    console = Console(markup=False, emoji=False)
+    console = Screen()
     with lasting_output():
         announce(console, [first], (task,))
         for study in studies:
@@ -255,9 +255,8 @@ def _write_trials(file: Path, studies: Sequence[Study], ended: Mapping[str, list
         for trial in ended[study.model]:
             outcome = ("ok", trial.score) if trial.score is not None else ("failed", "")
             marks = ("yes" if trial is winner else "", trial.seconds, trial.reason, json.dumps(dict(trial.fields)))
-            lines.writerow(
-                (spec.task_label, spec.preset_label, study.metric, study.model, trial.number, *outcome, *marks)
-            )
+            row = (spec.task_label, spec.preset_label, study.metric, study.model, trial.number, *outcome, *marks)
+            lines.writerow(map(cell, row))
     try:
         write_atomically(file, out.getvalue())
     except OSError as error:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from bench.reports.document import Block, Bullets, Figure, Heading, Item, Paragraph, Table, Words, line
+from bench.visible import visible
 
 __all__ = ["render"]
 
@@ -36,7 +37,7 @@ def _start(words: Words) -> str:
     """Words that begin a line: data that would turn it into a heading, a quotation or a list are escaped."""
     shown = _inline(words)
     is_data = line(words)[:1] and line(words)[0].style == ""
-    return re.sub(r"^(\d*)([-+#>.)])", r"\1\\\2", shown) if is_data else shown
+    return re.sub(r"^(\d*)([-+#>.)=\[])", r"\1\\\2", shown) if is_data else shown
 
 
 def _table(table: Table) -> str:
@@ -74,6 +75,7 @@ def _inline(words: Words) -> str:
 
 def _code(text: str) -> str:
     """Code between backticks: one more than stand side by side in it."""
+    text = visible(text)
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence, space = "`" * (longest + 1), " " if longest else ""
     return f"{fence}{space}{text}{space}{fence}"
@@ -82,12 +84,15 @@ def _code(text: str) -> str:
 MARKS = re.compile(
     r"[\\`*<|~$]"  # emphasis, code, HTML, cells of tables, deletions, formulas
     r"|&(?=#?\w+;)"  # characters by name
-    r"|(?<=\])\("  # links and pictures
+    r"|(?<=\])[(:]"  # links and pictures, and the addresses of those that have only a name
+    r"|:(?=//)|(?<=www)\."  # addresses that GitHub makes links of
     r"|(?<![^\W_])_|_(?![^\W_])"  # emphasis: underscores inside words are kept
 )
 """What has a meaning in GitHub's Markdown."""
+AT = re.compile(r"(?<=[\w.+-])@(?=\w)")
+"""In a mail address, of which GitHub makes a link whatever is escaped in it: only a comment inside prevents that."""
 
 
 def _escape(text: str) -> str:
     """Plain text in one line, in which nothing has a meaning."""
-    return MARKS.sub(r"\\\g<0>", re.sub(r"\s+", " ", text))
+    return AT.sub("<!-- -->@", MARKS.sub(r"\\\g<0>", visible(re.sub(r"\s+", " ", text))))

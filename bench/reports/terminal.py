@@ -4,20 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from rich import box, table
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from bench.reports.document import Block, Bullets, Figure, Heading, Paragraph, Table, Words, line, text_of
+from bench.visible import visible
 
-__all__ = ["plain", "render"]
+__all__ = ["Screen", "plain", "render"]
 
 STYLES = {"strong": "bold", "emphasis": "italic"}
 NARROWEST, WIDEST = 10, 22
 """Least and greatest width of the first column of a compact table, in characters."""
 BREAKS = {" / ": "\n", " ± ": "\n±", " (n=": "\n(n="}
 """Where the cells of a compact table are broken into lines."""
+
+
+class Screen(Console):
+    """A console on which strings are shown as they are: no markup, no emoji by name, nothing that a terminal obeys.
+
+    Args:
+        stderr: Whether to write to the standard error.
+        quiet: Whether to write nothing.
+    """
+
+    def __init__(self, stderr: bool = False, quiet: bool = False) -> None:
+        super().__init__(stderr=stderr, quiet=quiet, markup=False, emoji=False)
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """A string as rich shows it."""
+        return super().render_str(visible(text), **how)
 
 
 def render(document: Iterable[Block], padding: int = 0) -> RenderableType:
@@ -32,7 +50,7 @@ def render(document: Iterable[Block], padding: int = 0) -> RenderableType:
 
 def plain(document: Iterable[Block]) -> str:
     """Text without any style, also for pipes; of tables only their captions."""
-    return "\n".join(text for block in document for text in _lines(block))
+    return visible("\n".join(text for block in document for text in _lines(block)))
 
 
 def _lines(block: Block) -> list[str]:
@@ -77,7 +95,7 @@ def _on_two_lines(heading: str) -> str:
 def _text(words: Words, style: str = "", breaks: Mapping[str, str] = MappingProxyType({})) -> Text:
     spans = []
     for span in line(words):
-        text = span.text
+        text = visible(span.text)
         for sign, broken in breaks.items():
             text = text.replace(sign, broken)
         spans.append((text, STYLES.get(span.style, "")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import matplotlib as mpl
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -26,6 +27,8 @@ __all__ = [
     "styles_of",
     "usual_limits",
 ]
+
+mpl.rcParams["text.parse_math"] = False  # a dollar in somebody's label begins no formula
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F5F3F")
 """Okabe and Ito's colours, which colour-blind readers can tell apart; brown replaces yellow, too pale on white."""

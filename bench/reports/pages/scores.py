@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench.analysis.catalogue import ARROWS, UNIT_DECIMALS
 from bench.reports.document import Document, Group, Paragraph, Table, bullets
 from bench.reports.pages import differences, seed_differences
+from bench.visible import cell
 
 if TYPE_CHECKING:
     from bench.metrics.base import Estimate
@@ -80,7 +81,7 @@ def as_csv(report: Report) -> str:
     rows, written = as_rows(report), io.StringIO()
     lines = csv.DictWriter(written, tuple(rows[0]), lineterminator="\n")
     lines.writeheader()
-    lines.writerows(rows)
+    lines.writerows({name: cell(value) for name, value in row.items()} for row in rows)
     return written.getvalue()
 
 

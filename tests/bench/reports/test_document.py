@@ -1,10 +1,12 @@
 """Pages as data: renderers never let data look like anything else."""
 
 import io
+import re
 
 import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
+from rich.table import Table as RichTable
 
 from bench.reports import markdown, terminal
 from bench.reports.document import (
@@ -160,3 +162,38 @@ def test_plain_text_is_for_pipes():
         "worse:\n  one\n  two\n\nred"
     )
     assert terminal.plain([Bullets("", (Item("one"),))]) == "  one"
+
+
+@pytest.mark.parametrize(
+    "text", ["see http://x.org/a", "www.x.org", "_www.x.org_", "ftp://x", "[a]: http://x", "[x] y", "[ ] y", "==="]
+)
+def test_markdown_makes_no_links_of_data(text):
+    for page in ([Paragraph(text)], [table(["a"], [[text]])], bullets("b", [text])):
+        written = markdown.render(page)
+        assert text in as_read(written)[0]
+        assert not re.search(r"(?<!\\)://|www\.", written)  # of which GitHub would make links
+        assert not re.search(r"^(?:- )?[\[=]", written, re.MULTILINE)  # boxes to tick, names of links, titles
+
+
+def test_markdown_makes_no_mail_of_data():
+    assert markdown.render([Paragraph("to a.b@x.org or @ 5")]) == "to a.b<!-- -->@x.org or @ 5\n"
+
+
+@pytest.mark.parametrize("render", [markdown.render, terminal.plain, shown])
+def test_what_a_terminal_would_obey_is_seen(render):
+    text = render([Paragraph("a\x1b[2Jb\u202ec\x9bd"), table(["x"], [["\x1b]0;y\x07"]], caption="\x00")])
+    assert not set("\x1b\x07\x00\x9b\u202e") & set(text)
+    assert "a␛" in text
+    assert "b<U+202E>c<U+009B>d" in text.replace("\\", "")
+
+
+def test_a_screen_shows_strings_as_they_are(capsys):
+    screen = terminal.Screen()
+    screen.print("[bold]x\x1b[31m :smile:")
+    grid = RichTable("a")
+    grid.add_row("\x1b[31my")
+    screen.print(grid)
+    out = capsys.readouterr().out
+    assert "[bold]x␛[31m :smile:" in out
+    assert "␛[31my" in out
+    assert "\x1b" not in out

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import random
 import sys
+import unicodedata
 from pathlib import Path
 
 import nltk
 import numpy as np
 import pytest
 import sacrebleu
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from nltk.tokenize import word_tokenize
 from sacrebleu.metrics import BLEU
 
@@ -173,3 +176,14 @@ def test_a_sequence_that_would_not_fit_is_refused(monkeypatch):
     encode([("one", [["a"] * 4, ["a"]]), ("two", [["a"]])])
     with pytest.raises(UsageError, match=r"sequence 2 of two has 5 words; with 3 sequences .* at most 4 words"):
         encode([("one", [["a"]]), ("two", [["a"], ["a"] * 5])])
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.sampled_from(["word", "char", "space"]))
+@settings(max_examples=500)
+def test_words_of_any_text_are_seen_and_in_order(text, name):
+    words = tokenizer(name)(text)
+    assert not any(len(word.split()) != 1 for word in words)
+    if name == "word":
+        assert all(any(unicodedata.category(c) not in ("Cc", "Cf") for c in word) for word in words)
+        seen = "".join(c for c in text if not c.isspace() and unicodedata.category(c) not in ("Cc", "Cf"))
+        assert "".join(c for c in "".join(words) if unicodedata.category(c) not in ("Cc", "Cf")) == seen

@@ -36,7 +36,7 @@ VANISHED = Comparison(tuple(words(MLE, "not comparable", "data changed: d0 → d
 
 TEXT = """\
 failed: toy, smoke: seqgan
-  seed 1: failed: ValueError: a|b <\x1b[31m&>
+  seed 1: failed: ValueError: a|b <␛[31m&>
 worse: toy, smoke: pg-bleu[rounds=20], final
   bleu4: 0.7344 → 0.3901 (-0.344, p < 0.0001, paired t, 6 seeds)
 not comparable: toy, smoke: mle, final
