@@ -10,7 +10,7 @@ import pickle
 import numpy as np
 import pytest
 
-from bench.data.oracle_weights import NAMES, PUBLISHED_SHA256, ArrayUnpickler, load_weights
+from bench.data.oracle_weights import NAMES, PUBLISHED_SHA256, load_weights
 from bench.errors import NotFetched, UsageError
 from bench.tasks.oracle import PublishedOracle
 
@@ -101,7 +101,7 @@ def evil(marker):
 def test_a_pickle_that_calls_anything_is_refused_and_calls_nothing(kind, protocol, tmp_path):
     marker = tmp_path / "marker"
     path, sha256 = written(tmp_path / "evil.pkl", evil(marker)[kind], protocol)
-    with pytest.raises(UsageError, match="holds more than numpy arrays and was not opened: it names"):
+    with pytest.raises(UsageError, match=r"which was not opened: it (names|has the instruction)"):
         load_weights(path, sha256)
     assert not marker.exists()
 
@@ -127,8 +127,16 @@ def test_an_array_of_harmless_objects_is_refused(tmp_path):
     objects = np.empty(5, dtype=object)
     objects[:] = 1.0
     path, sha256 = written(tmp_path / "objects.pkl", [*small_arrays()[:-1], objects])
-    with pytest.raises(UsageError, match="expected a list of 15 float32 arrays"):
+    with pytest.raises(UsageError, match="was not opened: it has the instruction BINFLOAT"):
         load_weights(path, sha256)
+
+
+def test_a_file_that_is_far_too_large_is_not_read(tmp_path):
+    path = tmp_path / "large.pkl"
+    with path.open("wb") as file:
+        file.truncate(2**29)
+    with pytest.raises(UsageError, match="has 536,870,912 bytes, expected weights of at most 268,435,456"):
+        load_weights(path, PUBLISHED_SHA256)
 
 
 def test_not_a_pickle_at_all(tmp_path):
@@ -173,31 +181,3 @@ def test_arrays_that_are_not_an_oracles_are_refused_though_the_hash_is_right(con
     path, sha256 = written(tmp_path / "weights.pkl", content)
     with pytest.raises(UsageError, match="expected"):
         load_weights(path, sha256)
-
-
-PLAIN = [
-    np.arange(6, dtype=np.float32).reshape(2, 3),
-    np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3)),
-    np.arange(6, dtype=np.float32)[::-2],
-    np.arange(3),
-]
-
-
-@pytest.mark.parametrize("protocol", [2, 3, 4])
-def test_plain_arrays_are_read(protocol):
-    content = pickle.dumps(PLAIN, protocol=protocol)
-    for array, original in zip(ArrayUnpickler(io.BytesIO(content), encoding="latin1").load(), PLAIN, strict=True):
-        assert type(array) is np.ndarray
-        assert array.dtype == original.dtype
-        np.testing.assert_array_equal(array, original)
-
-
-def test_a_pickle_of_python_2_is_read():
-    """As the released file writes them: byte strings without an encoding, numpy's old module names."""
-    content = (
-        b"(lp0\ncnumpy.core.multiarray\n_reconstruct\np1\n(cnumpy\nndarray\np2\n(I0\ntp3\nS'b'\np4\ntp5\nRp6\n"
-        b"(I1\n(I2\ntp7\ncnumpy\ndtype\np8\n(S'f4'\np9\nI0\nI1\ntp10\nRp11\n(I3\nS'<'\np12\nNNNI-1\nI-1\nI0\ntp13\nb"
-        b"I00\nS'\\x00\\x00\\x80?\\x00\\x00\\x00@'\np14\ntp15\nba."
-    )
-    (array,) = ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
-    assert array.tolist() == [1.0, 2.0]
