@@ -40,6 +40,10 @@ TRIES, PAUSE = 3, 0.5
 """Attempts in a row that may bring no new byte of a file, and the growing pause between them, in seconds."""
 TIMEOUTS = (10.0, 60.0)
 """Seconds to wait for a connection and for data."""
+MOST = 2**25
+"""Bytes of a file whose size nobody has measured: the largest that was is a seventh of it."""
+SLOWEST, PATIENCE = 1_000.0, 60.0
+"""Bytes a second that must arrive on average of so many seconds, or the server is given up."""
 CHUNK = 1 << 13
 """Bytes written at a time: at most this much is lost when a connection breaks off."""
 
@@ -374,23 +378,52 @@ class Transfer:
     def _keep(self, answer: Any, begun: int) -> None:
         """Write what arrives, after the first ``begun`` bytes."""
         import requests
+        import urllib3
 
         length = answer.headers.get("Content-Length", "") if "Content-Encoding" not in answer.headers else ""
-        total = begun + int(length) if length.isdigit() else self.pin.bytes
-        done = begun
+        total = begun + int(length) if length.isdecimal() else self.pin.bytes
+        if total is not None and total > self._most:
+            raise self._too_much(answer.url, f"{total:,}", begun)
+        done = checked = begun
         broken = f"the connection broke off before the end of '{self.target.name}'"
+        since = time.monotonic()
         try:
             with self.part.open("ab" if begun else "wb") as stream:
-                for chunk in answer.iter_content(CHUNK):
+                # Not in chunks of a size: those of a slow server would take hours to come, one by one.
+                while chunk := answer.raw.read1(CHUNK, decode_content=True):
                     stream.write(chunk)
                     done += len(chunk)
                     self.moved(done, total)
-                    if self.pin.bytes and done > self.pin.bytes:
-                        return  # too long to be right: the hash will differ
-        except requests.RequestException as error:
+                    if done > self._most:
+                        break
+                    if (took := time.monotonic() - since) >= PATIENCE:
+                        if done - checked < SLOWEST * took:
+                            raise FetchFailed(
+                                f"{urlsplit(answer.url).netloc} sends less than {SLOWEST:,.0f} bytes a second and was "
+                                f"given up: fetch again to continue from there, or {self._by_hand()}"
+                            )
+                        checked, since = done, time.monotonic()
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise _Broken(broken) from error
+        if done > self._most:
+            raise self._too_much(answer.url, "more", begun)
         if total is not None and done < total:
             raise _Broken(broken)
+
+    @property
+    def _most(self) -> int:
+        """How many bytes the file may have."""
+        return self.pin.bytes or MOST
+
+    def _too_much(self, url: str, found: str, begun: int) -> FetchFailed | _Broken:
+        """Throw away what arrived: it is too long to be right, unless the first half was the wrong one."""
+        self.part.unlink(missing_ok=True)
+        wanted = f"{self._most:,} bytes" if self.pin.bytes else f"at most {self._most:,} bytes"
+        text = (
+            f"{url} is not the file that was pinned: expected {wanted} and {self.pin.digest}, the server has {found}. It "
+            "was deleted; if that happens again, the server, or a proxy in front of it, sends another file."
+        )
+        return _Broken(text) if begun else FetchFailed(text)
 
 
 def _cause(error: Exception) -> str:

@@ -1,6 +1,9 @@
 """A local file server with the faults of remote ones."""
 
+import contextlib
+import gzip
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -22,6 +25,14 @@ class Mirror:
     """Ends each answer after this many bytes, though it announced more."""
     breaks: int = 0
     """Number of answers that it still breaks off."""
+    pause: float = 0.0
+    """Seconds between two bytes that it sends."""
+    announces: int | None = None
+    """The length that it announces; None for the true one."""
+    endless: bool = False
+    """Sends the file again and again, and announces no length."""
+    packed: bool = False
+    """Sends the file packed by gzip, though nobody asked for that."""
     statuses: list[int] = field(default_factory=list)
     """Statuses that it answers first, before it serves."""
 
@@ -45,12 +56,23 @@ class Mirror:
         else:
             request.send_response(200)
         body = content[begin:]
-        request.send_header("Content-Length", str(len(body)))
+        if self.packed:
+            body = gzip.compress(body)
+            request.send_header("Content-Encoding", "gzip")
+        if not self.endless:
+            request.send_header("Content-Length", str(self.announces or len(body)))
         request.end_headers()
+        with contextlib.suppress(ConnectionError):  # the client has had enough
+            while self.endless:
+                request.wfile.write(body)
+            for at in range(len(body) if self.pause else 0):
+                request.wfile.write(body[at : at + 1])
+                time.sleep(self.pause)
         if self.breaks:
             self.breaks -= 1
             body = body[: self.breaks_after]
-        request.wfile.write(body)
+        with contextlib.suppress(ConnectionError):
+            request.wfile.write(body)
         request.close_connection = True
         return None
 

@@ -165,6 +165,48 @@ def test_another_file_than_the_pinned_one_is_refused(numbers, mirror, pin, sent)
         downloads.corpus_path("numbers", "train")
 
 
+def test_a_server_that_never_ends_does_not_fill_the_disk(numbers, mirror, pin, monkeypatch):
+    monkeypatch.setattr(downloads, "MOST", 2 * len(CONTENT))
+    mirror.endless = True
+    most = len(CONTENT) if pin.bytes else 2 * len(CONTENT)
+    with pytest.raises(FetchFailed, match=rf"expected .*{most:,} bytes and .*, the server has more\. It was deleted"):
+        fetch("numbers")
+    assert not numbers.exists()
+    assert not part(numbers).exists()
+
+
+def test_a_length_that_is_too_large_is_refused_before_anything_is_read(numbers, mirror, pin):
+    mirror.announces = 10**12
+    with pytest.raises(FetchFailed, match="the server has 1,000,000,000,000"):
+        fetch("numbers")
+    assert not part(numbers).exists()
+
+
+def test_a_bomb_that_a_proxy_packed_is_given_up(numbers, mirror, pin, monkeypatch):
+    monkeypatch.setattr(downloads, "MOST", 2 * len(CONTENT))
+    mirror.packed = True
+    fetch("numbers")  # what is packed on the way, and is what was pinned, is taken
+    assert numbers.read_bytes() == CONTENT
+    numbers.unlink()
+    mirror.files[RAW] = bytes(50_000_000)
+    with pytest.raises(FetchFailed, match="the server has more"):
+        fetch("numbers")
+    assert not part(numbers).exists()
+
+
+def test_a_server_that_is_far_too_slow_is_given_up_and_nothing_is_lost(numbers, mirror, monkeypatch):
+    monkeypatch.setattr(downloads, "PATIENCE", 0.2)
+    mirror.pause = 0.01
+    with pytest.raises(FetchFailed, match="sends less than 1,000 bytes a second and was given up: fetch again"):
+        fetch("numbers")
+    kept = part(numbers).stat().st_size
+    assert 0 < kept < 1_000
+    mirror.pause = 0.0
+    fetch("numbers")
+    assert mirror.asked[-1] == (RAW, f"bytes={kept}-")
+    assert numbers.read_bytes() == CONTENT
+
+
 def test_a_file_that_is_not_there(numbers, mirror, pin):
     mirror.files.clear()
     with pytest.raises(FetchFailed) as error:
