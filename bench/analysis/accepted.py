@@ -15,6 +15,7 @@ import pandas as pd
 from bench.errors import UsageError
 from bench.records.frames import FINAL, MISSING, REAL_DATA, as_rows, completed
 from bench.records.record import STATUSES
+from bench.visible import cell, uncell
 
 __all__ = ["COLUMNS", "Key", "arranged", "cells", "read", "require_finished", "text", "tidy"]
 
@@ -87,7 +88,9 @@ def cells(frame: pd.DataFrame) -> set[Key]:
 
 def text(frame: pd.DataFrame) -> str:
     """The content of the file, with every digit, so that :func:`read` gives the same numbers back."""
-    content: str = frame.to_csv(index=False, lineterminator="\n")
+    texts = frame.select_dtypes(include=["object", "string"]).columns
+    safe = frame.assign(**{name: frame[name].map(cell) for name in texts})
+    content: str = safe.to_csv(index=False, lineterminator="\n")
     return content
 
 
@@ -121,7 +124,7 @@ def read(path: Path) -> pd.DataFrame:
     if path.is_dir():
         raise UsageError(f"expected a file of accepted results, but '{path}' is a folder; {MAKE}.")
     try:
-        content = path.read_text(encoding="utf-8")
+        content = path.read_text(encoding="utf-8-sig")  # with a mark of byte order, as spreadsheets write it
     except OSError as error:
         raise UsageError(f"cannot read the accepted results '{path}': {error.strerror}; {MAKE}.") from error
     except UnicodeDecodeError as error:
@@ -154,7 +157,7 @@ def _parsed(path: Path, content: str) -> Iterator[tuple[int, dict[str, Any]]]:
             if len(cells) != len(COLUMNS):
                 message = f"expected {len(COLUMNS)} cells, got {len(cells)}"
                 raise UsageError(f"'{path}', line {lines.line_num}: {message}; {MAKE}.")
-            row = dict(zip(header or (), cells, strict=True))
+            row = dict(zip(header or (), map(uncell, cells), strict=True))
             try:
                 yield lines.line_num, _checked(row)
             except ValueError as error:

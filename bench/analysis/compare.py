@@ -13,6 +13,7 @@ import pandas as pd
 from bench.analysis.accepted import Key, arranged
 from bench.analysis.catalogue import ROUNDING, entry
 from bench.analysis.copying import copiers
+from bench.analysis.power import detectable_difference
 from bench.analysis.verdicts import (
     BETTER,
     CALLED,
@@ -34,8 +35,8 @@ from bench.records.frames import FINAL, REAL_DATA, Row, as_rows
 __all__ = ["ALPHA", "RED", "SAME", "VERDICTS", "Cell", "Comparison", "compare"]
 
 NO_DIFFERENCE, NOT_COMPARABLE = "no difference", "not comparable"
-FAILED, MISSING, NEW = "failed", "missing", "new"
-RED = (FAILED, MISSING, WORSE)
+FAILED, MISSING, UNTESTED, NEW = "failed", "missing", "untested", "new"
+RED = (FAILED, MISSING, WORSE, UNTESTED)
 VERDICTS = (*RED, NOT_COMPARABLE, BETTER, NEW, NO_DIFFERENCE)
 """All verdicts, those that matter most first."""
 SAME = "the same"
@@ -121,7 +122,7 @@ class Comparison:
         return sum(cell.verdict == NO_DIFFERENCE and cell.seeds < FEW for cell in changed)
 
 
-def compare(base: pd.DataFrame, head: pd.DataFrame) -> Comparison:
+def compare(base: pd.DataFrame, head: pd.DataFrame, min_seeds: int = 1) -> Comparison:
     """Give every cell of two results its verdict.
 
     Differences are head - base, paired by seed; where the real data's value is the goal, they are differences of the
@@ -134,15 +135,16 @@ def compare(base: pd.DataFrame, head: pd.DataFrame) -> Comparison:
     Args:
         base: What :func:`bench.analysis.accepted.read` gave.
         head: What :func:`bench.analysis.accepted.tidy` gave.
+        min_seeds: Seeds with a value on both sides that every cell must have, changed or not.
 
     Returns:
         A verdict for each cell:
 
         - ``failed``: a run of head failed or never ended, or a value that base had is absent, NaN or infinite;
         - ``missing``: head lacks the score, or one of its seeds;
-        - ``not comparable``: signature, unit, direction or data changed, base's value is NaN or infinite, there is no
-          real data to measure the distance from, the only seed changed, the real data's value changed, or what seems
-          better may not win or is one observation;
+        - ``untested``: it changed, and no test says how: one seed alone, another signature, unit, direction or other
+          data, another value of the real data, or none to measure the distance from; or it has too few seeds;
+        - ``not comparable``: base's value is NaN or infinite, or what seems better may not win or is one observation;
         - ``better``, ``worse``, or ``no difference`` that could be shown;
         - ``new``: only head has it.
     """
@@ -157,7 +159,7 @@ def compare(base: pd.DataFrame, head: pd.DataFrame) -> Comparison:
             now.runs.get(key[:3], {}),
             (then.real(key), now.real(key)),
         )
-        obstacle = _obstacle(match)
+        obstacle = _obstacle(match, min_seeds)
         if obstacle:
             cells[key] = Cell(key, *obstacle, len(match.seeds))
         else:
@@ -225,7 +227,7 @@ class _Match:
         return sorted(common)
 
 
-def _obstacle(match: _Match) -> tuple[str, str] | None:
+def _obstacle(match: _Match, min_seeds: int) -> tuple[str, str] | None:
     """The verdict on a cell in which there is nothing to test, with its reason; None where there is."""
     base, head, runs = match.base, match.head, match.runs
     if not base:
@@ -240,18 +242,19 @@ def _obstacle(match: _Match) -> tuple[str, str] | None:
         return MISSING, _told(gone, base)
     changed = {seed: change for seed in base if (change := _change(base[seed], head[seed]))}
     if changed:
-        return NOT_COMPARABLE, _told(changed, base)
+        is_number = all(row["absent"] or math.isfinite(row["value"]) for row in base.values())
+        return UNTESTED if is_number else NOT_COMPARABLE, _told(changed, base)
     if not old:
         return (
             (NEW, _told({seed: f"base has {_lack(base[seed])}" for seed in base}, base))
             if new
             else (NO_DIFFERENCE, SAME)
         )
-    if match.key.model == REAL_DATA:
-        return _yardstick(match)
     if not match.seeds:
-        return NOT_COMPARABLE, "there is no real data to measure the distance from"
-    return None
+        return UNTESTED, "there is no real data to measure the distance from"
+    if (n := len(match.seeds)) < min_seeds:
+        return UNTESTED, f"{n} {'seed' if n == 1 else 'seeds'} on both sides, expected {min_seeds} or more"
+    return _yardstick(match) if match.key.model == REAL_DATA else None
 
 
 def _yardstick(match: _Match) -> tuple[str, str]:
@@ -261,7 +264,7 @@ def _yardstick(match: _Match) -> tuple[str, str]:
     if not moved:
         return NO_DIFFERENCE, SAME
     change = f"{old[moved[0]]:.6g} → {new[moved[0]]:.6g} in seed {moved[0]}"
-    return NOT_COMPARABLE, f"{change}: the judge changed, or its random numbers, and not only models"
+    return UNTESTED, f"{change}: the judge changed, or its random numbers, and not only models"
 
 
 def _losses(match: _Match) -> dict[Hashable, float]:
@@ -312,7 +315,7 @@ def _cell(match: _Match, verdict: Verdict) -> Cell:
         words = f"{moved} ({difference}, the same in all {n} seeds, which are one observation and need no test)"
         return Cell(match.key, WORSE if worse else NOT_COMPARABLE, words, n)
     if verdict.corrected_p is None:
-        return Cell(match.key, NOT_COMPARABLE, f"{moved}: no verdict, one seed cannot be tested", n)
+        return Cell(match.key, UNTESTED, f"{moved} ({difference}): one seed cannot be tested", n)
     p = "p < 0.0001" if verdict.corrected_p < 0.0001 else f"p = {verdict.corrected_p:.2g}"
     words = f"{moved} ({difference}, {p}, {verdict.test}, {n} seeds)"
     if verdict.outcome == NO_VERDICT:
@@ -323,7 +326,9 @@ def _cell(match: _Match, verdict: Verdict) -> Cell:
         word = verdict.outcome.removesuffix(IF_NORMAL)
         return Cell(match.key, word, words + IF_NORMAL * (word != verdict.outcome), n)
     needed = f"about {verdict.needed} seeds would show" if verdict.needed else "no number of seeds in reach would show"
-    return Cell(match.key, NO_DIFFERENCE, f"{words}; {needed} such a difference", n)
+    shown = detectable_difference(list(_losses(match).values()), verdict.family, ALPHA)
+    power = f"; {n} seeds show one of {shown:.2g} or more" if shown else ""
+    return Cell(match.key, NO_DIFFERENCE, f"{words}{power}; {needed} such a difference", n)
 
 
 def _without_scores(then: _Side, now: _Side) -> list[Cell]:

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import special
+from scipy import optimize, special
 
 from bench.analysis.stats import finite, seeds_of_sign_test
 
-__all__ = ["seeds_needed"]
+__all__ = ["detectable_difference", "seeds_needed"]
 
 SEEDS_LIMIT = 10_000
 """More seeds than anybody will run: the number at which :func:`seeds_needed` gives up."""
@@ -60,6 +60,47 @@ def seeds_needed(
     effect = mean / float(sample.std(ddof=1))
     by_t = next((n for n in range(2, first) if _power_of_t(n, effect, level) >= power), None)
     return by_t or _seeds_of_signs(float(special.ndtr(effect)), first, level, power)
+
+
+def detectable_difference(
+    differences: Sequence[float], comparisons: int = 1, alpha: float = 0.05, power: float = 0.8
+) -> float | None:
+    """The smallest mean difference that as many seeds would show, if seeds scatter as these do.
+
+    The test is the one that :func:`bench.analysis.stats.paired_test` takes for their number, as in
+    :func:`seeds_needed`.
+
+    Args:
+        differences: One finite difference per seed, in any unit.
+        comparisons: How many tests are corrected for together; this one is taken to be Holm's first.
+        alpha: The level of all of them together.
+        power: The probability with which the test is to reject, in the right direction.
+
+    Returns:
+        The difference, above 0, in the same unit; None for one difference, and for differences without scatter.
+
+    Raises:
+        ValueError: as :func:`seeds_needed`.
+
+    Example:
+        >>> round(detectable_difference([0.0, 1.0, 2.0]), 2)  # whose standard deviation is 1
+        3.26
+    """
+    level = alpha / comparisons
+    if not 0 < level < power < 1:
+        raise ValueError(f"expected 0 < alpha / comparisons < power < 1, got {level} and {power}")
+    sample = finite(differences)
+    n = sample.size
+    if n == 1 or (sample == sample[0]).all():
+        return None
+    if n >= seeds_of_sign_test(comparisons, alpha):
+        losses = int(special.bdtrik(level / 2, n, 0.5))
+        losses -= int(special.bdtr(losses, n, 0.5) > level / 2)
+        effect = float(special.ndtri(1 - special.bdtri(losses, n, power)))
+    else:
+        most = float(special.stdtrit(n - 1, 1 - level / 2)) + 10 * math.sqrt(n)
+        effect = float(optimize.brentq(lambda d: _power_of_t(n, d, level) - power, 0.0, most))
+    return effect * float(sample.std(ddof=1))
 
 
 def _power_of_t(n: int, effect: float, level: float) -> float:

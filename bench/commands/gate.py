@@ -18,20 +18,35 @@ from bench.errors import UsageError
 @against
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "junit"]), default="text", show_default=True,
               help="For a terminal, a summary page or a test report.")  # fmt: skip
-def compare(base: Path, head: Path, fail_on_regression: bool, against: tuple[str, ...], form: str) -> None:
+@click.option("--min-seeds", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
+              help="A score with fewer seeds on both sides is red, changed or not.")  # fmt: skip
+@click.option("--junit", "report", metavar="FILE", type=click.Path(path_type=Path),
+              help="Write the test report to this file, too.")  # fmt: skip
+def compare(
+    base: Path,
+    head: Path,
+    fail_on_regression: bool,
+    against: tuple[str, ...],
+    form: str,
+    min_seeds: int,
+    report: Path | None,
+) -> None:
     """Compare a results folder, HEAD_DIR, with the accepted results of 'bench accept', BASE.csv.
 
-    Every score gets a verdict. The verdicts worse, missing and failed are red, and so is a comparison in which nothing
-    could be compared. With --against, every model of HEAD_DIR is compared with these models of BASE.csv instead of with
-    itself, in the metrics that both have. Exit code 0, 1 with --fail-on-regression if anything is red, 2 for a usage
-    error.
+    Every score gets a verdict. The verdicts worse, missing, failed and untested are red, and so is a comparison in
+    which nothing could be compared. Untested is what changed where no test says how, as with one seed or another
+    signature: 'bench accept' accepts it.
+
+    With --against, every model of HEAD_DIR is compared with these models of BASE.csv instead of with itself, in the
+    metrics that both have. Exit code 0, 1 with --fail-on-regression if anything is red, 2 for a usage error.
     """
     from bench.analysis import accepted
     from bench.analysis.compare import compare as compare_results
     from bench.analysis.opponents import opposed
     from bench.commands.progress import warn_of
+    from bench.records.files import write_atomically
     from bench.records.store import Store
-    from bench.reports.pages.comparison import FORMATS
+    from bench.reports.pages.comparison import FORMATS, junit
     from bench.reports.terminal import Screen
 
     old = accepted.read(base)
@@ -40,8 +55,13 @@ def compare(base: Path, head: Path, fail_on_regression: bool, against: tuple[str
     frames = store.load()
     warn_of(Screen(stderr=True), frames.notes)
     new = accepted.tidy(frames.runs, frames.scores)
-    comparison = compare_results(*(opposed(old, new, against) if against else (old, new)))
+    comparison = compare_results(*(opposed(old, new, against) if against else (old, new)), min_seeds)
     click.echo(FORMATS[form](comparison))
+    if report:
+        try:
+            write_atomically(report, junit(comparison) + "\n")
+        except OSError as error:
+            raise UsageError(f"cannot write '{report}': {error.strerror}; choose another --junit.") from error
     sys.exit(1 if fail_on_regression and not comparison.passes else 0)
 
 

@@ -420,8 +420,8 @@ class Transfer:
         self.part.unlink(missing_ok=True)
         wanted = f"{self._most:,} bytes" if self.pin.bytes else f"at most {self._most:,} bytes"
         text = (
-            f"{url} is not the file that was pinned: expected {wanted} and {self.pin.digest}, the server has {found}. It "
-            "was deleted; if that happens again, the server, or a proxy in front of it, sends another file."
+            f"{url} is not the file that was pinned: expected {wanted} and {self.pin.digest}, the server has {found}. "
+            "It was deleted; if that happens again, the server, or a proxy in front of it, sends another file."
         )
         return _Broken(text) if begun else FetchFailed(text)
 

@@ -213,7 +213,7 @@ def read_report(file: Path) -> dict[str, Any]:
         UsageError: for a file that is not such a report.
     """
     try:
-        report = json.loads(file.read_text(encoding="utf-8"))
+        report = json.loads(file.read_text(encoding="utf-8-sig"))
         if all("median" in one["stats"] and "fullname" in one for one in report["benchmarks"]):
             return dict(report)
     except OSError as error:

@@ -48,7 +48,7 @@ def read(file: Path) -> dict[int, RunSpec]:
         UsageError: for a file that cannot be read or is not such a plan.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UsageError(f"cannot read the plan '{file}': {reason}.") from error

@@ -79,7 +79,7 @@ def read_preset(path: Path) -> PresetFile:
         UsageError: for anything else, saying what is wrong with it.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        content = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_refuse)
     except OSError as error:
         raise UsageError(f"cannot read the preset file '{path}': {error.strerror}; 'bench tune' writes one.") from error
     except (ValueError, RecursionError) as error:

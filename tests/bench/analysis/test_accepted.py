@@ -1,12 +1,17 @@
 """The file of accepted results: written with every digit, read strictly."""
 
 import math
+import tempfile
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bench.analysis import accepted
+from bench.analysis.accepted import COLUMNS
+from bench.analysis.compare import compare
 from bench.errors import UsageError
 from bench.records.frames import REAL_DATA
 from bench.records.record import RunRecord, Score
@@ -161,3 +166,45 @@ def test_only_finished_runs_are_accepted(frame, write):
         accepted.require_finished(frame[frame["status"] == "skipped"], Path("here"))
     with pytest.raises(UsageError, match="expected a finished run in 'here', got none"):
         accepted.require_finished(frame.head(0), Path("here"))
+
+
+VALID = (
+    ",".join(COLUMNS) + "\n"
+    "toy,smoke,mle,final,nll,0,ok,1.5,,nats,lower,n=5|v=1,d0\n"
+    'toy,smoke,mle,final,bleu,0,ok,,"no reason, none",,higher,v=1,d0\n'
+    "toy,smoke,seqgan,,,1,failed,,'=1+1,,,,\n"
+).encode()
+
+
+@st.composite
+def mutated(draw):
+    """The file with some bytes changed, left out, or put in."""
+    content = bytearray(VALID)
+    for _ in range(draw(st.integers(1, 5))):
+        at = draw(st.integers(0, len(content)))
+        until = at + draw(st.integers(0, 6))
+        content[at:until] = draw(st.one_of(st.binary(max_size=4), st.sampled_from([b",", b'"', b"\n", b"nan", b"-1"])))
+    return bytes(content)
+
+
+@given(st.one_of(st.binary(max_size=300), mutated(), st.text().map(lambda text: text.encode("utf-16"))))
+@settings(max_examples=500)
+def test_any_bytes_are_read_or_refused(content):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "accepted.csv"
+        path.write_bytes(content)
+        try:
+            frame = accepted.read(path)
+        except UsageError as refusal:
+            assert str(path) in str(refusal)  # noqa: PT017 - either outcome will do
+            return
+        assert list(frame.columns) == list(COLUMNS)
+        compare(frame, frame)
+
+
+def test_a_formula_in_a_reason_is_written_as_text_and_read_back(tmp_path):
+    path = tmp_path / "accepted.csv"
+    path.write_bytes(VALID)
+    frame = accepted.read(path)
+    assert frame["absent"].tolist()[-1] == "=1+1"
+    assert accepted.text(frame).encode() == VALID

@@ -1,6 +1,7 @@
 """Every verdict on a cell, and what makes a comparison red."""
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -75,11 +76,13 @@ def test_the_words_say_what_changed_and_how_sure_it_is():
     assert verdict(BASE, HIGH)[1] == "1.017 → 1.317 nats (+0.3, p = 0.031, sign, 6 seeds)"
     assert verdict(BASE, HIGH, direction="higher", unit="")[1] == "1.017 → 1.317 (+0.3, p = 0.031, sign, 6 seeds)"
     assert verdict(BASE, MIXED)[1] == (
-        "1.017 → 1.015 nats (-0.00167, p = 1, sign, 6 seeds); no number of seeds in reach would show such a difference"
+        "1.017 → 1.015 nats (-0.00167, p = 1, sign, 6 seeds); 6 seeds show one of 0.17 or more; no number of seeds in "
+        "reach would show such a difference"
     )
     wide = [value + shift for value, shift in zip(BASE, (0.4, -0.1, 0.2, -0.1, 0.3, 0.1), strict=True)]
     assert verdict(BASE, wide)[1] == (
-        "1.017 → 1.15 nats (+0.133, p = 0.69, sign, 6 seeds); about 35 seeds would show such a difference"
+        "1.017 → 1.15 nats (+0.133, p = 0.69, sign, 6 seeds); 6 seeds show one of 0.37 or more; about 35 seeds would "
+        "show such a difference"
     )
     few = verdict(BASE[:5], HIGH[:5])[1]
     assert few == "1.024 → 1.328 nats (+0.304, p < 0.0001, paired t, 5 seeds), if seeds scatter normally"
@@ -167,7 +170,8 @@ def test_a_head_that_copies_is_not_better(monkeypatch):
 
 
 def test_one_seed_gives_no_verdict_unless_nothing_changed():
-    assert verdict([1.0], [1.5]) == ("not comparable", "1 → 1.5 nats: no verdict, one seed cannot be tested")
+    assert verdict([1.0], [3.0]) == ("untested", "1 → 3 nats (+2): one seed cannot be tested")
+    assert verdict([3.0], [1.0]) == ("untested", "3 → 1 nats (-2): one seed cannot be tested")
     assert verdict([1.0], [1.0]) == ("no difference", "the same")
     assert verdict([1.0, 1.1], [1.5, 2.1])[0] == "no difference"
     assert not compare(frame(rows([1.0])), frame(rows([1.5]))).passes
@@ -218,7 +222,7 @@ def test_the_distance_is_taken_seed_by_seed():
 
 
 def test_without_real_data_there_is_no_goal():
-    nothing = ("not comparable", "there is no real data to measure the distance from")
+    nothing = ("untested", "there is no real data to measure the distance from")
     assert verdict(BASE, HIGH, direction="real") == nothing
     assert beside_real(BASE, HIGH, old={9: 2.0})["mle"] == nothing
 
@@ -232,16 +236,16 @@ def test_seeds_without_real_data_are_left_out():
 def test_the_real_data_are_neither_better_nor_worse():
     news = "2 → 2.5 in seed 3: the judge changed, or its random numbers, and not only models"
     verdicts = beside_real(BASE, BASE, new=[2.0, 2.0, 2.0, 2.5, 2.0, 2.5])
-    assert verdicts[REAL_DATA] == ("not comparable", news)
+    assert verdicts[REAL_DATA] == ("untested", news)
     sides = [frame(rows(real, model=REAL_DATA), rows(BASE)) for real in (BASE, HIGH)]
-    assert [cell.verdict for cell in compare(*sides).cells] == ["not comparable", "no difference"]
+    assert [cell.verdict for cell in compare(*sides).cells] == ["untested", "no difference"]
 
 
 def test_where_the_real_data_moved_models_are_still_tested_each_beside_its_own():
     assert beside_real(BASE, np.add(BASE, 1), new=[3.0] * 6)["mle"][0] == "no difference"  # as far away as before
     assert beside_real(BASE, BASE, new=[3.0] * 6)["mle"][0] == "worse"  # the goal went away
     sides = [frame(rows(real, model=REAL_DATA), rows(mle)) for real, mle in ((BASE, BASE), (HIGH, HIGH))]
-    assert [cell.verdict for cell in compare(*sides).cells] == ["not comparable", "worse"]  # lower is better here
+    assert [cell.verdict for cell in compare(*sides).cells] == ["untested", "worse"]  # lower is better here
 
 
 # Cells that cannot be compared
@@ -260,10 +264,10 @@ def test_where_the_real_data_moved_models_are_still_tested_each_beside_its_own()
 )
 def test_what_was_measured_otherwise_is_not_compared(change, words):
     comparison = compare(frame(rows(BASE)), frame(rows(HIGH, **change)))
-    assert [(cell.verdict, cell.words) for cell in comparison.cells] == [("not comparable", words)]
-    assert comparison.red == 0
+    assert [(cell.verdict, cell.words) for cell in comparison.cells] == [("untested", words)]
+    assert comparison.red == 1
     partly = compare(frame(rows(BASE)), frame(rows(HIGH[:2]), rows({2: 1.0, 4: 2.0}, **change), rows({3: 1.0, 5: 1.0})))
-    assert [(cell.verdict, cell.words) for cell in partly.cells] == [("not comparable", f"seeds 2, 4: {words}")]
+    assert [(cell.verdict, cell.words) for cell in partly.cells] == [("untested", f"seeds 2, 4: {words}")]
 
 
 def test_data_that_one_side_does_not_tell_keep_nothing_apart():
@@ -365,9 +369,13 @@ def test_a_score_that_was_absent_may_stay_so_or_come():
 def test_a_benchmark_that_vanished_does_not_pass():
     everything = frame(rows(BASE), rows(BASE, model=REAL_DATA))
     moved = compare(everything, frame(rows(BASE, signature="v=2"), rows(BASE, model=REAL_DATA)))
-    assert [cell.verdict for cell in moved.cells] == ["no difference", "not comparable"]
-    assert (moved.red, moved.vanished, moved.passes) == (0, True, False)
-    assert moved.summary.endswith(": red, no score of any model could be compared")
+    assert [cell.verdict for cell in moved.cells] == ["no difference", "untested"]
+    assert (moved.red, moved.vanished, moved.passes) == (1, True, False)
+    assert moved.summary.endswith(": red, 1 of 2 cells and no score of any model could be compared")
+    broken = frame(rows([math.nan] * 6), rows(BASE, model=REAL_DATA))
+    comparison = compare(broken, everything)
+    assert (comparison.red, comparison.vanished, comparison.passes) == (0, True, False)
+    assert comparison.summary.endswith(": red, no score of any model could be compared")
     gone = compare(everything, frame())
     assert (gone.red, gone.vanished, gone.passes) == (2, True, False)
     assert gone.summary.endswith(": red, 2 of 2 cells and no score of any model could be compared")
@@ -388,22 +396,25 @@ def test_a_first_comparison_has_nothing_to_miss():
 def test_the_closing_line_counts_every_verdict():
     base = frame(
         *(rows(BASE, metric=name) for name in ("same", "up", "down", "lost", "broken", "redone")),
+        rows([math.nan] * 6, metric="nothing"),
     )
     head = frame(
         rows(BASE, metric="same"), rows(HIGH, metric="up"), rows(LOW, metric="down"), rows(BASE, metric="added"),
         rows(["is inf"] * 6, metric="broken"), rows(BASE, metric="redone", signature="v=2"),
+        rows(BASE, metric="nothing"),
     )  # fmt: skip
     comparison = compare(base, head)
     assert {cell.key.metric: cell.verdict for cell in comparison.cells} == {
         "same": "no difference", "up": "worse", "down": "better", "lost": "missing", "broken": "failed",
-        "redone": "not comparable", "added": "new",
+        "redone": "untested", "added": "new", "nothing": "not comparable",
     }  # fmt: skip
     assert comparison.summary == (
-        "1 failed, 1 missing, 1 worse, 1 not comparable, 1 better, 1 new, 1 no difference: red, 3 of 7 cells"
+        "1 failed, 1 missing, 1 worse, 1 untested, 1 not comparable, 1 better, 1 new, 1 no difference: "
+        "red, 4 of 8 cells"
     )
     assert comparison.counts == dict.fromkeys(VERDICTS, 1)
-    assert set(RED) == {"worse", "missing", "failed"}
-    assert compare(base, base).summary.endswith("6 no difference: green")
+    assert set(RED) == {"worse", "missing", "failed", "untested"}
+    assert compare(base, base).summary.endswith("1 not comparable, 0 better, 0 new, 6 no difference: green")
 
 
 def test_the_order_of_rows_changes_nothing():
@@ -420,3 +431,21 @@ def test_what_too_few_seeds_cannot_decide_is_said_and_not_called_equal():
     many = compare(frame(rows(BASE)), frame(rows(MIXED)))
     assert (len(BASE) >= 5, many.undecided) == (True, 0)
     assert many.summary.endswith("green")
+
+
+def test_fewer_seeds_than_asked_for_are_red_whatever_changed():
+    same = frame(rows(BASE), rows(BASE, model=REAL_DATA))
+    assert compare(same, same, min_seeds=6).passes
+    few = compare(same, same, min_seeds=7)
+    assert {(cell.verdict, cell.words) for cell in few.cells} == {
+        ("untested", "6 seeds on both sides, expected 7 or more")
+    }
+    assert not few.passes
+
+
+def test_the_difference_that_as_many_seeds_would_show_is_said():
+    found, words = verdict(BASE[1:5], MIXED[1:5])
+    assert found == "no difference"
+    shown = float(re.search(r"4 seeds show one of ([\d.]+) or more", words)[1])
+    spread = np.std(np.subtract(MIXED[1:5], BASE[1:5]), ddof=1)
+    assert shown == pytest.approx(spread * 2.0, rel=0.1)  # Cohen's d for four pairs, level .05 and power .8

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.analysis.power import seeds_needed
+from bench.analysis.power import detectable_difference, seeds_needed
 from bench.analysis.stats import paired_test, seeds_of_sign_test
 
 
@@ -49,3 +49,18 @@ def test_seeds_needed_knows_when_to_give_up():
     assert seeds_needed([0.2, 0.2], 8) == 9
     with pytest.raises(ValueError, match="alpha"):
         seeds_needed([0.1, 0.2], alpha=5)
+
+
+@pytest.mark.parametrize("comparisons", [1, 8])
+@pytest.mark.parametrize("n", [2, 3, 5, 6, 9, 12, 30])
+def test_the_detectable_difference_is_where_the_power_is_enough(n, comparisons):
+    sample = np.random.default_rng(n).normal(0.1, 0.3, n)
+    effect = detectable_difference(sample.tolist(), comparisons) / sample.std(ddof=1)
+    assert power(n, effect, comparisons) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_without_scatter_there_is_no_detectable_difference():
+    assert detectable_difference([0.5]) is None
+    assert detectable_difference([0.5, 0.5, 0.5]) is None
+    with pytest.raises(ValueError, match="alpha"):
+        detectable_difference([0.1, 0.2], alpha=5)

@@ -51,10 +51,10 @@ no difference: toy, smoke: pg-bleu[rounds=20], final
 3 of 10 cells are the same except for rounding. Changed and tested: 3. Differences are head - base, paired by seed; \
 p is two-sided, after Holm's correction for the number of tests, and a verdict needs 0.05 or less. "no difference" \
 means that none was shown, not that there is none.
-1 failed, 0 missing, 1 worse, 2 not comparable, 1 better, 1 new, 4 no difference: red, 2 of 10 cells"""
+1 failed, 0 missing, 1 worse, 0 untested, 2 not comparable, 1 better, 1 new, 4 no difference: red, 2 of 10 cells"""
 
 MARKDOWN = """\
-**0 failed, 0 missing, 1 worse, 1 not comparable, 0 better, 0 new, 0 no difference: red, 1 of 2 cells**
+**0 failed, 0 missing, 1 worse, 0 untested, 1 not comparable, 0 better, 0 new, 0 no difference: red, 1 of 2 cells**
 
 | verdict        | task | preset | model              | checkpoint | metric | what                         |
 | -------------- | ---- | ------ | ------------------ | ---------- | ------ | ---------------------------- |
@@ -81,7 +81,8 @@ JUNIT = """\
     <testcase classname="toy, smoke, seqgan" name="run">
       <failure type="failed" message="failed: seed 1: a|b &lt;?[31m&amp;&gt;" />
     </testcase>
-    <system-out>1 failed, 0 missing, 1 worse, 1 not comparable, 0 better, 0 new, 1 no difference: red, 2 of 4 cells\
+    <system-out>1 failed, 0 missing, 1 worse, 0 untested, 1 not comparable, 0 better, 0 new, 1 no difference: \
+red, 2 of 4 cells\
 </system-out>
   </testsuite>
 </testsuites>"""
@@ -99,7 +100,7 @@ def test_text_tells_the_worst_first_and_what_is_the_same_only_counted():
 def test_text_of_what_did_not_change_is_brief():
     assert text(SAME) == (
         "2 of 2 cells are the same except for rounding.\n"
-        "0 failed, 0 missing, 0 worse, 0 not comparable, 0 better, 0 new, 2 no difference: green"
+        "0 failed, 0 missing, 0 worse, 0 untested, 0 not comparable, 0 better, 0 new, 2 no difference: green"
     )
 
 
