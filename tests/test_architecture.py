@@ -38,7 +38,7 @@ ROOMS = {
     "bench.metrics": ["bench.kernels", "bench.data", "bench.api", "bench.errors"],
     "bench.plans": ["bench.records", "bench.errors"],
     "bench.runs": ["bench.plans", "bench.tasks", "bench.metrics", "bench.records", "bench.api", "bench.errors"],
-    "bench.testing": ["bench.runs", "bench.plans", "bench.tasks", "bench.api"],
+    "bench.testing": ["bench.runs", "bench.plans", "bench.tasks", "bench.api", "bench.errors"],
     "bench.analysis": ["bench.records", "bench.errors", "bench.visible"],
     "bench.reports": ["bench.analysis", "bench.records", "bench.metrics", "bench.errors", "bench.visible"],
     "bench.perf": ["bench.reports", "bench.analysis", "bench.records", "bench.errors"],

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from bench.commands.options import Command, against
+from bench.commands.output import say
 from bench.errors import UsageError
 
 
@@ -90,7 +91,7 @@ def accept(head: Path, target: Path) -> None:
     old = accepted.read(target) if target.exists() else results.head(0)
     content = accepted.text(results)
     if target.exists() and target.read_text(encoding="utf-8") == content:
-        click.echo(f"Nothing changed in {target}.")
+        say(f"Nothing changed in {target}.")
         return
     try:
         write_atomically(target, content)
@@ -99,4 +100,4 @@ def accept(head: Path, target: Path) -> None:
     before, after = accepted.cells(old), accepted.cells(results)
     if before:
         click.echo(text(compare_results(old, results)))
-    click.echo(f"{len(after - before)} cells added, {len(before - after)} removed; {target} has {len(after)}.")
+    say(f"{len(after - before)} cells added, {len(before - after)} removed; {target} has {len(after)}.")

@@ -79,7 +79,7 @@ class AtRest:
     def _drawn(self, sampler: Any) -> tuple[Tensor | None, float]:
         """A few samples, always from the same random numbers, and the seconds they took; None where there are none."""
         with kept_surroundings():
-            seed_global_streams(self._spec)  # for samplers that draw from them
+            seed_global_streams(self._spec.stream)  # for samplers that draw from them
             rng = named_stream(self._spec.stream, "at rest", self._spec.device)
             start = time.perf_counter()
             try:

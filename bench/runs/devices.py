@@ -94,14 +94,18 @@ def prepare(device: str) -> None:
     optimizer.step()
 
 
-def seed_global_streams(spec: RunSpec) -> None:
-    """Seed the global streams: our code uses named streams only, and a plugin that does not is at least repeatable."""
+def seed_global_streams(stream: str) -> None:
+    """Seed the global streams: our code uses named streams only, and a plugin that does not is at least repeatable.
+
+    Args:
+        stream: What a run's own streams are seeded by.
+    """
     import numpy as np
     import torch
 
     from bench.runs.streams import named_stream
 
-    seed = named_stream(spec.stream, "global").initial_seed()
+    seed = named_stream(stream, "global").initial_seed()
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - for plugins that use it
     torch.manual_seed(seed)

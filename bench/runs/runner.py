@@ -142,7 +142,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
     def judge(checkpoint: str, sampler: Sampler) -> Judged:
         show(f"scoring {checkpoint}")
         with kept_surroundings(), watch.asked(sampler):
-            seed_global_streams(spec)  # for metrics that use them: a resumed run comes here in another state
+            seed_global_streams(spec.stream)  # for metrics that use them: a resumed run comes here in another state
             judged = score(sampler, task, metrics, spec, watch)
         scores[checkpoint] = judged.scores
         return judged
@@ -180,7 +180,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         spec.budget,
         Execution(**spec.execution),
     )
-    seed_global_streams(spec)
+    seed_global_streams(spec.stream)
     sampler = session.train(generator, private_copy(task.data.training))
     if not callable(getattr(sampler, "sample", None)):
         raise TypeError(

@@ -339,6 +339,16 @@ class Session:
         return bool(self._tracked)
 
     @property
+    def stream(self) -> str:
+        """What all random streams are seeded by, beside their names."""
+        return self._stream
+
+    @property
+    def streams(self) -> Mapping[str, torch.Generator]:
+        """The random streams that ``fit`` requested, by name."""
+        return self._streams
+
+    @property
     def drew(self) -> bool:
         """Whether ``fit`` requested any random stream."""
         return bool(self._streams)

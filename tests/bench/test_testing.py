@@ -1,13 +1,17 @@
 """The contract suite: sound generators pass, and every check fails on a generator that breaks only its rule."""
 
+import random
+import sys
 from dataclasses import dataclass
+from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 
-from bench import testing
 from bench.api import Unsupported
 from bench.testing import CHECKS, ContractViolation, run_suite
+from bench.testing.density import chi_square_p
 
 pytestmark = pytest.mark.usefixtures("memory_not_measured")
 
@@ -263,11 +267,138 @@ class Crashes(Sound):
         raise RuntimeError("out of luck")
 
 
+class SeedsItsStream(Sound):
+    """Every call of sample() draws the same, whatever stream it is given."""
+
+    class model(Words):
+        def sample(self, n, decoding, rng):
+            return super().sample(n, decoding, rng.manual_seed(0))
+
+
+class SeedsTheRunsStream(Sound):
+    def fit(self, data, run):
+        run.rng("noise").manual_seed(0)
+        return Sound.fit(self, data, run)
+
+
+class SeedsTorch(Sound):
+    """What a script does on its first line; the others' draws are then the same in every run."""
+
+    def fit(self, data, run):
+        torch.manual_seed(0)
+        return Sound.fit(self, data, run)
+
+
+class SeedsNumpyInSample(Sound):
+    class model(Words):
+        def sample(self, n, decoding, rng):
+            np.random.seed(0)  # noqa: NPY002 - that is the fault
+            return super().sample(n, decoding, rng)
+
+
+class SeedsPython(Sound):
+    def fit(self, data, run):
+        random.seed(0)
+        return Sound.fit(self, data, run)
+
+
+class SeedWithoutEffect(Sound):
+    def fit(self, data, run):
+        model = self.model(data.spec)
+        run.track(model, model=model)
+        for _ in run.phase("count", 3):
+            torch.rand(3, generator=run.rng("noise"))
+            model.logits = torch.bincount(data.train.flatten(), minlength=data.spec.vocab_size).double().log1p()
+        return model
+
+
+class DriftsAtTheEnd(Sound):
+    """What is not tracked, a running baseline, has an effect in the last step alone."""
+
+    def fit(self, data, run):
+        model = self.model(data.spec)
+        run.track(model, model=model)
+        baseline = torch.zeros(data.spec.vocab_size, dtype=torch.float64)
+        for step in run.phase("count", 6):
+            noise = torch.rand(data.spec.vocab_size, dtype=torch.float64, generator=run.rng("noise"))
+            baseline = 0.5 * baseline + noise
+            model.logits = noise * 3 if step < 5 else noise * 3 - baseline
+        return model
+
+
+class TrainsOnValid(Sound):
+    def fit(self, data, run):
+        model = self.model(data.spec)
+        run.track(model, model=model)
+        everything = torch.cat([data.train, data.valid]).flatten()
+        for _ in run.phase("count", 3):
+            noise = torch.rand(data.spec.vocab_size, dtype=torch.float64, generator=run.rng("noise"))
+            model.logits = (torch.bincount(everything, minlength=data.spec.vocab_size) + 1).double().log() + 0.1 * noise
+        return model
+
+
+class DropoutStaysOn(Sound):
+    """Its score is never the same."""
+
+    class model(Words):
+        calls = 0
+
+        def log_prob(self, tokens):
+            type(self).calls += 1
+            return super().log_prob(tokens) + 1e-5 * (type(self).calls % 7)
+
+
+class LooksAtTheBatch(Sound):
+    class model(Words):
+        def log_prob(self, tokens):
+            return super().log_prob(tokens) + (0.05 if len(tokens) == 1 else 0.0)
+
+
+class WritesIntoWhatItScores(Sound):
+    class model(Words):
+        def log_prob(self, tokens):
+            found = super().log_prob(tokens)
+            tokens.zero_()
+            return found
+
+
+class Exits(Sound):
+    def fit(self, data, run):
+        sys.exit(0)
+
+
+class OwnClock(Sound):
+    """Draws from what no run seeds."""
+
+    stream: ClassVar = random.Random(0)
+
+    def fit(self, data, run):
+        model = self.model(data.spec)
+        run.track(model, model=model)
+        for _ in run.phase("count", 3):
+            model.logits = torch.tensor([self.stream.random() * 3 for _ in range(data.spec.vocab_size)]).double()
+        return model
+
+
 BROKEN = {
+    SeedsItsStream: {"check_stream"},
+    SeedsTheRunsStream: {"check_seeds_differ", "check_streams"},
+    SeedsTorch: {"check_streams"},
+    SeedsNumpyInSample: {"check_streams"},
+    SeedsPython: {"check_streams"},
+    SeedWithoutEffect: {"check_seeds_differ"},
+    DriftsAtTheEnd: {"check_interruption"},
+    TrainsOnValid: {"check_valid"},
+    DropoutStaysOn: {"check_scoring", "check_interruption"},
+    LooksAtTheBatch: {"check_scoring"},
+    WritesIntoWhatItScores: {
+        *("check_scoring", "check_interruption", "check_density", "check_token_density", "check_ends")
+    },
+    Exits: {check.__name__ for check in CHECKS},
     WrongType: {"check_samples", "check_budget", "check_ends"},
     WrongShape: {"check_samples"},
     OutOfRange: {"check_samples", "check_density", "check_budget", "check_token_density", "check_ends"},
-    Unseeded: {"check_seed", "check_evaluation", "check_interruption"},
+    Unseeded: {"check_interruption"},
     HalfTracked: {"check_interruption"},
     EvaluationDependent: {"check_evaluation"},
     Vandal: {"check_data"},
@@ -281,13 +412,18 @@ BROKEN = {
     CountsOn: {"check_ends"},
     WrongLaw: {"check_next_token_laws"},
     OneLaw: {"check_next_token_laws"},
-    StrangeDensity: {"check_density", "check_token_density", "check_ends"},
+    StrangeDensity: {"check_density", "check_token_density", "check_ends", "check_scoring"},
     ReadsOn: {"check_ends"},
     DeafToTemperature: {"check_token_density"},
     NoPhase: {"check_budget"},
     NothingWithoutSteps: {"check_budget"},
     Crashes: {check.__name__ for check in CHECKS},
 }
+
+
+HINTED = {"check_fields", "check_streams"}
+"""Checks that say what is worth knowing, though it breaks nothing."""
+TITLES = {check.__name__: check.__doc__.strip().rstrip(".") for check in CHECKS}
 
 
 def failing(generator):
@@ -306,12 +442,13 @@ def test_a_sound_generator_passes():
 def test_without_a_density_its_check_is_skipped():
     skipped = [outcome.detail for outcome in run_suite(NoDensity) if outcome.status != "ok"]
     laws = "the sampler has no next_token_log_probs: with more than 16 tokens its density is an estimate"
-    assert skipped == ["the sampler has no log_prob", "the sampler has no token_log_prob", laws]
+    neither = "the sampler has neither log_prob nor token_log_prob"
+    assert skipped == [neither, "the sampler has no log_prob", "the sampler has no token_log_prob", laws]
 
 
 def test_without_laws_their_check_is_skipped():
     [skipped] = [outcome for outcome in run_suite(NoLaws) if outcome.status != "ok"]
-    assert (skipped.status, skipped.check) == ("skipped", testing.check_next_token_laws.__doc__.strip().rstrip("."))
+    assert (skipped.status, skipped.check) == ("skipped", TITLES["check_next_token_laws"])
 
 
 def test_a_bound_need_not_sum_to_one():
@@ -334,8 +471,67 @@ def test_a_broken_generator_fails_where_it_is_broken(generator):
 
 
 def test_every_check_can_fail():
-    assert set.union(*(names for generator, names in BROKEN.items() if generator is not Crashes)) == {
-        check.__name__ for check in CHECKS
+    found = set.union(*(names for generator, names in BROKEN.items() if generator not in (Crashes, Exits)))
+    assert found == {check.__name__ for check in CHECKS} - {"check_seed", "check_fields"}  # see below
+
+
+def test_a_stream_that_no_run_seeds_does_not_repeat():
+    assert {"check_seed", "check_evaluation", "check_interruption"} <= set(failing(OwnClock))
+
+
+def hints(generator):
+    names = [check.__name__ for check in CHECKS]
+    return {
+        name: o.detail for name, o in zip(names, run_suite(generator), strict=True) if o.status == "ok" and o.detail
+    }
+
+
+def test_a_global_stream_is_pointed_out():
+    assert failing(GlobalInitialisation) == {}
+    assert (
+        "it draws from a global stream, as torch's own initialisation does"
+        in hints(GlobalInitialisation)["check_streams"]
+    )
+    assert "check_streams" in hints(Unseeded)
+
+
+class GlobalInitialisation(Sound):
+    """Its first values are drawn as torch's layers draw theirs."""
+
+    def fit(self, data, run):
+        model = self.model(data.spec)
+        model.logits = torch.rand(data.spec.vocab_size, dtype=torch.float64)
+        run.track(model, model=model)
+        for _ in run.phase("count", 3):
+            model.logits = model.logits + torch.rand(data.spec.vocab_size, generator=run.rng("noise")).double()
+        return model
+
+
+@dataclass(frozen=True)
+class CoinThatNeverFlips(Sound):
+    """The released scheduled sampling: its coin is drawn once, and is above every rate of its schedule."""
+
+    decay: float = 0.002
+    noise: float = 1.0
+    keep: bool = True
+
+    coin: ClassVar[float] = 0.397
+
+    def fit(self, data, run):
+        model = self.model(data.spec)
+        run.track(model, model=model)
+        counts = torch.bincount(data.train.flatten(), minlength=data.spec.vocab_size).double()
+        for step in run.phase("count", 3):
+            uses_own = self.coin > max(0.4, 1 - self.decay * step)
+            noise = torch.rand(data.spec.vocab_size, dtype=torch.float64, generator=run.rng("noise"))
+            model.logits = (counts + 1).log() * (not uses_own) + self.noise * noise if self.keep else noise
+        return model
+
+
+def test_a_coin_that_never_flips_is_a_field_without_effect():
+    assert failing(CoinThatNeverFlips) == {}
+    assert hints(CoinThatNeverFlips) == {
+        "check_fields": "but without effect on what is trained here: decay. Is it meant so?"
     }
 
 
@@ -344,7 +540,17 @@ def test_every_check_can_fail():
     [
         (WrongType, "check_samples", "ValueError: expected samples of dtype int64"),
         (WrongShape, "check_samples", r"expected shape \(0, 8\), got \(1, 8\)"),
-        (Unseeded, "check_seed", "expected the same tokens from two trainings with one seed"),
+        (OwnClock, "check_seed", "expected the same tokens from two trainings with one seed"),
+        (SeedsItsStream, "check_stream", r"sample\(\) seeded the stream that it was given"),
+        (SeedsTheRunsStream, "check_streams", r"fit\(\) seeded the stream rng\('noise'\)"),
+        (SeedsTorch, "check_streams", "seeded torch's global stream, from which others draw"),
+        (SeedsNumpyInSample, "check_streams", "seeded numpy's global stream"),
+        (SeedWithoutEffect, "check_seeds_differ", "two seeds gave the same model"),
+        (DriftsAtTheEnd, "check_interruption", r"after \d of its 6 steps \(is all state given to run.track\?\)"),
+        (TrainsOnValid, "check_valid", "it was learnt from data.valid"),
+        (DropoutStaysOn, "check_scoring", "expected the same scores when asked again: is a dropout"),
+        (LooksAtTheBatch, "check_scoring", "alone it is up to 0.05 nats away"),
+        (WritesIntoWhatItScores, "check_scoring", "scoring changed the tokens"),
         (EvaluationDependent, "check_evaluation", "with and without evaluation after every step"),
         (Vandal, "check_data", r"fit\(\) or sample\(\) changed data.train"),
         (ValidVandal, "check_data", r"fit\(\) or sample\(\) changed data.valid"),
@@ -365,7 +571,12 @@ def test_every_check_can_fail():
 )
 def test_the_detail_says_what_is_wrong(generator, check, message):
     with pytest.raises((ContractViolation, ValueError), match=message.removeprefix("ValueError: ")):
-        getattr(testing, check)(generator)
+        {check.__name__: check for check in CHECKS}[check](generator)
+
+
+def test_an_exit_is_no_success():
+    [detail] = set(failing(Exits).values())
+    assert detail.startswith("SystemExit: 0 (test_testing.py:")
 
 
 def test_a_crash_is_told_with_its_place():
@@ -390,6 +601,6 @@ def test_chi_square_agrees_with_scipy():
     expected = torch.tensor([20.0, 30.0, 50.0, 3.0, 1.0, 2.0], dtype=torch.float64)
     counts = torch.tensor([25.0, 28.0, 47.0, 3.0, 2.0, 1.0], dtype=torch.float64)
     pooled = stats.chisquare([25, 28, 47, 6], [20, 30, 50, 6]).pvalue
-    assert testing._chi_square_p(counts, expected) == pytest.approx(pooled, rel=1e-9)
+    assert chi_square_p(counts, expected) == pytest.approx(pooled, rel=1e-9)
     impossible = torch.tensor([5.0, 0.0], dtype=torch.float64)
-    assert testing._chi_square_p(torch.tensor([4.0, 1.0], dtype=torch.float64), impossible) == 0
+    assert chi_square_p(torch.tensor([4.0, 1.0], dtype=torch.float64), impossible) == 0

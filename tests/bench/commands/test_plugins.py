@@ -12,6 +12,7 @@ import pytest
 
 from bench.records.frames import REAL_DATA
 from bench.records.store import Store
+from bench.testing import CHECKS, ON_ANY_DATA
 
 pytestmark = pytest.mark.usefixtures("memory_not_measured")
 
@@ -296,8 +297,42 @@ def test_validate_says_what_holds(bench):
     assert (answer.code, answer.err) == (0, "")
     *checks, summary = answer.out.splitlines()
     assert summary == "random: keeps the contract"
-    assert len(checks) == 12
-    assert all(line.startswith("ok      ") for line in checks)
+    assert len(checks) == len(CHECKS)
+    [other] = [line for line in checks if not line.startswith("ok      ")]  # it counts, and draws nothing
+    assert other.endswith("fit() asks for no random stream, so every seed gives the same model")
+
+
+def test_validate_on_a_task_of_ones_own_choice(bench, tmp_path):
+    answer = bench("validate", "random", "--task", "quatrains-tang")
+    assert (answer.code, answer.err) == (0, "")
+    assert len(answer.out.splitlines()) == len(ON_ANY_DATA) + 1
+    (tmp_path / "own.txt").write_text("".join(f"a {'b ' * (i % 7)}c {i % 11}\n" for i in range(400)))
+    assert bench("validate", "random", "--task", f"text:{tmp_path / 'own.txt'}").code == 0
+    answer = bench("validate", "random", "--task", "quatrain")
+    assert answer.code == 2
+    assert "unknown task 'quatrain'. Did you mean 'quatrains'?" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        ("os._exit(0)", "it ended with exit code 0"),
+        ("sys.exit(0)", "SystemExit: 0 (own_end.py:7)"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt:  (own_end.py:7)"),
+        ("raise GeneratorExit", "GeneratorExit:  (own_end.py:7)"),
+    ],
+)
+def test_a_plugin_that_ends_the_process_has_failed(bench, write_plugin, monkeypatch, end, told):
+    monkeypatch.setattr("bench.testing.suite.CHECKS", CHECKS[:1])
+    write_plugin(
+        "own_end",
+        "import os, sys\nfrom dataclasses import dataclass\n\n@dataclass(frozen=True)\nclass Ends:\n"
+        f"    def fit(self, data, run):\n        {end}\n",
+    )
+    answer = bench("validate", "own_end:Ends")
+    assert answer.code == 1
+    assert answer.out.splitlines()[0].endswith(f": {told}")
+    assert answer.out.splitlines()[-1] == "own_end:Ends: 1 check failed"
 
 
 def test_validate_says_what_is_broken(bench, write_plugin):
@@ -326,7 +361,7 @@ def test_a_check_that_hangs_or_crashes_costs_that_check(bench, write_plugin):
     assert list(checks.values()).count("it ended with exit code 5") == 3
     assert list(checks.values()).count("it took longer than 12 s") == 1
     assert answer.out.splitlines()[0].startswith("ok      Samples are int64")
-    assert answer.out.splitlines()[-2].startswith("ok      Training stops within one step")
+    assert "\nok      Training stops within one step" in answer.out
 
 
 @pytest.mark.parametrize("time", ["", "0s", "5", "-1m", "1e9h"])
