@@ -10,7 +10,7 @@ import pickle
 import numpy as np
 import pytest
 
-from bench.data.oracle_weights import NAMES, PUBLISHED_SHA256, ArrayUnpickler, load_weights
+from bench.data.oracle_weights import NAMES, PUBLISHED_SHA256, load_weights
 from bench.errors import NotFetched, UsageError
 from bench.tasks.oracle import PublishedOracle
 
@@ -101,7 +101,7 @@ def evil(marker):
 def test_a_pickle_that_calls_anything_is_refused_and_calls_nothing(kind, protocol, tmp_path):
     marker = tmp_path / "marker"
     path, sha256 = written(tmp_path / "evil.pkl", evil(marker)[kind], protocol)
-    with pytest.raises(UsageError, match="holds more than numpy arrays and was not opened: it names"):
+    with pytest.raises(UsageError, match=r"was not opened: it (names|holds an array of other numbers)"):
         load_weights(path, sha256)
     assert not marker.exists()
 
@@ -175,29 +175,9 @@ def test_arrays_that_are_not_an_oracles_are_refused_though_the_hash_is_right(con
         load_weights(path, sha256)
 
 
-PLAIN = [
-    np.arange(6, dtype=np.float32).reshape(2, 3),
-    np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3)),
-    np.arange(6, dtype=np.float32)[::-2],
-    np.arange(3),
-]
-
-
-@pytest.mark.parametrize("protocol", [2, 3, 4])
-def test_plain_arrays_are_read(protocol):
-    content = pickle.dumps(PLAIN, protocol=protocol)
-    for array, original in zip(ArrayUnpickler(io.BytesIO(content), encoding="latin1").load(), PLAIN, strict=True):
-        assert type(array) is np.ndarray
-        assert array.dtype == original.dtype
-        np.testing.assert_array_equal(array, original)
-
-
-def test_a_pickle_of_python_2_is_read():
-    """As the released file writes them: byte strings without an encoding, numpy's old module names."""
-    content = (
-        b"(lp0\ncnumpy.core.multiarray\n_reconstruct\np1\n(cnumpy\nndarray\np2\n(I0\ntp3\nS'b'\np4\ntp5\nRp6\n"
-        b"(I1\n(I2\ntp7\ncnumpy\ndtype\np8\n(S'f4'\np9\nI0\nI1\ntp10\nRp11\n(I3\nS'<'\np12\nNNNI-1\nI-1\nI0\ntp13\nb"
-        b"I00\nS'\\x00\\x00\\x80?\\x00\\x00\\x00@'\np14\ntp15\nba."
-    )
-    (array,) = ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
-    assert array.tolist() == [1.0, 2.0]
+def test_a_file_larger_than_weights_can_be_is_not_read(tmp_path):
+    path = tmp_path / "weights.pkl"
+    with path.open("wb") as file:
+        file.truncate(2**26 + 1)
+    with pytest.raises(UsageError, match="expected at most 64 MiB of weights, got more"):
+        load_weights(path, PUBLISHED_SHA256)
