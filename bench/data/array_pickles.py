@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import codecs
 import math
-import pickletools
 import struct
 import warnings
 from dataclasses import dataclass
+from pickletools import opcodes
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ LONGEST_WORD = 80
 RECONSTRUCT = {("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct")}
 FROM_BUFFER = {("numpy.core.numeric", "_frombuffer"), ("numpy._core.numeric", "_frombuffer")}
 NDARRAY, DTYPE, ENCODE = ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")
+OPCODES = {opcode.code: opcode.name for opcode in opcodes}
 NAMES = {*RECONSTRUCT, *FROM_BUFFER, NDARRAY, DTYPE, ENCODE}
 
 INTEGERS = {"BININT": "<i", "BININT1": "<B", "BININT2": "<H"}
@@ -106,12 +107,12 @@ class _Machine:
         """Follow the opcodes to the end, and return what is left."""
         for _ in range(MOST_STEPS):
             code = self._take(1)
-            known = pickletools.code2op.get(code.decode("latin1"))
-            if known is None:
+            name = OPCODES.get(code.decode("latin1"))
+            if name is None:
                 raise ForeignPickle(f"has a byte at {self._at - 1:,} that is no opcode of a pickle")
-            if known.name == "STOP":
+            if name == "STOP":
                 return self._pop()
-            self._step(known.name)
+            self._step(name)
         raise ForeignPickle(f"takes more than {MOST_STEPS:,} steps to read")
 
     def _step(self, name: str) -> None:
@@ -151,7 +152,7 @@ class _Machine:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of escapes that Python knows not: they stay as they are
-                self._stack.append(codecs.escape_decode(quoted[1:-1])[0])  # type: ignore[attr-defined]
+                self._stack.append(codecs.escape_decode(quoted[1:-1])[0])
         except ValueError as error:
             raise ForeignPickle("has a string with a broken escape") from error
 
