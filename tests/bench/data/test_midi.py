@@ -398,3 +398,20 @@ def test_any_bytes_are_answered(content, headed):
     except UnreadableMidi:
         return
     assert all(begin <= end and 0 <= pitch <= 127 for voice in found.voices for begin, end, pitch in voice)
+
+
+def test_a_folder_of_damaged_files_gives_its_tunes_or_a_users_mistake(folder, tmp_path):
+    stream = random.Random(1)
+    (tmp_path / "broken").mkdir()
+    for number in range(200):
+        content = bytearray(stream.choice([*ODD.values(), (folder / "0" / "0.mid").read_bytes()]))
+        for _ in range(3):
+            content[stream.randrange(len(content))] = stream.randrange(256)
+        for place in (folder, tmp_path / "broken"):
+            (place / f"damaged{number}.mid").write_bytes(content[: stream.randint(0, 2 * len(content))])
+    assert sum(len(part.lengths) for part in read_tunes(folder).parts.values()) >= 61 * 4
+    try:
+        assert read_tunes(tmp_path / "broken").words
+    except UsageError as mistake:
+        shown = str(mistake)
+        assert "\n" not in shown
