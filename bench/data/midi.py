@@ -14,18 +14,19 @@ The paper sampled every 0.4 s instead; the folk-tune corpora, too, use steps of 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.corpus_files import Sequences, Splits, file_hash, remove_crossing
+from bench.data.midi_events import MOST_BYTES, Note, UnreadableMidi, read_notes
 from bench.data.splits import SPLITS, split_of
 from bench.errors import UsageError
 
-__all__ = ["STEPS", "folder_hash", "read_tunes", "tune_pitches"]
+__all__ = ["STEPS", "Tune", "folder_hash", "read_tune", "read_tunes"]
 
 STEPS = 32
 """Steps of a window."""
@@ -33,44 +34,50 @@ LOWEST, HIGHEST = 21, 108
 """MIDI numbers of the piano's keys."""
 MOST_RESTS, FEWEST_PITCHES = 4, 4
 """Limits for a window."""
-DRUMS = 9
-"""The channel that General MIDI keeps for drums, counted from 0."""
 STEP_LENGTHS = {1: 1, 2: 2, 3: 1, 4: 4}
 """Interval between notes to the step that shows it, both in sixteenths."""
 LONGEST_TUNE = 100_000
 """Steps: more are hours of music, or a broken file."""
+NAMED = 5
+"""Files that a note mentions by name."""
 ENDINGS = (".mid", ".midi")
-
-Note = tuple[int, int, int]
-"""Beginning and end, in ticks, and MIDI number."""
 
 
 def read_tunes(folder: Path) -> Splits:
     """Windows of pitches from all MIDI files below a folder, all windows of a tune in one split.
 
-    A file that cannot be read, or has no window, is left out and counted.
+    A file that cannot be read, or has no window, is left out and counted; the notes name the first of them, and why.
 
     Raises:
-        UsageError: for a folder without MIDI files, files of which none can be read, too few windows, or when
-            the library that reads them is not installed.
+        UsageError: for a folder without MIDI files, files of which none can be read, and too few windows.
     """
     files = _files(folder)
     texts: list[str] = []
     homes: list[str] = []
-    unreadable = unused = windows = 0
+    unreadable: list[str] = []
+    cut: list[str] = []
+    unused = windows = 0
     for path in files:
-        pitches = tune_pitches(path)
-        if pitches is None:
-            unreadable += 1
+        name = _shown(path.relative_to(folder))
+        try:
+            tune = read_tune(path)
+        except UnreadableMidi as reason:
+            unreadable.append(f"{name} ({reason})")
             continue
+        if tune.cut:
+            cut.append(name)
+        pitches = tune.pitches
         candidates = [pitches[i : i + STEPS] for i in range(0, len(pitches) - STEPS + 1, STEPS)]
         kept = [_spell(window) for window in candidates if _is_music(window)]
         windows += len(candidates)
         unused += not kept
         texts += kept
         homes += [split_of(_spell(pitches))] * len(kept)
-    if unreadable == len(files):
-        raise UsageError(f"none of the {len(files):,} MIDI files in '{folder}' could be read.")
+    if len(unreadable) == len(files):
+        raise UsageError(
+            f"none of the {len(files):,} MIDI files in '{folder}' could be read: {_first(unreadable)}; "
+            "name a folder with standard MIDI files."
+        )
     decided, notes = remove_crossing(
         _keys(texts), np.array([SPLITS.index(split) for split in homes], np.uint8), "window"
     )
@@ -81,38 +88,53 @@ def read_tunes(folder: Path) -> Splits:
     for index, split in enumerate(SPLITS):
         rows = decided == index
         parts[split] = Sequences(tokens[rows].ravel(), np.full(rows.sum(), STEPS))
-    read = f"{folder.name}: {len(files):,} files, {unreadable:,} unreadable, {unused:,} without a window"
+    read = f"{folder.name}: {len(files):,} files, {len(unreadable):,} unreadable, {unused:,} without a window"
     left_out = f"{windows - len(texts):,} with too many rests, too few pitches or notes beyond the piano"
     rule = "splits: a tenth of the tunes each for valid and test, by a hash of the tune"
-    return Splits(words, parts, (read, f"{windows:,} windows of {STEPS} steps, {left_out}", rule, *notes))
+    faults = []
+    if unreadable:
+        faults.append(f"{len(unreadable):,} unreadable: {_first(unreadable)}")
+    if cut:
+        faults.append(f"{len(cut):,} cut short, read up to the cut: {_first(cut)}")
+    found = f"{windows:,} windows of {STEPS} steps, {left_out}"
+    return Splits(words, parts, (read, found, rule, *faults, *notes))
 
 
 def folder_hash(folder: Path) -> str:
     """Sha-256 over the contents of all MIDI files below a folder, whatever their names and order.
 
     Raises:
-        UsageError: as :func:`read_tunes` for a folder without MIDI files, and for a missing library.
+        UsageError: as :func:`read_tunes` for a folder without MIDI files.
     """
-    _library()
     return hashlib.sha256("".join(sorted(file_hash(path) for path in _files(folder))).encode()).hexdigest()
 
 
-def tune_pitches(path: Path) -> list[int] | None:
+@dataclass(frozen=True)
+class Tune:
+    """The melody of a file."""
+
+    pitches: list[int]
+    """The MIDI number of each step, 0 for a rest; [] where no voice has a steady step."""
+    cut: bool = False
+    """The file ends within a track; these are the notes up to there."""
+
+
+def read_tune(path: Path) -> Tune:
     """The melody of a file on its grid.
 
-    Returns:
-        The MIDI number of each step, 0 for a rest; [] where no voice has a steady step; None for a file that cannot be
-        read.
+    Raises:
+        UnreadableMidi: for a file that cannot be read.
     """
-    mido = _library()
     try:
-        file = mido.MidiFile(path, clip=True)
-        voices = [voice for track in file.tracks for voice in _voices(track) if len(voice) > 1]
-    except Exception:  # a broken file breaks a reader in many ways
-        return None
-    sixteenth = file.ticks_per_beat / 4
-    if sixteenth <= 0:  # ticks of seconds, not of beats
-        return None
+        with path.open("rb") as file:
+            notes = read_notes(file.read(MOST_BYTES + 1))
+    except OSError as error:
+        raise UnreadableMidi(error.strerror or "not readable") from error
+    return Tune(_melody([voice for voice in notes.voices if len(voice) > 1], notes.ticks_per_beat / 4), notes.cut)
+
+
+def _melody(voices: list[list[Note]], sixteenth: float) -> list[int]:
+    """The most prominent voice on the grid of its own step."""
     if not voices:
         return []
     starts, ends, pitches = np.array(max(voices, key=_prominence)).T
@@ -125,33 +147,11 @@ def tune_pitches(path: Path) -> list[int] | None:
     first = _rounded((starts - onsets[0]) / step)
     last = np.maximum(first + 1, _rounded((ends - onsets[0]) / step))
     if last.max() > LONGEST_TUNE:
-        return None
+        raise UnreadableMidi(f"over {LONGEST_TUNE:,} steps")
     grid = np.zeros(last.max(), np.int64)
     for begin, end, pitch in zip(first, last, pitches, strict=True):
         grid[begin:end] = np.maximum(grid[begin:end], pitch)
     return list(grid.tolist())
-
-
-def _voices(track: Any) -> list[list[Note]]:
-    """The notes of each channel of a track, drums left out; a note that is never released ends with the track."""
-    voices: dict[int, list[Note]] = defaultdict(list)
-    sounding: dict[tuple[int, int], int] = {}
-    now = 0
-
-    def end(channel: int, pitch: int) -> None:
-        start = sounding.pop((channel, pitch), None)
-        if start is not None:
-            voices[channel].append((start, now, pitch))
-
-    for message in track:
-        now += message.time
-        if message.type in ("note_on", "note_off") and message.channel != DRUMS:
-            end(message.channel, message.note)  # a note that is struck again while it sounds ends, and a new one begins
-            if message.type == "note_on" and message.velocity:
-                sounding[message.channel, message.note] = now
-    for channel, pitch in list(sounding):
-        end(channel, pitch)
-    return list(voices.values())
 
 
 def _prominence(voice: list[Note]) -> tuple[int, float]:
@@ -174,6 +174,17 @@ def _is_music(window: list[int]) -> bool:
     return on_piano and window.count(0) <= MOST_RESTS and len(set(window)) >= FEWEST_PITCHES
 
 
+def _first(items: list[str]) -> str:
+    more = f" and {len(items) - NAMED:,} more" if len(items) > NAMED else ""
+    return ", ".join(items[:NAMED]) + more
+
+
+def _shown(path: Path) -> str:
+    """A name without control characters, which could rewrite the terminal it is shown on."""
+    name = path.as_posix()
+    return name if name.isprintable() else ascii(name)
+
+
 def _keys(texts: list[str]) -> NDArray[np.uint64]:
     """The first 64 bits of each text's sha-256."""
     digests = b"".join(hashlib.sha256(text.encode()).digest()[:8] for text in texts)
@@ -187,11 +198,3 @@ def _files(folder: Path) -> list[Path]:
     if not files:
         raise UsageError(f"'{folder}' holds no MIDI files: expected names that end in {' or '.join(ENDINGS)}.")
     return files
-
-
-def _library() -> Any:
-    try:
-        import mido
-    except ImportError as error:
-        raise UsageError("MIDI files are read by mido: pip install 'seqgan-bench[music]'.") from error
-    return mido

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.data.pickled_arrays import Refused, float32_arrays
+from bench.data.array_pickles import ForeignPickle, read_arrays
 from bench.errors import UsageError
 
 __all__ = ["NAMES", "PUBLISHED_SHA256", "PUBLISHED_URL", "load_weights"]
@@ -16,11 +16,12 @@ __all__ = ["NAMES", "PUBLISHED_SHA256", "PUBLISHED_URL", "load_weights"]
 NAMES = ("emb", "Wi", "Ui", "bi", "Wf", "Uf", "bf", "Wog", "Uog", "bog", "Wc", "Uc", "bc", "Wo", "bo")
 """The arrays of the released file, in its order: embedding, four gates, output."""
 PUBLISHED_SHA256 = "5ac794a695dd6e0eb2bb689f3dfda55e4e0053e8c0399e6242630a95f1e60e8a"
-MOST = 2**28
-"""Bytes of a file of weights, 200 times the released one's."""
 PUBLISHED_URL = (
     "https://github.com/LantaoYu/SeqGAN/raw/e2b52fb6309851b14765290e8a972ccac09f1bec/save/target_params_py3.pkl"
 )
+
+MOST = 2**26
+"""Bytes of a file of weights; the released one has 1.3 million."""
 
 
 def load_weights(path: Path, sha256: str) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
@@ -34,26 +35,22 @@ def load_weights(path: Path, sha256: str) -> dict[str, np.ndarray[Any, np.dtype[
         "or the field oracle-published.weights."
     )
     try:
-        if (size := path.stat().st_size) > MOST:
-            raise UsageError(f"'{path}' has {size:,} bytes, expected weights of at most {MOST:,}. {where}")
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MOST + 1)
     except OSError as error:
         raise UsageError(f"cannot read the oracle's weights '{path}': {error.strerror}. {where}") from error
+    if len(content) > MOST:
+        raise UsageError(f"expected at most {MOST >> 20} MiB of weights, got more in '{path}'. {where}")
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise UsageError(f"'{path}' is not the expected file: sha256 {sha256} wanted, {found} found. {where}")
+    expected = f"expected a list of {len(NAMES)} float32 arrays in '{path}'"
     try:
-        arrays = float32_arrays(content)
-    except Refused as reason:
-        raise UsageError(
-            f"expected {len(NAMES)} numpy arrays of float32 in '{path}', which was not opened: {reason}."
-        ) from reason
-    if not (
-        isinstance(arrays, list)
-        and len(arrays) == len(NAMES)
-        and all(isinstance(array, np.ndarray) and array.dtype == np.float32 for array in arrays)
-    ):
-        raise UsageError(f"expected a list of {len(NAMES)} float32 arrays in '{path}', got something else.")
+        arrays = read_arrays(content)
+    except ForeignPickle as error:
+        raise UsageError(f"{expected}, which was not opened: it {error}. {where}") from error
+    if len(arrays) != len(NAMES):
+        raise UsageError(f"{expected}, got {len(arrays):,}. {where}")
     weights = dict(zip(NAMES, arrays, strict=True))
     (V, E), H = _shape(weights["emb"], 2), _shape(weights["Ui"], 2)[0]
     shapes = {"emb": (V, E), "Wo": (H, V), "bo": (V,)}

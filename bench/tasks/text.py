@@ -111,7 +111,7 @@ class Midi:
     min_count: Size = 1
     """Pitches seen less often in training become <unk>."""
 
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def fingerprint(self) -> str:

@@ -1,14 +1,17 @@
 """Folders of MIDI files, written here by mido, read as windows of pitches."""
 
-import builtins
+import itertools
 import random
 import struct
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bench.data import midi
-from bench.data.midi import STEPS, folder_hash, read_tunes, tune_pitches
+from bench.data.midi import STEPS, folder_hash, read_tune, read_tunes
+from bench.data.midi_events import MOST_BYTES, UnreadableMidi, read_notes
 from bench.errors import UsageError
 
 mido = pytest.importorskip("mido")
@@ -41,6 +44,10 @@ def notes(pitches, step=EIGHTH, start=0, held=1.0):
         for i, pitch in enumerate(pitches)
         if pitch is not None
     ]
+
+
+def tune_pitches(path):
+    return read_tune(path).pitches
 
 
 def melody(seed, length=STEPS * 4):
@@ -148,7 +155,11 @@ HOSTILE = {
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
 def test_broken_files_are_not_tunes(tmp_path, content):
     (tmp_path / "a.mid").write_bytes(content)
-    assert not tune_pitches(tmp_path / "a.mid")
+    try:
+        assert tune_pitches(tmp_path / "a.mid") == []
+    except UnreadableMidi as reason:
+        shown = str(reason)
+        assert shown
     with pytest.raises(UsageError, match=r"could be read|too few usable windows"):
         read_tunes(tmp_path)
 
@@ -228,18 +239,179 @@ def test_what_is_not_a_folder_of_tunes(tmp_path):
         read_tunes(tmp_path)
 
 
-def test_without_the_library(tmp_path, monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *more):
-        if name == "mido":
-            raise ImportError(name)
-        return real(name, *more)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(UsageError, match=r"pip install 'seqgan-bench\[music\]'"):
-        folder_hash(tmp_path)
-
-
 def test_halves_are_rounded_up():
     assert midi._rounded(np.array([0.5, 1.5, 2.5, 2.49, -0.5])).tolist() == [1, 2, 3, 2, 0]
+
+
+def events(*content):
+    return track(b"".join(content) + b"\0\xff\x2f\0")
+
+
+def file_of(*chunks, count=1, division=BEAT):
+    return b"MThd" + struct.pack(">IHHH", 6, 1, count, division) + b"".join(chunks)
+
+
+SCALE = [60, 62, 64, 65, 67, 69, 71, 72]
+PLAYED = b"".join(bytes([0, 0x90, pitch, 64, 0x81, 0x70, 0x80, pitch, 0]) for pitch in SCALE)
+ODD = {
+    "plain": file_of(events(PLAYED)),
+    "bad key": file_of(events(b"\0\xff\x59\x02\x63\x07", PLAYED)),
+    "short tempo": file_of(events(b"\0\xff\x51\x01\x07", PLAYED)),
+    "bad time signature": file_of(events(b"\0\xff\x58\x04\0\xff\0\0", PLAYED)),
+    "odd text": file_of(events(b"\0\xff\x03\x03\xff\xfe\x81", PLAYED)),
+    "unknown meta event": file_of(events(b"\0\xff\x77\x01\0", PLAYED)),
+    "system exclusive": file_of(events(b"\0\xf0\x03\x01\x02\xf7", PLAYED)),
+    "foreign chunk before": file_of(b"XFIH\0\0\0\x03abc", events(PLAYED)),
+    "foreign chunk after": file_of(events(PLAYED), b"XFIH\0\0\0\x03abc"),
+    "more tracks stated": file_of(events(PLAYED), count=9),
+    "fewer tracks stated": file_of(events(), events(PLAYED), count=1),
+    "no tracks stated": file_of(events(PLAYED), count=0),
+    "RIFF": b"RIFF\0\0\0\0RMIDdata" + struct.pack("<I", len(file_of(events(PLAYED)))) + file_of(events(PLAYED)),
+    "junk behind": file_of(events(PLAYED), b"\0\0\0"),
+    "running status": file_of(
+        events(
+            b"\0\x90\x3c\x40",
+            *(bytes([0x81, 0x70, a, 0, 0, b, 64]) for a, b in itertools.pairwise(SCALE)),
+            bytes([0x81, 0x70, 72, 0]),
+        )
+    ),
+    "running status past a meta event": file_of(
+        events(PLAYED[:9], b"\0\xff\x01\0", *(bytes([0, 0x90, p, 64, 0x81, 0x70, p, 0]) for p in SCALE[1:]))
+    ),
+}
+
+
+@pytest.mark.parametrize("content", ODD.values(), ids=ODD)
+def test_what_does_not_concern_notes_does_not_stop_a_reader(tmp_path, content):
+    (tmp_path / "a.mid").write_bytes(content)
+    tune = read_tune(tmp_path / "a.mid")
+    assert (tune.pitches, tune.cut) == (SCALE, False)
+
+
+def test_a_file_that_is_cut_gives_the_notes_up_to_there(tmp_path):
+    (tmp_path / "a.mid").write_bytes(ODD["plain"][:-16])
+    tune = read_tune(tmp_path / "a.mid")
+    assert (tune.pitches, tune.cut) == (SCALE[:7], True)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"no music", "no header"),
+        (b"MThd\0\0\0\6", "header that is too short"),
+        (file_of(events(PLAYED), division=0xE728), "time in seconds"),
+        (file_of(events(PLAYED), division=0), "beat of no ticks"),
+        (file_of(), "no track"),
+        (b"RIFF\4\0\0\0RMID", "RIFF file without music"),
+        (file_of(events(b"\0\x3c\x40")), "track 1 begins without an event"),
+        (file_of(events(b"\0\xf5")), "unknown event 0xf5"),
+        (file_of(events(b"\xff\xff\xff\xff\x7f")), "number of over four bytes"),
+        (file_of(track(PLAYED[:-1])), "track 1 ends within an event"),
+        (file_of(events(b"\0\xff\1\xff\xff\xff\x7f")), "track 1 ends within an event"),
+        (file_of(track(b"") * 65_536), "over 65,535 tracks"),
+        (file_of(track(bytes([0, 0x90, 60, 64] * 500_002))), "over 500,000 notes"),
+        (bytes(MOST_BYTES + 1), "over 16 MiB"),
+    ],
+)
+def test_what_cannot_be_read_has_a_reason(content, reason):
+    with pytest.raises(UnreadableMidi, match=reason):
+        read_notes(content)
+
+
+def test_unreadable_and_cut_files_are_named_safely(folder):
+    (folder / "\x1b[2J.mid").write_bytes(b"no music")
+    (folder / "cut.mid").write_bytes((folder / "0" / "0.mid").read_bytes()[:-100])
+    notes_of = read_tunes(folder).notes
+    assert r"2 unreadable: '\x1b[2J.mid' (no header), ._0.mid (no header)" in notes_of
+    assert "1 cut short, read up to the cut: cut.mid" in notes_of
+
+
+def by_mido(path):
+    """The notes of each voice, as mido decodes them."""
+    file = mido.MidiFile(path, clip=True)
+    voices = []
+    for each in file.tracks:
+        found, sounding, now = {}, {}, 0
+        for message in each:
+            now += message.time
+            if message.type in ("note_on", "note_off") and message.channel != 9:
+                key = message.channel, message.note
+                if key in sounding:
+                    found.setdefault(key[0], []).append((sounding.pop(key), now, key[1]))
+                if message.type == "note_on" and message.velocity:
+                    sounding[key] = now
+        for channel, pitch in list(sounding):
+            found.setdefault(channel, []).append((sounding[channel, pitch], now, pitch))
+        voices += found.values()
+    return voices
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_same_notes_as_mido(tmp_path, seed):
+    stream = random.Random(seed)
+    file = mido.MidiFile(ticks_per_beat=stream.choice([24, 96, 480]), type=1)
+    for _ in range(stream.randint(1, 4)):
+        file.tracks.append(mido.MidiTrack())
+        for _ in range(stream.randint(0, 300)):
+            time, channel = stream.choice([0, 0, 24, 300, 20_000]), stream.choice([0, 1, 9])
+            name = stream.choice(["note_on"] * 3 + ["note_off"] * 2 + ["program_change", "pitchwheel", "sysex", "text"])
+            pitch, velocity = stream.randint(0, 127), stream.choice([0, 64, 127])
+            match name:
+                case "text":
+                    message = mido.MetaMessage("text", text="la", time=time)
+                case "sysex":
+                    message = mido.Message("sysex", data=[1, 2, 3], time=time)
+                case "program_change" | "pitchwheel":
+                    message = mido.Message(name, channel=channel, time=time)
+                case _:
+                    message = mido.Message(name, channel=channel, note=pitch, velocity=velocity, time=time)
+            file.tracks[-1].append(message)
+    file.save(tmp_path / "a.mid")
+    content = bytearray((tmp_path / "a.mid").read_bytes())
+    assert read_notes(bytes(content)).voices == by_mido(tmp_path / "a.mid")
+
+
+def test_any_damage_to_a_file_is_answered(tmp_path):
+    stream = random.Random(0)
+    path = tmp_path / "a.mid"
+    valid = list(ODD.values())
+    for _ in range(3_000):
+        content = bytearray(stream.choice(valid))
+        for _ in range(stream.randint(1, 5)):
+            at = stream.randrange(len(content))
+            content[at : at + stream.randint(0, 3)] = stream.randbytes(stream.randint(0, 3))
+        path.write_bytes(content or b"x")
+        try:
+            pitches = read_tune(path).pitches
+        except UnreadableMidi as reason:
+            pitches, shown = [], str(reason)
+            assert shown.isprintable()
+        assert all(0 <= pitch <= 127 for pitch in pitches)
+
+
+@settings(max_examples=500, deadline=1000)
+@given(st.binary(max_size=300), st.booleans())
+def test_any_bytes_are_answered(content, headed):
+    try:
+        found = read_notes(file_of(track(content)) if headed else content)
+    except UnreadableMidi:
+        return
+    assert all(begin <= end and 0 <= pitch <= 127 for voice in found.voices for begin, end, pitch in voice)
+
+
+def test_a_folder_of_damaged_files_gives_its_tunes_or_a_users_mistake(folder, tmp_path):
+    stream = random.Random(1)
+    (tmp_path / "broken").mkdir()
+    for number in range(200):
+        content = bytearray(stream.choice([*ODD.values(), (folder / "0" / "0.mid").read_bytes()]))
+        for _ in range(3):
+            content[stream.randrange(len(content))] = stream.randrange(256)
+        for place in (folder, tmp_path / "broken"):
+            (place / f"damaged{number}.mid").write_bytes(content[: stream.randint(0, 2 * len(content))])
+    assert sum(len(part.lengths) for part in read_tunes(folder).parts.values()) >= 61 * 4
+    try:
+        assert read_tunes(tmp_path / "broken").words
+    except UsageError as mistake:
+        shown = str(mistake)
+        assert "\n" not in shown

@@ -101,7 +101,7 @@ def evil(marker):
 def test_a_pickle_that_calls_anything_is_refused_and_calls_nothing(kind, protocol, tmp_path):
     marker = tmp_path / "marker"
     path, sha256 = written(tmp_path / "evil.pkl", evil(marker)[kind], protocol)
-    with pytest.raises(UsageError, match=r"which was not opened: it (names|has the instruction)"):
+    with pytest.raises(UsageError, match=r"was not opened: it (names|holds an array of other numbers)"):
         load_weights(path, sha256)
     assert not marker.exists()
 
@@ -127,16 +127,8 @@ def test_an_array_of_harmless_objects_is_refused(tmp_path):
     objects = np.empty(5, dtype=object)
     objects[:] = 1.0
     path, sha256 = written(tmp_path / "objects.pkl", [*small_arrays()[:-1], objects])
-    with pytest.raises(UsageError, match="was not opened: it has the instruction BINFLOAT"):
+    with pytest.raises(UsageError, match="expected a list of 15 float32 arrays"):
         load_weights(path, sha256)
-
-
-def test_a_file_that_is_far_too_large_is_not_read(tmp_path):
-    path = tmp_path / "large.pkl"
-    with path.open("wb") as file:
-        file.truncate(2**29)
-    with pytest.raises(UsageError, match="has 536,870,912 bytes, expected weights of at most 268,435,456"):
-        load_weights(path, PUBLISHED_SHA256)
 
 
 def test_not_a_pickle_at_all(tmp_path):
@@ -181,3 +173,11 @@ def test_arrays_that_are_not_an_oracles_are_refused_though_the_hash_is_right(con
     path, sha256 = written(tmp_path / "weights.pkl", content)
     with pytest.raises(UsageError, match="expected"):
         load_weights(path, sha256)
+
+
+def test_a_file_larger_than_weights_can_be_is_not_read(tmp_path):
+    path = tmp_path / "weights.pkl"
+    with path.open("wb") as file:
+        file.truncate(2**26 + 1)
+    with pytest.raises(UsageError, match="expected at most 64 MiB of weights, got more"):
+        load_weights(path, PUBLISHED_SHA256)
