@@ -15,7 +15,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, runtime_checkable
@@ -145,6 +145,24 @@ class Vocabulary(Protocol):
         """One readable line for each row of int64 (N, T) tokens."""
         ...
 
+    def spell(self, tokens: Tensor) -> list[list[str]]:
+        """The symbols of each row of int64 (N, T) tokens, up to its end mark."""
+        ...
+
+    def encode(self, sequences: Sequence[str | Sequence[str]], length: int | None = None) -> Tensor:
+        """Text to int64 (N, T) tokens, for generators that think in text; symbols outside the vocabulary are ``unk``.
+
+        Args:
+            sequences: N texts, or the symbols of each. A text is split as the task splits its own: at white space, and
+                where symbols are characters into these, with the symbol for a space between words.
+            length: T; by default that of the longest, with its end mark. Where sequences have no end mark, each must
+                have T symbols; elsewhere less.
+
+        Raises:
+            ValueError: for a sequence that does not fit; cut it first.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
@@ -238,7 +256,7 @@ class Sampler(Protocol):
     """
 
     def sample(self, n: int, decoding: Decoding, rng: torch.Generator) -> Tensor:
-        """Draw n sequences, int64 (n, T), with ``rng`` as the only source of randomness."""
+        """Draw n sequences, int64 (n, T), with ``rng`` as the only source of randomness; n may be 0."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from torch import Tensor
 from bench.data import notation
 
 UNKNOWN, END = "<unk>", "<eos>"
+CHARACTER = re.compile(rf"{UNKNOWN}|.", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -72,24 +74,37 @@ class WordVocabulary:
         """Word to id; the end mark is left out, so that a text that spells it out has an ordinary unknown word."""
         return {word: index for index, word in enumerate(self.words) if index != self.eos}
 
-    def encode(self, sequences: Sequence[Sequence[str]], length: int | None = None) -> Tensor:
-        """Sequences to int64 (N, T).
+    def encode(self, sequences: Sequence[str | Sequence[str]], length: int | None = None) -> Tensor:
+        """Sequences to int64 (N, T); words outside the vocabulary are ``<unk>``.
 
         Args:
-            sequences: N sequences; all of T words where there is no end mark, otherwise of less than T.
-            length: T; by default that of the first sequence.
+            sequences: N texts, or the words of each. A text is split at white space; where words are characters, into
+                these, with ``▁`` between the parts.
+            length: T; by default as long as the longest needs.
 
         Raises:
-            ValueError: for a sequence that does not fit.
+            ValueError: for a sequence that does not fit: T words where there is no end mark, otherwise less than T.
         """
-        length = (len(sequences[0]) if sequences else 0) if length is None else length
-        tokens = np.full((len(sequences), length), self.unk if self.eos is None else self.eos, dtype=np.int64)
-        for row, sequence in zip(tokens, sequences, strict=True):
+        split = [self._split(sequence) if isinstance(sequence, str) else sequence for sequence in sequences]
+        if length is None:
+            length = max(map(len, split), default=0) + (self.eos is not None)
+        tokens = np.full((len(split), length), self.unk if self.eos is None else self.eos, dtype=np.int64)
+        for row, sequence in zip(tokens, split, strict=True):
             if len(sequence) > length - 1 if self.eos is not None else len(sequence) != length:
                 wanted = f"{length} words" if self.eos is None else f"less than {length} words"
                 raise ValueError(f"expected {wanted} a sequence, got {len(sequence)}")
             row[: len(sequence)] = [self.ids.get(word, self.unk) for word in sequence]
         return torch.from_numpy(tokens)
+
+    def _split(self, text: str) -> list[str]:
+        """The words of a text as the task's own text was split."""
+        parts = text.split()
+        if self.kind != "characters":
+            return parts
+        if notation.SPACE not in self.ids:  # as in verse, whose lines decode() separates by " / "
+            parts = ["".join(part for part in parts if part != "/" or not self.verse)]
+        words = [word for part in parts for word in (notation.SPACE, *CHARACTER.findall(part))]
+        return words[1:]
 
     def spell(self, tokens: Tensor) -> list[list[str]]:
         """The words of each sequence up to its end mark: int64 (N, T)."""

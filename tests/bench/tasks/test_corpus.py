@@ -16,7 +16,7 @@ from bench.data.datasheet import COLUMNS, count_facts, facts_table
 from bench.data.shipped import NAMES, corpus_bytes, sequences, splits_hash
 from bench.data.splits import SPLITS
 from bench.errors import UsageError
-from bench.plans.registry import available
+from bench.plans.registry import available, find
 from bench.tasks.corpus import Quatrains, QuatrainsTang
 from bench.tasks.vocabulary import END, UNKNOWN, WordVocabulary
 
@@ -326,3 +326,13 @@ def test_a_part_is_another_task_and_the_whole_is_the_same_task_as_ever():
     assert json.loads(Quatrains(train_size=300).fingerprint())["train_size"] == 300
     assert QuatrainsTang(train_size=3_000).fingerprint() == QuatrainsTang().fingerprint()
     assert QuatrainsTang(train_size=3_000).load().remarks == ()
+
+
+@pytest.mark.parametrize("name", ["quatrains-tang", "sotu-obama", "folk-tunes"])
+def test_what_is_spelled_is_encoded_again(name):
+    data = find("task", name).load()().load()
+    tokens, vocabulary = data.training.train[:50], data.vocabulary
+    assert torch.equal(vocabulary.encode(vocabulary.spell(tokens), tokens.shape[1]), tokens)
+    if data.training.spec.kind == "characters":  # verse, as people read it
+        known = tokens[~tokens.eq(vocabulary.unk).any(1)]
+        assert torch.equal(vocabulary.encode(vocabulary.decode(known), tokens.shape[1]), known)

@@ -261,3 +261,18 @@ def test_what_separates_columns_is_part_of_the_fingerprint_where_it_is_not_usual
     other.write_text(usual.read_text().replace(",", ";"))
     forms = [json.loads(Text(train=str(path)).fingerprint())["files"]["train"][1] for path in (usual, other)]
     assert forms == [".csv", ".csv;"]
+
+
+@pytest.mark.parametrize("level", ["word", "char"])
+def test_text_is_encoded_as_the_task_reads_it(path, level):
+    data = Text(train=str(path), level=level, max_len=200).load()
+    vocabulary, train, length = data.vocabulary, data.training.train, data.training.spec.seq_len
+    assert torch.equal(vocabulary.encode(vocabulary.spell(train), length), train)
+    assert torch.equal(vocabulary.encode(vocabulary.decode(train), length), train)  # what nothing is left out of
+    strange = vocabulary.encode(["the zebra", "<unk>", ""])
+    assert strange[1, 0] == vocabulary.unk
+    assert strange[2].eq(vocabulary.eos).all()
+    if level == "word":
+        assert strange.tolist()[0] == [vocabulary.ids["the"], vocabulary.unk, vocabulary.eos]
+    with pytest.raises(ValueError, match="expected less than 2 words a sequence, got 2"):
+        vocabulary.encode(["the cat" if level == "word" else "th"], 2)
