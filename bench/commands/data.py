@@ -11,6 +11,7 @@ import click
 
 from bench.commands.options import Command
 from bench.commands.output import say
+from bench.visible import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -98,7 +99,7 @@ def show(name: str | None, settings: tuple[str, ...]) -> None:
         described.fingerprint()
     except NotFetched as error:
         missing = str(error)
-    console.print(Text.assemble((plugin.name, "bold"), f" {plugin.description}"), highlight=False)
+    console.print(Text.assemble((visible(plugin.name), "bold"), f" {visible(plugin.description)}"), highlight=False)
     if missing:
         console.print(f"{missing} Until then there is nothing to count.\n", highlight=False, markup=False)
     if hasattr(described, "report"):

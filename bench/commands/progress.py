@@ -24,6 +24,7 @@ from bench.runs.campaign import Campaign, Cluster, executor
 from bench.runs.executors.base import Adopted, Awaited, Event, Finished, Started, Stopping, Warned
 from bench.runs.executors.base import Progress as Moved
 from bench.runs.stopping import Stop
+from bench.visible import visible
 
 __all__ = ["Display", "conclude", "follow", "warn_of"]
 
@@ -245,7 +246,7 @@ def warn_of(console: Console, unreadable: Iterable[object]) -> None:
 
 
 def _title(spec: RunSpec) -> str:
-    return f"{spec.task_label} {spec.label} seed {spec.seed}"
+    return visible(f"{spec.task_label} {spec.label} seed {spec.seed}")
 
 
 def _state(phase: str, done: int, steps: int, scalars: Mapping[str, float]) -> str:

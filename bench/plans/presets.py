@@ -5,11 +5,13 @@ What a preset means for a generator or a task is listed next to its fields, in i
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
 
 from bench.errors import UsageError, unknown
 
@@ -162,13 +164,33 @@ def parse_time(text: str) -> float:
     return seconds
 
 
+WORKER_MEMORY = 2**30
+"""Bytes that a worker is expected to take: those of ``quick`` take up to 0.6 GiB."""
+MEMORY, CONTAINER = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+"""Where Linux says how much memory is free, and how much a container may take."""
+
+
 def processors() -> int:
     """Number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def free_memory() -> int | None:
+    """Bytes that new processes may take, here and in this container; None where the system does not say."""
+    found = []
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = MEMORY.read_text(encoding="ascii").splitlines()
+        found.append(int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) << 10)
+    with contextlib.suppress(OSError, ValueError):  # no number where a container has no limit
+        limit, used = (int((CONTAINER / f"memory.{name}").read_text(encoding="ascii")) for name in ("max", "current"))
+        found.append(max(0, limit - used))
+    return min(found, default=None)
+
+
 def parse_workers(given: str | int, device: str, name: str = "--workers", cards: int = 1) -> int:
-    """Parse a number of worker processes; ``auto`` is one for each processor, and on CUDA at most 4 for each device.
+    """Parse a number of worker processes.
+
+    ``auto`` is one for each processor, on CUDA at most 4 for each device, and no more than fit into the free memory.
 
     Args:
         given: What the user wrote.
@@ -180,7 +202,9 @@ def parse_workers(given: str | int, device: str, name: str = "--workers", cards:
         UsageError: for anything else.
     """
     if str(given).strip() == "auto":
-        return min(processors(), WORKERS_ON_CUDA * cards if device == "cuda" else MOST_WORKERS)
+        room = free_memory()
+        fitting = MOST_WORKERS if room is None else max(1, room // WORKER_MEMORY)
+        return min(processors(), fitting, WORKERS_ON_CUDA * cards if device == "cuda" else MOST_WORKERS)
     number = int(given) if re.fullmatch(r"-?\d{1,9}", str(given).strip()) else -1
     if not 0 <= number <= MOST_WORKERS:
         raise UsageError(f"expected {name} from 0 to {MOST_WORKERS}, or auto, got {given}.")

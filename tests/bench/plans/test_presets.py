@@ -5,6 +5,7 @@ import os
 import pytest
 
 from bench.errors import UsageError
+from bench.plans import presets
 from bench.plans.presets import PRESETS, find_preset, parse_budget, parse_seeds, parse_temperatures, parse_workers
 
 
@@ -155,9 +156,31 @@ def test_a_seed_that_is_named_twice_is_refused():
 
 def test_workers_are_as_many_as_processors_unless_the_user_says_how_many(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
+    monkeypatch.setattr(presets, "free_memory", lambda: None)
     assert parse_workers("auto", "cpu") == 6
+    monkeypatch.setattr(presets, "free_memory", lambda: int(3.9 * 2**30))
+    assert parse_workers("auto", "cpu") == 3
+    assert parse_workers("5", "cpu") == 5
+    monkeypatch.setattr(presets, "free_memory", lambda: 0)
+    assert parse_workers("auto", "cpu") == 1
+    monkeypatch.setattr(presets, "free_memory", lambda: 2**40)
     assert parse_workers("auto", "cuda") == 4
     assert [parse_workers(given, "cuda") for given in ("0", 3, " 8 ")] == [0, 3, 8]
     for wrong in ("-1", "257", "two", "", "1.5"):
         with pytest.raises(UsageError, match=r"expected --workers from 0 to 256, or auto, got"):
             parse_workers(wrong, "cpu")
+
+
+def test_free_memory_is_the_systems_and_the_containers(tmp_path, monkeypatch):
+    monkeypatch.setattr(presets, "MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr(presets, "CONTAINER", tmp_path)
+    assert presets.free_memory() is None
+    (tmp_path / "meminfo").write_text("MemTotal:  9 kB\nMemAvailable:   2048 kB\n")
+    assert presets.free_memory() == 2 << 20
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("1000\n")
+    assert presets.free_memory() == 2 << 20
+    (tmp_path / "memory.max").write_text("5000\n")
+    assert presets.free_memory() == 4000
+    (tmp_path / "memory.current").write_text("6000\n")
+    assert presets.free_memory() == 0
