@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 import stat
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
@@ -269,8 +270,16 @@ def _json_values(path: Path, column: str | None) -> Iterator[str]:
             if not line.strip():
                 yield ""
                 continue
+            if kind is None and line.lstrip().startswith("["):
+                lines_of = shlex.quote(str(path.with_suffix(".jsonl")))
+                raise UsageError(
+                    f"{where} begins a JSON array, expected one object a line; convert it with: jq -c '.[]' "
+                    f"{shlex.quote(str(path))} > {lines_of}"
+                )
             try:
-                value = json.loads(line)
+                value = json.loads(line, object_pairs_hook=_once)
+            except RepeatedKey as error:
+                raise UsageError(f"{where} has the key '{error}' twice: expected each once.") from error
             except (ValueError, RecursionError) as error:
                 raise UsageError(f"{where} is not JSON: expected one object a line.") from error
             if column is None and isinstance(value, dict):
@@ -280,6 +289,23 @@ def _json_values(path: Path, column: str | None) -> Iterator[str]:
                     raise UsageError(f"expected a string in {where}, as in the lines before it, got an object.")
             kind = kind or type(value)
             yield _json_text(value, column, where)
+
+
+class RepeatedKey(Exception):  # noqa: N818 - never leaves this module
+    """A key that an object has twice, of which Python would silently take the last."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these pairs.
+
+    Raises:
+        RepeatedKey: for a key that is there twice.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise RepeatedKey(next(name for name in names if names.count(name) > 1))
+    return found
 
 
 def _json_text(value: Any, column: str | None, where: str) -> str:

@@ -77,8 +77,8 @@ def check_streams(generator: type) -> None:
     for library, one, other in zip(("torch", "numpy", "random"), *ends, strict=True):
         expect(
             one != other,
-            f"fit() or sample() seeded {library}'s global stream, from which others draw: draw from run.rng(name), and "
-            "from the stream that sample() is given",
+            f"fit() or sample() seeded {library}'s global stream, from which others draw: draw from run.rng(name) and "
+            "from the stream that sample() is given, or seed it within torch.random.fork_rng()",
         )
     if _differ(samplers[0], samplers[1], data):
         raise Hint(

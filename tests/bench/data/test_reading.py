@@ -415,3 +415,20 @@ def test_a_nul_is_no_text_in_json_either(tmp_path):
     path.write_text('{"text": "a\\u0000b"}\n')
     assert "'text' in line 1" in refusal(path)
     assert "NUL" in refusal(path)
+
+
+def test_a_key_that_is_there_twice_is_refused(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "x"}\n{"text": "y", "id": 1, "text": "z"}\n')
+    assert "line 2 of" in refusal(path)
+    assert "has the key 'text' twice" in refusal(path)
+
+
+def test_an_array_is_told_from_lines(tmp_path):
+    path = tmp_path / "a b.json"
+    for content in (json.dumps([{"text": "x"}, {"text": "y"}]), json.dumps([{"text": "x"}], indent=1)):
+        path.write_text(content)
+        message = refusal(path)
+        assert "line 1 of" in message
+        assert message.endswith(f"begins a JSON array, expected one object a line; convert it with: jq -c '.[]' "
+                                f"'{path}' > '{tmp_path}/a b.jsonl'")  # fmt: skip
