@@ -531,6 +531,18 @@ class CoinThatNeverFlips(Sound):
         return model
 
 
+@dataclass(frozen=True)
+class DropoutIsNeverPassed(Sound):
+    dropout: float = 0.25
+
+
+def test_a_field_that_is_never_passed_on_is_told():
+    assert failing(DropoutIsNeverPassed) == {}
+    assert hints(DropoutIsNeverPassed) == {
+        "check_fields": "but without effect on what is trained here: dropout. Is it meant so?"
+    }
+
+
 def test_a_coin_that_never_flips_is_a_field_without_effect():
     assert failing(CoinThatNeverFlips) == {}
     assert hints(CoinThatNeverFlips) == {
@@ -644,6 +656,7 @@ def test_the_documentation_lists_what_is_caught_by_which_check():
         wanted[words] = f"{first}, and {len(others)} more" if others else first
     coin = "the coin of scheduled sampling never flips (released SeqGAN): a field without effect"
     wanted[coin] = f"{TITLES['check_fields']} (said, not failed)"
+    wanted["a field, such as dropout, that is never passed on (Texygen)"] = wanted[coin]
     wanted["parameters come from torch's global stream"] = f"{TITLES['check_streams']} (said, not failed)"
     assert {key: value for key, value in listed.items() if not key.startswith("--")} == wanted, "\n".join(
         f"| {words} | {checks} |" for words, checks in wanted.items()

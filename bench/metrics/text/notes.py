@@ -47,7 +47,7 @@ def notes(
         yield from text.remarks
         if marks := Counter(filter(None, map(foreign_mark, text.lines))):
             yield marks_note(text.name, marks)
-    spelled = [any(f" {SPACE} " in f" {line} " for line in text.lines) for text in given]
+    spelled = [any(SPACE in line and SPACE in line.split() for line in text.lines) for text in given]
     if tokenizer != "char" and any(spelled) and not all(spelled):
         yield (
             f"{given[spelled.index(True)].name} is written character by character, with {SPACE} for a space, and "
