@@ -99,16 +99,16 @@ def _clusters(part: str) -> tuple[str, list[str]]:
     They are Unicode's extended grapheme clusters (UAX 29), with two additions: a mark that it leaves alone joins the
     character before it, and formats and controls that stand by themselves are left out.
     """
-    shape = ""
-    clusters: list[str] = []
+    bases: list[str] = []
+    clusters: list[list[str]] = []
     for cluster in regex.findall(r"\X", part):
         base = next((character for character in cluster if unicodedata.category(character) not in INVISIBLE), "")
-        if base and clusters and shape[-1] != " " and unicodedata.category(base)[0] == "M":
-            clusters[-1] += cluster
+        if base and bases and bases[-1] != " " and unicodedata.category(base)[0] == "M":
+            clusters[-1].append(cluster)
         elif base or cluster == BREAK:
-            shape += base or " "
-            clusters.append(cluster)
-    return shape, clusters
+            bases.append(base or " ")
+            clusters.append([cluster])
+    return "".join(bases), list(map("".join, clusters))
 
 
 def _word() -> Tokenizer:
