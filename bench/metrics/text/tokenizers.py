@@ -33,6 +33,8 @@ VERSIONS = {"word": 2, "char": 2}
 """Increased with every change of a rule of our own, since it is part of signatures."""
 PLAIN = re.compile(r"[A-Za-z0-9 ]*\.? *")
 CHARACTER = re.compile(rf"<unk>|[^\s{SPACE}]")
+CLUSTER = regex.compile(r"[\U0001F1E6-\U0001F1FF]{2}[\p{M}\u200d]*|\X")
+"""Extended grapheme clusters; of flags, two letters each, \\X alone would look back over all before it."""
 INVISIBLE = ("Cc", "Cf")
 """Unicode's categories of controls and formats: joiners, soft hyphens, marks of direction or of byte order."""
 BREAK = "\u200b"
@@ -101,7 +103,7 @@ def _clusters(part: str) -> tuple[str, list[str]]:
     """
     bases: list[str] = []
     clusters: list[list[str]] = []
-    for cluster in regex.findall(r"\X", part):
+    for cluster in CLUSTER.findall(part):
         base = next((character for character in cluster if unicodedata.category(character) not in INVISIBLE), "")
         if base and bases and bases[-1] != " " and unicodedata.category(base)[0] == "M":
             clusters[-1].append(cluster)

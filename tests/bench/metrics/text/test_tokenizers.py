@@ -8,6 +8,7 @@ from pathlib import Path
 import nltk
 import numpy as np
 import pytest
+import regex
 import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -187,3 +188,15 @@ def test_words_of_any_text_are_seen_and_in_order(text, name):
         assert all(any(unicodedata.category(c) not in ("Cc", "Cf") for c in word) for word in words)
         seen = "".join(c for c in text if not c.isspace() and unicodedata.category(c) not in ("Cc", "Cf"))
         assert "".join(c for c in "".join(words) if unicodedata.category(c) not in ("Cc", "Cf")) == seen
+
+
+@given(st.text(st.sampled_from("\U0001f1e9\U0001f1ea\U0001f1ebax\u0301\ufe0f\u200d\U0001f469"), max_size=12))
+@settings(max_examples=500)
+def test_clusters_are_unicodes(text):
+    assert tokenizers.CLUSTER.findall(text) == regex.findall(r"\X", text)
+
+
+def test_a_hostile_line_takes_no_longer_than_another():
+    """Each is one part between white spaces, of a million characters or nearly; quadratic time would be hours."""
+    for text, words in (("a" + "\u102b" * 10**6, 1), ("\U0001f1e9" * 10**6, 5 * 10**5), ("\u200d" * 10**6, 0)):
+        assert len(tokenizer("word")(text)) == words
