@@ -102,7 +102,7 @@ def test_fields_of_a_model_with_its_package_can_be_set(install, bench, tmp_path)
     install("second-one", "dice")
     answer = bench("run", "--models", "dice@first.one", "--set", "dice@first.one.rate=0.1", "--tasks", "toy",
                    "--preset", "smoke", "--seeds", 1, "--workers", 0, "--output", tmp_path / "results")  # fmt: skip
-    assert "dice@first.one[rate=0.1]" in (tmp_path / "results" / "leaderboard.md").read_text()
+    assert "dice@first.one[rate=0.1]" in (tmp_path / "results" / "leaderboard.csv").read_text()
     assert "warning: " in answer.out + answer.err
     assert "register a model of one name" in " ".join((answer.out + answer.err).split())
 

@@ -12,7 +12,8 @@ from bench.runs.critic import CRITIC, CriticJudge
 from bench.runs.runner import run
 from bench.runs.session import Observer, Session
 from bench.tasks.toy import Toy
-from bench.testing import ContractViolation, check_evaluation
+from bench.testing import ContractViolation
+from bench.testing.training import check_evaluation
 from seqgan.discriminator import Discriminator
 from seqgan.seqgan import SeqGAN
 
