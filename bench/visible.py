@@ -19,7 +19,7 @@ OBEYED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, but for tab and newline
     "\u202a-\u202e\u2066-\u2069]"  # directions that hold until they are ended
 )
-FORMULA = re.compile(r"'*[=+\-@\t\r]")
+FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # wide ones count in Japanese
 """How a text begins that a spreadsheet computes, or that was written so that none does."""
 
 

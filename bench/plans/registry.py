@@ -172,8 +172,13 @@ def _registered(kind: str) -> dict[str, dict[str, Plugin]]:
 
 
 def heavy() -> set[str]:
-    """Names of the generators that ``all`` leaves out, and ``everything`` does not."""
-    return {entry.name for entry in _entries(HEAVY, tuple(sys.path))}
+    """Names of the generators that ``all`` leaves out, and ``everything`` does not; each package says so of its own."""
+    registered = _registered("model")
+    found = (
+        registered.get(entry.name, {}).get(entry.dist.name if entry.dist else "")
+        for entry in _entries(HEAVY, tuple(sys.path))
+    )
+    return {plugin.name for plugin in found if plugin}
 
 
 @cache
@@ -198,7 +203,7 @@ def find(kind: str, name: str) -> Plugin:
         return plugins[name]
     plain, at, package = name.partition("@")
     namesakes = _registered(kind).get(plain, {})
-    if at and package in namesakes:
+    if at and package in namesakes and not _unfit(namesakes[package].name):
         return namesakes[package]
     if len(namesakes) > 1:
         choices = " or ".join(plugin.name for plugin in namesakes.values())

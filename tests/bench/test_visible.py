@@ -37,7 +37,9 @@ def test_a_cell_can_be_read_back(text):
     assert uncell(cell(text)) == text
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "'=1"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "'=1"]
+)
 def test_no_cell_is_a_formula(text):
     assert cell(text)[0] == "'"
 

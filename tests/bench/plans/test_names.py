@@ -95,6 +95,14 @@ def test_a_name_that_could_be_taken_for_another_is_not_used(install, name):
     [said] = remarks()
     assert said.startswith(f"odd registers a model named {name!a}, which is not used: ")
     assert said.isprintable()
+    with pytest.raises(UsageError, match="unknown model"):
+        find("model", f"{name}@odd")
+
+
+def test_a_package_cannot_hide_the_models_of_another(install):
+    install("evil", "mle", "bench.heavy")
+    assert "mle" not in registry.heavy()
+    assert "mle-ensemble" in registry.heavy()
 
 
 def test_fields_of_a_model_with_its_package_can_be_set(install, bench, tmp_path):
