@@ -33,8 +33,8 @@ class Group(click.Group):
                 stream.reconfigure(errors="replace")  # a terminal that cannot show arrows shows question marks
         try:
             return super().invoke(ctx)
-        except UsageError as error:
-            click.echo(f"bench: {visible(str(error))}", err=True)
+        except UsageError as error:  # a sentence: what is from elsewhere begins no line of its own
+            click.echo(f"bench: {' '.join(visible(str(error)).splitlines())}", err=True)
             ctx.exit(2)
         except Halted as error:
             click.echo(f"bench: {visible(str(error))}", err=True)

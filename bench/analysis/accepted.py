@@ -15,7 +15,7 @@ import pandas as pd
 from bench.errors import UsageError
 from bench.records.frames import FINAL, MISSING, REAL_DATA, as_rows, completed
 from bench.records.record import STATUSES
-from bench.visible import cell, uncell
+from bench.visible import cell, uncell, visible
 
 __all__ = ["COLUMNS", "Key", "arranged", "cells", "read", "require_finished", "text", "tidy"]
 
@@ -71,7 +71,7 @@ def tidy(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     ]
     bare = runs[~runs["run_id"].isin(kept["run_id"])]
     rows += [{**run, "value": math.nan, "absent": run["reason"]} for run in as_rows(bare)]
-    filled = [{name: "" if _none(row.get(name), name) else row[name] for name in COLUMNS} for row in rows]
+    filled = [{name: "" if _none(row.get(name), name) else _plain(row[name]) for name in COLUMNS} for row in rows]
     by_key: dict[Key, list[dict[str, Any]]] = {}
     for row in filled:
         by_key.setdefault(Key(*(row[name] for name in Key._fields)), []).append(row)
@@ -141,6 +141,11 @@ def read(path: Path) -> pd.DataFrame:
         raise UsageError(f"expected accepted results in '{path}', which has no rows; {MAKE}.")
     frame: pd.DataFrame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame
+
+
+def _plain(value: Any) -> Any:
+    """A value as the file can hold it."""
+    return visible(value) if isinstance(value, str) else value
 
 
 def _none(value: Any, name: str) -> bool:

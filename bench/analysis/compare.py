@@ -242,8 +242,9 @@ def _obstacle(match: _Match, min_seeds: int) -> tuple[str, str] | None:
         return MISSING, _told(gone, base)
     changed = {seed: change for seed in base if (change := _change(base[seed], head[seed]))}
     if changed:
-        is_number = all(row["absent"] or math.isfinite(row["value"]) for row in base.values())
-        return UNTESTED if is_number else NOT_COMPARABLE, _told(changed, base)
+        no_numbers = {seed for seed, row in base.items() if not row["absent"] and not math.isfinite(row["value"])}
+        moved = any(not _same(old[seed], new[seed]) for seed in old.keys() & new.keys())
+        return UNTESTED if moved or changed.keys() - no_numbers else NOT_COMPARABLE, _told(changed, base)
     if not old:
         return (
             (NEW, _told({seed: f"base has {_lack(base[seed])}" for seed in base}, base))
@@ -307,7 +308,7 @@ def _cell(match: _Match, verdict: Verdict) -> Cell:
         moved += f" beside the real data's {fmean(match.real[1][seed] for seed in match.seeds):.4g}"
     far = "distance " if match.direction == "real" else ""
     difference = f"{far}{-SIGNS.get(match.direction, -1) * verdict.difference.mean:+.3g}"
-    if verdict.outcome == IDENTICAL or abs(verdict.difference.mean) < verdict.resolution:
+    if verdict.outcome == IDENTICAL or max(map(abs, _losses(match).values())) < verdict.resolution:
         words = f"{moved} ({difference}): less than {verdict.resolution:g}, the smallest difference that counts"
         return Cell(match.key, NO_DIFFERENCE, words, n, small=True)
     if verdict.outcome == ONE_OBSERVATION:

@@ -99,7 +99,8 @@ def detectable_difference(
         effect = float(special.ndtri(1 - special.bdtri(losses, n, power)))
     else:
         most = float(special.stdtrit(n - 1, 1 - level / 2)) + 10 * math.sqrt(n)
-        effect = float(optimize.brentq(lambda d: _power_of_t(n, d, level) - power, 0.0, most))
+        # So far out that it has no number, scipy's distribution is beyond any doubt.
+        effect = float(optimize.brentq(lambda d: np.nan_to_num(_power_of_t(n, d, level), nan=1.0) - power, 0.0, most))
     return effect * float(sample.std(ddof=1))
 
 

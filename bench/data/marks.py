@@ -9,17 +9,14 @@ __all__ = ["foreign_mark", "marks_note"]
 
 MARK = re.compile(
     r"""
-    (?<! \S ) (?: </?s>                                                    # sentence by sentence, as in KenLM
-    | <(?: eos | bos | sos | pad | blank | start | end | go | mask )>      # Texygen's kind
-    | <\| [a-z_]+ \|>                                                      # <|endoftext|>
-    | \[(?: PAD | CLS | SEP | MASK | UNK | BOS | EOS )\]                   # BERT
-    | _(?: EOS | PAD | GO | UNK | BOS )                                    # TensorFlow's translation
-    | <UNK> | <_UNK> | <oov>
-    ) (?! \S )
+    (?i: </s> | <(?: eos | bos | sos | pad | blank | go | mask | oov | _unk )>  # KenLM's, Texygen's
+    | <\| [a-z_0-9]+ \|> )                                                     # <|endoftext|>
+    | <UNK> | (?<! \S ) <s> (?! \S )
+    | \[(?: PAD | CLS | SEP | MASK | UNK | BOS | EOS )\]                       # BERT's
+    | (?<! \S ) _(?: EOS | PAD | GO | UNK | BOS ) (?! \S )                    # TensorFlow's translation
     """,
-    re.VERBOSE | re.IGNORECASE,
+    re.VERBOSE,
 )
-OURS = "<unk>"
 
 
 def marks_note(name: str, marks: Counter[str]) -> str:
@@ -41,7 +38,8 @@ def marks_note(name: str, marks: Counter[str]) -> str:
 
 
 def foreign_mark(line: str) -> str | None:
-    """The first mark of another tool in a line, with white space on both sides; ``<unk>`` is ours."""
+    """The first mark of another tool in a line; ``<unk>`` is ours."""
     if not ("<" in line or "[" in line or "_" in line):
         return None
-    return next((found[0] for found in MARK.finditer(line) if found[0] != OURS), None)
+    found = MARK.search(line)
+    return found and found[0]

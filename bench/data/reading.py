@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
+import re
 import shlex
 import stat
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from functools import partial
-from itertools import chain
+from itertools import islice
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TextIO
+from typing import Any, BinaryIO, Literal, NamedTuple, TextIO
 
 from bench.data.encoding import conversion, decoded_wrongly, undecodable
 from bench.data.packed import PACKED, Unpacked, is_packed
@@ -24,6 +26,8 @@ LONGEST = 2**24
 START = 2**13
 """Bytes by which a file is judged before it is read."""
 TABLES = {".csv": ",", ".tsv": "\t"}
+STATED = re.compile(r"sep=([,;\t|])", re.IGNORECASE)
+"""The first line of a table that a spreadsheet wrote for itself."""
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 """What stands between the columns of a table, whatever its file is called."""
 JSON_LINES = (".jsonl", ".ndjson", ".json")
@@ -37,7 +41,8 @@ def read_lines(path: Path, column: str | None = None) -> Iterator[str]:
 
     The file name's extension decides how it is read. ``.csv`` and ``.tsv`` have a header; fields of CSV may be quoted,
     those of TSV are never, as in IANA's text/tab-separated-values. Where the header has no comma, or no tab, but
-    semicolons, bars, tabs or commas, these separate the columns (:func:`remarks` says so). ``.jsonl``, ``.ndjson`` and
+    semicolons, bars, tabs or commas, and the first record as many of them, these separate the columns
+    (:func:`remarks` says so). ``.jsonl``, ``.ndjson`` and
     ``.json`` contain one object per line, or one string per line; the first decides which, and under which key the text
     is. All others are plain text, one record per line. Text is UTF-8, with or without a
     byte-order mark; lines end as on Unix, on Windows or on an old Macintosh. A newline inside a record becomes a space.
@@ -74,11 +79,11 @@ def remarks(path: Path, column: str | None = None) -> Iterator[str]:
     suffix = extension(path)
     if suffix not in TABLES:
         return
-    with closing(_lines(path)) as lines:
-        delimiter, quoting = _dialect(path, first := next(lines, ""))
+    delimiter, quoting, skipped = _dialect(path)
     if delimiter != TABLES[suffix]:
         yield f"{path.name}: its columns are separated by {DELIMITERS[delimiter]}, and are read so."
-    names = next(csv.reader([first], delimiter=delimiter, quoting=quoting), [])
+    with closing(_lines(path)) as lines:
+        names = next(csv.reader(islice(lines, skipped, None), delimiter=delimiter, quoting=quoting), [])
     if column is None and len(names) == 1 and len(names[0].split()) > 1:
         yield (
             f"{path.name}: its first line, '{names[0]}', is read as the name of its only column; a file without such a "
@@ -153,8 +158,7 @@ def layout(path: Path) -> str:
     suffix = extension(path)
     if suffix not in TABLES:
         return suffix
-    with closing(_lines(path)) as lines:
-        delimiter, _ = _dialect(path, next(lines, ""))
+    delimiter = _dialect(path).delimiter
     return suffix if delimiter == TABLES[suffix] else suffix + delimiter
 
 
@@ -220,50 +224,80 @@ def _binary(name: str, line: int) -> UsageError:
     return UsageError(f"{name} is binary: line {line} holds a NUL byte, expected UTF-8 text.")
 
 
-def _dialect(path: Path, header: str) -> tuple[str, Literal[0, 3]]:
-    """What separates the columns of a table, by its first line, and whether they may be quoted."""
+class Dialect(NamedTuple):
+    """How a table is written: what separates its columns, whether they may be quoted, and lines before its header."""
+
+    delimiter: str
+    quoting: Literal[0, 3]
+    skipped: int
+
+
+def _dialect(path: Path) -> Dialect:
+    """How a table is written, by its first line and its first record."""
     usual = TABLES[extension(path)]
-    others = [delimiter for delimiter in DELIMITERS if delimiter in header]
-    if usual in header or not others:
-        delimiter = usual
-    elif len(others) > 1:
-        found = " and ".join(DELIMITERS[other] for other in others)
+    with closing(_lines(path)) as lines:
+        first = next(lines, "")
+        skipped = int(bool(stated := STATED.fullmatch(first.strip())))
+        header = next(lines, "") if stated else first
+    if stated:  # as a spreadsheet writes it for itself
+        return Dialect(stated[1], csv.QUOTE_MINIMAL, skipped)
+    fitting = [other for other in DELIMITERS if other != usual and _separates(path, other)]
+    if len(next(_rows([header], usual), [])) > 1 or not fitting:
+        return Dialect(usual, csv.QUOTE_NONE if usual == "\t" else csv.QUOTE_MINIMAL, 0)
+    if len(fitting) > 1:
+        found = " and ".join(DELIMITERS[other] for other in fitting)
         raise UsageError(f"line 1 of '{path}' has {found} but no {DELIMITERS[usual]}: expected one kind of separator.")
-    else:
-        delimiter = others[0]
-    return delimiter, csv.QUOTE_NONE if delimiter == usual == "\t" else csv.QUOTE_MINIMAL
+    return Dialect(fitting[0], csv.QUOTE_MINIMAL, 0)
+
+
+def _separates(path: Path, delimiter: str) -> bool:
+    """Whether the header has several columns by this separator, and the first record as many."""
+    with closing(_lines(path)) as lines, contextlib.suppress(csv.Error):
+        rows = filter(None, _rows(lines, delimiter))
+        header = next(rows, [])
+        return len(header) > 1 and len(next(rows, header)) == len(header)
+    return False
+
+
+def _rows(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    csv.field_size_limit(LONGEST)
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    return csv.reader(lines, delimiter=delimiter, quoting=quoting)
 
 
 def _table_column(path: Path, column: str | None) -> Iterator[str]:
     csv.field_size_limit(LONGEST)
+    delimiter, quoting, skipped = _dialect(path)
     lines = _lines(path)
-    first = next(lines, "")
-    delimiter, quoting = _dialect(path, first)
-    rows = csv.reader(chain([first], lines), delimiter=delimiter, quoting=quoting, strict=True)
+    rows = csv.reader(islice(lines, skipped, None), delimiter=delimiter, quoting=quoting, strict=True)
     try:
         header = next(rows, None)
         if not header:
             raise UsageError(f"'{path}' has no header: expected the names of its columns in its first line.")
-        if len(header) == 1 and (inside := [other for other in DELIMITERS if other in header[0]]):
-            raise UsageError(
-                f"line 1 of '{path}' names one column, '{one_line(header[0])}', which looks like several with "
-                f"{DELIMITERS[inside[0]]} between them: expected their names without quotation marks around them all."
-            )
         index = header.index(_column(path, column, header))
+        glued = [] if column or len(header) > 1 else [other for other in DELIMITERS if other in header[0]]
         for row in rows:
             if row and len(row) != len(header):
-                where = f"line {rows.line_num} of '{path}'"
+                where = f"line {rows.line_num + skipped} of '{path}'"
                 apart = "" if delimiter == TABLES[extension(path)] else f" separated by {DELIMITERS[delimiter]}"
                 raise UsageError(f"expected {len(header)} fields{apart} in {where}, as in its header, got {len(row)}.")
+            if row and (inside := [other for other in glued if row[0].count(other) == header[0].count(other)]):
+                raise UsageError(
+                    f"line 1 of '{path}' names one column, '{one_line(header[0])}', which looks like several with "
+                    f"{DELIMITERS[inside[0]]} between them, as in line {rows.line_num}: expected no quotation marks "
+                    "around all of them, or that name with --column."
+                )
+            glued = [] if row else glued  # one record tells
             yield one_line(row[index]) if row else ""
     except csv.Error as error:
-        raise UsageError(f"line {rows.line_num} of '{path}' is not CSV: {error}.") from error
+        raise UsageError(f"line {rows.line_num + skipped} of '{path}' is not CSV: {error}.") from error
     finally:
         lines.close()
 
 
-def _json_values(path: Path, column: str | None) -> Iterator[str]:
+def _json_values(path: Path, named: str | None) -> Iterator[str]:
     kind: type | None = None
+    column = named
     with closing(_lines(path)) as lines:
         for number, line in enumerate(lines, 1):
             where = f"line {number} of '{path}'"
@@ -277,35 +311,29 @@ def _json_values(path: Path, column: str | None) -> Iterator[str]:
                     f"{shlex.quote(str(path))} > {lines_of}"
                 )
             try:
-                value = json.loads(line, object_pairs_hook=_once)
-            except RepeatedKey as error:
-                raise UsageError(f"{where} has the key '{error}' twice: expected each once.") from error
+                value = json.loads(line)
             except (ValueError, RecursionError) as error:
                 raise UsageError(f"{where} is not JSON: expected one object a line.") from error
-            if column is None and isinstance(value, dict):
+            if named is None and isinstance(value, dict):
                 if kind is None:
                     column = _column(path, None, list(value), number)
                 elif kind is not dict:
                     raise UsageError(f"expected a string in {where}, as in the lines before it, got an object.")
+                elif column != USUAL_COLUMN and USUAL_COLUMN in value:
+                    raise UsageError(
+                        f"{where} has the key '{USUAL_COLUMN}', and the first record has '{column}' alone: choose one "
+                        "with --column, or with column= in Python and after text:."
+                    )
             kind = kind or type(value)
+            if column and line.count(json.dumps(column)) > 1 and _repeats(line, column):
+                raise UsageError(f"{where} has the key '{column}' twice: expected it once.")
             yield _json_text(value, column, where)
 
 
-class RepeatedKey(Exception):  # noqa: N818 - never leaves this module
-    """A key that an object has twice, of which Python would silently take the last."""
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object of these pairs.
-
-    Raises:
-        RepeatedKey: for a key that is there twice.
-    """
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise RepeatedKey(next(name for name in names if names.count(name) > 1))
-    return found
+def _repeats(line: str, key: str) -> bool:
+    """Whether an object has a key twice, of which Python would silently take the last."""
+    pairs: object = json.loads(line, object_pairs_hook=list)
+    return isinstance(pairs, list) and [name for name, _ in pairs].count(key) > 1
 
 
 def _json_text(value: Any, column: str | None, where: str) -> str:

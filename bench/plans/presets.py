@@ -183,7 +183,10 @@ def free_memory() -> int | None:
         found.append(int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) << 10)
     with contextlib.suppress(OSError, ValueError):  # no number where a container has no limit
         limit, used = (int((CONTAINER / f"memory.{name}").read_text(encoding="ascii")) for name in ("max", "current"))
-        found.append(max(0, limit - used))
+        lines = (CONTAINER / "memory.stat").read_text(encoding="ascii").splitlines()
+        # What files left in memory is given back when it is wanted.
+        cached = sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+        found.append(max(0, limit - used + cached))
     return min(found, default=None)
 
 

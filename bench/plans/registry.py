@@ -36,8 +36,8 @@ HEAVY = "bench.heavy"
 KERNELS = "bench.kernels"
 OURS = "seqgan-bench"
 """The distribution that this file is part of."""
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(@[A-Za-z0-9][A-Za-z0-9._-]*)?")
-"""A plugin's name, in letters that cannot be taken for others: it stands in tables, labels and names of files."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+"""A registered name, in letters that cannot be taken for others: it stands in tables, labels and names of files."""
 SETS = ("all", "everything", "contenders")
 """Names that stand for several plugins."""
 
@@ -126,9 +126,9 @@ def available(kind: str) -> dict[str, Plugin]:
     """
     return {
         plugin.name: plugin
-        for plugins in _registered(kind).values()
+        for name, plugins in _registered(kind).items()
         for plugin in plugins.values()
-        if not _unfit(plugin.name)
+        if not _unfit(name)
     }
 
 
@@ -138,7 +138,7 @@ def remarks() -> Iterator[str]:
         for name, plugins in _registered(kind).items():
             others = [plugin.name for plugin in plugins.values() if plugin.name != name]
             for plugin in plugins.values():
-                if unfit := _unfit(plugin.name):
+                if unfit := _unfit(name):
                     yield f"{plugin.distribution} registers a {kind} named {name!a}, which is not used: {unfit}."
             if others and not _unfit(name):
                 ours = f"'{name}' is ours" if OURS in plugins else f"'{name}' alone is none of them"
@@ -203,9 +203,9 @@ def find(kind: str, name: str) -> Plugin:
         return plugins[name]
     plain, at, package = name.partition("@")
     namesakes = _registered(kind).get(plain, {})
-    if at and package in namesakes and not _unfit(namesakes[package].name):
+    if at and package in namesakes and not _unfit(plain):
         return namesakes[package]
-    if len(namesakes) > 1:
+    if len(namesakes) > 1 and not _unfit(plain):
         choices = " or ".join(plugin.name for plugin in namesakes.values())
         raise UsageError(f"{' and '.join(namesakes)} both register a {kind} named '{plain}': choose {choices}.")
     raise unknown(kind, name, plugins)

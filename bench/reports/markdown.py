@@ -89,10 +89,11 @@ MARKS = re.compile(
     r"|(?<![^\W_])_|_(?![^\W_])"  # emphasis: underscores inside words are kept
 )
 """What has a meaning in GitHub's Markdown."""
-AT = re.compile(r"(?<=[\w.+-])@(?=\w)")
-"""In a mail address, of which GitHub makes a link whatever is escaped in it: only a comment inside prevents that."""
+CALLS = re.compile(r"@(?=\w)|(?<=#)(?=\d)")
+"""In mail addresses, names of people and numbers of issues, of which GitHub makes links whatever is escaped in them:
+only a comment inside prevents that."""
 
 
 def _escape(text: str) -> str:
     """Plain text in one line, in which nothing has a meaning."""
-    return AT.sub("<!-- -->@", MARKS.sub(r"\\\g<0>", visible(re.sub(r"\s+", " ", text))))
+    return CALLS.sub(r"<!-- -->\g<0>", MARKS.sub(r"\\\g<0>", visible(re.sub(r"\s+", " ", text))))

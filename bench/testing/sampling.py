@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 
 from bench.api import Decoding, HasLogProb
@@ -32,14 +34,21 @@ def check_samples(generator: type) -> None:
 def check_stream(generator: type) -> None:
     """Samples come from the random stream that sample() is given, which is left where it is."""
     sampler = fit(generator, data_at_hand())
+    draws = []
     for seed in (1, 2):
         stream = torch.Generator().manual_seed(seed)
-        sampler.sample(20, Decoding(), stream)
+        draws += [sampler.sample(200, Decoding(), stream).cpu() for _ in range(2)]
         expect(
             stream.initial_seed() == seed,
             "sample() seeded the stream that it was given: every call would draw the same, whatever the run's seed; "
             "draw from it as it is",
         )
+    varied = any(len(tokens.unique(dim=0)) > 1 for tokens in draws)  # a model may know one sequence alone
+    expect(
+        not varied or all(not torch.equal(one, other) for one, other in itertools.combinations(draws, 2)),
+        "sample() drew the same from streams in other states: it must draw from the stream that it is given, and from "
+        "no other",
+    )
 
 
 def check_temperature(generator: type) -> None:

@@ -32,9 +32,9 @@ ON_ANY_DATA: tuple[Callable[[type], None], ...] = (
     training.check_streams,
     training.check_evaluation,
     training.check_data,
+    density.check_scoring,
     training.check_resume,
     training.check_interruption,
-    density.check_scoring,
     training.check_budget,
 )
 """Checks that are done on a task of the user's choice, too."""

@@ -277,7 +277,18 @@ def test_data_that_one_side_does_not_tell_keep_nothing_apart():
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_base_that_is_no_number_compares_with_nothing(value):
-    assert verdict((*BASE[:5], value), HIGH) == ("not comparable", f"seed 5: base has {value}")
+    assert verdict((*BASE[:5], value), BASE) == ("not comparable", f"seed 5: base has {value}")
+    assert verdict((*BASE[:5], value), HIGH) == ("untested", f"seed 5: base has {value}")
+    other = rows({4: 1.0}, signature="v=2")
+    (cell,) = compare(frame(rows({4: 1.0, 5: value})), frame(other, rows({5: 1.0}))).cells
+    assert cell.verdict == "untested"
+
+
+def test_changes_that_cancel_out_are_changes():
+    found, words = verdict([1.0, 2.0], [3.0, 0.0])
+    assert found == "no difference"
+    assert "smallest difference that counts" not in words
+    assert not compare(frame(rows([1.0, 2.0])), frame(rows([3.0, 0.0]))).cells[0].small
 
 
 # Missing, failed, new

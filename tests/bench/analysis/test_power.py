@@ -59,6 +59,12 @@ def test_the_detectable_difference_is_where_the_power_is_enough(n, comparisons):
     assert power(n, effect, comparisons) == pytest.approx(0.8, abs=1e-6)
 
 
+@pytest.mark.parametrize("comparisons", [8_000, 1_000_000])
+def test_a_large_family_has_a_detectable_difference_too(comparisons):
+    few, more = (detectable_difference(sample, comparisons) for sample in ([0.1, 0.5], [0.1, 0.5, 0.3]))
+    assert few > more > 1
+
+
 def test_without_scatter_there_is_no_detectable_difference():
     assert detectable_difference([0.5]) is None
     assert detectable_difference([0.5, 0.5, 0.5]) is None

@@ -299,7 +299,7 @@ def test_validate_says_what_holds(bench):
     assert summary == "random: keeps the contract"
     assert len(checks) == len(CHECKS)
     [other] = [line for line in checks if not line.startswith("ok      ")]  # it counts, and draws nothing
-    assert other.endswith("fit() asks for no random stream, so every seed gives the same model")
+    assert other.endswith("fit() draws from no random stream, so every seed gives the same model")
 
 
 def test_validate_on_a_task_of_ones_own_choice(bench, tmp_path):

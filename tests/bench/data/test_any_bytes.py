@@ -87,7 +87,7 @@ def test_bytes_are_read_or_refused_as_the_file_is(content):
         from_bytes, refusal = attempt(decoded, content, "it")
         if not content.startswith(b"\x1f\x8b"):  # only files are unpacked
             assert from_bytes == from_file
-        assert refusal is None or "it" in refusal.split()
+        assert refusal is None or refusal.startswith(("it is ", "line "))
 
 
 record = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

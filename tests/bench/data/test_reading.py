@@ -364,8 +364,12 @@ def test_the_first_record_of_json_lines_decides_the_key(tmp_path):
     path.write_text('{"text": "x"}\n{"label": "pos"}\n')
     assert "line 2 of" in refusal(path)
     assert "unknown column 'text'. Known: label." in refusal(path)
-    path.write_text('{"label": "pos"}\n{"label": "neg", "text": "x"}\n')
+    path.write_text('{"label": "pos"}\n{"label": "neg", "id": "x"}\n')
     assert list(read_lines(path)) == ["pos", "neg"]
+    path.write_text('{"label": "pos"}\n{"label": "neg", "text": "x"}\n')
+    assert "line 2 of" in refusal(path)
+    assert "has the key 'text', and the first record has 'label' alone: choose one with --column" in refusal(path)
+    assert list(read_lines(path, "label")) == ["pos", "neg"]
     path.write_text('{"text": "x"}\n"y"\n')
     assert "expected an object with 'text' in line 2" in refusal(path)
     path.write_text('"y"\n\n{"text": "x"}\n')
@@ -419,6 +423,8 @@ def test_a_nul_is_no_text_in_json_either(tmp_path):
 
 def test_a_key_that_is_there_twice_is_refused(tmp_path):
     path = tmp_path / "a.jsonl"
+    path.write_text('{"meta": {"k": 1, "k": 2, "text": 3}, "id": 1, "id": 2, "text": "x"}\n')
+    assert list(read_lines(path)) == ["x"]  # what is not read does not matter
     path.write_text('{"text": "x"}\n{"text": "y", "id": 1, "text": "z"}\n')
     assert "line 2 of" in refusal(path)
     assert "has the key 'text' twice" in refusal(path)
@@ -432,3 +438,29 @@ def test_an_array_is_told_from_lines(tmp_path):
         assert "line 1 of" in message
         assert message.endswith(f"begins a JSON array, expected one object a line; convert it with: jq -c '.[]' "
                                 f"'{path}' > '{tmp_path}/a b.jsonl'")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "record"),
+    [
+        ("a.tsv", "sentence (raw, uncleaned)", "the cat sat"),
+        ("a.csv", '"text; cleaned"', "the cat sat"),
+        ("a.csv", "Q|A", "is it so?"),
+        ("a.csv", "a;b", '"the cat, sat"'),
+    ],
+)
+def test_one_column_whose_name_has_a_separator_is_one_column(tmp_path, name, header, record):
+    path = tmp_path / name
+    path.write_text(f"{header}\n{record}\n")
+    assert list(read_lines(path)) == [record.strip('"')]
+    assert layout(path) == path.suffix
+    assert list(read_lines(path, header.strip('"'))) == [record.strip('"')]
+
+
+@pytest.mark.parametrize("delimiter", [";", ","])
+def test_the_separator_may_be_stated_in_the_first_line(tmp_path, delimiter):
+    path = tmp_path / "a.csv"
+    path.write_text(f'sep={delimiter}\nid{delimiter}text\n1{delimiter}"x\ny"\n2{delimiter}z\n')
+    assert list(read_lines(path)) == ["x y", "z"]
+    path.write_text(f"sep={delimiter}\nid{delimiter}text\n1{delimiter}x{delimiter}y\n")
+    assert "in line 3 of" in refusal(path)

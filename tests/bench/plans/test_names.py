@@ -87,7 +87,9 @@ def test_two_packages_of_one_name_are_two_models(install):
     assert "'dice' alone is none of them" in said
 
 
-@pytest.mark.parametrize("name", ["ml\u0435", "\x1b[31mmle", "mle[a]", "a b", "m|le", "all", "contenders", "_x"])
+@pytest.mark.parametrize(
+    "name", ["ml\u0435", "\x1b[31mmle", "mle[a]", "mle@seqgan-bench", "a b", "m|le", "all", "contenders", "_x"]
+)
 def test_a_name_that_could_be_taken_for_another_is_not_used(install, name):
     install("odd", name)
     assert name not in available("model")

@@ -181,6 +181,11 @@ def test_free_memory_is_the_systems_and_the_containers(tmp_path, monkeypatch):
     (tmp_path / "memory.current").write_text("1000\n")
     assert presets.free_memory() == 2 << 20
     (tmp_path / "memory.max").write_text("5000\n")
+    assert presets.free_memory() == 2 << 20
+    (tmp_path / "memory.stat").write_text("anon 800\ninactive_file 0\n")
     assert presets.free_memory() == 4000
+    (tmp_path / "memory.stat").write_text("anon 800\ninactive_file 150\n")
+    assert presets.free_memory() == 4150
     (tmp_path / "memory.current").write_text("6000\n")
+    (tmp_path / "memory.stat").write_text("anon 800\n")
     assert presets.free_memory() == 0

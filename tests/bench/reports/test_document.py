@@ -177,6 +177,7 @@ def test_markdown_makes_no_links_of_data(text):
 
 def test_markdown_makes_no_mail_of_data():
     assert markdown.render([Paragraph("to a.b@x.org or @ 5")]) == "to a.b<!-- -->@x.org or @ 5\n"
+    assert markdown.render([Paragraph("ask @octocat of #12")]) == "ask <!-- -->@octocat of #<!-- -->12\n"
 
 
 @pytest.mark.parametrize("render", [markdown.render, terminal.plain, shown])

@@ -338,11 +338,13 @@ def test_notes_compare_lines_by_their_words(texts):
 
 def test_marks_of_other_tools_are_pointed_out(texts):
     samples, references, _ = texts
-    for mark in ("<eos>", "</s>", "<PAD>", "[CLS]", "<|endoftext|>", "_GO", "<UNK>"):
+    for mark in ("<eos>", "</s>", "<PAD>", "[CLS]", "<|endoftext|>", "<|im_start|>", "_GO", "<UNK>"):
         made = Text("made", (f"a {mark}", "b", f"c {mark} d", *samples.lines[7:9]))
         notes = "\n".join(score([made], references, families=["length"]).notes)
         assert f"made: lines with another tool's marks, such as {mark}: 2." in notes
-    for word in ("<unk>", "a<eos>b", "<b>", "[1]", "snake_case", "_"):
+    glued = Text("made", ("a cat</s></s>", "b<eos>", "<|im_end|>user", *samples.lines[7:9]))
+    assert any("such as </s>: 3." in note for note in score([glued], references, families=["length"]).notes)
+    for word in ("<unk>", "<b>", "[1]", "[mask]", "snake_case", "my_GO", "_"):
         made = Text("made", (f"a {word} c", *samples.lines[7:9]))
         assert "another tool" not in "\n".join(score([made], references, families=["length"]).notes)
 
