@@ -123,6 +123,8 @@ def read(path: Path) -> pd.DataFrame:
     """
     if path.is_dir():
         raise UsageError(f"expected a file of accepted results, but '{path}' is a folder; {MAKE}.")
+    if path.exists() and not path.is_file():  # reading it might wait forever
+        raise UsageError(f"expected a file of accepted results, got the pipe or device '{path}'; {MAKE}.")
     try:
         content = path.read_text(encoding="utf-8-sig")  # with a mark of byte order, as spreadsheets write it
     except OSError as error:
@@ -177,6 +179,11 @@ def _check_header(path: Path, header: list[str] | None) -> None:
     if {"mean", "low", "high"} <= set(header):
         raise UsageError(
             f"expected one row per seed, but '{path}' is a leaderboard: means over seeds cannot be paired; {MAKE}."
+        )
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
+        raise UsageError(
+            f"'{path}', line 1: expected commas between the columns, got '{header[0][:40]}...': a spreadsheet has "
+            "saved it otherwise; take the file as it was committed."
         )
     missing = [name for name in COLUMNS if name not in header]
     strange = [name for name in header if name not in COLUMNS]

@@ -88,7 +88,11 @@ def accept(head: Path, target: Path) -> None:
         raise UsageError(f"cannot accept results of which a part cannot be read: {frames.notes[0]}")
     results = accepted.tidy(frames.runs, frames.scores)
     accepted.require_finished(results, head)
-    old = accepted.read(target) if target.exists() else results.head(0)
+    try:
+        old = accepted.read(target) if target.exists() else results.head(0)
+    except UsageError as error:
+        reason = str(error).removesuffix(".").removesuffix(f"; {accepted.MAKE}")
+        raise UsageError(f"{reason}; it is not overwritten: remove it, or choose another --to.") from error
     content = accepted.text(results)
     if target.exists() and target.read_text(encoding="utf-8") == content:
         say(f"Nothing changed in {target}.")

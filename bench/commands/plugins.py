@@ -73,6 +73,7 @@ def validate(name: str, timeout: str | None, task: str) -> None:
     The checks train it on toy data for seconds. What is worth knowing, though it breaks nothing, follows "ok". Exit
     code 0 when it keeps the contract, 1 when a check failed, 2 for a usage error.
     """
+    from bench.errors import UsageError
     from bench.plans.own_tasks import own_task
     from bench.plans.presets import parse_time
     from bench.plans.registry import find
@@ -84,6 +85,8 @@ def validate(name: str, timeout: str | None, task: str) -> None:
     if task and own_task(task) is None:
         find("task", task)
     for outcome in run_suite_apart(name, seconds, task):
+        if outcome.status == "refused":
+            raise UsageError(outcome.detail)
         if outcome.check == LOADING:
             say(f"FAILED {outcome.detail}")
             sys.exit(1)

@@ -238,16 +238,16 @@ def _dialect(path: Path) -> Dialect:
     with closing(_lines(path)) as lines:
         first = next(lines, "")
         skipped = int(bool(stated := STATED.fullmatch(first.strip())))
-        header = next(lines, "") if stated else first
     if stated:  # as a spreadsheet writes it for itself
         return Dialect(stated[1], csv.QUOTE_MINIMAL, skipped)
-    fitting = [other for other in DELIMITERS if other != usual and _separates(path, other)]
-    if len(next(_rows([header], usual), [])) > 1 or not fitting:
-        return Dialect(usual, csv.QUOTE_NONE if usual == "\t" else csv.QUOTE_MINIMAL, 0)
+    fitting = [delimiter for delimiter in DELIMITERS if _separates(path, delimiter)]
     if len(fitting) > 1:
         found = " and ".join(DELIMITERS[other] for other in fitting)
-        raise UsageError(f"line 1 of '{path}' has {found} but no {DELIMITERS[usual]}: expected one kind of separator.")
-    return Dialect(fitting[0], csv.QUOTE_MINIMAL, 0)
+        raise UsageError(
+            f"line 1 of '{path}' can be parted by {found}, and so can the line after it: expected one kind of them."
+        )
+    delimiter = fitting[0] if fitting else usual
+    return Dialect(delimiter, csv.QUOTE_NONE if delimiter == usual == "\t" else csv.QUOTE_MINIMAL, 0)
 
 
 def _separates(path: Path, delimiter: str) -> bool:
@@ -304,10 +304,12 @@ def _json_values(path: Path, named: str | None) -> Iterator[str]:
             if not line.strip():
                 yield ""
                 continue
-            if kind is None and line.lstrip().startswith("["):
-                lines_of = shlex.quote(str(path.with_suffix(".jsonl")))
+            begun = line.strip()
+            if kind is None and (begun.startswith("[") or begun == "{"):
+                what, each = ("array", ".[]") if begun != "{" else ("object of several lines", ".")
+                lines_of = shlex.quote(str(path.with_suffix(".lines.jsonl")))
                 raise UsageError(
-                    f"{where} begins a JSON array, expected one object a line; convert it with: jq -c '.[]' "
+                    f"{where} begins a JSON {what}, expected one object a line; convert it with: jq -c '{each}' "
                     f"{shlex.quote(str(path))} > {lines_of}"
                 )
             try:
@@ -354,6 +356,8 @@ def _json_text(value: Any, column: str | None, where: str) -> str:
 def _column(path: Path, column: str | None, names: list[str], line: int = 1) -> str:
     """The name of the requested column, which must occur exactly once."""
     if column is None:
+        if not names:
+            raise UsageError(f"line {line} of '{path}' is an empty object: expected its text under '{USUAL_COLUMN}'.")
         column = names[0] if len(names) == 1 else USUAL_COLUMN
         if column not in names:
             raise UsageError(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import hashlib
 import importlib
 import inspect
+import os
 import re
 import struct
 import sys
@@ -17,7 +19,7 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import cache_from_source
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from bench.errors import UsageError, unknown
 from bench.plans.fields import build, configuration
@@ -110,7 +112,8 @@ class Plugin:
         self._search()
         module, _, name = self.target.partition(":")
         try:
-            plugin = getattr(_import(module), name)
+            with _survived():
+                plugin = getattr(_import(module), name)
         except (Exception, SystemExit) as error:
             raise PluginError(f"cannot load {self.kind} {self.origin}: {_brief(error)}") from error
         problem = _CHECKS[self.kind](plugin)
@@ -150,7 +153,18 @@ def _unfit(name: str) -> str:
     """Why a plugin cannot have this name; "" if it can."""
     if not NAME.fullmatch(name):
         return "expected letters, digits and . _ + - alone"
-    return f"'{name}' stands for several" if name in SETS else ""
+    if name in SETS:
+        return f"'{name}' stands for several"
+    alike = next((ours for ours in _ours(tuple(sys.path)) if ours != name and ours.lower() == name.lower()), "")
+    return f"'{alike}' is ours, and only letters' case tells them apart" if alike else ""
+
+
+@cache
+def _ours(_: tuple[str, ...]) -> frozenset[str]:
+    """The names of everything that this project registers."""
+    groups = (group for kind in GROUPS.values() for group in kind)
+    entries = (entry for group in groups for entry in _entries(group, tuple(sys.path)))
+    return frozenset(entry.name for entry in entries if entry.dist and entry.dist.name == OURS)
 
 
 def _registered(kind: str) -> dict[str, dict[str, Plugin]]:
@@ -239,6 +253,7 @@ def forget() -> None:
     """Read the sources anew from now on: a process that plans twice may find them edited."""
     importlib.invalidate_caches()
     _entries.cache_clear()
+    _ours.cache_clear()
     _source.cache_clear()
     _homes.cache_clear()
     _is_own.cache_clear()
@@ -297,6 +312,21 @@ def _sources(module: str) -> dict[str, Source]:
 
     visit(module)
     return found
+
+
+@contextlib.contextmanager
+def _survived() -> Iterator[None]:
+    """Import a module that may end the process: what it cannot do is to end it silently, as if all were done."""
+    end = os._exit
+
+    def refuse(code: int) -> NoReturn:
+        raise SystemExit(f"os._exit({code})")
+
+    os._exit = refuse  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        os._exit = end
 
 
 _IMPORTED: dict[str, bytes] = {}

@@ -19,7 +19,7 @@ DAY_SECONDS = 86_400.0
 
 
 def write_atomically(file: Path, content: str | bytes, keep: Path | None = None) -> None:
-    """Write a file such that it is never seen half-written, whatever happens meanwhile.
+    """Write a file such that it is never seen half-written, whatever happens meanwhile; a pipe is just written to.
 
     Args:
         file: The file; its folder must exist.
@@ -30,10 +30,14 @@ def write_atomically(file: Path, content: str | bytes, keep: Path | None = None)
     Raises:
         OSError: where it cannot be written; the earlier file is then as it was.
     """
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+    if file.exists() and not (file.is_file() or file.is_dir()):  # a pipe or a device is not to be replaced by a file
+        file.write_bytes(data)
+        return
     partial = partial_name(file)
     try:
         with partial.open("wb") as stream:
-            stream.write(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
+            stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         if keep is not None:

@@ -52,7 +52,7 @@ CHECKS: tuple[Callable[[type], None], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A check's result: "ok", "skipped" or "FAILED", and why, or what is worth knowing."""
+    """A check's result: "ok", "skipped" or "FAILED", and why, or what is worth knowing; "refused" for a wrong task."""
 
     check: str
     status: str
@@ -108,8 +108,11 @@ def _check_apart(pipe: Connection[Any, Any], name: str, task: str) -> None:
     try:
         generator = registry.find("model", name).load()
         data = _data(task) if task else None
-    except (registry.PluginError, UsageError) as error:
+    except registry.PluginError as error:
         pipe.send(Outcome(LOADING, "FAILED", str(error)))
+        return
+    except UsageError as error:  # of the task's data, not the generator
+        pipe.send(Outcome(LOADING, "refused", str(error)))
         return
     checks = ON_ANY_DATA if task else CHECKS
     with on(data):

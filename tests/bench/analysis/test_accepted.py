@@ -1,6 +1,7 @@
 """The file of accepted results: written with every digit, read strictly."""
 
 import math
+import os
 import tempfile
 from pathlib import Path
 
@@ -208,3 +209,26 @@ def test_a_formula_in_a_reason_is_written_as_text_and_read_back(tmp_path):
     frame = accepted.read(path)
     assert frame["absent"].tolist()[-1] == "=1+1"
     assert accepted.text(frame).encode() == VALID
+
+
+def test_what_a_spreadsheet_saved_with_semicolons_is_named(tmp_path):
+    path = tmp_path / "accepted.csv"
+    path.write_bytes(VALID.replace(b",", b";"))
+    with pytest.raises(UsageError, match=r"line 1: expected commas between the columns, got 'task;preset.*committed"):
+        accepted.read(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(UsageError, match="got the pipe or device"):
+        accepted.read(tmp_path / "pipe.csv")
+
+
+def test_a_label_that_cannot_be_written_as_it_is_compares_with_itself(tmp_path, make_spec):
+    store = Store(tmp_path / "results")
+    store.open()
+    store.write(RunRecord(make_spec(task="text:a\x1b.txt"), "ok", scores=SCORES, finished="2026-01-01"))
+    frames = store.load()
+    now = accepted.tidy(frames.runs, frames.scores)
+    (tmp_path / "accepted.csv").write_text(accepted.text(now), encoding="utf-8")
+    assert compare(accepted.read(tmp_path / "accepted.csv"), now).passes

@@ -308,6 +308,10 @@ def test_validate_on_a_task_of_ones_own_choice(bench, tmp_path):
     assert len(answer.out.splitlines()) == len(ON_ANY_DATA) + 1
     (tmp_path / "own.txt").write_text("".join(f"a {'b ' * (i % 7)}c {i % 11}\n" for i in range(400)))
     assert bench("validate", "random", "--task", f"text:{tmp_path / 'own.txt'}").code == 0
+    (tmp_path / "empty.txt").write_text("")
+    answer = bench("validate", "random", "--task", f"text:{tmp_path / 'empty.txt'}")
+    assert (answer.code, answer.out) == (2, "")
+    assert "has no text" in answer.err
     answer = bench("validate", "random", "--task", "quatrain")
     assert answer.code == 2
     assert "unknown task 'quatrain'. Did you mean 'quatrains'?" in answer.err

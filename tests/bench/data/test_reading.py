@@ -344,9 +344,11 @@ def test_nothing_is_said_of_usual_tables(tmp_path):
 
 def test_a_header_whose_columns_cannot_be_told_is_refused(tmp_path):
     (tmp_path / "two.csv").write_text("id;text|label\n1;x|y\n")
-    assert "line 1 of 'two.csv' has semicolons and bars but no commas" in refusal(tmp_path / "two.csv").replace(
-        f"{tmp_path}/", ""
-    )
+    assert "can be parted by semicolons and bars, and so can the line after it" in refusal(tmp_path / "two.csv")
+    (tmp_path / "price.csv").write_text("Nr;text;Preis, EUR\n1;x;1,50\n")
+    assert "can be parted by commas and semicolons" in refusal(tmp_path / "price.csv")
+    (tmp_path / "price.csv").write_text("Nr;text;Preis, EUR\n1;x;2\n")
+    assert list(read_lines(tmp_path / "price.csv")) == ["x"]
     (tmp_path / "quoted.csv").write_text('"id;text"\n"1;x"\n')
     assert "looks like several with semicolons between them" in refusal(tmp_path / "quoted.csv")
 
@@ -437,7 +439,12 @@ def test_an_array_is_told_from_lines(tmp_path):
         message = refusal(path)
         assert "line 1 of" in message
         assert message.endswith(f"begins a JSON array, expected one object a line; convert it with: jq -c '.[]' "
-                                f"'{path}' > '{tmp_path}/a b.jsonl'")  # fmt: skip
+                                f"'{path}' > '{tmp_path}/a b.lines.jsonl'")  # fmt: skip
+    path.write_text(json.dumps({"text": "x"}, indent=1))
+    assert "begins a JSON object of several lines" in refusal(path)
+    path.write_text("{}\n")
+    assert "line 1 of" in refusal(path)
+    assert "is an empty object" in refusal(path)
 
 
 @pytest.mark.parametrize(

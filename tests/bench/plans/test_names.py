@@ -88,7 +88,7 @@ def test_two_packages_of_one_name_are_two_models(install):
 
 
 @pytest.mark.parametrize(
-    "name", ["ml\u0435", "\x1b[31mmle", "mle[a]", "mle@seqgan-bench", "a b", "m|le", "all", "contenders", "_x"]
+    "name", ["ml\u0435", "\x1b[31mmle", "mle[a]", "MLE", "mle@seqgan-bench", "a b", "m|le", "all", "contenders", "_x"]
 )
 def test_a_name_that_could_be_taken_for_another_is_not_used(install, name):
     install("odd", name)
@@ -141,6 +141,15 @@ def test_a_broken_task_of_a_stranger_costs_nobody_a_run(install, bench, tmp_path
     said = " ".join((answer.out + answer.err).split())
     assert "warning: left out: cannot load task 'thing' (broken_task:Thing, of package broken-task)" in said
     assert "bench data fetch NAME): thing" not in said
+
+
+def test_a_module_that_ends_the_process_is_a_failed_row(install, bench, tmp_path):
+    install("ends-it", "ender", source="import os\nos._exit(0)\n")
+    answer = bench("run", "--models", "ender,random", "--tasks", "toy", "--preset", "smoke", "--seeds", 1,
+                   "--workers", 0, "--metrics", "distinct", "--output", tmp_path / "results")  # fmt: skip
+    assert answer.code == 1
+    assert "cannot load model 'ender' (ends_it:Mine): SystemExit: os._exit(0)" in " ".join(answer.out.split())
+    assert answer.out.splitlines()[-1] == "2 ok, 0 skipped, 1 failed"
 
 
 def test_listing_survives_a_module_that_cannot_be_read(install, bench):
