@@ -42,11 +42,10 @@ def read_lines(path: Path, column: str | None = None) -> Iterator[str]:
     The file name's extension decides how it is read. ``.csv`` and ``.tsv`` have a header; fields of CSV may be quoted,
     those of TSV are never, as in IANA's text/tab-separated-values. Where the header has no comma, or no tab, but
     semicolons, bars, tabs or commas, and the first record as many of them, these separate the columns
-    (:func:`remarks` says so). ``.jsonl``, ``.ndjson`` and
-    ``.json`` contain one object per line, or one string per line; the first decides which, and under which key the text
-    is. All others are plain text, one record per line. Text is UTF-8, with or without a
-    byte-order mark; lines end as on Unix, on Windows or on an old Macintosh. A newline inside a record becomes a space.
-    A file that gzip packed, whatever its name, is read as what it holds; ``a.csv.gz`` holds CSV.
+    (:func:`remarks` says so). ``.jsonl``, ``.ndjson`` and ``.json`` contain one object per line, or one string per
+    line; the first decides which, and under which key the text is. All others are plain text, one record per line. Text
+    is UTF-8, with or without a byte-order mark; lines end as on Unix, on Windows or on an old Macintosh. A newline
+    inside a record becomes a space. A file that gzip packed is unpacked, whatever its name; ``a.csv.gz`` holds CSV.
 
     Args:
         path: The file.
@@ -236,10 +235,9 @@ def _dialect(path: Path) -> Dialect:
     """How a table is written, by its first line and its first record."""
     usual = TABLES[extension(path)]
     with closing(_lines(path)) as lines:
-        first = next(lines, "")
-        skipped = int(bool(stated := STATED.fullmatch(first.strip())))
-    if stated:  # as a spreadsheet writes it for itself
-        return Dialect(stated[1], csv.QUOTE_MINIMAL, skipped)
+        stated = STATED.fullmatch(next(lines, "").rstrip("\n"))
+    if stated:
+        return Dialect(stated[1], csv.QUOTE_MINIMAL, 1)
     fitting = [delimiter for delimiter in DELIMITERS if _separates(path, delimiter)]
     if len(fitting) > 1:
         found = " and ".join(DELIMITERS[other] for other in fitting)

@@ -464,7 +464,7 @@ def test_one_column_whose_name_has_a_separator_is_one_column(tmp_path, name, hea
     assert list(read_lines(path, header.strip('"'))) == [record.strip('"')]
 
 
-@pytest.mark.parametrize("delimiter", [";", ","])
+@pytest.mark.parametrize("delimiter", [";", ",", "\t"])
 def test_the_separator_may_be_stated_in_the_first_line(tmp_path, delimiter):
     path = tmp_path / "a.csv"
     path.write_text(f'sep={delimiter}\nid{delimiter}text\n1{delimiter}"x\ny"\n2{delimiter}z\n')
