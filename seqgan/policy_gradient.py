@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from bench.api import Count, Positive, Run, Size, StepSize, TrainingData
+from bench.api import Count, Run, Size, StepSize
 from seqgan.kernels.execution import Complete
-from seqgan.lm import InitStd, LSTMLanguageModel, compile_language_model
-from seqgan.mle import EPOCHS, MLE, Descent
+from seqgan.lm import LSTMLanguageModel
+from seqgan.mle import Descent
+from seqgan.pretraining import PretrainedGenerator
 from seqgan.rollout import Reward, action_values, completion
 
 
@@ -114,56 +115,26 @@ def advantages(values: Tensor, mask: Tensor, baseline: bool, standardize: bool) 
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyGradientGenerator:
-    """Fields and pre-training shared by all generators that are trained by policy gradient."""
+class PolicyGradientGenerator(PretrainedGenerator):
+    """Fields and steps shared by all generators that are trained by policy gradient with rollouts."""
 
-    pretrain_epochs: Count = 120
-    """Epochs of maximum likelihood before anything else; the checkpoint is shared by all with the same pre-training."""
-    pretrain_lr: StepSize = 0.01
-    """Adam's step size in pre-training."""
-    embedding_dim: Size = 32
-    """Generator: size of a word embedding."""
-    hidden_dim: Size = 32
-    """Generator: size of the LSTM's state."""
-    init_std: InitStd = 0.1
-    """Generator: standard deviation of the initial parameters."""
     rounds: Count = 200
     """Rounds of policy gradient after pre-training."""
     rollouts: Size = 16
     """Completions of each prefix (the paper's N)."""
-    batch_size: Size = 64
-    """Sequences per update, in pre-training and after it, for all networks."""
     lr: StepSize = 0.01
     """Adam's step size in policy gradient, which has its own optimizer."""
-    clip_norm: Positive = 5.0
-    """Largest global norm of a generator's gradient, in pre-training and after it."""
     baseline: bool = False
     """Whether the batch's mean at each position is subtracted from the action values; not in the paper or its code."""
     standardize: bool = False
     """Whether action values are divided by their standard deviation; not in the paper or its code."""
+
     execution: ClassVar[tuple[str, ...]] = ("mode",)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "quick": {"pretrain_epochs": EPOCHS["quick"], "rounds": 50, "rollouts": 4},
-        "medium": {"pretrain_epochs": EPOCHS["medium"], "rounds": 20, "rollouts": 4},
-        "smoke": {"pretrain_epochs": EPOCHS["smoke"], "rounds": 3, "rollouts": 2},
+        "quick": {**PretrainedGenerator.presets["quick"], "rounds": 50, "rollouts": 4},
+        "medium": {**PretrainedGenerator.presets["medium"], "rounds": 20, "rollouts": 4},
+        "smoke": {**PretrainedGenerator.presets["smoke"], "rounds": 3, "rollouts": 2},
     }
-
-    def warm_up(self, device: torch.device) -> None:
-        """Compile before the clock starts."""
-        compile_language_model(device)
-
-    def pretrain(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
-        """The policy after maximum likelihood: the same checkpoint for all generators of one seed."""
-        pretraining = MLE(
-            epochs=self.pretrain_epochs,
-            lr=self.pretrain_lr,
-            batch_size=self.batch_size,
-            clip_norm=self.clip_norm,
-            embedding_dim=self.embedding_dim,
-            hidden_dim=self.hidden_dim,
-            init_std=self.init_std,
-        )
-        return cast(LSTMLanguageModel, run.pretrained(pretraining, data))
 
     def gradient(self, policy: LSTMLanguageModel, optimizer: torch.optim.Optimizer, run: Run) -> PolicyGradient:
         """The policy-gradient step of this policy. Rollouts follow the policy itself, as in the paper and its code."""
