@@ -333,7 +333,7 @@ def _reported(store: Store, against: Sequence[str]) -> Benchmark:
 
 def _names(given: Names) -> tuple[str, ...]:
     """The given names and classes, as names of the command line."""
-    from bench.plans.own_tasks import split_names
+    from bench.plans.own_files import split_names
 
     if not isinstance(given, Iterable | type):
         raise UsageError(f"expected names or classes, got {given!r}.")

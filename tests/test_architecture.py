@@ -21,6 +21,7 @@ BELOW = [
     "bench.data",
     "bench.records",
     "bench.tasks",
+    "bench.models",
     "bench.metrics",
 ]
 HARNESS = [*BELOW, "bench.plans", "bench.runs", "bench.testing", "bench.analysis", "bench.reports", "bench.perf"]
@@ -35,6 +36,7 @@ ROOMS = {
     "bench.data": ["bench.errors"],
     "bench.records": ["bench.errors"],
     "bench.tasks": ["bench.data", "bench.api", "bench.errors"],
+    "bench.models": ["bench.data", "bench.api", "bench.errors"],
     "bench.metrics": ["bench.kernels", "bench.data", "bench.api", "bench.errors"],
     "bench.plans": ["bench.records", "bench.errors"],
     "bench.runs": ["bench.plans", "bench.tasks", "bench.metrics", "bench.records", "bench.api", "bench.errors"],

@@ -39,6 +39,7 @@ OTHERS = (
         "performance",
         "python",
         "reliability",
+        "samples",
         "scaling",
         "score",
         "settings",

@@ -83,7 +83,7 @@ def show(name: str | None, settings: tuple[str, ...]) -> None:
         return
     from bench.errors import NotFetched, UsageError
     from bench.plans.fields import checked_build, convert, parse_override
-    from bench.plans.own_tasks import own_task
+    from bench.plans.own_files import own_task
     from bench.plans.registry import find
 
     plugin, fields = own_task(name) or (find("task", name), {})

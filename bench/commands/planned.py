@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.plans import registry
-from bench.plans.own_tasks import own_reports
+from bench.plans.own_files import own_reports
 from bench.plans.plan import left_out
 from bench.plans.presets import processors
+from bench.plans.sets import members
 from bench.records.frames import REAL_DATA
 from bench.records.record import RunSpec
 from bench.visible import visible
@@ -132,7 +133,7 @@ def say_cost(console: Console, plan: Sequence[RunSpec], missing: Sequence[RunSpe
         said += f" on {at_once} workers" if at_once > 1 else ""
         said += f", without {unknown} run{'s' * (unknown > 1)} of a kind that was never timed" if unknown else ""
         said += "."
-    sets = {name: _set_seconds(name, plan, costs) for name in ("contenders", "all", "everything")}
+    sets = {name: _set_seconds(name, plan, costs) for name in ("core", "all", "everything")}
     known = {
         name: found / max(1, min(workers, processors()))
         for name, found in sets.items()
@@ -162,12 +163,7 @@ def say_took(console: Console, seconds: float, expected: float | None) -> None:
 
 def _set_seconds(name: str, plan: Sequence[RunSpec], costs: Costs) -> float | None:
     """Seconds of all runs if the plan were one of all models of a set; None where one of them was not timed."""
-    models, heavy = registry.available("model"), registry.heavy()
-    chosen = {
-        "contenders": [each.name for each in models.values() if each.role == "contender"],
-        "all": [each for each in models if each not in heavy],
-        "everything": list(models),
-    }[name]
+    chosen = [plugin.name for plugin in members(name)]
     tasks = {spec.task_label: spec for spec in plan if spec.model == REAL_DATA}
     usual = [replace(spec, model=model) for spec in tasks.values() for model in (REAL_DATA, *chosen)]
     seconds, unknown = costs.total(usual)

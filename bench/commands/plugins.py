@@ -12,6 +12,7 @@ from bench.commands.output import say
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 
 @click.command("list", cls=Command)
@@ -33,16 +34,54 @@ def list_plugins(kind: str, name: str | None) -> None:
         _show_fields(console, kind[:-1], name)
         return
     table = Table(box=None, pad_edge=False)
-    roles = ("role",) if kind == "models" else ()
-    for column in ("name", *roles, "what", "from"):
-        table.add_column(column, no_wrap=column != "what")
+    models = kind == "models"
+    for column in ("name", *(("role", "quick") if models else ()), "what", "from"):
+        table.add_column(column, no_wrap=column != "what", justify="right" if column == "quick" else "left")
     for plugin in available(kind[:-1]).values():
-        table.add_row(plugin.name, *(plugin.role for _ in roles), plugin.description, plugin.distribution)
+        about = (plugin.role, _cost(plugin.name)) if models else ()
+        table.add_row(plugin.name, *about, plugin.description, plugin.distribution)
     console.print(table)
+    if models:
+        console.print(_sets(), highlight=False)
     for remark in remarks():
         say(f"bench: {remark}", err=True)
     if kind != "metrics":
         console.print(f"Fields of one of them: bench list {kind} NAME", highlight=False)
+
+
+def _cost(model: str) -> str:
+    """Seconds of a run of the preset quick on oracle, where that was measured."""
+    from bench.plans.costs import Costs
+
+    seconds = Costs.there()[0].shipped.get(("quick", "oracle", model))
+    return "" if seconds is None else f"{max(1, round(seconds))} s"
+
+
+def _sets() -> Table:
+    """The sets of models, with what the preset quick costs on the usual tasks and seeds."""
+    from rich.table import Table
+
+    from bench.commands.planned import roughly
+    from bench.plans.costs import Costs
+    from bench.plans.plan import DEFAULT_TASKS
+    from bench.plans.sets import MEANINGS, members
+    from bench.records.frames import REAL_DATA
+
+    costs, machine = Costs.there()
+    shown = Table(
+        box=None, pad_edge=False, title_justify="left", caption_justify="left", title="\nSets, for --models",
+        caption="quick: one run on oracle; of a set, five seeds of oracle and quatrains-tang on both processors of: "
+        f"{machine}",
+    )  # fmt: skip
+    for column in ("set", "models", "quick", "what"):
+        shown.add_column(column, no_wrap=column != "what", justify="right" if column in ("models", "quick") else "left")
+    for name, meaning in MEANINGS.items():
+        chosen = [plugin.name for plugin in members(name)]
+        known = [costs.shipped.get(("quick", task, model)) for task in DEFAULT_TASKS for model in (REAL_DATA, *chosen)]
+        timed = [seconds for seconds in known if seconds is not None]
+        whole = roughly(sum(timed) * 5 / 2)
+        shown.add_row(name, f"{len(chosen)}", whole if len(timed) == len(known) else f"{whole} and more", meaning)
+    return shown
 
 
 def _show_fields(console: Console, kind: str, name: str) -> None:
@@ -74,12 +113,14 @@ def validate(name: str, timeout: str | None, task: str) -> None:
     code 0 when it keeps the contract, 1 when a check failed, 2 for a usage error.
     """
     from bench.errors import UsageError
-    from bench.plans.own_tasks import own_task
+    from bench.plans.own_files import own_model, own_task
     from bench.plans.presets import parse_time
     from bench.plans.registry import find
     from bench.testing import LOADING, run_suite_apart
 
     seconds = None if timeout is None else parse_time(timeout)
+    if own_model(name):
+        raise UsageError(f"'{name}' is no generator, only what one wrote: there is nothing to validate.")
     find("model", name)
     failures = held = 0
     if task and own_task(task) is None:

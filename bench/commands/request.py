@@ -20,8 +20,8 @@ __all__ = ["given", "request_options", "requested"]
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
-def _task_names(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    from bench.plans.own_tasks import split_names
+def _split_names(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    from bench.plans.own_files import split_names
 
     return required(option, values, (name for value in values for name in split_names(value)))
 
@@ -31,11 +31,11 @@ OPTIONS = (
         "--models",
         default=["all"],
         multiple=True,
-        callback=names,
-        help="Names, package.module:Class, contenders, all, which includes the controls, or everything, which includes "
-        "the models that cost most, too.",
+        callback=_split_names,
+        help="Names, package.module:Class, sets (core, all, contenders, adversarial, controls, everything), and "
+        "samples of a model that was trained elsewhere, as samples:FILE or samples:mine-{seed}.txt.",
     ),
-    click.option("--tasks", default=["oracle,quatrains-tang"], show_default=True, multiple=True, callback=_task_names,
+    click.option("--tasks", default=["oracle,quatrains-tang"], show_default=True, multiple=True, callback=_split_names,
                  help="Names, package.module:Class, or all; "
                  "your own data as text:FILE,level=word|char,... or midi:FOLDER."),
     click.option("--metrics", default=["all"], multiple=True, callback=names,

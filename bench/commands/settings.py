@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bench.errors import UsageError
-from bench.plans.own_tasks import OWN
+from bench.plans.own_files import OWN
 from bench.plans.registry import Plugin, PluginError, available, find
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ TITLES = {"model": "Models", "task": "Tasks"}
 
 
 def found(kind: str, name: str) -> Plugin:
-    """The model or task of this name; ``text`` and ``midi``, with or without their colon, are the user's own data.
+    """The model or task of this name; ``text``, ``midi`` and ``samples``, with or without their colon, are one's own.
 
     Raises:
         UsageError: for an unknown name.
     """
-    own = OWN.get(name.rstrip(":")) if kind == "task" else None
-    return own or find(kind, name)
+    own = OWN.get(name.rstrip(":"))
+    return own if own and own.kind == kind else find(kind, name)
 
 
 def table_of(plugin: Plugin) -> Table | None:
@@ -61,7 +61,7 @@ def page() -> Document:
 def _section(kind: str) -> Iterator[Block]:
     from bench.reports.document import Heading, Paragraph, code, joined
 
-    plugins = {**available(kind), **(OWN if kind == "task" else {})}
+    plugins = {**available(kind), **{name: own for name, own in OWN.items() if own.kind == kind}}
     tables: list[tuple[Table | None, list[str]]] = []
     for name, plugin in plugins.items():
         table = table_of(plugin)

@@ -147,12 +147,16 @@ def _studies(
     numbers that the fields were chosen by.
     """
     from bench.plans.fields import parse_override
+    from bench.plans.own_files import own_model
     from bench.plans.plan import Request, make_plan
     from bench.plans.registry import Plugin, PluginError
     from bench.plans.space import parse_space, requested_space
     from bench.records.frames import REAL_DATA
     from bench.runs.tuning import Study
 
+    for name in models:
+        if own_model(name):
+            raise UsageError(f"'{name}' is no generator, only what one wrote: there is nothing to tune.")
     plan = make_plan(Request(models, settings=settings, temperatures=(), **request))
     named = list(dict.fromkeys(spec.model for spec in plan if spec.model != REAL_DATA))
     fixed = [parse_override(setting)[:2] for setting in settings]

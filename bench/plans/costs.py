@@ -57,6 +57,12 @@ class Costs:
         reference, shipped = _read((files(__package__) / FILE).read_text(encoding="utf-8"))
         return cls(own, shipped, yardstick() / reference)
 
+    @classmethod
+    def there(cls) -> tuple[Costs, str]:
+        """What was measured, on the machine that it was measured on, and that machine in words; nothing is timed."""
+        text = (files(__package__) / FILE).read_text(encoding="utf-8")
+        return cls({}, _read(text)[1], 1.0), text.partition(": ")[2].partition("\n")[0]
+
     def of(self, spec: RunSpec) -> float | None:
         """Expected seconds of a run, on one processor or CUDA device; None where nothing like it was timed."""
         if (found := self.own.get(_labels(spec))) is not None:

@@ -13,9 +13,10 @@ from typing import Any
 from bench.errors import NotFetched, UsageError, unknown
 from bench.plans import registry
 from bench.plans.fields import checked_build, configuration, convert, parse_override
-from bench.plans.own_tasks import own_task
+from bench.plans.own_files import CONTENT, own_model, own_task
 from bench.plans.plain import require_plain
-from bench.plans.presets import counted, find_preset
+from bench.plans.presets import Preset, counted, find_preset
+from bench.plans.sets import members
 from bench.plans.tuned import PresetFile, is_file, read_preset
 from bench.records.frames import REAL_DATA
 from bench.records.record import EXECUTION, RunSpec
@@ -28,8 +29,8 @@ class Request:
     """The user's request, in the terms of the command line.
 
     Attributes:
-        models: Names, ``package.module:Class``, "contenders", "all", which includes the controls, or "everything",
-            which includes the models that cost most (:data:`bench.plans.registry.HEAVY`).
+        models: Names, ``package.module:Class``, samples of a model that was trained elsewhere, as in
+            ``samples:mine-{seed}.txt``, and names of sets (:data:`bench.plans.sets.MEANINGS`).
         tasks: Names, ``package.module:Class``, the user's own, as in ``text:train.txt,level=char``, or "all": those
             whose data are available.
         metrics: Names, ``package.module:Class``, or "all".
@@ -58,6 +59,8 @@ class Request:
 
 COPYING = "copy"
 """The metric that every run has."""
+SEED = "{seed}"
+"""What stands for the seed's number in the name of a file of samples."""
 
 
 def make_plan(request: Request) -> list[RunSpec]:
@@ -77,7 +80,7 @@ def make_plan(request: Request) -> list[RunSpec]:
     execution = _execution(request)
     models = _select("model", request.models)
     tasks = _select("task", request.tasks)
-    own = _own_fields(request.tasks)
+    own = _own_fields((*request.tasks, *request.models), request.tasks)
     metrics = _select("metric", request.metrics)
     if COPYING not in {plugin.name for plugin in metrics}:  # who may win depends on it, whatever else is asked for
         metrics = [*metrics, *_select("metric", (COPYING,))]
@@ -96,11 +99,16 @@ def make_plan(request: Request) -> list[RunSpec]:
         for plugin in tasks
     ]
     temperatures = preset.temperatures if request.temperatures is None else tuple(request.temperatures)
-    rows = [_prepare_model(plugin, preset.name, overrides.get(plugin.name, {}), execution, file) for plugin in models]
-    reference, torch = _blank(REAL_DATA, "", "", file), version("torch")
+    rows = [
+        _prepare_files(plugin, preset, overrides.get(plugin.name, {}), seeds, own[plugin.name], file)
+        if plugin.name in own
+        else dict.fromkeys(seeds, _prepare_model(plugin, preset.name, overrides.get(plugin.name, {}), execution, file))
+        for plugin in models
+    ]
+    reference, torch = dict.fromkeys(seeds, _blank(REAL_DATA, "", "", file)), version("torch")
     return [
         RunSpec(
-            **row,
+            **row[seed],
             **task,
             seed=seed,
             preset=preset.name,
@@ -115,26 +123,27 @@ def make_plan(request: Request) -> list[RunSpec]:
         for task_of_seeds in prepared
         for seed, task in zip(seeds, task_of_seeds, strict=True)
         for row in (reference, *rows)
+        if seed in row
     ]
 
 
 def _select(kind: str, names: Sequence[str]) -> list[registry.Plugin]:
-    there = [plugin for plugin in registry.available(kind).values() if kind == "model" or not left_out(plugin)]
-    if kind == "model" and list(names) == ["all"]:
-        heavy = registry.heavy()
-        return [plugin for plugin in there if plugin.name not in heavy]
-    if list(names) == ["all"] or (kind == "model" and list(names) == ["everything"]):
-        return there
-    if kind == "model" and list(names) == ["contenders"]:
-        return [plugin for plugin in there if plugin.role == "contender"]
     if not names:
         raise UsageError(f"expected at least one {kind}.")
-    groups = [name for name in registry.SETS if name in names]
-    groups = [name for name in groups if name == "all" or kind == "model"]
-    if groups:
-        raise UsageError(f"expected '{groups[0]}' or a list of {kind}s, got both: {','.join(names)}.")
-    own = {name: found for name in names if kind == "task" and (found := own_task(name))}
-    return [own[name][0] if name in own else registry.find(kind, name) for name in dict.fromkeys(names)]
+    chosen: list[registry.Plugin] = []
+    for name in names:
+        own = own_model(name) if kind == "model" else own_task(name) if kind == "task" else None
+        if own:
+            chosen.append(own[0])
+        elif kind == "model" and name in registry.SETS:
+            chosen += members(name)
+        elif name == "all":
+            if len(names) > 1:
+                raise UsageError(f"expected 'all' or a list of {kind}s, got both: {','.join(names)}.")
+            chosen += [plugin for plugin in registry.available(kind).values() if not left_out(plugin)]
+        else:
+            chosen.append(registry.find(kind, name))
+    return list({plugin.name: plugin for plugin in chosen}.values())
 
 
 def left_out(plugin: registry.Plugin) -> str:
@@ -151,14 +160,19 @@ def left_out(plugin: registry.Plugin) -> str:
     return ""
 
 
-def _own_fields(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The fields that the names of a user's own tasks set, by task."""
+def _own_fields(names: Sequence[str], tasks: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The fields that the names of a user's own tasks and models set, by their names in tables."""
     found: dict[str, dict[str, Any]] = {}
-    for plugin, fields in filter(None, map(own_task, dict.fromkeys(names))):
+    for name in dict.fromkeys(names):
+        own = own_task(name) if name in tasks else own_model(name)
+        if own is None:
+            continue
+        plugin, fields = own
         if plugin.name in found:
             kind, _, shown = plugin.name.partition(":")
             raise UsageError(
-                f"two tasks are called '{plugin.name}': rename one of them, as in {kind}:...,name=other-{shown}."
+                f"two {plugin.kind}s are called '{plugin.name}': rename one of them, as in "
+                f"{kind}:...,name=other-{shown}."
             )
         found[plugin.name] = fields
     return found
@@ -268,6 +282,48 @@ def _prepare_model(
     checked_build(plugin.name, generator, row["config"])
     row["execution"] = {name: execution[name] for name in getattr(generator, "execution", ())}
     return row
+
+
+def _prepare_files(
+    plugin: registry.Plugin,
+    preset: Preset,
+    settings: Mapping[str, str],
+    seeds: Sequence[int],
+    own: Mapping[str, Any],
+    file: PresetFile | None,
+) -> dict[int, dict[str, Any]]:
+    """A model made of the user's own files, by seed: with ``{seed}`` in the name one for each, else one for the first.
+
+    One file is one training: to repeat it for every seed would show a model that never varies.
+    """
+    generator = _load("model", plugin)
+    paths = {name: value for name, value in own.items() if name in _paths(generator)}
+    if own_paths := sorted({CONTENT, *_paths(generator)} & settings.keys()):
+        raise UsageError(f"cannot set {plugin.name}.{own_paths[0]}: name the file in --models, as in samples:FILE.")
+    if twice := sorted(own.keys() & settings.keys()):
+        raise UsageError(f"{plugin.name}.{twice[0]} is set twice, in the model's name and on its own: set it once.")
+    each = list(seeds) if any(SEED in path for path in paths.values()) else list(seeds[:1])
+    files = {seed: {name: path.replace(SEED, str(seed)) for name, path in paths.items()} for seed in each}
+    absent = [seed for seed, named in files.items() if not all(Path(path).exists() for path in named.values())]
+    if absent and len(each) > 1:
+        raise UsageError(
+            f"there is no '{next(iter(files[absent[0]].values()))}', the samples of seed {absent[0]}: {plugin.name} "
+            f"needs a file for each of the seeds {', '.join(map(str, each))}; choose those that are there with --seeds."
+        )
+    overrides = {name: value for name, value in own.items() if name not in paths}
+    overrides |= {field: convert(plugin.name, generator, field, text) for field, text in settings.items()}
+    config = {
+        name: value
+        for name, value in configuration(generator, preset.name, overrides).items()
+        if name not in _paths(generator)
+    }
+    made = [checked_build(plugin.name, generator, {**config, **files[seed]}) for seed in each]
+    for one in made:
+        one.require(preset.samples, preset.name)
+    config[CONTENT] = tuple(one.fingerprint() for one in made)
+    row = _blank(plugin.name, plugin.target, plugin.role, file)
+    row |= {"source": registry.source_hash(plugin), "config": config, "overrides": overrides}
+    return {seed: {**row, "files": files[seed]} for seed in each}
 
 
 def _blank(model: str, target: str, role: str, file: PresetFile | None) -> dict[str, Any]:

@@ -33,15 +33,13 @@ GROUPS = {
 }
 """Entry points by kind. A generator that is there to be beaten, not to win, is registered as a control."""
 CONTROLS = "bench.controls"
-HEAVY = "bench.heavy"
-"""Names of generators that cost much: ``all`` leaves them out, ``everything`` does not. Their values are not read."""
 KERNELS = "bench.kernels"
 OURS = "seqgan-bench"
 """The distribution that this file is part of."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 """A registered name, in letters that cannot be taken for others: it stands in tables, labels and names of files."""
-SETS = ("all", "everything", "contenders")
-"""Names that stand for several plugins."""
+SETS = ("core", "all", "contenders", "adversarial", "controls", "everything")
+"""Names that stand for several models (:mod:`bench.plans.sets`); ``all`` for several tasks and metrics, too."""
 
 
 class PluginError(Exception):
@@ -185,12 +183,12 @@ def _registered(kind: str) -> dict[str, dict[str, Plugin]]:
     }
 
 
-def heavy() -> set[str]:
-    """Names of the generators that ``all`` leaves out, and ``everything`` does not; each package says so of its own."""
+def marked(group: str) -> set[str]:
+    """Names of the models that are entry points of a group, whose values are not read; each package marks its own."""
     registered = _registered("model")
     found = (
         registered.get(entry.name, {}).get(entry.dist.name if entry.dist else "")
-        for entry in _entries(HEAVY, tuple(sys.path))
+        for entry in _entries(group, tuple(sys.path))
     )
     return {plugin.name for plugin in found if plugin}
 

@@ -12,7 +12,7 @@ from functools import cache
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-SCHEMA = 5
+SCHEMA = 6
 """Version of the record's shape. Every change of it adds a step to :func:`migrate`."""
 
 STATUSES = ("started", "ok", "skipped", "failed", "interrupted")
@@ -51,6 +51,8 @@ class RunSpec:
         task_stream: The task's name in the names of random streams; "" means ``task_target``.
         recorded_id: The run id of a record of an earlier schema, which computed it from other fields; else "".
         recorded_group: Its group id, made from other fields too; else "".
+        files: The fields of the generator that are paths of files, which are not among ``config``: where they are does
+            not matter, and what they hold is in another field.
         tuning: How the fields were chosen, under a preset file: its name, "preset", and of a model in it "fields",
             those it sets, and after a search "task", "metric" and "trials". Of a trial of a search: its number,
             "trial", the search's id, "study", and "metric". Empty for a preset's own fields.
@@ -83,6 +85,7 @@ class RunSpec:
     recorded_id: str = ""
     recorded_group: str = ""
     tuning: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def run_id(self) -> str:
@@ -149,7 +152,7 @@ class RunSpec:
     def _identity(self) -> dict[str, Any]:
         identity = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}  # it is only read
         # Where the data is stored does not matter, only its content: its fingerprint is in ``data``.
-        for name in ("task_config", "task_overrides", "role", "recorded_id", "recorded_group"):
+        for name in ("task_config", "task_overrides", "role", "recorded_id", "recorded_group", "files"):
             del identity[name]
         if not self.tuning:  # as before there was any
             del identity["tuning"]
@@ -343,6 +346,9 @@ def migrate(content: dict[str, Any]) -> dict[str, Any]:
         known = any(score["metric"] in DENSITY_SCORES and score["value"] is not None for score in found)
         content = {**content, "schema": 5, "density": "exact" if known else "none"}
         schema = 5
+    if schema == 5:  # no model was made of files
+        content = {**content, "schema": 6}
+        schema = 6
     if schema != SCHEMA:
         raise ValueError(f"expected a run record of schema {SCHEMA} or earlier, got {schema}")
     return content

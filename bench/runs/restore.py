@@ -148,7 +148,9 @@ def restore(record: RunRecord, checkpoints: Path, device: str = "cpu") -> Restor
             return Restored(record, data, RealData(data), "cpu")
         kept = Kept(CheckpointFolder(checkpoints), spec.fit_id, lambda shared, budget: name_fit(shared, budget, spec))
         session = Session(spec.stream, device, kept, budget=spec.budget, execution=Execution(**spec.execution))
-        generator: Generator = build(registry.Plugin("model", spec.model, spec.target).load(), spec.config)
+        generator: Generator = build(
+            registry.Plugin("model", spec.model, spec.target).load(), {**spec.config, **spec.files}
+        )
         sampler = session.restore(generator, private_copy(data.training))
         if not session.trained:
             _check_same(session, record, device)

@@ -154,7 +154,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         facts = {"scores": scores, "density": judged.density}
         return {**facts, "samples": judged.shown, "data_sha256": task.data.sha256}
 
-    generator: Generator = build(load_planned(spec), spec.config)
+    generator: Generator = build(load_planned(spec), {**spec.config, **spec.files})
     preset = PRESETS[spec.preset]
     matched = preset.matched(spec.budget)
     observer = Observer(
@@ -189,7 +189,8 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
     judged = judge(FINAL, sampler)
     final = judged.scores
     session.cost.seconds += watch.seconds
-    scores[FINAL] = (*final, *cost_scores(session.cost, judged, spec.device))
+    # What was trained elsewhere has cost something, and nobody knows what: that is absent, not nothing.
+    scores[FINAL] = final if spec.files else (*final, *cost_scores(session.cost, judged, spec.device))
     tempered: dict[str, tuple[Score, ...]] = {}
     with watch.asked(sampler):
         for temperature in spec.temperatures if session.trained else ():

@@ -15,7 +15,7 @@ from bench.api import TrainingData, Unsupported
 from bench.errors import UsageError
 from bench.plans import registry
 from bench.plans.fields import build, configuration
-from bench.plans.own_tasks import own_task
+from bench.plans.own_files import own_task
 from bench.runs.executors.child import Child
 from bench.testing import density, sampling, training
 from bench.testing.trial import PRESET, ContractViolation, Hint, on

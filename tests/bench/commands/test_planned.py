@@ -80,7 +80,7 @@ def test_the_sets_of_models_are_compared(plan):
     everything = 5 * (1 + 12 * len(models)) / 60
     whole = said(plan, plan, 0, Costs({}, {("quick", "oracle", name): value for name, value in models.items()} | {
         ("quick", "oracle", REAL_DATA): 1.0}, 1.0))  # fmt: skip
-    assert "With --models contenders " in whole
+    assert "With --models core " in whole
     assert whole.endswith(f"everything {everything:.0f} min.")
     assert "With --models" not in said(plan, plan, 0, costs(mle=9.0, seqgan=50.0))
 

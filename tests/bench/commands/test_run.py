@@ -295,8 +295,8 @@ def test_lists_of_names_are_joined(bench, tmp_path):
     assert planned == {
         (task, *model.split()) for task in ("toy", "oracle") for model in (REAL_DATA, "random", "uniform", "bigram")
     }
-    both = bench("run", "--models", "all", "--models", "mle", *TOY, "--output", tmp_path / "r", "--dry-run")
-    assert (both.code, "expected 'all' or a list of models, got both" in both.err) == (2, True)
+    both = bench("run", "--tasks", "all", "--tasks", "toy", "--output", tmp_path / "r", "--dry-run")
+    assert (both.code, "expected 'all' or a list of tasks, got both" in both.err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -391,7 +391,6 @@ def test_a_budget_and_temperatures_are_those_of_every_run(bench, tmp_path):
         ("--temperatures", "", "expected temperatures like"),
         ("--budget", "60", "expected a budget like 60s, 5m, 2M-tokens or 20000-updates, got '60'"),
         ("--temperatures", "0..1", "expected temperatures like 0.5..2"),
-        ("--models", "contenders,mle", "expected 'contenders' or a list of models"),
     ],
 )
 def test_a_budget_or_temperatures_that_make_no_sense(bench, tmp_path, option, value, message):

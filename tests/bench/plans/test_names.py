@@ -88,7 +88,8 @@ def test_two_packages_of_one_name_are_two_models(install):
 
 
 @pytest.mark.parametrize(
-    "name", ["ml\u0435", "\x1b[31mmle", "mle[a]", "MLE", "mle@seqgan-bench", "a b", "m|le", "all", "contenders", "_x"]
+    "name",
+    ["ml\u0435", "\x1b[31mmle", "mle[a]", "MLE", "mle@seqgan-bench", "a b", "m|le", "all", "contenders", "core", "_x"],
 )
 def test_a_name_that_could_be_taken_for_another_is_not_used(install, name):
     install("odd", name)
@@ -103,8 +104,8 @@ def test_a_name_that_could_be_taken_for_another_is_not_used(install, name):
 
 def test_a_package_cannot_hide_the_models_of_another(install):
     install("evil", "mle", "bench.heavy")
-    assert "mle" not in registry.heavy()
-    assert "mle-ensemble" in registry.heavy()
+    assert "mle" not in registry.marked("bench.heavy")
+    assert "mle-ensemble" in registry.marked("bench.heavy")
 
 
 def test_fields_of_a_model_with_its_package_can_be_set(install, bench, tmp_path):

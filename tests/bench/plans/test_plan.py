@@ -165,7 +165,7 @@ def test_all_is_every_installed_plugin_but_those_whose_data_were_not_fetched(tmp
     plan = make_plan(Request(tasks=("all",), preset="smoke", seeds=1))
     there = {"oracle", "toy", *corpora.NAMES}
     assert {spec.task for spec in plan} == there < set(registry.available("task"))
-    assert {spec.model for spec in plan} == {REAL_DATA, *registry.available("model")} - registry.heavy()
+    assert {spec.model for spec in plan} == {REAL_DATA, *registry.available("model")} - registry.marked("bench.heavy")
     assert set(plan[0].metrics) == set(registry.available("metric"))
 
 
@@ -177,7 +177,6 @@ def test_all_is_every_installed_plugin_but_those_whose_data_were_not_fetched(tmp
         ({"metrics": ("nlll",)}, r"unknown metric 'nlll'\. Did you mean 'nll'\?"),
         ({"preset": "huge"}, "unknown preset 'huge'"),
         ({"models": ()}, "expected at least one model"),
-        ({"models": ("all", "mle")}, "expected 'all' or a list of models, got both: all,mle"),
         ({"seeds": 0}, "expected 1 to 1000 seeds, got 0"),
         ({"execution": "grph"}, r"unknown execution 'grph'\. Did you mean 'graph'\?"),
         ({"execution": "graph"}, "execution 'graph' needs a CUDA device, and the runs are for the cpu"),
@@ -270,16 +269,19 @@ def test_text_is_the_same_for_all_seeds():
     assert {spec.family for spec in plan} == {""}
 
 
-def test_everything_is_all_and_what_costs_most():
-    heavy = registry.heavy()
-    assert heavy == {"seqgan-baselined", "random-reward-baselined", "mle-ensemble"}
-    assert heavy < registry.available("model").keys()
-    models = {name: {spec.model for spec in make_plan(dataclasses.replace(PLAIN, models=(name,)))}
-              for name in ("all", "everything")}  # fmt: skip
-    assert models["everything"] - models["all"] == heavy
-    assert models["everything"] == {REAL_DATA, *registry.available("model")}
-    with pytest.raises(UsageError, match="expected 'everything' or a list of models, got both"):
-        make_plan(dataclasses.replace(PLAIN, models=("everything", "mle")))
+def test_sets_are_models_and_go_together():
+    models = {name: [spec.model for spec in make_plan(dataclasses.replace(PLAIN, models=(name,)))]
+              for name in registry.SETS}  # fmt: skip
+    heavy = registry.marked("bench.heavy")
+    assert set(models["everything"]) == {REAL_DATA, *registry.available("model")}
+    assert set(models["everything"]) - set(models["all"]) == heavy
+    assert set(models["core"]) < set(models["all"])
+    assert {"mle", "seqgan", "pg-bleu", "constant-reward", "bigram"} < set(models["core"])
+    assert {"seqgan", "seqgan-baselined"} <= set(models["adversarial"])
+    assert not {"mle", "constant-reward"} & set(models["adversarial"])
+    both = make_plan(dataclasses.replace(PLAIN, models=("adversarial", "mle", "core", "seqgan")))
+    names = list(dict.fromkeys([*models["adversarial"], "mle", *models["core"]]))
+    assert [spec.model for spec in both] == names * (len(both) // len(names))
 
 
 def test_roles():

@@ -12,7 +12,7 @@ from bench.api import Count, Size
 from bench.errors import NotFetched
 from bench.plans import registry
 from bench.plans.fields import LONGEST_SHOWN, configuration, convert
-from bench.plans.own_tasks import OWN
+from bench.plans.own_files import OWN
 from bench.plans.plan import Request, make_plan
 from bench.plans.ranges import _parts, hints, is_bounded
 from bench.plans.settings import Setting, settings

@@ -271,10 +271,13 @@ OTHER = {
 
 def test_every_field_is_in_the_name_but_where_the_data_lies(make_spec):
     names = {field.name for field in dataclasses.fields(RunSpec)}
-    assert names - set(OTHER) == {"task_config", "task_overrides", "role", "family", "recorded_id", "recorded_group"}
+    assert names - set(OTHER) == {
+        "task_config", "task_overrides", "role", "family", "recorded_id", "recorded_group", "files",
+    }  # fmt: skip
     ids = {make_spec().run_id, *(make_spec(**{name: value}).run_id for name, value in OTHER.items())}
     assert len(ids) == 1 + len(OTHER)
     assert make_spec(task_config={"weights": "/elsewhere"}, task_overrides={"x": 1}).run_id == make_spec().run_id
+    assert make_spec(files={"file": "/elsewhere/samples.txt"}).run_id == make_spec().run_id
 
 
 def test_recorded_graphs_give_the_numbers_of_what_they_recorded(make_spec):

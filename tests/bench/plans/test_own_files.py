@@ -8,7 +8,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.plans import registry
-from bench.plans.own_tasks import own_task, split_names
+from bench.plans.own_files import own_task, split_names
 from bench.plans.plan import Request, make_plan
 
 PLAIN = Request(models=("random",), tasks=("toy",), metrics=("nll",), seeds=1, preset="smoke")

@@ -1,0 +1,1 @@
+"""Models that belong to the harness: samples of models that were trained elsewhere."""
