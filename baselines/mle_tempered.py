@@ -58,6 +58,27 @@ class TemperedLanguageModel(BestEpoch):
         self.temperature: Tensor
         self.register_buffer("temperature", torch.ones((), dtype=torch.float64))
 
+    def look(self, model: LSTMLanguageModel, valid: Tensor, temperatures: Sequence[float], run: Run) -> None:
+        """Keep the model and its best temperature if their NLL is the lowest so far.
+
+        Args:
+            model: As it is after an epoch.
+            valid: int64, (M, T), of the validation split.
+            temperatures: The grid, rising.
+            run: Counts what is read, and logs what is found.
+        """
+        words = model.spec.count(valid)
+        with run.measure() as count:
+
+            def nll(temperature: float, count: Callable[..., None] = count) -> float:
+                count(selection_tokens=words)
+                return -float(model.token_log_prob(valid, temperature).sum(dtype=torch.float64)) / words
+
+            found, temperature = best_temperature(nll, temperatures, float(self.temperature))
+            if self.keep(model, found):
+                self.temperature.fill_(temperature)
+        run.log(looked=found, temperature=temperature)
+
     def sample(self, n: int, decoding: Decoding, rng: torch.Generator) -> Tensor:
         """Draw n sequences, int64 (n, T); the temperature of ``decoding`` multiplies the model's own."""
         inside = Decoding(self._times(decoding.temperature), decoding.top_k, decoding.top_p)
@@ -102,19 +123,10 @@ class MLETempered(LikelihoodGenerator):
         descent = Descent(model, optimizer, self.clip_norm)
         train, valid = data.train.to(run.device), data.valid[: self.looked_at]
         order = run.rng("batches") if self.reshuffle else None
-        words, grid = data.spec.count(valid), sorted(set(self.temperatures))
+        grid = sorted(set(self.temperatures))
         for _ in run.phase("mle-tempered", self.epochs, open_ended=True):
             maximize_likelihood(descent, minibatches(train, self.batch_size, order), run)
-            with run.measure() as count:
-
-                def nll(temperature: float, count: Callable[..., None] = count) -> float:
-                    count(selection_tokens=words)
-                    return -float(model.token_log_prob(valid, temperature).sum(dtype=torch.float64)) / words
-
-                found, temperature = best_temperature(nll, grid, float(best.temperature))
-                if best.keep(model, found):
-                    best.temperature.fill_(temperature)
-            run.log(looked=found, temperature=temperature)
+            best.look(model, valid, grid, run)
         return best
 
 

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from bench.records.frames import FINAL, PRETRAINED
 
-__all__ = ["BOTH", "CONSTANT", "OWN", "REFERENCE", "most_comparisons", "references"]
+__all__ = ["BOTH", "CONSTANT", "OWN", "REFERENCE", "TUNED", "most_comparisons", "references"]
 
 REFERENCE = "mle"
 """The arm that all others are compared with."""
+TUNED = "mle-tuned"
+"""Maximum likelihood done well: what a contender must beat to be worth its idea."""
 CONSTANT = "constant-reward"
 """The control with SeqGAN's steps and no discriminator."""
 OWN = "its own pre-training"
@@ -53,6 +55,8 @@ def references(
     found = {REFERENCE: (REFERENCE, FINAL)} | own if model != REFERENCE else own
     if pretrained and shared:
         found = {BOTH: (model, PRETRAINED)}
+    if role == "contender":
+        found[TUNED] = TUNED, FINAL
     if pretrained and role == "contender":
         mode = re.search(r"mode=\w+", model)  # by the same kernels
         constant = f"{CONSTANT}[{mode[0]}]" if mode else CONSTANT

@@ -1,0 +1,118 @@
+"""Maximum likelihood done well: dropout, a larger network, and the epoch and temperature that validation picks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import torch
+from annotated_types import Interval
+from torch import Tensor, nn
+
+from baselines.mle_tempered import MLETempered, TemperedLanguageModel
+from bench.api import Count, Run, Size, StepSize, TrainingData
+from seqgan.kernels.cross_entropy import weighted_nll
+from seqgan.kernels.execution import training
+from seqgan.lm import LSTMLanguageModel
+from seqgan.mle import adam, evenly, minibatches, trainable
+
+Rate = Annotated[float, Interval(ge=0, le=0.95)]
+"""Range of a field: probability that a unit is dropped."""
+
+
+class DropoutLanguageModel(LSTMLanguageModel):
+    """The LSTM language model, of which training sees a part at a time (Gal and Ghahramani 2016, arXiv 1512.05287).
+
+    A unit of the embedding or of the output is dropped for all positions of a sequence or for none. Outside of
+    :meth:`dropout_nll` nothing is dropped: samples and densities are those of the whole network.
+    """
+
+    def dropout_nll(self, tokens: Tensor, weights: Tensor, rate: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """``weighted_nll`` with units dropped: int64 and float32 (B, T) to a scalar and float32 (B, T)."""
+        embedded = dropped(self.embedding(self.shift(tokens)), rate, rng)
+        hidden, _ = self.lstm(embedded)  # (B, T, H)
+        positions = self.positions(tokens)
+        loss, log_prob = weighted_nll(
+            dropped(hidden, rate, rng).flatten(0, 1)[positions],
+            self.output.weight,
+            self.output.bias,
+            tokens.flatten()[positions],
+            weights.where(self.spec.mask(tokens), 0.0).flatten()[positions],
+        )
+        return loss, self.scattered(log_prob, positions, tokens)
+
+
+def dropped(units: Tensor, rate: float, rng: torch.Generator) -> Tensor:
+    """Units with some set to zero, the same at all positions, and the others made larger: float (B, T, H)."""
+    if rate == 0:
+        return units
+    kept = torch.rand(len(units), 1, units.shape[-1], generator=rng, device=units.device) >= rate
+    return units * kept / (1 - rate)
+
+
+def clip(parameters: list[nn.Parameter], norm: float) -> None:
+    """Clip the gradient by its global norm, in place."""
+    nn.utils.clip_grad_norm_(parameters, norm)
+
+
+@dataclass(frozen=True, slots=True)
+class MLETuned(MLETempered):
+    """Maximum likelihood as one who wants it to win would train it: what every adversarial model must beat.
+
+    A larger LSTM with dropout, trained until it overfits, at the epoch and temperature with the lowest NLL on the
+    validation split. Defaults follow the maximum likelihood that Caccia et al. 2018 (arXiv 1811.02549) selected.
+    """
+
+    epochs: Count = 300
+    """Passes over the training set."""
+    lr: StepSize = 0.001
+    """Adam's step size."""
+    batch_size: Size = 256
+    """Sequences per update."""
+    reshuffle: bool = True
+    """Whether each epoch has a new order."""
+    embedding_dim: Size = 128
+    """Size of a word embedding."""
+    hidden_dim: Size = 128
+    """Size of the LSTM's state."""
+    dropout: Rate = 0.6
+    """Probability that a unit of the embedding or of the output is dropped in training."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "quick": {"epochs": 30, "lr": 0.005, "batch_size": 32, "embedding_dim": 64, "hidden_dim": 64, "dropout": 0.5},
+        "medium": {"epochs": 8, "lr": 0.005, "batch_size": 64, "dropout": 0.4},
+        "smoke": {"epochs": 4, "lr": 0.02, "batch_size": 32, "embedding_dim": 32, "hidden_dim": 32, "dropout": 0.2},
+    }
+
+    def fit(self, data: TrainingData, run: Run) -> TemperedLanguageModel:
+        """Minimise the mean negative log-likelihood of a token, and keep the best epoch and temperature."""
+        model = DropoutLanguageModel(data.spec, run.rng("init"), self.embedding_dim, self.hidden_dim, self.init_std)
+        optimizer = adam(model, self.lr)
+        # The gradient is clipped as everywhere, at the last moment before the step that uses it.
+        parameters = trainable(model)
+        optimizer.register_step_pre_hook(lambda *_: clip(parameters, self.clip_norm))
+        best = TemperedLanguageModel(model)
+        run.track(best, best=best, model=model, optimizer=optimizer)
+        rng = run.rng("dropout")
+
+        def loss(tokens: Tensor) -> tuple[Tensor, ...]:
+            return model.dropout_nll(tokens, evenly(data.spec, tokens), self.dropout, rng)
+
+        step = training(run.execution, loss, optimizer, rng)
+        train, valid = data.train.to(run.device), data.valid[: self.looked_at]
+        order = run.rng("batches") if self.reshuffle else None
+        grid = sorted(set(self.temperatures))
+        for _ in run.phase("mle-tuned", self.epochs, open_ended=True):
+            total, learnt = torch.zeros((), device=run.device), 0
+            with run.measure() as count:
+                for batch in minibatches(train, self.batch_size, order):
+                    words = data.spec.count(batch)
+                    total += words * step(batch)[0]
+                    learnt += words
+                    count(train_tokens=words, updates=1)
+                    if run.spent():
+                        break
+            run.log(loss=float(total) / learnt)
+            best.look(model, valid, grid, run)
+        return best
