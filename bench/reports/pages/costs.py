@@ -5,12 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from bench.analysis.catalogue import entry
+from bench.analysis.cheapest import Cheapest, cheapest
 from bench.analysis.learning import Learning, at_cost, equal_costs, learning
+from bench.analysis.results import Section
 from bench.records.frames import COSTS
 from bench.reports.document import Document, Heading, Paragraph, prose, table
 from bench.reports.numbers import FEW_SEEDS, estimate, few, seed_count
 
-__all__ = ["page"]
+__all__ = ["page", "price"]
 
 READING = """\
 What each model had reached at the same cost as the others, interpolated between the points of its curve. *Tokens* are
@@ -38,6 +40,32 @@ def page(runs: pd.DataFrame, curves: pd.DataFrame) -> Document:
             if section.lines.groupby("model")["seed"].nunique().map(few).any():
                 blocks.append(Paragraph(prose(FEW_SEEDS)))
     return [Heading(2, "Quality against cost"), Paragraph(prose(READING)), *blocks] if blocks else []
+
+
+def price(section: Section) -> Document:
+    """The best model of a task, what it costs, and the cheapest that is not separable from it; empty where none is."""
+    found = cheapest(section.scores, section.runs, section.standing)
+    return [Paragraph(_sentence(found))] if found else []
+
+
+def _sentence(found: Cheapest) -> str:
+    begun = f"Best on average by {found.metric}: {found.best}, {found.seconds[found.best]:.3g} s a run"
+    if not found.alike:
+        return f"{begun}; the seeds separate it from each of the {found.compared} others that may win."
+    many = f"{found.alike} of {found.compared} others that may win"
+    if found.verdict is None:
+        return f"{begun}; the seeds do not separate it from {many}, which all cost more."
+    between, size = found.verdict.difference, ""
+    if between is not None and between.low is not None and between.high is not None:
+        unit = f" {found.unit}" if found.unit else ""
+        mean, low, high = (
+            f"{end:+.{entry(found.metric).decimals}f}" for end in (between.mean, between.low, between.high)
+        )
+        size = f"; the best minus it: {mean}{unit}, 95 % interval {low} to {high}, n = {between.n}"
+    return (
+        f"{begun}. The seeds do not separate it from {many}; the cheapest of these is {found.model}, "
+        f"{found.seconds[found.model]:.3g} s{size}."
+    )
 
 
 def _table(section: Learning, cost: str, metric: str) -> Document:

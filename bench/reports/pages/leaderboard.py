@@ -103,6 +103,7 @@ def _task(section: Section) -> Document:
         Heading(2, section.title),
         *data_remarks(section.runs),
         *_in_words(found, section.one_test_set),
+        *costs.price(section),
         *tuning(section.runs),
     ]
     why = reasons(section.runs)

@@ -11,6 +11,7 @@ from bench.analysis.verdicts import FEW
 from bench.records.frames import FINAL, as_rows
 from bench.reports.document import Document, Group, Paragraph, Table, Words, bullets
 from bench.reports.grid import UNRANKED, Grid
+from bench.reports.pages.costs import price
 from bench.reports.pages.provenance import reasons, tuning
 
 __all__ = ["page", "so_far"]
@@ -63,6 +64,7 @@ def _section(section: Section) -> Document:
         *bullets(f"{UNRANKED} No rank, because:", grid.reasons()),
         *bullets("Collapsed seeds:", grid.collapsed()),
         *_verdicts(in_headline(section.answers), section.one_test_set),
+        *price(section),
         *(Paragraph(f"{model}: {shorten(reason, 160)}") for model, reason in reasons(section.runs).items()),
         Paragraph(""),
     ]

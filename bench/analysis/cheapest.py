@@ -1,0 +1,92 @@
+"""What quality costs: the cheapest model that the seeds do not separate from the best one."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from statistics import fmean
+
+import pandas as pd
+
+from bench.analysis.catalogue import entry, headline
+from bench.analysis.standing import Standing, standing
+from bench.analysis.verdicts import BETTER, BETTER_IF_NORMAL, ONE_OBSERVATION, SIGNS, Pair, Verdict, judge
+from bench.records.frames import FINAL, REAL_DATA, as_tuples, usable
+
+__all__ = ["Cheapest", "cheapest"]
+
+LEAST = 3
+"""Seeds below which nothing is said: two separate hardly anything, and the cheapest model would be the worst one."""
+SEPARATED = (BETTER, BETTER_IF_NORMAL, ONE_OBSERVATION)
+"""Outcomes of the best model against another that tell them apart; where no seed changes either, they just differ."""
+COST = "seconds"
+"""What is paid: the one cost that every model counts, and that gradients and counts of words share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cheapest:
+    """The best model of a task and the cheapest that is not separable from it.
+
+    Attributes:
+        metric: By which they are compared: the one that the rows are sorted by.
+        unit: Of the metric.
+        best: The model with the best mean.
+        model: The cheapest of those that the best one is not better than; the best itself where none is cheaper.
+        seconds: Model to its mean seconds of training, of these two.
+        verdict: On ``best`` against ``model``; None where they are one.
+        alike: How many models the best one is not better than.
+        compared: How many it was compared with.
+    """
+
+    metric: str
+    unit: str
+    best: str
+    model: str
+    seconds: dict[str, float]
+    verdict: Verdict | None
+    alike: int
+    compared: int
+
+
+def cheapest(scores: pd.DataFrame, runs: pd.DataFrame, who: Standing | None = None) -> Cheapest | None:
+    """Compare the best model of a task with all others, and take the cheapest that it is not better than.
+
+    Contenders and controls alike: a control that is as good is what a contender's price must be held against. The best
+    is compared with every other model over the seeds both have, as one family (:func:`bench.analysis.verdicts.judge`).
+    That no difference was shown is no evidence that there is none, and with few seeds little is ever shown.
+
+    Args:
+        scores: One row for each (run, checkpoint, metric) of the completed runs of one task and preset.
+        runs: One row for each run of them.
+        who: Which scores may not win; by default it is computed.
+
+    Returns:
+        None where less than two models may win, have a cost and share three seeds.
+    """
+    who = who or standing(runs, scores)
+    final = scores[(scores["checkpoint"] == FINAL) & (scores["model"] != REAL_DATA)]
+    good = final[(final["kind"] == "quality") & usable(final)]
+    metric = headline(good["metric"].unique())
+    if metric is None:
+        return None
+    rows = good[good["metric"] == metric]
+    spent = final[(final["metric"] == COST) & final["value"].notna()].groupby("model")["value"].mean()
+    values: dict[str, dict[Hashable, float]] = {}
+    columns = ["task", "preset", "model", "seed", "signature", "value"]
+    for task, preset, model, seed, signature, value in as_tuples(rows[columns]):
+        if model in spent.index and not who.why_not((task, preset, model, FINAL, metric)):
+            values.setdefault(model, {})[seed, signature] = value
+    if len(values) < 2:
+        return None
+    direction = rows["direction"].iloc[0]
+    best = max(values, key=lambda model: (SIGNS[direction] * fmean(values[model].values()), -spent[model]))
+    resolution = entry(metric).resolution(rows["value"])
+    pairs = [Pair.of(best, other, values[best], mine, resolution) for other, mine in values.items() if other != best]
+    pairs = [pair for pair in pairs if len(pair.differences) >= LEAST]
+    if not pairs:
+        return None
+    verdicts = {verdict.reference: verdict for verdict in judge(pairs, direction)}
+    alike = [name for name, verdict in verdicts.items() if verdict.outcome not in SEPARATED]
+    model = min([best, *alike], key=lambda name: (spent[name], name != best))
+    seconds = {name: float(spent[name]) for name in (best, model)}
+    return Cheapest(metric, rows["unit"].iloc[0], best, model, seconds, verdicts.get(model), len(alike), len(pairs))
