@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from bench.api import Count, Decoding, Run, SequenceSpec, Size, StepSize, TrainingData, Unsupported
 from seqgan.discriminator import (
+    CUDA_SCORING_ROWS,
     FILTER_COUNTS,
     FILTER_SIZES,
     SCORING_ROWS,
@@ -26,7 +27,7 @@ from seqgan.discriminator import (
     compile_discriminator,
 )
 from seqgan.kernels.convolution import WORDS_A_SENTENCE, features_from_tables
-from seqgan.kernels.execution import Step, concurrently, training
+from seqgan.kernels.execution import Step, concurrently, rounded_convolutions, training
 from seqgan.lm import LSTMLanguageModel, compile_language_model
 from seqgan.mle import adam
 from seqgan.pretraining import PretrainedGenerator
@@ -98,9 +99,10 @@ class ResidualLanguageModel(nn.Module):
         self.informed: Tensor
         self.register_buffer("informed", torch.zeros((), dtype=torch.bool))
         self.loss: Tensor
-        self.register_buffer("loss", torch.full((), IGNORANCE, dtype=torch.float64))
+        self.register_buffer("loss", torch.zeros((), dtype=torch.float64))
         self.found: Tensor
-        self.register_buffer("found", torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64))
+        self.register_buffer("found", torch.zeros(4, dtype=torch.float64))
+        self.forget()
 
     @property
     def partition(self) -> Partition:
@@ -124,10 +126,26 @@ class ResidualLanguageModel(nn.Module):
         self.discriminator.load_state_dict(discriminator.state_dict())
         return True
 
+    def forget(self) -> None:
+        """Keep no discriminator: be the language model, whose Z is 1."""
+        self.informed.fill_(False)
+        self.loss.fill_(IGNORANCE)
+        self._found(Partition(0.0, 0.0, 0.0, 1.0))
+
     def normalise(self, drawn: Tensor) -> None:
         """Estimate Z from draws of the language model, int64 (n, T)."""
-        found = Partition.of(self.log_odds(drawn))
-        self.found.copy_(torch.tensor([found.value, found.error, found.upper, found.effective]))
+        self._found(Partition.of(self.log_odds(drawn)))
+
+    def _found(self, partition: Partition) -> None:
+        numbers = partition.value, partition.error, partition.upper, partition.effective
+        self.found.copy_(torch.tensor(numbers, dtype=torch.float64))
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Restore a state, or that of a language model alone, as when the best step is one of the pre-training."""
+        if "informed" in state_dict:
+            return super().load_state_dict(state_dict, strict, assign)
+        self.forget()
+        return self.model.load_state_dict(state_dict, strict, assign)
 
     def log_odds(self, tokens: Tensor) -> Tensor:
         """-E of each sequence: int64 (N, T) on the model's device to float32 (N,); 0 as long as nothing is kept."""
@@ -199,7 +217,9 @@ def reference_real_log_odds(discriminator: Discriminator, tokens: Tensor) -> Ten
     """The same by the forward pass; used on CUDA and for few sequences."""
     if not len(tokens):
         return torch.zeros(0, device=tokens.device)
-    return torch.cat([(logits := discriminator(rows))[:, 1] - logits[:, 0] for rows in tokens.split(SCORING_ROWS)])
+    size = CUDA_SCORING_ROWS if tokens.is_cuda else SCORING_ROWS
+    with rounded_convolutions(False):
+        return torch.cat([(logits := discriminator(rows))[:, 1] - logits[:, 0] for rows in tokens.split(size)])
 
 
 def contrastive_loss(real: Tensor, generated: Tensor) -> float:
@@ -287,7 +307,6 @@ class ResidualEBM(PretrainedGenerator):
             "epochs": 10,
             "draws": 8,
             "z_samples": 2_000,
-            "d_samples": 2_000,
             "d_lr": 1e-3,
             "d_filter_sizes": (1, 2),
             "d_filter_counts": (64, 64),

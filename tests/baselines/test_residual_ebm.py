@@ -21,7 +21,7 @@ from baselines.residual_ebm import (
 from bench.api import Decoding, SequenceSpec, TrainingData, Unsupported, density_of
 from bench.metrics.density import LogProb
 from bench.records import environment
-from bench.runs.session import Session
+from bench.runs.session import Observer, Session
 from bench.tasks.toy import Toy
 from bench.testing import CHECKS, run_suite
 from seqgan.discriminator import Discriminator
@@ -401,6 +401,23 @@ def test_without_a_step_it_is_the_pretraining(data):
     model = Session("residual/0", budget={"steps": 3}).train(ResidualEBM(**SMALL), data)
     start = Session("residual/0", budget={"steps": 3}).train(MLE(epochs=3), data)
     torch.testing.assert_close(model.log_prob(data.valid), start.log_prob(data.valid).double())
+
+
+@pytest.mark.parametrize("best", [2, 6], ids=["in the pre-training", "after it"])
+def test_it_can_be_put_back_to_any_step(best, data):
+    """By the score on validation sequences the best step is often one of the pre-training: then there is no energy."""
+    judged = []
+
+    def evaluate(sampler, critic):
+        judged.append(sampler.log_prob(data.valid).double())
+        return {"nll_valid": abs(len(judged) - best) + 1.0}
+
+    run = Session("residual/0", observer=Observer(evaluate=evaluate, curve_points=1_000, select="nll_valid"))
+    model = run.train(ResidualEBM(**SMALL, epochs=4, z_samples=200, keep_best=False), data)
+    assert len(judged) == 3 + 1 + 4
+    run.select(model)
+    assert bool(model.informed) == (best > 4)
+    torch.testing.assert_close(model.log_prob(data.valid), judged[best - 1])
 
 
 def test_sentences_that_end():
