@@ -44,9 +44,9 @@ IGNORANCE = math.log(2)
 class Partition:
     """What n independent draws of the proposal say of log Z = log E[w], with w = exp(-E) of a draw.
 
-    The log of a mean is on average below the log of the expectation (Jensen), and the log-likelihoods that are divided
-    by it are that much too high. ``upper`` is on average above log Z once n is large (Deng et al. 2020, theorem 2; it
-    corrects twice for the bias that leaving out one draw shows).
+    The log of a mean is on average below the log of the expectation (Jensen), so that likelihoods divided by the mean
+    are too high. ``upper`` is on average above log Z once n is large. Both bounds are those of Deng et al. 2020; this
+    one corrects twice for the bias that leaving out one draw shows.
 
     Attributes:
         value: T_n, the log of the mean weight, in nats.
@@ -225,8 +225,8 @@ def reference_real_log_odds(discriminator: Discriminator, tokens: Tensor) -> Ten
 def contrastive_loss(real: Tensor, generated: Tensor) -> float:
     """Noise-contrastive loss from log-odds of real sequences, (N,), and of draws, (M,): nats per sequence.
 
-    The mean of the two sides' mean cross-entropy, log 2 for odds of 1. With as many of either it is the paper's eq. 3
-    with the sign changed and halved; at its lowest, the odds are P_data / P_LM (theorem 1).
+    The mean of the two sides' mean cross-entropy, log 2 for odds of 1: half of the paper's objective, with the sign
+    changed. At its lowest, the odds are P_data / P_LM (Gutmann and Hyvarinen 2010; Deng et al. 2020).
     """
     return float(F.softplus(-real.double()).mean() + F.softplus(generated.double()).mean()) / 2
 
@@ -295,7 +295,7 @@ class ResidualEBM(PretrainedGenerator):
         # with five sizes as in seqgan's preset, nothing or half as much was gained on ``oracle``.
         "quick": {
             **PretrainedGenerator.presets["quick"],
-            "epochs": 25,
+            "epochs": 20,
             "draws": 16,
             "d_lr": 1e-3,
             "d_filter_sizes": (1, 2),

@@ -199,7 +199,7 @@ def test_the_loss_is_log_two_for_a_coin_and_its_optimum_is_the_ratio_of_the_laws
 
 
 def test_a_discriminator_trained_on_every_sequence_recovers_the_datas_law():
-    """The loss of the training is the same: its descent on the exact laws ends at P_data (theorem 1)."""
+    """The loss of the training is the same: its descent on the exact laws ends at P_data."""
     model = residual(TINY)
     sequences, proposal, before, _ = exact(model, TINY)
     truth = torch.softmax(torch.randn(len(sequences), generator=generator(6)), 0).double()
