@@ -292,7 +292,7 @@ class ResidualEBM(PretrainedGenerator):
     execution: ClassVar[tuple[str, ...]] = ("mode",)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # Filters longer than two words learn the training set by heart before they know anything of other sequences:
-        # with five sizes as in seqgan's preset, nothing or half as much was gained on ``oracle``.
+        # with five sizes as in seqgan's preset, nothing or a third as much was gained on ``oracle``.
         "quick": {
             **PretrainedGenerator.presets["quick"],
             "epochs": 20,
