@@ -43,7 +43,7 @@ class Gradient(Protocol):
 
 
 def leave_one_out(rewards: Tensor) -> Tensor:
-    """Each reward minus the mean of all others (Kool et al. 2019, eq. 8; Ahmadian et al. 2024, sec. 3.2).
+    """Each reward minus the mean of all others (Kool et al. 2019; Ahmadian et al. 2024).
 
     What is subtracted does not depend on the sequence itself, so the expected gradient is exactly that of the rewards.
 
@@ -80,8 +80,8 @@ class TerminalGradient:
     """REINFORCE on finished sequences (Williams 1992): each is one action.
 
     The loss is the mean over the batch of ``-A_i log G(Y_i)``. With ``kl``, the reward of a sequence is lessened by
-    ``kl`` times log G(Y) - log G0(Y), the sum over its tokens of the penalty of each, as in RLHF (Ahmadian et al. 2024,
-    eq. 2). Since the mean of the gradient of log G is zero, the gradient of the penalty is that of ``-kl KL(G || G0)``.
+    ``kl`` times log G(Y) - log G0(Y), the sum over its tokens of the penalty of each, as in RLHF (Ahmadian et al.
+    2024). Since the mean of the gradient of log G is zero, this has the gradient of ``-kl KL(G || G0)``.
     """
 
     descent: Descent
@@ -134,7 +134,8 @@ def reference_clipped_objective(
 
     The mean over sequences of the mean over their tokens of ``min(r A, clip(r, 1 - clip, 1 + clip) A) - kl k3``, with
     r = G / G_old the ratio of a token's probabilities, and k3 = G0 / G - log(G0 / G) - 1, which is never negative and
-    whose expectation over the policy's draws is KL(G || G0) (Schulman 2020).
+    whose expectation over the policy's draws is KL(G || G0) (Schulman 2020). Its derivative has another expectation:
+    that of KL(G0 || G), with prefixes as they are drawn (Tang and Munos 2025, arXiv 2506.09477).
 
     Args:
         log_prob: float, (B, T), log-probability of each token now.

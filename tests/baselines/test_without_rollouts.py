@@ -22,10 +22,8 @@ from baselines.without_rollouts import (
 )
 from bench.api import Decoding, Execution, SequenceSpec, TrainingData
 from bench.plans.fields import build, configuration
-from bench.records import environment
 from bench.runs.session import Session
 from bench.tasks.toy import Toy
-from bench.testing import CHECKS, run_suite
 from seqgan.discriminator import Discriminator
 from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import MLE, Descent, trainable
@@ -283,6 +281,25 @@ def test_the_expected_penalty_is_the_divergence():
     assert penalty == pytest.approx(exact, rel=1e-5)
 
 
+def test_the_slope_of_the_penalty_is_that_of_the_other_divergence():
+    """In expectation k3 leads down KL(G0 || G) of each position, given prefixes of G: not down KL(G || G0)."""
+    policy, start, sequences = policy_of(TINY, 0, 2.0), policy_of(TINY, 1, 2.0), every(TINY)
+    now, other = (log_probs(model, sequences) for model in (policy, start))
+    law, mask = now.sum(-1).exp(), torch.ones_like(sequences, dtype=torch.bool)
+    slopes, _ = clipped_slopes(now, now, other, torch.zeros(len(sequences)), mask, 0.2, 1.0)
+    mean = ascent((len(sequences) * law[:, None] * slopes * token_log_probs(policy, sequences)).sum(), policy)
+    others = torch.log_softmax(start(start.shift(sequences)), -1).detach()
+
+    def slope(backward):
+        laws = torch.log_softmax(policy(policy.shift(sequences)), -1)
+        one, other = (laws, others) if backward else (others, laws)
+        return -ascent((law[:, None] * (one.exp() * (one - other)).sum(-1)).mean(-1).sum(), policy)
+
+    found = [slope(backward) for backward in (False, True)]
+    torch.testing.assert_close(mean, found[0], atol=1e-5, rtol=1e-3)
+    assert float((mean - found[1]).norm()) > 0.1 * float(mean.norm())
+
+
 def test_several_steps_go_further_and_clipping_holds_them_back():
     def after(epochs, clip):
         policy = policy_of(FIXED)
@@ -493,11 +510,3 @@ def test_sentences_keep_their_ends(algorithm):
     assert torch.equal(tokens[0], tokens[0].masked_fill(~spec.mask(tokens[0]), spec.pad))
     lengths = spec.lengths(tokens[0]).double()
     assert 0.5 * float(spec.lengths(data.train).double().mean()) < float(lengths.mean()) < 9.5
-
-
-@pytest.mark.parametrize("algorithm", [RLOO, GRPO])
-def test_the_contract_is_kept(algorithm, monkeypatch):
-    monkeypatch.setattr(environment, "reset_peak_memory", lambda: None)  # its garbage collection takes most of the time
-    outcomes = list(run_suite(algorithm))
-    assert len(outcomes) == len(CHECKS)
-    assert [outcome for outcome in outcomes if outcome.status != "ok"] == []
