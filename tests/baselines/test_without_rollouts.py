@@ -394,12 +394,13 @@ def test_the_discriminator_learns_to_tell_them_apart(loss):
 def test_defaults_that_are_not_the_estimators_are_those_of_seqgan(algorithm):
     ours, theirs = (dataclasses.asdict(one) for one in (algorithm(), SeqGAN()))
     assert set(ours) - set(theirs) == {"kl", "d_loss"} | ({"g_epochs", "clip"} if algorithm is GRPO else set())
+    assert ours.pop("lr") * (ours["g_epochs"] if algorithm is GRPO else 1) == theirs["lr"]
     assert {name: ours[name] for name in ours if name in theirs} == {
         name: theirs[name] for name in theirs if name in ours
     }
     for preset in ("smoke", "quick", "medium"):
         found, seqgan = (configuration(one, preset, {}) for one in (algorithm, SeqGAN))
-        assert all(seqgan[name] == value for name, value in found.items() if name in seqgan)
+        assert all(seqgan[name] == value for name, value in found.items() if name in seqgan and name != "lr")
         assert build(algorithm, found).d_loss == "cross-entropy"
 
 
@@ -434,15 +435,16 @@ def test_both_networks_begin_as_seqgans_do(algorithm, data):
     runs = []
     for each in (algorithm, SeqGAN):
         run = Witness("begin/0")
-        extra = {"rollouts": 5, "baseline": True} if each is SeqGAN else {"kl": 0.7}
+        extra = {"rollouts": 5, "baseline": True} if each is SeqGAN else {"kl": 0.7, "lr": 0.5}
         run.train(each(**{**SMALL, "rounds": 0}, **extra), data)
         runs.append(run)
     assert runs[0].asked == runs[1].asked == MLE(epochs=3, batch_size=16, embedding_dim=12, hidden_dim=12)
     assert runs[0].parts.keys() == runs[1].parts.keys()
+    assert runs[0].parts["optimizer"].param_groups[0]["lr"] == 0.5
     for name in ("policy", "discriminator"):
         ours, theirs = (state_of(run.parts, name) for run in runs)
         assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
-    changed = {**SMALL, "g_steps": 5, "d_steps": 4, "rounds": 9}
+    changed = {**SMALL, "lr": 0.5, "g_steps": 5, "d_steps": 4, "rounds": 9}
     assert algorithm(**changed).twin().beginning(120) == SeqGAN(**SMALL, rollouts=3).beginning(120)
 
 
