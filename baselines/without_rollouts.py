@@ -255,11 +255,13 @@ def bradley_terry(
 
 # The generators
 
+SMALL = ("d_filter_sizes", "d_filter_counts")
 PRESETS = {
     preset: {name: value for name, value in values.items() if name != "rollouts"}
+    | ({name: SeqGAN.presets["quick"][name] for name in SMALL} if preset == "smoke" else {})
     for preset, values in SeqGAN.presets.items()
 }
-"""SeqGAN's, without its rollouts, so that the discriminator learns as much as SeqGAN's."""
+"""SeqGAN's without rollouts, so that the discriminator learns as much as SeqGAN's; in ``smoke`` it is a small one."""
 
 
 @dataclass(frozen=True, slots=True)
