@@ -142,7 +142,7 @@ def by_hand(policy, start, tokens, spec, kl):
         counted = row.index(spec.eos) + 1 if spec.eos in row else len(row)
         totals.append(law[b, :counted].sum())
         alone = float(reward(tokens[b : b + 1]))  # a sequence's reward knows nothing of the batch
-        worths.append(alone - kl * float((law[b, :counted] - other[b, :counted]).sum()))
+        worths.append(alone - kl * float((law[b, :counted] - other[b, :counted]).detach().sum()))
     return sum(
         (worths[b] - (sum(worths) - worths[b]) / (len(rows) - 1)) * totals[b] / len(rows) for b in range(len(rows))
     )
