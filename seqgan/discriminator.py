@@ -148,6 +148,17 @@ class Discriminator(nn.Module):
         with rounded_convolutions(self.scoring != torch.float32):
             return torch.cat([self(rows).softmax(-1)[:, 1] for rows in tokens.split(size)])
 
+    @torch.no_grad()
+    def logit(self, tokens: Tensor) -> Tensor:
+        """Logit of D(Y), log D / (1 - D): int64 (N, T) to float (N,), without dropout or gradient, by the forward pass.
+
+        It is not made from :meth:`reward`, which is rounded to 0 or 1 where the discriminator is sure.
+        """
+        size = CUDA_SCORING_ROWS if tokens.is_cuda else SCORING_ROWS
+        with rounded_convolutions(self.scoring != torch.float32):
+            logits = torch.cat([self(rows) for rows in tokens.split(size)])
+        return logits[:, 1] - logits[:, 0]
+
     def loss(self, tokens: Tensor, real: Tensor, l2: float, dropout: torch.Generator) -> tuple[Tensor, Tensor]:
         """Mean cross-entropy with weight decay on the output layer, and the accuracy.
 
@@ -158,8 +169,11 @@ class Discriminator(nn.Module):
             dropout: Draws the dropout mask.
         """
         logits = self(tokens, dropout)
-        decay = (self.output.weight.square().sum() + self.output.bias.square().sum()) / 2
-        return F.cross_entropy(logits, real) + l2 * decay, (logits.argmax(-1) == real).float().mean()
+        return F.cross_entropy(logits, real) + l2 * self.decay(), (logits.argmax(-1) == real).float().mean()
+
+    def decay(self) -> Tensor:
+        """What weight decay weighs: (|W|^2 + |b|^2) / 2 of the output layer, a scalar."""
+        return (self.output.weight.square().sum() + self.output.bias.square().sum()) / 2
 
 
 @lru_cache
