@@ -39,8 +39,8 @@ class Mediator(LSTMLanguageModel):
         Returns:
             float32, (B, T, H).
         """
-        mask = torch.empty(*tokens.shape, self.lstm.hidden_size, device=self.device)
-        return mask.bernoulli_(1 - dropout, generator=rng) / (1 - dropout)
+        drawn = torch.rand(*tokens.shape, self.lstm.hidden_size, generator=rng, device=self.device)
+        return (drawn >= dropout).float() / (1 - dropout)
 
     def dropped_nll(self, tokens: Tensor, weights: Tensor, survivors: Tensor) -> tuple[Tensor, Tensor]:
         """:meth:`LSTMLanguageModel.weighted_nll` with the states multiplied by ``survivors``.
@@ -189,9 +189,10 @@ class CoT:
     """Both: standard deviation of the initial parameters."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "quick": {"rounds": 20, "round_steps": 20},
-        "medium": {"rounds": 20, "round_steps": 50},
-        "smoke": {"rounds": 2, "round_steps": 5},
+        # Hundreds of steps instead of 200,000 have to be larger ones.
+        "quick": {"rounds": 20, "round_steps": 20, "lr": 0.01, "mediator_lr": 0.01},
+        "medium": {"rounds": 20, "round_steps": 25, "lr": 0.01, "mediator_lr": 0.01},
+        "smoke": {"rounds": 2, "round_steps": 10, "lr": 0.01, "mediator_lr": 0.01},
     }
 
     def warm_up(self, device: torch.device) -> None:
