@@ -9,7 +9,7 @@ import math
 import pytest
 import torch
 
-from baselines.cot import CoT, Mediator, divergence, real_batch, update_generator, update_mediator
+from baselines.cot import CoT, Mediator, divergence, real_batch, reference_divergence, update_generator, update_mediator
 from bench.api import Decoding, SequenceSpec, TrainingData
 from bench.records import environment
 from bench.runs.session import Session
@@ -60,7 +60,7 @@ def exact_laws(weights, tokens, vocab):
 def test_the_loss_is_the_divergence_of_each_law_written_out(spec):
     model, mediator = language_model(spec), language_model(spec, 1, Mediator)
     tokens = model.sample(20, Decoding(), generator(2))
-    found = divergence(model(model.shift(tokens)), mediator.log_laws(tokens), spec.mask(tokens)).detach()
+    found = reference_divergence(model(model.shift(tokens)), mediator.log_laws(tokens), spec.mask(tokens)).detach()
     for row, t in itertools.product(range(20), range(spec.seq_len)):
         g, m = (each.next_token_log_probs(tokens[row : row + 1, :t])[0].tolist() for each in (model, mediator))
         expected = sum(math.exp(a) * (a - b) for a, b in zip(g, m, strict=True)) if spec.mask(tokens)[row, t] else 0.0
@@ -71,14 +71,14 @@ def test_the_loss_is_the_divergence_of_each_law_written_out(spec):
 def test_its_expected_value_is_the_divergence_of_whole_sequences(spec):
     """The chain rule: sum over sequences of G log(G / M), by enumeration."""
     model, mediator, tokens = language_model(spec), language_model(spec, 1, Mediator), every(spec)
-    apart = divergence(model(model.shift(tokens)).detach(), mediator.log_laws(tokens), spec.mask(tokens))
+    apart = reference_divergence(model(model.shift(tokens)).detach(), mediator.log_laws(tokens), spec.mask(tokens))
     log_g, log_m = (each.log_prob(tokens).double() for each in (model, mediator))
     assert float((log_g.exp() * apart.double().sum(-1)).sum()) == pytest.approx(
         float((log_g.exp() * (log_g - log_m)).sum()), rel=1e-5
     )
 
 
-def test_with_the_exact_mixture_its_gradient_is_twice_that_of_the_jensen_shannon_divergence():
+def test_with_the_exact_mixture_its_gradient_is_twice_that_of_the_jensen_shannon_reference_divergence():
     """One word: no prefix distribution to leave out, so that the two gradients are parallel."""
     logits = torch.randn(5, generator=generator(0), dtype=torch.float64).requires_grad_()
     data = torch.rand(5, generator=generator(1), dtype=torch.float64)
@@ -87,12 +87,30 @@ def test_with_the_exact_mixture_its_gradient_is_twice_that_of_the_jensen_shannon
     mixture = (data + law) / 2
     jensen_shannon = (data * (data / mixture).log()).sum() / 2 + (law * (law / mixture).log()).sum() / 2
     [exact] = torch.autograd.grad(jensen_shannon, logits, retain_graph=True)
-    apart = divergence(logits[None, None], mixture.log()[None, None], torch.ones(1, 1, dtype=torch.bool)).sum()
+    apart = reference_divergence(
+        logits[None, None], mixture.log()[None, None], torch.ones(1, 1, dtype=torch.bool)
+    ).sum()
     [found] = torch.autograd.grad(apart, logits)
     torch.testing.assert_close(found, 2 * exact)
     with torch.no_grad():  # softmax: G(v) (log G(v) / M(v) - KL)
         ratio = (law / mixture).log()
         torch.testing.assert_close(found, law * (ratio - (law * ratio).sum()))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 64, 150])
+def test_a_few_rows_at_a_time_give_the_same_sum_and_gradient(rows):
+    rng = generator()
+    hidden, weight, bias = (torch.randn(*shape, generator=rng).requires_grad_() for shape in ((rows, 5), (7, 5), (7,)))
+    log_mediator = torch.randn(rows, 7, generator=rng).log_softmax(-1)
+    mask = torch.ones(rows, 1, dtype=torch.bool)
+    plain = reference_divergence((hidden @ weight.t() + bias)[:, None], log_mediator[:, None], mask)[:, 0]
+    total, apart = divergence(hidden, weight, bias, log_mediator)
+    torch.testing.assert_close(apart, plain.detach(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(total, plain.sum(), rtol=1e-4, atol=1e-5)
+    wanted = torch.autograd.grad(2 * plain.sum(), (hidden, weight, bias))
+    found = torch.autograd.grad(2 * total, (hidden, weight, bias))
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -122,7 +140,7 @@ def test_what_follows_the_end_has_no_gradient(spec):
     model, mediator = language_model(spec), language_model(spec, 1, Mediator)
     tokens = model.sample(40, Decoding(), generator(2))
     logits = model(model.shift(tokens)).detach().requires_grad_()
-    divergence(logits, mediator.log_laws(tokens), spec.mask(tokens)).sum().backward()
+    reference_divergence(logits, mediator.log_laws(tokens), spec.mask(tokens)).sum().backward()
     assert not logits.grad[~spec.mask(tokens)].any()
     assert bool(logits.grad[spec.mask(tokens)].any(-1).all())
 
@@ -141,7 +159,7 @@ def test_with_the_exact_mixture_the_fixed_point_is_the_data(spec):
         drawn = whole_law(logits.detach().double().softmax(-1), tokens, mask)
         distances.append(float((drawn - data).abs().sum()) / 2)
         mixture = exact_laws((data + drawn) / 2, tokens, spec.vocab_size)
-        apart = divergence(logits, mixture.clamp(min=1e-30).log().float(), mask).sum(-1)
+        apart = reference_divergence(logits, mixture.clamp(min=1e-30).log().float(), mask).sum(-1)
         optimizer.zero_grad()
         (drawn.float() * apart).sum().backward()
         optimizer.step()
