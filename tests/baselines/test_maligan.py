@@ -11,12 +11,14 @@ import torch
 from baselines.maligan import Continuation, MaliGAN, continued, importance_weights, likelihood_weights, log_ratio
 from bench.api import Decoding, SequenceSpec, TrainingData
 from bench.records import environment
+from bench.runs.checkpoints import CheckpointFolder, Kept
 from bench.runs.session import Session
 from bench.tasks.toy import Toy
 from bench.testing import CHECKS, run_suite
 from seqgan.discriminator import Discriminator
 from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import MLE, Descent, trainable
+from seqgan.seqgan import SeqGAN
 
 FIXED = SequenceSpec(3, 3, bos=3)
 ENDED = SequenceSpec(3, 3, bos=3, eos=2, pad=2)
@@ -234,6 +236,22 @@ def test_the_discriminator_is_seqgans():
         MaliGAN(d_filter_sizes=(1,))
     with pytest.raises(ValueError, match="g_steps or d_steps"):
         MaliGAN(g_steps=0, d_steps=0)
+
+
+def test_the_discriminators_pretraining_is_shared_with_seqgan(tmp_path):
+    data = Toy(train_size=100).load().training
+    fields = {**SMALL, "pretrain_epochs": 1, "d_pretrain_steps": 1, "rounds": 2}
+
+    def train(algorithm, name=""):
+        folder = CheckpointFolder(tmp_path)
+        kept = Kept(folder, name, lambda *parts: f"mle-{len(repr(parts))}", every=math.inf) if name else None
+        return Session("maligan/0", kept=kept).train(algorithm, data).sample(50, Decoding(), generator())
+
+    alone = train(MaliGAN(**fields))
+    train(SeqGAN(**fields, rollouts=1), "seqgan")
+    before = {path.name for path in tmp_path.rglob("*.safetensors")}
+    assert torch.equal(train(MaliGAN(**fields), "maligan"), alone)
+    assert {path.name for path in tmp_path.rglob("*.safetensors")} - before == {"maligan.safetensors"}
 
 
 @pytest.mark.parametrize("mixed_rounds", [0, 15])
