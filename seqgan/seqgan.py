@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Protocol
 
 import torch
 from annotated_types import Interval, MinLen
 from torch import Tensor
 
-from bench.api import Count, Decoding, Execution, Run, Size, StepSize, TrainingData
+from bench.api import Count, Decoding, Execution, Run, Sampler, SequenceSpec, Size, StepSize, TrainingData
 from seqgan.discriminator import FILTER_COUNTS, FILTER_SIZES, Discriminator, compile_discriminator
 from seqgan.kernels.execution import Step, scoring_type, training
 from seqgan.lm import LSTMLanguageModel, compile_language_model
 from seqgan.mle import adam, minibatches
 from seqgan.policy_gradient import PolicyGradientGenerator
+
+
+class Writer(Sampler, Protocol):
+    """What the discriminator's negatives are drawn from."""
+
+    @property
+    def spec(self) -> SequenceSpec:
+        """The sequences' shape."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +173,7 @@ class SeqGAN(PolicyGradientGenerator):
 
         return training(execution, loss, optimizer, dropout)
 
-    def train_discriminator(self, step: Step, policy: LSTMLanguageModel, train: Tensor, run: Run) -> None:
+    def train_discriminator(self, step: Step, policy: Writer, train: Tensor, run: Run) -> None:
         """Draw new negatives, as many as positives, and train for ``d_epochs`` on the mixture (eq. 5)."""
         rng = run.rng("negatives")
         positives = train
