@@ -18,8 +18,9 @@ from seqgan.discriminator import compile_discriminator
 from seqgan.lm import compile_language_model
 from seqgan.mle import Descent, adam, maximize_likelihood, minibatches, trainable
 
-SMALL = {"head_size": 32}
-"""The memory of small problems."""
+EPOCHS = {"quick": 7, "medium": 4, "smoke": 2}
+"""Pre-training epochs. In ``quick``, NLL on the validation split of ``oracle`` is lowest after seven."""
+HEAD_SIZE = {"quick": 32, "medium": 64, "smoke": 16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,7 @@ class RelationalMLE:
     """Size of a head; a row of the memory has heads x head_size numbers."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "quick": {**SMALL, "epochs": 12},
-        "medium": {**SMALL, "epochs": 4},
-        "smoke": {**SMALL, "epochs": 2},
+        preset: {"epochs": epochs, "head_size": HEAD_SIZE[preset]} for preset, epochs in EPOCHS.items()
     }
 
     def warm_up(self, device: torch.device) -> None:
@@ -124,19 +123,36 @@ class RelGAN:
     """Discriminator: probability that a feature survives dropout, also when the generator learns."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        preset: {
-            "pretrain_epochs": RelationalMLE.presets[preset]["epochs"],
-            **SMALL,
-            "d_embedding_dim": 16,
-            "d_representations": 16,
-            "d_filter_count": 32,
-            **fields,
-        }
-        for preset, fields in {
-            "quick": {"rounds": 40, "anneal_rounds": 40},
-            "medium": {"rounds": 20, "anneal_rounds": 20},
-            "smoke": {"rounds": 3, "anneal_rounds": 3},
-        }.items()
+        # A discriminator that gets a hundred updates instead of 15,000 needs larger steps to learn anything.
+        preset: {"pretrain_epochs": epochs, "head_size": HEAD_SIZE[preset], "d_lr": 1e-3, **fields}
+        for (preset, epochs), fields in zip(
+            EPOCHS.items(),
+            (
+                {
+                    "rounds": 25,
+                    "anneal_rounds": 25,
+                    "d_embedding_dim": 16,
+                    "d_representations": 16,
+                    "d_filter_count": 32,
+                },
+                {
+                    "rounds": 40,
+                    "anneal_rounds": 40,
+                    "d_embedding_dim": 16,
+                    "d_representations": 16,
+                    "d_filter_count": 32,
+                },
+                {
+                    "rounds": 3,
+                    "anneal_rounds": 3,
+                    "d_steps": 1,
+                    "d_embedding_dim": 8,
+                    "d_representations": 4,
+                    "d_filter_count": 8,
+                },
+            ),
+            strict=True,
+        )
     }
 
     def __post_init__(self) -> None:

@@ -222,8 +222,13 @@ class RelationalLanguageModel(LSTMLanguageModel):
 
 
 def gumbel(shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
-    """Standard Gumbel noise, float32: minus the log of Exp(1)."""
-    return torch.empty(shape, device=rng.device).exponential_(generator=rng).clamp_(min=1e-30).log_().neg_()
+    """Standard Gumbel noise, float32: minus the log of Exp(1).
+
+    The uniform numbers have 53 bits. With the 24 of float32 no number would exceed 16.6, and the highest ones would be
+    few different ones, of which the rarest words would get less than their share.
+    """
+    uniforms = torch.rand(shape, generator=rng, dtype=torch.double, device=rng.device)
+    return uniforms.log_().neg_().float().log_().neg_()
 
 
 @torch.no_grad()
