@@ -263,7 +263,7 @@ class RelGAN:
 
 
 def inverse_temperature(done: int, greatest: float, rounds: int) -> float:
-    """``greatest ** (done / rounds)``, and ``greatest`` from then on (Nie et al. 2019, sec. 3.3, "exponential")."""
+    """``greatest ** (done / rounds)``, and ``greatest`` from then on (Nie et al. 2019, "exponential")."""
     return float(greatest ** min(done / rounds, 1.0))
 
 

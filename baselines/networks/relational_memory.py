@@ -1,4 +1,4 @@
-"""A language model whose recurrence is a relational memory in place of an LSTM (Santoro et al. 2018, sec. 3).
+"""A language model whose recurrence is a relational memory in place of an LSTM (Santoro et al. 2018).
 
 The memory is a few rows. In each step they attend to themselves and to the word that was read, and a gated update mixes
 the result into them. This is the network of RelGAN (Nie, Narodytska and Patel 2019); settings are those of its released

@@ -1,4 +1,4 @@
-"""RelGAN's discriminator: many small embeddings of one sequence, each of them judged (Nie et al. 2019, sec. 3.2)."""
+"""RelGAN's discriminator: many small embeddings of one sequence, each of them judged (Nie et al. 2019)."""
 
 from __future__ import annotations
 
