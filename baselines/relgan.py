@@ -109,10 +109,10 @@ class RelGAN:
     """Rounds in which the inverse temperature rises from 1 to ``beta_max``, by the same factor in each."""
     d_lr: StepSize = 1e-4
     """Discriminator: Adam's step size."""
-    d_embedding_dim: Size = 64
-    """Discriminator: size of a word embedding, a multiple of ``d_representations``."""
     d_representations: Size = 64
-    """Discriminator: parts of the embedding, each of which is judged by itself."""
+    """Discriminator: embeddings of a word, each of which is judged by itself."""
+    d_embedding_dim: Size = 1
+    """Discriminator: size of each of these embeddings."""
     d_filter_sizes: Annotated[tuple[Size, ...], MinLen(1)] = (2, 3, 4, 5)
     """Discriminator: number of words that a filter spans; sizes above the sequence length are left out."""
     d_filter_count: Size = 300
@@ -129,14 +129,12 @@ class RelGAN:
             "quick": {
                 "rounds": 30,
                 "anneal_rounds": 30,
-                "d_embedding_dim": 16,
                 "d_representations": 16,
                 "d_filter_count": 32,
             },
             "medium": {
                 "rounds": 40,
                 "anneal_rounds": 40,
-                "d_embedding_dim": 16,
                 "d_representations": 16,
                 "d_filter_count": 32,
             },
@@ -144,7 +142,6 @@ class RelGAN:
                 "rounds": 3,
                 "anneal_rounds": 3,
                 "d_steps": 1,
-                "d_embedding_dim": 8,
                 "d_representations": 4,
                 "d_filter_count": 8,
             },
@@ -152,11 +149,6 @@ class RelGAN:
     }
 
     def __post_init__(self) -> None:
-        if self.d_embedding_dim % self.d_representations:
-            raise ValueError(
-                "expected d_embedding_dim to be a multiple of d_representations, got "
-                f"{self.d_embedding_dim} and {self.d_representations}"
-            )
         if not (self.g_steps or self.d_steps):  # such rounds could not use up a budget
             raise ValueError("expected g_steps or d_steps of 1 or more, got 0 for both; rounds=0 leaves out the rounds")
 
@@ -173,8 +165,8 @@ class RelGAN:
         discriminator = RelGANDiscriminator(
             data.spec,
             run.rng("discriminator"),
-            self.d_embedding_dim,
             self.d_representations,
+            self.d_embedding_dim,
             self.d_filter_sizes,
             self.d_filter_count,
             self.d_hidden_dim,
@@ -283,7 +275,7 @@ def relaxed_words(
     """Draw n sequences, and what the discriminator reads of them.
 
     Returns:
-        tokens, int64 (n, T), and embedded words, float (n, T, E), through which gradients reach the policy.
+        tokens, int64 (n, T), and embedded words, float (n, T, R E), through which gradients reach the policy.
     """
     tokens, scores = policy.perturbed(n, run.rng("policy"))
     return tokens, discriminator.embed_relaxed(torch.softmax(beta * scores, -1), tokens)

@@ -18,31 +18,31 @@ SCORING_ROWS = 64
 
 
 class RelGANDiscriminator(nn.Module):
-    """An embedding that is cut into representations; convolutions, highway layer and two linear layers for each.
+    """Several embeddings of a sequence; convolutions, a highway layer and two linear layers for each.
 
-    A representation is a few consecutive numbers of every word's embedding. All representations go through the same
-    filters and layers, so that one sequence gets as many logits as there are representations.
+    All representations go through the same filters and layers, so that one sequence gets as many logits as there are
+    representations. Their embeddings are stored side by side.
 
     Args:
         spec: The sequences' shape; filters longer than T are left out.
         rng: Draws the initial parameters; the model is created on its device.
-        embedding_dim: Size of a word embedding, a multiple of ``representations``.
         representations: R.
+        embedding_dim: E, size of a word embedding in each representation.
         filter_sizes: Number of words that a filter spans.
         filter_count: Number of filters of each size.
         hidden_dim: Width of the layer before the logit.
         keep: Probability that a feature survives dropout.
 
     Raises:
-        ValueError: where no filter fits into T words, or representations do not fit into an embedding.
+        ValueError: where no filter fits into T words.
     """
 
     def __init__(
         self,
         spec: SequenceSpec,
         rng: torch.Generator,
-        embedding_dim: int = 64,
         representations: int = 64,
+        embedding_dim: int = 1,
         filter_sizes: Sequence[int] = (2, 3, 4, 5),
         filter_count: int = 300,
         hidden_dim: int = 100,
@@ -54,16 +54,12 @@ class RelGANDiscriminator(nn.Module):
             raise ValueError(
                 f"expected a filter size of at most {spec.seq_len} (the sequence length), got {filter_sizes}"
             )
-        if embedding_dim % representations:
-            raise ValueError(
-                f"expected embedding_dim to be a multiple of representations, got {embedding_dim} and {representations}"
-            )
         self.spec, self.representations, self.keep = spec, representations, keep
-        self.filters = Filters(sizes, [filter_count] * len(sizes), embedding_dim // representations)
+        self.filters = Filters(sizes, [filter_count] * len(sizes), embedding_dim)
         features = len(self.filters)
         # Built without values: torch's own initialisation would draw from the global random state.
         with torch.device("meta"):
-            self.embedding = nn.Embedding(spec.vocab_size, embedding_dim)
+            self.embedding = nn.Embedding(spec.vocab_size, representations * embedding_dim)
             self.filter_weight = nn.Parameter(torch.empty(self.filters.numbers))
             self.filter_bias = nn.Parameter(torch.empty(features))
             self.highway = nn.Linear(features, 2 * features, bias=False)
@@ -80,7 +76,7 @@ class RelGANDiscriminator(nn.Module):
         self.register_buffer("midpoint", torch.zeros((), device=rng.device))
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """Embeddings of words, int64 (B, T) to float (B, T, E); after the end of a sequence, that of pad."""
+        """Embeddings of words, int64 (B, T) to float (B, T, R E); after the end of a sequence, that of pad."""
         if self.spec.pad is not None:
             tokens = tokens.masked_fill(~self.spec.mask(tokens), self.spec.pad)
         embedded: Tensor = self.embedding(tokens)
@@ -94,7 +90,7 @@ class RelGANDiscriminator(nn.Module):
             tokens: int64, (B, T), what was drawn: after its end, a sequence has the embedding of pad, and no gradient.
 
         Returns:
-            float, (B, T, E).
+            float, (B, T, R E).
         """
         embedded = relaxed @ self.embedding.weight
         if self.spec.pad is None:
@@ -102,9 +98,9 @@ class RelGANDiscriminator(nn.Module):
         return embedded.where(self.spec.mask(tokens)[..., None], self.embedding.weight[self.spec.pad])
 
     def forward(self, words: Tensor, dropout: torch.Generator | None = None) -> Tensor:
-        """Logits of embedded sequences, float (B, T, E) to (B, R); ``dropout`` draws which features survive."""
+        """Logits of embedded sequences, float (B, T, R E) to (B, R); ``dropout`` draws which features survive."""
         R = self.representations
-        rows = words.unflatten(-1, (R, -1)).transpose(1, 2).flatten(0, 1)  # (B R, T, E / R)
+        rows = words.unflatten(-1, (R, -1)).transpose(1, 2).flatten(0, 1)  # (B R, T, E)
         pool = reference_max_over_time if rows.is_cuda else max_over_time
         features = pool(rows.contiguous(), self.filter_weight, self.filter_bias, self.filters)  # (B R, F)
         change, gate = self.highway(features).chunk(2, -1)
