@@ -250,6 +250,14 @@ def test_gumbel_noise_has_its_law():
     assert torch.equal(gumbel((3,), generator(1)), gumbel((3,), generator(1)))
 
 
+def test_the_highest_noise_is_not_of_a_few_steps():
+    """Of uniforms with 24 bits, as in the released code, dozens of the highest thousand values are the same."""
+    highest = gumbel((2_000_000,), generator()).topk(1_000).values
+    assert len(highest.unique()) > 995
+    coarse = -torch.log(-torch.log(torch.rand(2_000_000, generator=generator()) + 1e-10) + 1e-10)
+    assert len(coarse.topk(1_000).values.unique()) < 980
+
+
 def test_the_argmax_of_perturbed_logits_has_the_law_of_the_softmax():
     logits = torch.tensor([2.0, 0.5, 0.0, -1.0, -4.0])
     tokens = (logits + gumbel((50_000, 5), generator())).argmax(-1)
