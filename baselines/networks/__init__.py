@@ -1,0 +1,1 @@
+"""Networks of generators: each is used by one algorithm's file or shared by several."""
