@@ -13,7 +13,8 @@ from torch import Tensor
 from bench.api import Count, Decoding, Execution, Run, Size, StepSize, TrainingData
 from seqgan.discriminator import FILTER_COUNTS, FILTER_SIZES, Discriminator, compile_discriminator
 from seqgan.kernels.execution import Step, scoring_type, training
-from seqgan.lm import LSTMLanguageModel, compile_language_model
+from seqgan.lm import compile_language_model
+from seqgan.policy import Policy
 from seqgan.mle import adam, minibatches
 from seqgan.policy_gradient import PolicyGradientGenerator
 
@@ -98,7 +99,7 @@ class SeqGAN(PolicyGradientGenerator):
         compile_language_model(device)
         compile_discriminator(device)
 
-    def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
+    def fit(self, data: TrainingData, run: Run) -> Policy:
         """Train by the paper's algorithm 1."""
         policy = self.pretrain(data, run)
         discriminator = Discriminator(
@@ -164,7 +165,7 @@ class SeqGAN(PolicyGradientGenerator):
 
         return training(execution, loss, optimizer, dropout)
 
-    def train_discriminator(self, step: Step, policy: LSTMLanguageModel, train: Tensor, run: Run) -> None:
+    def train_discriminator(self, step: Step, policy: Policy, train: Tensor, run: Run) -> None:
         """Draw new negatives, as many as positives, and train for ``d_epochs`` on the mixture (eq. 5)."""
         rng = run.rng("negatives")
         positives = train
