@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.api import Decoding, Run, Size, TrainingData
+from seqgan.mle import Descent, LikelihoodGenerator, adam, maximize_likelihood, minibatches
 from seqgan.networks import new_policy
 from seqgan.policy import Policy
-from seqgan.mle import Descent, LikelihoodGenerator, adam, maximize_likelihood, minibatches
 
 
 class Ensemble(nn.Module):

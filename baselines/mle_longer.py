@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, cast
 
 from bench.api import Count, Run, TrainingData
-from seqgan.policy import Policy
 from seqgan.mle import MLE, Descent, adam, maximize_likelihood, minibatches
+from seqgan.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from torch import Tensor
 from baselines.bigram import ROWS, BigramModel, Strength, drawn_words, scaled
 from baselines.mle_tempered import BestEpoch
 from bench.api import Decoding, Run, SequenceSpec, Share, Size, TrainingData
+from seqgan.mle import Descent, LikelihoodGenerator, adam, maximize_likelihood, minibatches
 from seqgan.networks import new_policy
 from seqgan.policy import Policy
-from seqgan.mle import Descent, LikelihoodGenerator, adam, maximize_likelihood, minibatches
 
 
 class NgramMixture(BestEpoch):

@@ -12,9 +12,9 @@ from annotated_types import Interval, MinLen
 from torch import Tensor, nn
 
 from bench.api import GREATEST_TEMPERATURE, LEAST_TEMPERATURE, Decoding, Run, Size, TrainingData
+from seqgan.mle import Descent, LikelihoodGenerator, adam, maximize_likelihood, minibatches
 from seqgan.networks import new_policy
 from seqgan.policy import Policy
-from seqgan.mle import Descent, LikelihoodGenerator, adam, maximize_likelihood, minibatches
 
 Temperature = Annotated[float, Interval(ge=0.1, le=10)]
 """Range of a field: what logits are divided by."""

@@ -12,8 +12,8 @@ from torch import Tensor
 from bench.api import Run, SequenceSpec, TrainingData
 from bench.kernels.device_ngrams import DeviceCounts, sentence_bleu_on_device
 from bench.kernels.ngrams import ReferenceCounts, sentence_bleu
-from seqgan.policy import Policy
 from seqgan.mle import adam
+from seqgan.policy import Policy
 from seqgan.policy_gradient import PolicyGradientGenerator
 
 

@@ -15,8 +15,8 @@ from annotated_types import Interval
 from torch import Tensor
 
 from bench.api import Run, TrainingData
-from seqgan.policy import Policy
 from seqgan.mle import adam
+from seqgan.policy import Policy
 from seqgan.policy_gradient import PolicyGradientGenerator
 from seqgan.rollout import Reward
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from bench.api import Count, Positive, Run, Share, Size, StepSize, TrainingData
 from seqgan.kernels.execution import recorded
 from seqgan.lm import compile_language_model
+from seqgan.mle import EPOCHS, Descent, adam, maximize_likelihood, minibatches
 from seqgan.networks import PolicyName, new_policy
 from seqgan.policy import InitStd, Policy
-from seqgan.mle import EPOCHS, Descent, adam, maximize_likelihood, minibatches
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from bench.api import Count, Run, Size, StepSize
 from seqgan.kernels.execution import Complete
-from seqgan.policy import Policy
 from seqgan.mle import Descent
+from seqgan.policy import Policy
 from seqgan.pretraining import PretrainedGenerator
 from seqgan.rollout import Reward, action_values, completion
 

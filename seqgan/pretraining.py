@@ -10,9 +10,9 @@ import torch
 
 from bench.api import Count, Positive, Run, Size, StepSize, TrainingData
 from seqgan.lm import compile_language_model
+from seqgan.mle import EPOCHS, MLE
 from seqgan.networks import PolicyName
 from seqgan.policy import InitStd, Policy
-from seqgan.mle import EPOCHS, MLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from bench.api import Count, Decoding, Execution, Run, Size, StepSize, TrainingD
 from seqgan.discriminator import FILTER_COUNTS, FILTER_SIZES, Discriminator, compile_discriminator
 from seqgan.kernels.execution import Step, scoring_type, training
 from seqgan.lm import compile_language_model
-from seqgan.policy import Policy
 from seqgan.mle import adam, minibatches
+from seqgan.policy import Policy
 from seqgan.policy_gradient import PolicyGradientGenerator
 
 

@@ -69,8 +69,8 @@ class Block(nn.Module):
 class Transformer(Policy):
     """A policy that remembers the keys and values of all that it has read.
 
-    Its state is the hidden state, (rows, H); keys and values, (rows, blocks, heads, T, H / heads) each, zeros where
-    nothing was read; and the number of tokens read, int64 (rows,).
+    Its state is the hidden state, (rows, H); the keys and the values of each block, (rows, heads, T, H / heads) each,
+    zeros where nothing was read; and the number of tokens read, int64 (rows,).
 
     Args:
         spec: The sequences' shape; there are T positions, and no more can be read.
@@ -104,13 +104,14 @@ class Transformer(Policy):
         self.to_empty(device=rng.device)
         with torch.no_grad():
             for module in self.modules():
-                if isinstance(module, nn.Embedding) or module is self.output:
+                if isinstance(module, nn.Embedding):
                     module.weight.normal_(0, init_std, generator=rng)
                 elif isinstance(module, nn.Linear):
-                    module.weight.normal_(0, module.in_features**-0.5, generator=rng)
+                    scale = init_std if module is self.output else module.in_features**-0.5
+                    module.weight.normal_(0, scale, generator=rng)
                 elif isinstance(module, nn.LayerNorm):
                     module.weight.fill_(1)
-                if getattr(module, "bias", None) is not None:
+                if isinstance(module, nn.Linear | nn.LayerNorm) and module.bias is not None:
                     module.bias.zero_()
             for block in self.layers():
                 for linear in (block.answer, block.narrow):
@@ -132,30 +133,30 @@ class Transformer(Policy):
 
     def initial_state(self, rows: int) -> State:
         """The state before anything was read: zeros."""
-        width = self.output.in_features
-        shape = (rows, BLOCKS, self.heads, self.spec.seq_len, width // self.heads)
-        hidden = torch.zeros(rows, width, device=self.device)
+        hidden = torch.zeros(rows, self.output.in_features, device=self.device)
+        shape = (rows, self.heads, self.spec.seq_len, self.output.in_features // self.heads)
         length = torch.zeros(rows, dtype=torch.long, device=self.device)
-        return hidden, hidden.new_zeros(shape), hidden.new_zeros(shape), length
+        return hidden, *(hidden.new_zeros(shape) for _ in range(2 * BLOCKS)), length
 
     def reader(self) -> Read:
         """Reads one more token per row in place, without gradient, for the parameters as they are now.
 
         Returns:
-            A function of tokens (rows,) and the four parts of a state, which it changes.
+            A function of tokens (rows,) and the parts of a state, which it changes.
         """
         table = F.linear(self.embedding.weight, self.inward.weight).detach()  # (S, H): what is read of each token
         numbers = torch.arange(self.spec.seq_len, device=self.device)
 
-        def step(tokens: Tensor, hidden: Tensor, keys: Tensor, values: Tensor, length: Tensor) -> None:
+        def step(tokens: Tensor, hidden: Tensor, *memory: Tensor) -> None:
+            *parts, length = memory
             here = length[:1]
             known = (table.index_select(0, tokens) + self.position(here))[:, None]  # (R, 1, H)
             later = (numbers > here)[None]  # (1, T)
-            for index, block in enumerate(self.layers()):
+            for block, keys, values in zip(self.layers(), parts[::2], parts[1::2], strict=True):
                 query, key, value = block.questions(known)
-                keys[:, index].index_copy_(2, here, key)
-                values[:, index].index_copy_(2, here, value)
-                known = block(known, query, keys[:, index], values[:, index], later)
+                keys.index_copy_(2, here, key)
+                values.index_copy_(2, here, value)
+                known = block(known, query, keys, values, later)
             hidden.copy_(self.last(known)[:, 0])
             length += 1
 
