@@ -21,6 +21,8 @@ from seqgan.kernels import execution
 from seqgan.kernels.cross_entropy import weighted_nll
 from seqgan.lm import InitStd, LSTMLanguageModel, compile_language_model
 from seqgan.mle import evenly, trainable
+from seqgan.networks import PolicyName, new_policy
+from seqgan.policy import Policy
 
 Decay = Annotated[float, Interval(ge=0, lt=1)]
 """Range of a field: one of Adam's betas, the share of a running mean that is kept at each step."""
@@ -48,7 +50,7 @@ class Mediator(LSTMLanguageModel):
         return (drawn >= dropout).float() / (1 - dropout)
 
     def dropped_nll(self, tokens: Tensor, weights: Tensor, survivors: Tensor) -> tuple[Tensor, Tensor]:
-        """:meth:`LSTMLanguageModel.weighted_nll` with the states multiplied by ``survivors``.
+        """:meth:`Policy.weighted_nll` with the states multiplied by ``survivors``.
 
         Args:
             tokens: int64, (B, T).
@@ -61,7 +63,7 @@ class Mediator(LSTMLanguageModel):
         positions = self.positions(tokens)
         if tokens.is_cuda:  # where all positions are computed
             weights = weights.where(self.spec.mask(tokens), 0.0)
-        hidden, _ = self.lstm(self.embedding(self.shift(tokens)))  # (B, T, H)
+        hidden = self.hidden(self.shift(tokens))  # (B, T, H)
         loss, log_prob = weighted_nll(
             (hidden * survivors).flatten(0, 1)[positions],
             self.output.weight,
@@ -144,9 +146,7 @@ class _Divergence(torch.autograd.Function):
         return *(upstream[0] * gradient for gradient in ctx.saved_tensors), None
 
 
-def update_generator(
-    model: LSTMLanguageModel, optimizer: torch.optim.Optimizer, tokens: Tensor, log_mediator: Tensor
-) -> Tensor:
+def update_generator(model: Policy, optimizer: torch.optim.Optimizer, tokens: Tensor, log_mediator: Tensor) -> Tensor:
     """One step down the sum of :func:`reference_divergence` over a batch that the model drew.
 
     The prefixes are constants: how a step changes what is drawn is not part of its gradient.
@@ -166,7 +166,7 @@ def update_generator(
         if some.is_cuda:
             apart = reference_divergence(model(model.shift(some)), log_mediator[rows], model.spec.mask(some))
             return apart.sum(), apart.detach()
-        hidden, _ = model.lstm(model.embedding(model.shift(some)))  # (B, T, H)
+        hidden = model.hidden(model.shift(some))  # (B, T, H)
         positions = model.positions(some)
         total, by_row = divergence(
             hidden.flatten(0, 1)[positions],
@@ -198,7 +198,7 @@ def update_mediator(
 def stepped(
     loss: Callable[[slice], tuple[Tensor, Tensor]],
     rows: int,
-    model: LSTMLanguageModel,
+    model: Policy,
     optimizer: torch.optim.Optimizer,
 ) -> Tensor:
     """One step, without clipping, on a loss that is a sum over rows; its other result for all rows, (B, T)."""
@@ -238,10 +238,12 @@ class CoT:
     """Both: decay of Adam's mean of gradients."""
     beta2: Decay = 0.95
     """Both: decay of Adam's mean of squared gradients."""
+    policy: PolicyName = "lstm"
+    """Generator: the network: the paper's LSTM, gated convolutions, or a small transformer."""
     embedding_dim: Size = 32
     """Generator: size of a word embedding."""
     hidden_dim: Size = 32
-    """Generator: size of the LSTM's state."""
+    """Generator: size of the LSTM's state; width of another network."""
     mediator_embedding_dim: Size = 64
     """Mediator: size of a word embedding."""
     mediator_hidden_dim: Size = 64
@@ -262,10 +264,10 @@ class CoT:
         """Compile before the clock starts."""
         compile_language_model(device)
 
-    def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
+    def fit(self, data: TrainingData, run: Run) -> Policy:
         """Train both networks in turns."""
         spec = data.spec
-        model = LSTMLanguageModel(spec, run.rng("init"), self.embedding_dim, self.hidden_dim, self.init_std)
+        model = new_policy(self.policy, spec, run.rng("init"), self.embedding_dim, self.hidden_dim, self.init_std)
         mediator = Mediator(
             spec, run.rng("mediator"), self.mediator_embedding_dim, self.mediator_hidden_dim, self.init_std
         )
@@ -287,9 +289,7 @@ class CoT:
             run.log(divergence=float(torch.stack(apart).mean()), mediator_nll=float(torch.stack(nll).mean()))
         return model
 
-    def teach_generator(
-        self, model: LSTMLanguageModel, optimizer: torch.optim.Optimizer, mediator: Mediator, run: Run
-    ) -> Tensor:
+    def teach_generator(self, model: Policy, optimizer: torch.optim.Optimizer, mediator: Mediator, run: Run) -> Tensor:
         """Draw a batch and take one step towards the mediator; the mean divergence per token, a scalar, nats."""
         with run.measure() as count:
             tokens = model.sample(self.batch_size, Decoding(), run.rng("policy"))
@@ -302,7 +302,7 @@ class CoT:
         self,
         mediator: Mediator,
         optimizer: torch.optim.Optimizer,
-        model: LSTMLanguageModel,
+        model: Policy,
         real: Tensor,
         run: Run,
     ) -> Tensor:

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from bench.api import Count, Decoding, Run, SequenceSpec, Share, Size, StepSize, TrainingData
 from seqgan.discriminator import FILTER_COUNTS, FILTER_SIZES, Discriminator, compile_discriminator
-from seqgan.lm import LSTMLanguageModel, compile_language_model
+from seqgan.lm import compile_language_model
 from seqgan.mle import Descent, adam
+from seqgan.policy import Policy
 from seqgan.pretraining import PretrainedGenerator
 from seqgan.seqgan import SeqGAN
 
@@ -69,7 +70,7 @@ def log_ratio(discriminator: Discriminator, tokens: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def continued(policy: LSTMLanguageModel, tokens: Tensor, kept: int, rng: torch.Generator) -> Tensor:
+def continued(policy: Policy, tokens: Tensor, kept: int, rng: torch.Generator) -> Tensor:
     """The first ``kept`` words of each sequence, continued by the policy.
 
     A sequence that ends within the prefix stays as it is.
@@ -84,14 +85,14 @@ def continued(policy: LSTMLanguageModel, tokens: Tensor, kept: int, rng: torch.G
         int64, (n, T), pad after the end.
     """
     written = torch.empty_like(tokens)
-    hidden, cell = torch.zeros(2, len(tokens), policy.lstm.hidden_size, device=tokens.device)
+    state = policy.initial_state(len(tokens))
     ended = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
     last = torch.full_like(tokens[:, 0], policy.spec.bos)
     read = policy.reader()
     for t in range(tokens.shape[1]):
-        read(last, hidden, cell)
+        read(last, *state)
         given = t < kept
-        last = policy.finish(tokens[:, t], ended) if given else policy.write(hidden, ended, rng)
+        last = policy.finish(tokens[:, t], ended) if given else policy.write(state[0], ended, rng)
         written[:, t] = last
     return written
 
@@ -108,7 +109,7 @@ ADVERSARIAL: Mapping[str, Mapping[str, Any]] = {
 class Continuation:
     """What the discriminator's negatives are drawn from: prefixes of real sequences, continued by the policy."""
 
-    policy: LSTMLanguageModel
+    policy: Policy
     train: Tensor
     kept: int
 
@@ -197,7 +198,7 @@ class MaliGAN(PretrainedGenerator):
         shared = {field.name for field in fields(SeqGAN)} & {field.name for field in fields(self)}
         return SeqGAN(**{name: getattr(self, name) for name in shared})
 
-    def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
+    def fit(self, data: TrainingData, run: Run) -> Policy:
         """Pre-train both networks, then let them take turns, with fewer and fewer real words in front."""
         policy, seqgan = self.pretrain(data, run), self.seqgan()
         discriminator = Discriminator(

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.api import Decoding, Run, Size, TrainingData
-from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import Descent, LikelihoodGenerator, adam, maximize_likelihood, minibatches
+from seqgan.networks import new_policy
+from seqgan.policy import Policy
 
 
 class Ensemble(nn.Module):
@@ -24,14 +25,14 @@ class Ensemble(nn.Module):
         members: Models of the same sequences.
     """
 
-    def __init__(self, members: list[LSTMLanguageModel]) -> None:
+    def __init__(self, members: list[Policy]) -> None:
         super().__init__()
         self.spec = members[0].spec
         self.members = nn.ModuleList(members)
 
-    def models(self) -> list[LSTMLanguageModel]:
+    def models(self) -> list[Policy]:
         """The members."""
-        return [member for member in self.members if isinstance(member, LSTMLanguageModel)]
+        return [member for member in self.members if isinstance(member, Policy)]
 
     def sample(self, n: int, decoding: Decoding, rng: torch.Generator) -> Tensor:
         """Draw n sequences, int64 (n, T), each from a member drawn for it."""
@@ -80,7 +81,9 @@ class MLEEnsemble(LikelihoodGenerator):
         """Train all members, an epoch of each in every step, and a batch of each at a time."""
         names = ["", *(f"-{index}" for index in range(2, self.members + 1))]
         models = [
-            LSTMLanguageModel(data.spec, run.rng(f"init{name}"), self.embedding_dim, self.hidden_dim, self.init_std)
+            new_policy(
+                self.policy, data.spec, run.rng(f"init{name}"), self.embedding_dim, self.hidden_dim, self.init_std
+            )
             for name in names
         ]
         ensemble, optimizers = Ensemble(models), [adam(model, self.lr) for model in models]

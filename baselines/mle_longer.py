@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, cast
 
 from bench.api import Count, Run, TrainingData
-from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import MLE, Descent, adam, maximize_likelihood, minibatches
+from seqgan.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class MLELonger(MLE):
         "smoke": {**MLE.presets["smoke"], "extra_epochs": 4},
     }
 
-    def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
+    def fit(self, data: TrainingData, run: Run) -> Policy:
         """Start from the shared checkpoint and minimise the mean negative log-likelihood of a token further."""
         pretraining = MLE(**{field.name: getattr(self, field.name) for field in fields(MLE)})
-        model = cast(LSTMLanguageModel, run.pretrained(pretraining, data))
+        model = cast(Policy, run.pretrained(pretraining, data))
         optimizer = adam(model, self.lr)
         run.track(model, model=model, optimizer=optimizer)
         descent = Descent(model, optimizer, self.clip_norm)

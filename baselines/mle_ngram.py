@@ -14,19 +14,20 @@ from torch import Tensor
 from baselines.bigram import ROWS, BigramModel, Strength, drawn_words, scaled
 from baselines.mle_tempered import BestEpoch
 from bench.api import Decoding, Run, SequenceSpec, Share, Size, TrainingData
-from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import Descent, LikelihoodGenerator, adam, maximize_likelihood, minibatches
+from seqgan.networks import new_policy
+from seqgan.policy import Policy
 
 
 class NgramMixture(BestEpoch):
-    """p(w | prefix) = (1 - weight) LSTM(w | prefix) + weight bigram(w | last word), a mixture word by word.
+    """p(w | prefix) = (1 - weight) network(w | prefix) + weight bigram(w | last word), a mixture word by word.
 
     Args:
         model: The language model, which is trained.
         bigrams: The candidates for the other part; they differ in the strength of their smoothing.
     """
 
-    def __init__(self, model: LSTMLanguageModel, bigrams: tuple[BigramModel, ...]) -> None:
+    def __init__(self, model: Policy, bigrams: tuple[BigramModel, ...]) -> None:
         super().__init__(model)
         self.spec: SequenceSpec = model.spec
         self.candidates = bigrams
@@ -50,15 +51,15 @@ class NgramMixture(BestEpoch):
         """
         model, device = self.model, self.model.device
         tokens = torch.empty(n, self.spec.seq_len, dtype=torch.long, device=device)
-        hidden, cell = (part.clone() for part in model.initial_state(n))
+        state = model.initial_state(n)
         last = torch.full((n,), self.spec.bos, device=device)
         contexts = np.full(n, self.bigrams.start)
         ended = torch.zeros(n, dtype=torch.bool, device=device)
         draw = self._toss if decoding == Decoding() else self._draw
         read = model.reader()
         for t in range(self.spec.seq_len):
-            read(last, hidden, cell)
-            last = model.finish(draw(hidden, contexts, decoding, rng), ended)
+            read(last, *state)
+            last = model.finish(draw(state[0], contexts, decoding, rng), ended)
             contexts = last.cpu().numpy()
             tokens[:, t] = last
         return tokens
@@ -70,8 +71,8 @@ class NgramMixture(BestEpoch):
             neural, counted = self.model.token_log_prob(tokens), self.bigrams.token_log_prob(tokens.cpu())
             return self._mixed(neural.double(), counted).masked_fill(~self.spec.mask(tokens.cpu()), 0.0)
         mask = self.spec.mask(tokens)
-        # A position is a row: what the LSTM knows there, the word before it, and the word that is there.
-        hidden, _ = self.model.lstm(self.model.embedding(self.model.shift(tokens.to(self.model.device))))
+        # A position is a row: what the network knows there, the word before it, and the word that is there.
+        hidden = self.model.hidden(self.model.shift(tokens.to(self.model.device)))
         known, words = hidden[mask.to(hidden.device)], tokens[mask].cpu().numpy()
         contexts = self.bigrams.contexts(tokens)[mask].cpu().numpy()
         scores = np.empty(len(words))
@@ -145,7 +146,7 @@ class MLENgram(LikelihoodGenerator):
 
     def fit(self, data: TrainingData, run: Run) -> NgramMixture:
         """Minimise the mean negative log-likelihood of a token, and keep the best epoch and mixture."""
-        model = LSTMLanguageModel(data.spec, run.rng("init"), self.embedding_dim, self.hidden_dim, self.init_std)
+        model = new_policy(self.policy, data.spec, run.rng("init"), self.embedding_dim, self.hidden_dim, self.init_std)
         optimizer = adam(model, self.lr)
         bigrams = tuple(BigramModel(data.spec, data.train, strength, self.add) for strength in self.strengths)
         best = NgramMixture(model, bigrams)

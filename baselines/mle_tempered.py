@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ from annotated_types import Interval, MinLen
 from torch import Tensor, nn
 
 from bench.api import GREATEST_TEMPERATURE, LEAST_TEMPERATURE, Decoding, Run, Size, TrainingData
-from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import Descent, LikelihoodGenerator, adam, maximize_likelihood, minibatches
+from seqgan.networks import new_policy
+from seqgan.policy import Policy
 
 Temperature = Annotated[float, Interval(ge=0.1, le=10)]
 """Range of a field: what logits are divided by."""
@@ -30,14 +30,13 @@ class BestEpoch(nn.Module):
         model: What is trained.
     """
 
-    def __init__(self, model: LSTMLanguageModel) -> None:
+    def __init__(self, model: Policy) -> None:
         super().__init__()
-        self.model = copy.deepcopy(model)
-        self.model.lstm.flatten_parameters()
+        self.model = model.copied()
         self.nll: Tensor
         self.register_buffer("nll", torch.full((), math.inf, dtype=torch.float64))
 
-    def keep(self, model: LSTMLanguageModel, nll: float) -> bool:
+    def keep(self, model: Policy, nll: float) -> bool:
         """Copy the model if it is better than the best so far, and say whether it is."""
         if nll >= float(self.nll):
             return False
@@ -53,12 +52,12 @@ class TemperedLanguageModel(BestEpoch):
         model: What is trained.
     """
 
-    def __init__(self, model: LSTMLanguageModel) -> None:
+    def __init__(self, model: Policy) -> None:
         super().__init__(model)
         self.temperature: Tensor
         self.register_buffer("temperature", torch.ones((), dtype=torch.float64))
 
-    def look(self, model: LSTMLanguageModel, valid: Tensor, temperatures: Sequence[float], run: Run) -> None:
+    def look(self, model: Policy, valid: Tensor, temperatures: Sequence[float], run: Run) -> None:
         """Keep the model and its best temperature if their NLL is the lowest so far.
 
         Args:
@@ -116,7 +115,7 @@ class MLETempered(LikelihoodGenerator):
 
     def fit(self, data: TrainingData, run: Run) -> TemperedLanguageModel:
         """Minimise the mean negative log-likelihood of a token, and keep the best epoch and temperature."""
-        model = LSTMLanguageModel(data.spec, run.rng("init"), self.embedding_dim, self.hidden_dim, self.init_std)
+        model = new_policy(self.policy, data.spec, run.rng("init"), self.embedding_dim, self.hidden_dim, self.init_std)
         optimizer = adam(model, self.lr)
         best = TemperedLanguageModel(model)
         run.track(best, best=best, model=model, optimizer=optimizer)

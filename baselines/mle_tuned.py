@@ -14,33 +14,45 @@ from baselines.mle_tempered import MLETempered, TemperedLanguageModel
 from bench.api import Count, Run, Size, StepSize, TrainingData
 from seqgan.kernels.cross_entropy import weighted_nll
 from seqgan.kernels.execution import training
-from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import adam, evenly, minibatches, trainable
+from seqgan.networks import new_policy
+from seqgan.policy import Policy
 
 Rate = Annotated[float, Interval(ge=0, le=0.95)]
 """Range of a field: probability that a unit is dropped."""
 
 
-class DropoutLanguageModel(LSTMLanguageModel):
-    """The LSTM language model, of which training sees a part at a time (Gal and Ghahramani 2016, arXiv 1512.05287).
+def dropout_nll(
+    model: Policy, tokens: Tensor, weights: Tensor, rate: float, rng: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """:meth:`Policy.weighted_nll` of a model of which a part is left out (Gal and Ghahramani 2016, arXiv 1512.05287).
 
-    A unit of the embedding or of the output is dropped for all positions of a sequence or for none. Outside of
-    :meth:`dropout_nll` nothing is dropped: samples and densities are those of the whole network.
+    A unit of the embedding or of the hidden state is dropped for all positions of a sequence or for none.
+
+    Args:
+        model: What is trained; its samples and densities are those of the whole network.
+        tokens: int64, (B, T).
+        weights: float32, (B, T).
+        rate: Probability that a unit is dropped.
+        rng: Draws what is.
+
+    Returns:
+        The sum, a scalar that carries the gradient, and the log-probabilities, (B, T), without gradient.
     """
-
-    def dropout_nll(self, tokens: Tensor, weights: Tensor, rate: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """``weighted_nll`` with units dropped: int64 and float32 (B, T) to a scalar and float32 (B, T)."""
-        embedded = dropped(self.embedding(self.shift(tokens)), rate, rng)
-        hidden, _ = self.lstm(embedded)  # (B, T, H)
-        positions = self.positions(tokens)
-        loss, log_prob = weighted_nll(
-            dropped(hidden, rate, rng).flatten(0, 1)[positions],
-            self.output.weight,
-            self.output.bias,
-            tokens.flatten()[positions],
-            weights.where(self.spec.mask(tokens), 0.0).flatten()[positions],
-        )
-        return loss, self.scattered(log_prob, positions, tokens)
+    embedding = model.embedding.register_forward_hook(lambda _module, _inputs, units: dropped(units, rate, rng))
+    try:
+        hidden = model.hidden(model.shift(tokens))  # (B, T, H)
+    finally:
+        embedding.remove()
+    positions = model.positions(tokens)
+    loss, log_prob = weighted_nll(
+        dropped(hidden, rate, rng).flatten(0, 1)[positions],
+        model.output.weight,
+        model.output.bias,
+        tokens.flatten()[positions],
+        weights.where(model.spec.mask(tokens), 0.0).flatten()[positions],
+    )
+    return loss, model.scattered(log_prob, positions, tokens)
 
 
 def dropped(units: Tensor, rate: float, rng: torch.Generator) -> Tensor:
@@ -87,7 +99,7 @@ class MLETuned(MLETempered):
 
     def fit(self, data: TrainingData, run: Run) -> TemperedLanguageModel:
         """Minimise the mean negative log-likelihood of a token, and keep the best epoch and temperature."""
-        model = DropoutLanguageModel(data.spec, run.rng("init"), self.embedding_dim, self.hidden_dim, self.init_std)
+        model = new_policy(self.policy, data.spec, run.rng("init"), self.embedding_dim, self.hidden_dim, self.init_std)
         optimizer = adam(model, self.lr)
         # The gradient is clipped as everywhere, at the last moment before the step that uses it.
         parameters = trainable(model)
@@ -97,7 +109,7 @@ class MLETuned(MLETempered):
         rng = run.rng("dropout")
 
         def loss(tokens: Tensor) -> tuple[Tensor, ...]:
-            return model.dropout_nll(tokens, evenly(data.spec, tokens), self.dropout, rng)
+            return dropout_nll(model, tokens, evenly(data.spec, tokens), self.dropout, rng)
 
         step = training(run.execution, loss, optimizer, rng)
         train, valid = data.train.to(run.device), data.valid[: self.looked_at]

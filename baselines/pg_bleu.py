@@ -12,8 +12,8 @@ from torch import Tensor
 from bench.api import Run, SequenceSpec, TrainingData
 from bench.kernels.device_ngrams import DeviceCounts, sentence_bleu_on_device
 from bench.kernels.ngrams import ReferenceCounts, sentence_bleu
-from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import adam
+from seqgan.policy import Policy
 from seqgan.policy_gradient import PolicyGradientGenerator
 
 
@@ -31,7 +31,7 @@ class PGBleu(PolicyGradientGenerator):
     epsilon: Annotated[float, Interval(gt=0, le=1)] = 0.1
     """Numerator in place of zero matches (smoothing method 1)."""
 
-    def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
+    def fit(self, data: TrainingData, run: Run) -> Policy:
         """Pre-train, then follow the policy gradient of BLEU."""
         policy = self.pretrain(data, run)
         optimizer = adam(policy, self.lr)

@@ -28,8 +28,9 @@ from seqgan.discriminator import (
 )
 from seqgan.kernels.convolution import WORDS_A_SENTENCE, features_from_tables
 from seqgan.kernels.execution import Step, concurrently, rounded_convolutions, training
-from seqgan.lm import LSTMLanguageModel, compile_language_model
+from seqgan.lm import compile_language_model
 from seqgan.mle import adam
+from seqgan.policy import Policy
 from seqgan.pretraining import PretrainedGenerator
 
 CANDIDATES = 8_192
@@ -93,7 +94,7 @@ class ResidualLanguageModel(nn.Module):
 
     density = "estimated"
 
-    def __init__(self, model: LSTMLanguageModel, discriminator: Discriminator, draws: int) -> None:
+    def __init__(self, model: Policy, discriminator: Discriminator, draws: int) -> None:
         super().__init__()
         self.model, self.discriminator, self.draws = model, copy.deepcopy(discriminator), draws
         self.informed: Tensor
@@ -248,7 +249,7 @@ class HeldOutDraws(nn.Module):
         for name, rows in (("looked_at", looked_at), ("normalising", normalising)):
             self.register_buffer(name, torch.zeros(rows, spec.seq_len, dtype=torch.long, device=device))
 
-    def draw(self, model: LSTMLanguageModel, rng: torch.Generator) -> None:
+    def draw(self, model: Policy, rng: torch.Generator) -> None:
         """Draw all of them."""
         for drawn in (self.looked_at, self.normalising):
             drawn.copy_(model.sample(len(drawn), Decoding(), rng))
@@ -373,7 +374,7 @@ class ResidualEBM(PretrainedGenerator):
             self._look(discriminator, residual, valid[:half], valid[half:][: self.looked_at], drawn, run)
         return residual
 
-    def _train(self, step: Step, model: LSTMLanguageModel, train: Tensor, run: Run) -> None:
+    def _train(self, step: Step, model: Policy, train: Tensor, run: Run) -> None:
         """An epoch over positives and as many new negatives, half of either in each batch."""
         rng = run.rng("negatives")
         size = max(1, self.batch_size // 2)

@@ -15,8 +15,8 @@ from annotated_types import Interval
 from torch import Tensor
 
 from bench.api import Run, TrainingData
-from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import adam
+from seqgan.policy import Policy
 from seqgan.policy_gradient import PolicyGradientGenerator
 from seqgan.rollout import Reward
 
@@ -32,7 +32,7 @@ class ConstantReward(PolicyGradientGenerator):
     value: Annotated[float, Interval(ge=-1000, le=1000)] = 0.5
     """The reward; its size hardly matters, since gradients are clipped and Adam divides them by their own size."""
 
-    def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
+    def fit(self, data: TrainingData, run: Run) -> Policy:
         """Pre-train, then continue with the constant reward."""
         return reinforce(self, data, run, lambda tokens: torch.full((len(tokens),), self.value, device=tokens.device))
 
@@ -41,7 +41,7 @@ class ConstantReward(PolicyGradientGenerator):
 class RandomReward(PolicyGradientGenerator):
     """SeqGAN with a reward drawn from U[0, 1] for every finished sequence: a judge that guesses."""
 
-    def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
+    def fit(self, data: TrainingData, run: Run) -> Policy:
         """Pre-train, then continue with the random reward."""
         rng = run.rng("reward")
 
@@ -65,7 +65,7 @@ class BaselinedRandomReward(RandomReward):
     """Whether action values are divided by their standard deviation."""
 
 
-def reinforce(generator: PolicyGradientGenerator, data: TrainingData, run: Run, reward: Reward) -> LSTMLanguageModel:
+def reinforce(generator: PolicyGradientGenerator, data: TrainingData, run: Run, reward: Reward) -> Policy:
     """Pre-training and policy gradient on a reward that learns nothing."""
     policy = generator.pretrain(data, run)
     optimizer = adam(policy, generator.lr)

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from bench.api import Count, Positive, Run, Share, Size, StepSize, TrainingData
 from seqgan.kernels.execution import recorded
-from seqgan.lm import InitStd, LSTMLanguageModel, compile_language_model
+from seqgan.lm import compile_language_model
 from seqgan.mle import EPOCHS, Descent, adam, maximize_likelihood, minibatches
+from seqgan.networks import PolicyName, new_policy
+from seqgan.policy import InitStd, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,12 @@ class ScheduledSampling:
     """Whether each epoch has a new order; the released code keeps one order for all epochs."""
     clip_norm: Positive = 5.0
     """Largest global norm of a gradient."""
+    policy: PolicyName = "lstm"
+    """The network: the paper's LSTM, gated convolutions, or a small transformer."""
     embedding_dim: Size = 32
     """Size of a word embedding."""
     hidden_dim: Size = 32
-    """Size of the LSTM's state."""
+    """Size of the LSTM's state; width of another network."""
     init_std: InitStd = 0.1
     """Standard deviation of the initial parameters."""
 
@@ -56,9 +60,9 @@ class ScheduledSampling:
         """Compile before the clock starts."""
         compile_language_model(device)
 
-    def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
+    def fit(self, data: TrainingData, run: Run) -> Policy:
         """Minimise the mean negative log-likelihood of the true tokens given the mixture that was read."""
-        model = LSTMLanguageModel(data.spec, run.rng("init"), self.embedding_dim, self.hidden_dim, self.init_std)
+        model = new_policy(self.policy, data.spec, run.rng("init"), self.embedding_dim, self.hidden_dim, self.init_std)
         optimizer = adam(model, self.lr)
         run.track(model, model=model, optimizer=optimizer)
         descent = Descent(model, optimizer, self.clip_norm)
@@ -83,9 +87,7 @@ class ScheduledSampling:
 
 
 @torch.no_grad()
-def mixed_inputs(
-    model: LSTMLanguageModel, tokens: Tensor, truth: float | Tensor, rng: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def mixed_inputs(model: Policy, tokens: Tensor, truth: float | Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """The model's inputs: at each position a coin chooses the true token or the model's own draw.
 
     No gradient flows through a draw, so the mixture is made first and the model is trained on it in one pass.
@@ -106,13 +108,13 @@ def mixed_inputs(
     own = (coins >= truth) & model.spec.mask(tokens)[:, 1:]  # (B, T - 1)
     if not (tokens.is_cuda or bool(own.any())):
         return inputs, own
-    hidden, cell = (part.clone() for part in model.initial_state(len(tokens)))
+    state = model.initial_state(len(tokens))
     read = model.reader()
     for t in range(tokens.shape[1] - 1):
-        read(inputs[:, t], hidden, cell)
+        read(inputs[:, t], *state)
         if tokens.is_cuda:  # a draw for every row: to select some, the host would wait for the device
-            inputs[:, t + 1] = model.choose(hidden, rng).where(own[:, t], inputs[:, t + 1])
+            inputs[:, t + 1] = model.choose(state[0], rng).where(own[:, t], inputs[:, t + 1])
         else:
             rows = own[:, t].nonzero()[:, 0]
-            inputs[rows, t + 1] = model.choose(hidden[rows], rng)
+            inputs[rows, t + 1] = model.choose(state[0][rows], rng)
     return inputs, own

@@ -8,7 +8,6 @@ that the batch is the group of completions that both papers compare.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal, Protocol
@@ -21,8 +20,9 @@ from torch import Tensor
 from bench.api import Count, Decoding, Execution, Run, Size, StepSize, TrainingData
 from seqgan.discriminator import FILTER_COUNTS, FILTER_SIZES, Discriminator, compile_discriminator
 from seqgan.kernels.execution import Step, scoring_type, training
-from seqgan.lm import LSTMLanguageModel, compile_language_model
+from seqgan.lm import compile_language_model
 from seqgan.mle import Descent, adam
+from seqgan.policy import Policy
 from seqgan.pretraining import PretrainedGenerator
 from seqgan.rollout import Reward
 from seqgan.seqgan import SeqGAN
@@ -67,7 +67,7 @@ def standardized(rewards: Tensor) -> Tensor:
     return centred / centred.square().mean().sqrt().clamp(min=1e-8)
 
 
-def log_probs(model: LSTMLanguageModel, tokens: Tensor) -> Tensor:
+def log_probs(model: Policy, tokens: Tensor) -> Tensor:
     """Log-probability of each token on the tokens' device: int64 (B, T) to float32 (B, T); zero after the end."""
     return model.token_log_prob(tokens).to(tokens.device)
 
@@ -92,7 +92,7 @@ class TerminalGradient:
     """From rewards (B,) to A (B,)."""
     kl: float = 0.0
     """Weight of the divergence from ``start``; 0 for none, and then ``start`` is not read."""
-    start: LSTMLanguageModel | None = None
+    start: Policy | None = None
     """G0, the policy before the first step."""
 
     def step(self, reward: Reward, run: Run, reads: bool = False) -> None:
@@ -189,7 +189,7 @@ class ClippedGradient:
     """How far a ratio may leave 1 and still matter."""
     kl: float = 0.0
     """Weight of the divergence from ``start``; 0 for none, and then ``start`` is not read."""
-    start: LSTMLanguageModel | None = None
+    start: Policy | None = None
     """The policy before the first step."""
 
     def step(self, reward: Reward, run: Run, reads: bool = False) -> None:
@@ -323,22 +323,20 @@ class WithoutRollouts(PretrainedGenerator):
         ours = {field.name for field in fields(self)} - {"lr"}
         return SeqGAN(**{field.name: getattr(self, field.name) for field in fields(SeqGAN) if field.name in ours})
 
-    def gradient(self, policy: LSTMLanguageModel, optimizer: torch.optim.Optimizer) -> Gradient:
+    def gradient(self, policy: Policy, optimizer: torch.optim.Optimizer) -> Gradient:
         """The steps of the policy, which has just been pre-trained."""
         raise NotImplementedError
 
-    def start(self, policy: LSTMLanguageModel) -> LSTMLanguageModel | None:
+    def start(self, policy: Policy) -> Policy | None:
         """A copy of the pre-trained policy, where the divergence from it has a weight.
 
         It is no state of the run: a run that is resumed has the pre-trained policy again before anything is restored.
         """
         if not self.kl:
             return None
-        start = copy.deepcopy(policy)
-        start.lstm.flatten_parameters()
-        return start.requires_grad_(False)
+        return policy.copied().requires_grad_(False)
 
-    def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
+    def fit(self, data: TrainingData, run: Run) -> Policy:
         """Pre-train both networks; then, in each round, steps of the policy and sets of negatives."""
         policy, seqgan = self.pretrain(data, run), self.twin()
         discriminator = Discriminator(
@@ -397,7 +395,7 @@ class RLOO(WithoutRollouts):
     One unbiased step on each batch. With ``kl``, the divergence from the pre-trained policy is part of the reward.
     """
 
-    def gradient(self, policy: LSTMLanguageModel, optimizer: torch.optim.Optimizer) -> TerminalGradient:
+    def gradient(self, policy: Policy, optimizer: torch.optim.Optimizer) -> TerminalGradient:
         """The steps of the policy, which has just been pre-trained."""
         descent = Descent(policy, optimizer, self.clip_norm)
         return TerminalGradient(descent, self.batch_size, leave_one_out, self.kl, self.start(policy))
@@ -420,7 +418,7 @@ class GRPO(WithoutRollouts):
     clip: Annotated[float, Interval(gt=0, le=1)] = 0.2
     """How far the ratio of a token's probabilities may leave 1 and still matter."""
 
-    def gradient(self, policy: LSTMLanguageModel, optimizer: torch.optim.Optimizer) -> ClippedGradient:
+    def gradient(self, policy: Policy, optimizer: torch.optim.Optimizer) -> ClippedGradient:
         """The steps of the policy, which has just been pre-trained."""
         descent = Descent(policy, optimizer, self.clip_norm)
         return ClippedGradient(descent, self.batch_size, self.g_epochs, self.clip, self.kl, self.start(policy))

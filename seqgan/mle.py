@@ -11,7 +11,9 @@ from torch import Tensor
 
 from bench.api import Count, Positive, Run, SequenceSpec, Size, StepSize, TrainingData
 from seqgan.kernels import execution
-from seqgan.lm import InitStd, LSTMLanguageModel, compile_language_model
+from seqgan.lm import compile_language_model
+from seqgan.networks import PolicyName, new_policy
+from seqgan.policy import InitStd, Policy
 
 EPOCHS = {"quick": 12, "medium": 4, "smoke": 2}
 """Pre-training epochs, for all. In ``medium``, NLL on the validation split of ``oracle`` is lowest after four. The
@@ -32,10 +34,12 @@ class LikelihoodGenerator:
     """Whether each epoch has a new order; the released code keeps one order for all epochs."""
     clip_norm: Positive = 5.0
     """Largest global norm of a gradient."""
+    policy: PolicyName = "lstm"
+    """The network: the paper's LSTM, gated convolutions, or a small transformer."""
     embedding_dim: Size = 32
     """Size of a word embedding."""
     hidden_dim: Size = 32
-    """Size of the LSTM's state."""
+    """Size of the LSTM's state; width of another network."""
     init_std: InitStd = 0.1
     """Standard deviation of the initial parameters, drawn from a normal distribution."""
 
@@ -56,9 +60,9 @@ class MLE(LikelihoodGenerator):
     also leaves out the last 16 of 10,000 sequences, which do not fill a batch; here they are a batch of their own.
     """
 
-    def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
+    def fit(self, data: TrainingData, run: Run) -> Policy:
         """Minimise the mean negative log-likelihood of a token."""
-        model = LSTMLanguageModel(data.spec, run.rng("init"), self.embedding_dim, self.hidden_dim, self.init_std)
+        model = new_policy(self.policy, data.spec, run.rng("init"), self.embedding_dim, self.hidden_dim, self.init_std)
         optimizer = adam(model, self.lr)
         run.track(model, model=model, optimizer=optimizer)
         descent = Descent(model, optimizer, self.clip_norm)
@@ -127,7 +131,7 @@ class Descent:
         clip_norm: Largest global norm of a gradient.
     """
 
-    model: LSTMLanguageModel
+    model: Policy
     optimizer: torch.optim.Optimizer
     clip_norm: float
     _step: execution.Step = field(init=False, repr=False)
@@ -144,14 +148,14 @@ class Descent:
 
 
 def descend(
-    model: LSTMLanguageModel,
+    model: Policy,
     optimizer: torch.optim.Optimizer,
     clip_norm: float,
     tokens: Tensor,
     weights: Tensor,
     inputs: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """One step down :meth:`LSTMLanguageModel.weighted_nll`, the gradient clipped by its global norm.
+    """One step down :meth:`Policy.weighted_nll`, the gradient clipped by its global norm.
 
     Returns:
         The log-probability of each token before the step, (B, T), and the norm before clipping, a scalar.

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from bench.api import Count, Run, Size, StepSize
 from seqgan.kernels.execution import Complete
-from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import Descent
+from seqgan.policy import Policy
 from seqgan.pretraining import PretrainedGenerator
 from seqgan.rollout import Reward, action_values, completion
 
@@ -136,7 +136,7 @@ class PolicyGradientGenerator(PretrainedGenerator):
         "smoke": {**PretrainedGenerator.presets["smoke"], "rounds": 3, "rollouts": 2},
     }
 
-    def gradient(self, policy: LSTMLanguageModel, optimizer: torch.optim.Optimizer, run: Run) -> PolicyGradient:
+    def gradient(self, policy: Policy, optimizer: torch.optim.Optimizer, run: Run) -> PolicyGradient:
         """The policy-gradient step of this policy. Rollouts follow the policy itself, as in the paper and its code."""
         descent = Descent(policy, optimizer, self.clip_norm)
         complete = completion(run.execution, policy, self.rollouts, run.rng("rollouts"))

@@ -9,8 +9,10 @@ from typing import Any, ClassVar, cast
 import torch
 
 from bench.api import Count, Positive, Run, Size, StepSize, TrainingData
-from seqgan.lm import InitStd, LSTMLanguageModel, compile_language_model
+from seqgan.lm import compile_language_model
 from seqgan.mle import EPOCHS, MLE
+from seqgan.networks import PolicyName
+from seqgan.policy import InitStd, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +23,12 @@ class PretrainedGenerator:
     """Epochs of maximum likelihood before anything else; the checkpoint is shared by all with the same pre-training."""
     pretrain_lr: StepSize = 0.01
     """Adam's step size in pre-training."""
+    policy: PolicyName = "lstm"
+    """Generator: the network: the paper's LSTM, gated convolutions, or a small transformer."""
     embedding_dim: Size = 32
     """Generator: size of a word embedding."""
     hidden_dim: Size = 32
-    """Generator: size of the LSTM's state."""
+    """Generator: size of the LSTM's state; width of another network."""
     init_std: InitStd = 0.1
     """Generator: standard deviation of the initial parameters."""
     batch_size: Size = 64
@@ -40,15 +44,16 @@ class PretrainedGenerator:
         """Compile before the clock starts."""
         compile_language_model(device)
 
-    def pretrain(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
+    def pretrain(self, data: TrainingData, run: Run) -> Policy:
         """The model after maximum likelihood: the same checkpoint for all generators of one seed."""
         pretraining = MLE(
             epochs=self.pretrain_epochs,
             lr=self.pretrain_lr,
             batch_size=self.batch_size,
             clip_norm=self.clip_norm,
+            policy=self.policy,
             embedding_dim=self.embedding_dim,
             hidden_dim=self.hidden_dim,
             init_std=self.init_std,
         )
-        return cast(LSTMLanguageModel, run.pretrained(pretraining, data))
+        return cast(Policy, run.pretrained(pretraining, data))

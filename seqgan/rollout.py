@@ -17,13 +17,13 @@ from torch import Tensor
 from bench.api import Execution
 from seqgan.kernels.execution import Complete
 from seqgan.kernels.execution import rollouts as execute
-from seqgan.lm import LSTMLanguageModel, State
+from seqgan.policy import Policy, State
 
 Reward: TypeAlias = Callable[[Tensor], Tensor]
 """Scores finished sequences: int64 (M, T) to float (M,)."""
 
 
-def completion(execution: Execution, policy: LSTMLanguageModel, rollouts: int, rng: torch.Generator) -> Complete:
+def completion(execution: Execution, policy: Policy, rollouts: int, rng: torch.Generator) -> Complete:
     """A function that finishes the prefixes of sequences that the policy sampled.
 
     Args:
@@ -44,14 +44,14 @@ def completion(execution: Execution, policy: LSTMLanguageModel, rollouts: int, r
 
 @torch.no_grad()
 def complete_prefixes(
-    policy: LSTMLanguageModel, tokens: Tensor, states: list[State], rollouts: int, rng: torch.Generator
+    policy: Policy, tokens: Tensor, states: list[State], rollouts: int, rng: torch.Generator
 ) -> Tensor:
     """Finish every proper prefix of every sequence ``rollouts`` times.
 
     Args:
         policy: Writes the completions (the paper's G_beta, which it sets equal to the generator).
         tokens: int64, (B, T), sequences that the policy sampled.
-        states: T states, the t-th from which token t was drawn (:meth:`LSTMLanguageModel.sample_with_states`).
+        states: T states, the t-th from which token t was drawn (:meth:`Policy.sample_with_states`).
         rollouts: N, completions of a prefix.
         rng: The only source of randomness.
 
@@ -62,26 +62,26 @@ def complete_prefixes(
     copies = batch * rollouts
     finished = tokens[:, None].repeat(length - 1, 1, rollouts, 1)  # (T - 1, B, N, T); completions are overwritten
     rows = finished.view((length - 1) * copies, length)
-    hidden = torch.empty(len(rows), policy.lstm.hidden_size, device=tokens.device)
-    cell = torch.empty_like(hidden)
+    state = [part.new_empty(len(rows), *part.shape[1:]) for part in states[0]]
     ended = torch.zeros(len(rows), dtype=torch.bool, device=tokens.device)
     read = policy.reader()
     for t in range(1, length):
         running, joining = slice(0, (t - 1) * copies), slice((t - 1) * copies, t * copies)
         if t > 1:
-            read(rows[running, t - 1], hidden[running], cell[running])
-            rows[running, t] = policy.write(hidden[running], ended[running], rng)
+            read(rows[running, t - 1], *(part[running] for part in state))
+            rows[running, t] = policy.write(state[0][running], ended[running], rng)
         # The prefix of length t joins. Its N siblings share one state, and so one distribution for their first word.
         if policy.spec.eos is not None:
             ended[joining] = (tokens[:, :t] == policy.spec.eos).any(-1).repeat_interleave(rollouts)
         first = policy.choose_several(states[t][0], rng, rollouts).flatten()
         rows[joining, t] = policy.finish(first, ended[joining])
-        hidden[joining], cell[joining] = (part.repeat_interleave(rollouts, 0) for part in states[t])
+        for part, given in zip(state, states[t], strict=True):
+            part[joining] = given.repeat_interleave(rollouts, 0)
     return finished
 
 
 def action_values(
-    policy: LSTMLanguageModel,
+    policy: Policy,
     tokens: Tensor,
     states: list[State],
     reward: Reward,
@@ -120,7 +120,7 @@ def action_values(
 
 @torch.no_grad()
 def reference_action_values(
-    policy: LSTMLanguageModel, tokens: Tensor, reward: Reward, rollouts: int, rng: torch.Generator
+    policy: Policy, tokens: Tensor, reward: Reward, rollouts: int, rng: torch.Generator
 ) -> Tensor:
     """The same expectation prefix by prefix and rollout by rollout, in plain torch.
 

@@ -13,8 +13,9 @@ from torch import Tensor
 from bench.api import Count, Decoding, Execution, Run, Sampler, SequenceSpec, Size, StepSize, TrainingData
 from seqgan.discriminator import FILTER_COUNTS, FILTER_SIZES, Discriminator, compile_discriminator
 from seqgan.kernels.execution import Step, scoring_type, training
-from seqgan.lm import LSTMLanguageModel, compile_language_model
+from seqgan.lm import compile_language_model
 from seqgan.mle import adam, minibatches
+from seqgan.policy import Policy
 from seqgan.policy_gradient import PolicyGradientGenerator
 
 
@@ -107,7 +108,7 @@ class SeqGAN(PolicyGradientGenerator):
         compile_language_model(device)
         compile_discriminator(device)
 
-    def fit(self, data: TrainingData, run: Run) -> LSTMLanguageModel:
+    def fit(self, data: TrainingData, run: Run) -> Policy:
         """Train by the paper's algorithm 1."""
         policy = self.pretrain(data, run)
         discriminator = Discriminator(

@@ -8,14 +8,13 @@ code (weilinie/RelGAN).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from bench.api import Decoding, SequenceSpec
-from seqgan.lm import LSTMLanguageModel, State
+from bench.api import SequenceSpec
+from seqgan.policy import Policy, Read, State
 
 Item: TypeAlias = tuple[Tensor, Tensor, Tensor]
 """What the memory reads of one word: keys and values, (..., heads, head_size), and gates, (..., 2 M)."""
@@ -119,11 +118,10 @@ def reference_step(memory: RelationalMemory, words: Tensor, before: Tensor) -> T
     return torch.sigmoid(put) * torch.tanh(rows[:, :-1]) + torch.sigmoid(kept + FORGET_BIAS) * before
 
 
-class RelationalLanguageModel(LSTMLanguageModel):
-    """p(y_1..y_T) = prod_t softmax(W m_t + b)[y_t], with m_t the memory after reading bos, y_1 .. y_{t-1}.
+class RelationalLanguageModel(Policy):
+    """A policy that remembers what it has read in a relational memory, which is all of its state, (rows, S M).
 
-    Likelihood, density and decoding are those of :class:`seqgan.lm.LSTMLanguageModel`; the recurrence is another one,
-    and so is the way in which a batch is drawn for a discriminator (:meth:`perturbed`).
+    The way in which a batch is drawn for a discriminator is :meth:`perturbed`.
 
     Args:
         spec: The sequences' shape.
@@ -137,8 +135,6 @@ class RelationalLanguageModel(LSTMLanguageModel):
     the inputs are the V words. Biases are zero.
     """
 
-    lstm: RelationalMemory  # type: ignore[assignment]
-
     def __init__(
         self,
         spec: SequenceSpec,
@@ -148,55 +144,38 @@ class RelationalLanguageModel(LSTMLanguageModel):
         heads: int = 2,
         head_size: int = 256,
     ) -> None:
-        nn.Module.__init__(self)
+        super().__init__()
         self.spec = spec
         # Built without values: torch's own initialisation would draw from the global random state.
         with torch.device("meta"):
             self.embedding = nn.Embedding(spec.input_size, embedding_dim)
-            self.lstm = RelationalMemory(embedding_dim, slots, heads, head_size)
-            self.output = nn.Linear(self.lstm.hidden_size, spec.vocab_size)
+            self.memory = RelationalMemory(embedding_dim, slots, heads, head_size)
+            self.output = nn.Linear(self.memory.hidden_size, spec.vocab_size)
         self.to_empty(device=rng.device)
         draw_parameters(self, rng)
 
-    @property
-    def memory(self) -> RelationalMemory:
-        """The recurrence."""
-        return self.lstm
+    def hidden(self, inputs: Tensor) -> Tensor:
+        """The memory after each token that is read: int64 (B, T) to float32 (B, T, S M)."""
+        hidden: Tensor = self.memory(self.embedding(inputs))[0]
+        return hidden
 
     def initial_state(self, rows: int) -> State:
-        """The state before anything was read: twice the memory, (rows, S M)."""
-        memory = self.memory.initial(rows).flatten(1)
-        return memory, memory
+        """The state before anything was read: the memory, (rows, S M)."""
+        return (self.memory.initial(rows).flatten(1),)
 
     def read(self, tokens: Tensor, state: State) -> State:
-        """The state after reading one more token per row: int64 (rows,)."""
-        memory = state[1].unflatten(1, (self.memory.slots, self.memory.width))
-        memory = self.memory.step(self.memory.project(self.embedding(tokens)), memory).flatten(1)
-        return memory, memory
+        """The state after reading one more token per row, int64 (rows,), with its gradient."""
+        memory = state[0].unflatten(1, (self.memory.slots, self.memory.width))
+        return (self.memory.step(self.memory.project(self.embedding(tokens)), memory).flatten(1),)
 
-    def reader(self) -> Callable[[Tensor, Tensor, Tensor], None]:
+    def reader(self) -> Read:
         """:meth:`read` in place, without gradient."""
 
         @torch.no_grad()
-        def read(tokens: Tensor, hidden: Tensor, cell: Tensor) -> None:
-            new, _ = self.read(tokens, (hidden, cell))
-            hidden.copy_(new)
-            cell.copy_(new)
+        def read(tokens: Tensor, memory: Tensor) -> None:
+            memory.copy_(self.read(tokens, (memory,))[0])
 
         return read
-
-    def _draw(self, n: int, rng: torch.Generator, decoding: Decoding, states: list[State] | None) -> Tensor:
-        tokens = torch.empty(n, self.spec.seq_len, dtype=torch.long, device=self.device)
-        state = self.initial_state(n)
-        last = torch.full((n,), self.spec.bos, device=self.device)
-        ended = torch.zeros(n, dtype=torch.bool, device=self.device)
-        for t in range(self.spec.seq_len):
-            state = self.read(last, state)
-            if states is not None:
-                states.append(state)
-            last = self.write(state[0], ended, rng, decoding)
-            tokens[:, t] = last
-        return tokens
 
     def perturbed(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw n sequences by the Gumbel-max trick, and keep what each token was the greatest of.

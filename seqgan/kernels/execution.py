@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -38,11 +38,13 @@ CPU = torch.device("cpu")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-State: TypeAlias = tuple[Tensor, Tensor]
+State: TypeAlias = tuple[Tensor, ...]
+"""What a policy remembers of the prefixes that it has read: tensors with rows first (:class:`seqgan.policy.Policy`)."""
 Complete: TypeAlias = Callable[[Tensor, list[State]], Tensor]
 """Finishes all prefixes of sampled sequences, given their states: see ``seqgan.rollout.complete_prefixes``."""
 
 
+@runtime_checkable
 class LanguageModel(Protocol):
     """The parts of a policy that the Triton kernel reads: one LSTM layer between an embedding and a softmax."""
 
@@ -137,15 +139,14 @@ def training(execution: Execution, loss: Step, optimizer: torch.optim.Optimizer,
     return step
 
 
-def rollouts(
-    execution: Execution, complete: Complete, policy: LanguageModel, copies: int, rng: torch.Generator
-) -> Complete:
+def rollouts(execution: Execution, complete: Complete, policy: object, copies: int, rng: torch.Generator) -> Complete:
     """A function that finishes the prefixes of sequences that the policy sampled.
 
     Args:
         execution: How it is executed.
         complete: The same function, executed operation by operation.
-        policy: Its parameters may change between calls, in place.
+        policy: Its parameters may change between calls, in place. The Triton kernel is of an LSTM: with any other
+            policy ``triton`` is ``graph``.
         copies: N, completions of a prefix.
         rng: The only source of randomness.
 
@@ -154,11 +155,13 @@ def rollouts(
     """
     if not _recorded(execution, rng.device):
         return complete
-    if execution.mode == "graph":
+    if execution.mode == "graph" or not isinstance(policy, LanguageModel):
         return captured_rollouts(complete, rng)
 
+    model = policy
+
     def on_chip(tokens: Tensor, states: list[State]) -> Tensor:
-        return complete_on_chip(policy, tokens, states, copies, rng)
+        return complete_on_chip(model, tokens, states, copies, rng)
 
     return on_chip
 

@@ -112,20 +112,19 @@ def undone(streams: Sequence[torch.Generator], optimizer: torch.optim.Optimizer 
 
 
 def captured_rollouts(
-    complete: Callable[[Tensor, list[tuple[Tensor, Tensor]]], Tensor], rng: torch.Generator
-) -> Callable[[Tensor, Sequence[tuple[Tensor, Tensor]]], Tensor]:
+    complete: Callable[[Tensor, list[tuple[Tensor, ...]]], Tensor], rng: torch.Generator
+) -> Callable[[Tensor, Sequence[tuple[Tensor, ...]]], Tensor]:
     """``complete``, recorded as a CUDA graph.
 
     Args:
-        complete: int64 (B, T) and T states, (B, H) each, to finished sequences: ``seqgan.rollout.complete_prefixes``
-            of one policy and one number of rollouts.
+        complete: int64 (B, T) and T states, of parts (B, ...) each, to finished sequences:
+            ``seqgan.rollout.complete_prefixes`` of one policy and one number of rollouts.
         rng: The generator from which it draws.
     """
-    step = Captured(lambda tokens, hidden, cell: (complete(tokens, list(zip(hidden, cell, strict=True))),), [rng])
+    step = Captured(lambda tokens, *parts: (complete(tokens, list(zip(*parts, strict=True))),), [rng])
 
-    def replay(tokens: Tensor, states: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        hidden, cell = (torch.stack(part) for part in zip(*states, strict=True))
-        return step(tokens, hidden, cell)[0]
+    def replay(tokens: Tensor, states: Sequence[tuple[Tensor, ...]]) -> Tensor:
+        return step(tokens, *(torch.stack(part) for part in zip(*states, strict=True)))[0]
 
     return replay
 

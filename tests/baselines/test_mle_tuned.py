@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from baselines.mle_tempered import MLETempered
-from baselines.mle_tuned import DropoutLanguageModel, MLETuned, dropped
+from baselines.mle_tuned import MLETuned, dropout_nll, dropped
 from bench.api import SequenceSpec, TrainingData
 from bench.runs.session import Session
 from bench.tasks.toy import Toy
 from bench.testing import CHECKS, run_suite
 from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import evenly
+from seqgan.networks import new_policy
 
 SPEC = SequenceSpec(6, 5, bos=6, eos=5, pad=5)
 
@@ -25,7 +26,7 @@ def rng(seed=0):
 
 @pytest.fixture
 def model():
-    return DropoutLanguageModel(SPEC, rng(), 8, 8, 0.5)
+    return LSTMLanguageModel(SPEC, rng(), 8, 8, 0.5)
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_a_unit_is_dropped_for_a_whole_sequence_or_not_at_all():
 def test_without_dropout_it_is_the_ordinary_loss_and_gradient(model, tokens):
     plain = LSTMLanguageModel(SPEC, rng(), 8, 8, 0.5)
     weights = evenly(SPEC, tokens)
-    ours, log_prob = model.dropout_nll(tokens, weights, 0.0, rng())
+    ours, log_prob = dropout_nll(model, tokens, weights, 0.0, rng())
     theirs, expected = plain.weighted_nll(tokens, weights)
     ours.backward()
     theirs.backward()
@@ -62,7 +63,7 @@ def test_without_dropout_it_is_the_ordinary_loss_and_gradient(model, tokens):
 def test_what_is_dropped_is_the_embedding_and_the_output_and_nothing_after_the_end_counts(model, tokens):
     """Against the network written out, with the same masks."""
     weights = evenly(SPEC, tokens)
-    loss, _ = model.dropout_nll(tokens, weights, 0.5, rng(7))
+    loss, _ = dropout_nll(model, tokens, weights, 0.5, rng(7))
     stream = rng(7)
     embedded = model.embedding(model.shift(tokens))
     embedded = embedded * (torch.rand(40, 1, 8, generator=stream) >= 0.5) * 2
@@ -72,10 +73,14 @@ def test_what_is_dropped_is_the_embedding_and_the_output_and_nothing_after_the_e
     torch.testing.assert_close(loss, expected)
 
 
-def test_samples_and_densities_are_of_the_whole_network(model, tokens):
-    assert torch.equal(model.log_prob(tokens), model.log_prob(tokens))
-    plain = LSTMLanguageModel(SPEC, rng(), 8, 8, 0.5)
-    assert torch.equal(model.log_prob(tokens), plain.log_prob(tokens))
+@pytest.mark.parametrize("network", ["lstm", "cnn", "transformer"])
+def test_every_network_can_be_dropped_from_and_is_whole_afterwards(network, tokens):
+    model = new_policy(network, SPEC, rng(), 8, 8, 0.5)
+    before = model.log_prob(tokens)
+    weights = evenly(SPEC, tokens)
+    losses = [float(dropout_nll(model, tokens, weights, 0.5, rng(seed))[0]) for seed in (1, 1, 2)]
+    assert losses[0] == losses[1] != losses[2]
+    assert torch.equal(model.log_prob(tokens), before)
 
 
 def test_dropout_overfits_later():

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from bench.api import SequenceSpec
 from seqgan.lm import LSTMLanguageModel
+from seqgan.networks import NETWORKS
+from seqgan.policy import Policy
 
 
 @pytest.fixture(params=["cpu", "cuda"])
@@ -59,9 +61,19 @@ def all_sequences() -> Callable[[SequenceSpec], Tensor]:
     return enumerate_them
 
 
+@pytest.fixture(scope="session", params=list(NETWORKS))
+def make_policy(request: pytest.FixtureRequest) -> Callable[..., Policy]:
+    """A small policy, of each network, whose distribution is far from uniform and depends on what was read."""
+
+    def make(spec: SequenceSpec, seed: int = 0, init_std: float = 1.5) -> Policy:
+        return NETWORKS[request.param](spec, torch.Generator().manual_seed(seed), 5, 6, init_std)
+
+    return make
+
+
 @pytest.fixture(scope="session")
-def make_policy() -> Callable[..., LSTMLanguageModel]:
-    """A small model whose distribution is far from uniform and depends on what was read."""
+def make_lstm() -> Callable[..., LSTMLanguageModel]:
+    """The same of the LSTM alone."""
 
     def make(spec: SequenceSpec, seed: int = 0, init_std: float = 1.5) -> LSTMLanguageModel:
         return LSTMLanguageModel(spec, torch.Generator().manual_seed(seed), 5, 6, init_std)

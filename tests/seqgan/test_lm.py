@@ -97,8 +97,8 @@ def test_reading_step_by_step_is_forward(spec, make_policy):
         torch.testing.assert_close(model.output(state[0]), whole[:, t], atol=1e-5, rtol=1e-5)
 
 
-def test_forward_is_the_lstm_of_the_paper(make_policy):
-    model = make_policy(FIXED)
+def test_forward_is_the_lstm_of_the_paper(make_lstm):
+    model = make_lstm(FIXED)
     w, u, b, _ = (weights.detach().double() for weights in model.lstm.all_weights[0])
     hidden = cell = torch.zeros(6, dtype=torch.double)
     for token in (3, 0, 2):
@@ -142,13 +142,13 @@ def test_states_are_those_that_the_tokens_were_drawn_from(spec, make_policy):
     tokens, states = model.sample_with_states(30, generator())
     assert len(states) == spec.seq_len
     inputs = model.shift(tokens)
-    for t, (hidden, cell) in enumerate(states):
+    for t, kept in enumerate(states):
         state = model.initial_state(30)
         for s in range(t + 1):
             state = model.read(inputs[:, s], state)
-        torch.testing.assert_close(hidden, state[0])
-        torch.testing.assert_close(cell, state[1])
-        torch.testing.assert_close(model.output(hidden), model(inputs)[:, t], atol=1e-5, rtol=1e-5)
+        for part, other in zip(kept, state, strict=True):
+            torch.testing.assert_close(part, other)
+        torch.testing.assert_close(model.output(kept[0]), model(inputs)[:, t], atol=1e-5, rtol=1e-5)
     assert torch.equal(model.sample(30, Decoding(), generator()), tokens)
 
 

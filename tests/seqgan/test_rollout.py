@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from bench.api import SequenceSpec
-from seqgan.lm import LSTMLanguageModel, State
+from seqgan.policy import Policy, State
 from seqgan.rollout import action_values, complete_prefixes, reference_action_values
 
 FIXED = SequenceSpec(3, 3, bos=3)
@@ -25,7 +25,7 @@ def generator(seed=0):
 
 
 @torch.no_grad()
-def states_of(policy: LSTMLanguageModel, tokens: Tensor) -> list[State]:
+def states_of(policy: Policy, tokens: Tensor) -> list[State]:
     """The states from which given tokens would have been drawn."""
     state, states = policy.initial_state(len(tokens)), []
     for read in policy.shift(tokens).t():
@@ -122,7 +122,7 @@ def test_prefixes_are_kept_word_for_word(spec, make_policy):
 def test_the_sampled_states_are_not_changed(make_policy):
     policy = make_policy(ENDED)
     tokens, states = policy.sample_with_states(20, generator(1))
-    before = [(hidden.clone(), cell.clone()) for hidden, cell in states]
+    before = [tuple(part.clone() for part in state) for state in states]
     complete_prefixes(policy, tokens, states, rollouts=3, rng=generator())
     assert all(
         torch.equal(a, b) for old, new in zip(before, states, strict=True) for a, b in zip(old, new, strict=True)

@@ -17,6 +17,7 @@ from seqgan.seqgan import SeqGAN
 PAPER = {
     "pretrain_epochs": 120,
     "pretrain_lr": 0.01,
+    "policy": "lstm",
     "embedding_dim": 32,
     "hidden_dim": 32,
     "init_std": 0.1,

@@ -66,20 +66,20 @@ def test_a_training_step_is_backward_and_update():
 
 
 @pytest.mark.parametrize("mode", ["graph", "triton"])
-def test_what_needs_a_gpu_says_so_on_a_cpu(mode, make_policy):
+def test_what_needs_a_gpu_says_so_on_a_cpu(mode, make_lstm):
     rng, options = torch.Generator(), Execution(mode)
-    policy = make_policy(SequenceSpec(5, 4, bos=0))
+    policy = make_lstm(SequenceSpec(5, 4, bos=0))
     with pytest.raises(Unsupported, match=f"--execution {mode} needs a CUDA device"):
         execution.rollouts(options, lambda tokens, states: tokens, policy, 2, rng)
     with pytest.raises(Unsupported, match=f"--execution {mode} needs a CUDA device"):
         execution.training(options, lambda rows: (rows,), torch.optim.Adam(policy.parameters(), fused=True), rng)
 
 
-def test_eager_rollouts_are_those_given(make_policy):
+def test_eager_rollouts_are_those_given(make_lstm):
     def complete(tokens, states):
         return tokens
 
-    policy = make_policy(SequenceSpec(5, 4, bos=0))
+    policy = make_lstm(SequenceSpec(5, 4, bos=0))
     assert execution.rollouts(Execution(), complete, policy, 2, torch.Generator()) is complete
 
 

@@ -131,9 +131,9 @@ def outside(policy, finished, uniforms):
 
 @pytest.mark.parametrize(("batch", "rollouts"), [(5, 5), (1, 1)])
 @pytest.mark.parametrize("spec", SPECS)
-def test_the_kernel_is_its_twin_on_the_same_uniforms(spec, batch, rollouts, complete, make_policy):
+def test_the_kernel_is_its_twin_on_the_same_uniforms(spec, batch, rollouts, complete, make_lstm):
     # 5 inputs and 6 units: not powers of two, and fewer than a matrix product on chip needs.
-    policy = make_policy(spec, seed=2)
+    policy = make_lstm(spec, seed=2)
     tokens = policy.sample_with_states(batch, generator(1))[0]
     arguments = arguments_of(policy, tokens, rollouts)
     finished = complete(*arguments, **SMALL)
@@ -145,8 +145,8 @@ def test_the_kernel_is_its_twin_on_the_same_uniforms(spec, batch, rollouts, comp
     assert float(outside(policy, expected, arguments[4]).max()) < 1e-5
 
 
-def test_more_rows_than_a_program_and_more_words_than_a_tile(complete, make_policy):
-    policy = make_policy(SequenceSpec(300, 3, bos=300), seed=3)
+def test_more_rows_than_a_program_and_more_words_than_a_tile(complete, make_lstm):
+    policy = make_lstm(SequenceSpec(300, 3, bos=300), seed=3)
     tokens = policy.sample_with_states(11, generator(1))[0]
     arguments = arguments_of(policy, tokens, 13)  # 143 rows: 64 + 64 + 15
     finished = complete(*arguments)
@@ -155,8 +155,8 @@ def test_more_rows_than_a_program_and_more_words_than_a_tile(complete, make_poli
 
 
 @pytest.mark.parametrize("parts", [1, 2, 4, 8, 16])
-def test_parts_of_several_tiles_and_parts_that_do_not_fill_their_power_of_two(parts, complete, make_policy):
-    policy = make_policy(SequenceSpec(131, 4, bos=131), seed=3)  # nine tiles, the last of three words
+def test_parts_of_several_tiles_and_parts_that_do_not_fill_their_power_of_two(parts, complete, make_lstm):
+    policy = make_lstm(SequenceSpec(131, 4, bos=131), seed=3)  # nine tiles, the last of three words
     tokens = policy.sample_with_states(4, generator(1))[0]
     arguments = arguments_of(policy, tokens, 6)
     finished = complete(*arguments, **SMALL, parts=parts)
@@ -165,8 +165,8 @@ def test_parts_of_several_tiles_and_parts_that_do_not_fill_their_power_of_two(pa
 
 
 @pytest.mark.parametrize("spec", [FIXED, ENDED], ids=["fixed", "eos"])
-def test_prefixes_are_kept_word_for_word(spec, complete, make_policy):
-    policy = make_policy(spec)
+def test_prefixes_are_kept_word_for_word(spec, complete, make_lstm):
+    policy = make_lstm(spec)
     tokens = policy.sample_with_states(6, generator(1))[0]
     finished = complete(*arguments_of(policy, tokens, 4), **SMALL)
     for kept in range(1, spec.seq_len):
@@ -174,8 +174,8 @@ def test_prefixes_are_kept_word_for_word(spec, complete, make_policy):
     assert (finished != finished[:, :, :1]).any()
 
 
-def test_finished_sequences_are_not_continued(complete, make_policy):
-    policy = make_policy(ENDED)
+def test_finished_sequences_are_not_continued(complete, make_lstm):
+    policy = make_lstm(ENDED)
     tokens = torch.tensor([[1, 0, 0, 0, 0, 0], [2, 1, 0, 0, 0, 0], [2, 2, 3, 1, 0, 0], [0, 0, 2, 3, 2, 2]])
     finished = complete(*arguments_of(policy, tokens, 12), **SMALL)
     for kept in range(1, 6):
@@ -187,8 +187,8 @@ def test_finished_sequences_are_not_continued(complete, make_policy):
     assert after[:, 3].any()
 
 
-def test_the_first_completed_word_follows_the_policys_law(complete, make_policy, goodness_of_fit):
-    policy = make_policy(SequenceSpec(20, 2, bos=20), seed=4)
+def test_the_first_completed_word_follows_the_policys_law(complete, make_lstm, goodness_of_fit):
+    policy = make_lstm(SequenceSpec(20, 2, bos=20), seed=4)
     tokens = torch.tensor([[0, 0], [11, 0]])
     finished = complete(*arguments_of(policy, tokens, 2_000))
     for b in range(2):
@@ -197,9 +197,9 @@ def test_the_first_completed_word_follows_the_policys_law(complete, make_policy,
 
 
 @pytest.mark.parametrize("impossible", [slice(0, 16), slice(5, 20), slice(1, 36), slice(20, 37)])
-def test_impossible_words_are_never_drawn(impossible, complete, make_policy):
+def test_impossible_words_are_never_drawn(impossible, complete, make_lstm):
     # Also entire tiles of them, at either end, and uniforms at both ends of their range.
-    policy = make_policy(WORD_AS_BOS)
+    policy = make_lstm(WORD_AS_BOS)
     with torch.no_grad():
         policy.output.bias[impossible] = -torch.inf
     tokens = policy.sample_with_states(4, generator(1))[0]
@@ -214,9 +214,9 @@ def test_impossible_words_are_never_drawn(impossible, complete, make_policy):
     assert float(outside(policy, finished, uniforms).max()) < 1e-5
 
 
-def test_a_certain_policy_reads_the_prefix_and_all_that_it_wrote(complete, make_policy):
+def test_a_certain_policy_reads_the_prefix_and_all_that_it_wrote(complete, make_lstm):
     spec = SequenceSpec(21, 6, bos=21)
-    policy = make_policy(spec, seed=3)
+    policy = make_lstm(spec, seed=3)
     with torch.no_grad():
         policy.output.weight *= 1e5
         policy.output.bias *= 1e5
@@ -230,8 +230,8 @@ def test_a_certain_policy_reads_the_prefix_and_all_that_it_wrote(complete, make_
     assert len(finished[0, :, 0].unique(dim=0)) > 1  # otherwise this proves nothing
 
 
-def test_a_diverged_model_reads_nothing_outside_its_tables(complete, make_policy):
-    policy = make_policy(FIXED)
+def test_a_diverged_model_reads_nothing_outside_its_tables(complete, make_lstm):
+    policy = make_lstm(FIXED)
     tokens = policy.sample_with_states(3, generator(1))[0]
     arguments = arguments_of(policy, tokens, 2)
     with torch.no_grad():
@@ -240,15 +240,15 @@ def test_a_diverged_model_reads_nothing_outside_its_tables(complete, make_policy
     assert (finished[0, :, :, 1:] == 0).all()
 
 
-def test_sequences_of_one_word_have_nothing_to_complete(complete, make_policy):
-    policy = make_policy(SequenceSpec(4, 1, bos=4))
+def test_sequences_of_one_word_have_nothing_to_complete(complete, make_lstm):
+    policy = make_lstm(SequenceSpec(4, 1, bos=4))
     tokens = torch.zeros(3, 1, dtype=torch.long)
     assert complete(*arguments_of(policy, tokens, 2)).shape == (0, 3, 2, 1)
 
 
 @pytest.mark.parametrize("which", range(5))
-def test_tensors_that_do_not_fit_are_refused(which, interpreted, make_policy):
-    arguments = list(arguments_of(make_policy(FIXED), torch.zeros(3, 4, dtype=torch.long), 2))
+def test_tensors_that_do_not_fit_are_refused(which, interpreted, make_lstm):
+    arguments = list(arguments_of(make_lstm(FIXED), torch.zeros(3, 4, dtype=torch.long), 2))
     if which == 3:
         arguments[3] = arguments[3]._replace(recurrent_weight=torch.zeros(24, 5))
     else:
@@ -257,8 +257,8 @@ def test_tensors_that_do_not_fit_are_refused(which, interpreted, make_policy):
         interpreted(*arguments)
 
 
-def test_eos_needs_pad_and_compiled_kernels_need_cuda(interpreted, make_policy):
-    arguments = arguments_of(make_policy(FIXED), torch.zeros(3, 4, dtype=torch.long), 2)
+def test_eos_needs_pad_and_compiled_kernels_need_cuda(interpreted, make_lstm):
+    arguments = arguments_of(make_lstm(FIXED), torch.zeros(3, 4, dtype=torch.long), 2)
     with pytest.raises(ValueError, match="eos and pad both or neither"):
         interpreted(*arguments[:-2], 1, None)
     with pytest.raises(ValueError, match="expected tensors on a CUDA device, got cpu"):
