@@ -35,6 +35,7 @@ OTHERS = (
         "cluster",
         "density",
         "files",
+        "known-reward",
         "gpu",
         "performance",
         "python",
