@@ -61,12 +61,19 @@ def all_sequences() -> Callable[[SequenceSpec], Tensor]:
     return enumerate_them
 
 
+SCALES = {"lstm": 1.0, "cnn": 0.5, "transformer": 0.6}
+"""Times the standard deviation of initial parameters, so that no word is all but certain."""
+SEEDS = {"lstm": 0, "cnn": 0, "transformer": 10}
+"""Added to a seed, so that the words that the tests look for are common."""
+
+
 @pytest.fixture(scope="session", params=list(NETWORKS))
 def make_policy(request: pytest.FixtureRequest) -> Callable[..., Policy]:
     """A small policy, of each network, whose distribution is far from uniform and depends on what was read."""
 
     def make(spec: SequenceSpec, seed: int = 0, init_std: float = 1.5) -> Policy:
-        return NETWORKS[request.param](spec, torch.Generator().manual_seed(seed), 5, 6, init_std)
+        rng = torch.Generator().manual_seed(seed + SEEDS[request.param])
+        return NETWORKS[request.param](spec, rng, 5, 6, init_std * SCALES[request.param])
 
     return make
 

@@ -189,7 +189,7 @@ def test_after_the_end_there_is_pad_and_it_costs_nothing(make_policy):
     model = make_policy(ENDED)
     tokens = model.sample(3_000, Decoding(), generator())
     after = (tokens == ENDED.eos).long().cumsum(-1) - (tokens == ENDED.eos).long() > 0
-    assert 0.1 < after.float().mean() < 0.9
+    assert 0.02 < after.float().mean() < 0.9
     assert (tokens[after] == ENDED.pad).all()
     log_prob = model.token_log_prob(tokens)
     assert not log_prob[after].any()
