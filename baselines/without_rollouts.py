@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
-from annotated_types import Interval, MinLen
+from annotated_types import Ge, Interval, MinLen
 from torch import Tensor
 
 from bench.api import Count, Decoding, Execution, Run, Size, StepSize, TrainingData
@@ -272,6 +272,8 @@ class WithoutRollouts(PretrainedGenerator):
     Defaults of all that is not the estimator are those of SeqGAN.
     """
 
+    batch_size: Annotated[int, Ge(2)] = 64
+    """Sequences per update, in pre-training and after it, for all networks; a reward is compared with others."""
     rounds: Count = 200
     """Rounds of policy gradient after pre-training."""
     lr: StepSize = 0.01
@@ -307,10 +309,6 @@ class WithoutRollouts(PretrainedGenerator):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
 
     def __post_init__(self) -> None:
-        if self.batch_size < 2:
-            raise ValueError(
-                f"expected a batch_size of 2 or more, got {self.batch_size}: a reward is compared with others"
-            )
         self.twin()  # has the same conditions between fields
 
     def warm_up(self, device: torch.device) -> None:

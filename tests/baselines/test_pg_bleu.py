@@ -15,6 +15,7 @@ from seqgan.mle import MLE
 FIELDS = {
     "pretrain_epochs": 120,
     "pretrain_lr": 0.01,
+    "policy": "lstm",
     "embedding_dim": 32,
     "hidden_dim": 32,
     "init_std": 0.1,

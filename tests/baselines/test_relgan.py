@@ -231,13 +231,12 @@ def test_states_are_those_from_which_the_tokens_were_drawn():
     model = policy_of(ENDED)
     tokens, states = model.sample_with_states(40, generator())
     assert torch.equal(tokens, model.sample(40, Decoding(), generator()))
-    hidden, cell = (part.clone() for part in model.initial_state(40))
+    (memory,) = model.initial_state(40)
     read = model.reader()
     last = torch.full((40,), ENDED.bos)
     for t, state in enumerate(states):
-        read(last, hidden, cell)
-        torch.testing.assert_close(hidden, state[0])
-        torch.testing.assert_close(cell, state[1])
+        read(last, memory)
+        torch.testing.assert_close(memory, state[0])
         last = tokens[:, t]
 
 
@@ -280,7 +279,7 @@ def test_noise_on_the_hidden_state_would_be_another_law():
     """Texygen's GSGAN adds the Gumbel noise to the recurrent state: its words are not drawn from the softmax."""
     model = policy_of(FIXED)
     first = model.next_token_log_probs(torch.zeros(1, 0, dtype=torch.long))[0].double().exp()
-    hidden, _ = model.read(torch.full((20_000,), FIXED.bos), model.initial_state(20_000))
+    (hidden,) = model.read(torch.full((20_000,), FIXED.bos), model.initial_state(20_000))
     with torch.no_grad():
         wrong = model.output(hidden + gumbel(tuple(hidden.shape), generator())).argmax(-1)
         tokens, _ = model.perturbed(20_000, generator())

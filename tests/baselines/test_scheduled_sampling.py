@@ -21,6 +21,7 @@ PAPER = {
     "batch_size": 64,
     "reshuffle": False,
     "clip_norm": 5.0,
+    "policy": "lstm",
     "embedding_dim": 32,
     "hidden_dim": 32,
     "init_std": 0.1,

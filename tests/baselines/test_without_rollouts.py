@@ -405,15 +405,6 @@ def test_defaults_that_are_not_the_estimators_are_those_of_seqgan(algorithm):
         assert build(algorithm, found).d_loss == "cross-entropy"
 
 
-def test_one_sequence_cannot_be_compared():
-    with pytest.raises(ValueError, match="expected a batch_size of 2 or more, got 1"):
-        RLOO(batch_size=1)
-    with pytest.raises(ValueError, match="expected g_steps or d_steps"):
-        GRPO(g_steps=0, d_steps=0)
-    with pytest.raises(ValueError, match="as many d_filter_counts as d_filter_sizes"):
-        GRPO(d_filter_sizes=(1,))
-
-
 class Witness(Session):
     """A session that keeps what it was asked to pre-train, and the discriminator after its own pre-training."""
 

@@ -314,8 +314,21 @@ def test_an_edit_that_does_not_import_is_reported_until_it_does(write_plugin):
     assert plugin.load()().lr == 0.25
 
 
-REINFORCED = {"seqgan", "seqgan-baselined", "pg-bleu", "constant-reward", "random-reward", "random-reward-baselined"}
-LIKELY = {"mle", "mle-longer", "mle-tempered", "mle-ngram", "mle-ensemble", "scheduled-sampling"}
+CRITICS = {"rloo", "grpo", "maligan"}
+"""They use SeqGAN's training of a discriminator, and so its module."""
+REINFORCED = CRITICS | {
+    "seqgan",
+    "seqgan-baselined",
+    "pg-bleu",
+    "constant-reward",
+    "random-reward",
+    "random-reward-baselined",
+}
+LIKELY = {
+    "mle", "mle-longer", "mle-tempered", "mle-tuned", "mle-ngram", "mle-ensemble", "scheduled-sampling", "cnn-mle",
+    "transformer-mle", "cot", "residual-ebm",
+}  # fmt: skip
+RELATIONAL = {"relgan", "relational-mle"}
 
 
 @pytest.mark.parametrize(
@@ -323,10 +336,10 @@ LIKELY = {"mle", "mle-longer", "mle-tempered", "mle-ngram", "mle-ensemble", "sch
     [
         ("bench.kernels.ngrams", {"pg-bleu"}),
         ("seqgan.rollout", REINFORCED),
-        ("seqgan.lm", REINFORCED | LIKELY),
-        ("seqgan.kernels.sampling", REINFORCED | LIKELY),
-        ("seqgan.discriminator", {"seqgan", "seqgan-baselined"}),
-        ("baselines.bigram", {"bigram", "replay", "repeat", "mle-ngram"}),
+        ("seqgan.lm", REINFORCED | LIKELY | RELATIONAL),
+        ("seqgan.kernels.sampling", REINFORCED | LIKELY | RELATIONAL),
+        ("seqgan.discriminator", CRITICS | {"seqgan", "seqgan-baselined", "residual-ebm"} | RELATIONAL),
+        ("baselines.bigram", {"bigram", "ngram", "replay", "repeat", "mle-ngram"}),
         ("baselines.random_tokens", {"random", "uniform"}),
         ("bench.api", set()),
         ("bench.runs.session", set()),
