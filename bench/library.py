@@ -123,8 +123,8 @@ def run(
 
     Args:
         models: One or several: names, ``package.module:Class``, classes of a module that can be imported,
-            ``contenders``, ``all``, which includes the controls, or ``everything``, which includes the models that cost
-            most.
+            ``samples:FILE`` for samples of a model that was trained elsewhere, and sets: ``core``, ``all``,
+            ``contenders``, ``adversarial``, ``controls``, ``everything``.
         tasks: Names, classes as for models, ``text:FILE,level=word|char,...``, ``midi:FOLDER``, or ``all``.
         metrics: Names or ``all``; a run fails if a metric that is named here has no value.
         seeds: Number of seeds, counted from 0; or the seeds themselves, as in ``[3, 5]`` or ``"3,5-7"``.

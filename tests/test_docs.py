@@ -32,6 +32,7 @@ PAGES = sorted(DOCS.glob("*.md"))
 OTHERS = (
     *(
         "README",
+        "arms",
         "cluster",
         "density",
         "files",
@@ -186,6 +187,16 @@ def test_the_study_is_computed_from_its_records(tmp_path, monkeypatch):
     result = doctest.testfile(str(DOCS / "study.md"), module_relative=False, optionflags=flags)
     assert result.failed == 0
     assert result.attempted > 20
+
+
+def test_the_page_of_all_arms_is_computed_from_its_records(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with tarfile.open(ROOT / "results" / "arms" / "records.tar.gz") as archive:
+        archive.extractall(tmp_path / "arms", filter="data")
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    result = doctest.testfile(str(DOCS / "arms.md"), module_relative=False, optionflags=flags)
+    assert result.failed == 0
+    assert result.attempted > 10
 
 
 @pytest.mark.parametrize("page", OF_GENERATORS, ids=lambda page: page.name)

@@ -504,3 +504,10 @@ def test_sentences_keep_their_ends(algorithm):
     assert torch.equal(tokens[0], tokens[0].masked_fill(~spec.mask(tokens[0]), spec.pad))
     lengths = spec.lengths(tokens[0]).double()
     assert 0.5 * float(spec.lengths(data.train).double().mean()) < float(lengths.mean()) < 9.5
+
+
+def test_fields_that_do_not_go_together():
+    with pytest.raises(ValueError, match="expected g_steps or d_steps"):
+        GRPO(g_steps=0, d_steps=0)
+    with pytest.raises(ValueError, match="as many d_filter_counts as d_filter_sizes"):
+        GRPO(d_filter_sizes=(1,))
