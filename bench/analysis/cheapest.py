@@ -10,13 +10,11 @@ import pandas as pd
 
 from bench.analysis.catalogue import entry, headline
 from bench.analysis.standing import Standing, standing
-from bench.analysis.verdicts import BETTER, BETTER_IF_NORMAL, ONE_OBSERVATION, SIGNS, Pair, Verdict, judge
+from bench.analysis.verdicts import BETTER, BETTER_IF_NORMAL, FEW, ONE_OBSERVATION, SIGNS, Pair, Verdict, judge
 from bench.records.frames import FINAL, REAL_DATA, as_tuples, usable
 
 __all__ = ["Cheapest", "cheapest"]
 
-LEAST = 3
-"""Seeds below which nothing is said: two separate hardly anything, and the cheapest model would be the worst one."""
 SEPARATED = (BETTER, BETTER_IF_NORMAL, ONE_OBSERVATION)
 """Outcomes of the best model against another that tell them apart; where no seed changes either, they just differ."""
 COST = "seconds"
@@ -52,8 +50,9 @@ def cheapest(scores: pd.DataFrame, runs: pd.DataFrame, who: Standing | None = No
     """Compare the best model of a task with all others, and take the cheapest that it is not better than.
 
     Contenders and controls alike: a control that is as good is what a contender's price must be held against. The best
-    is compared with every other model over the seeds both have, as one family (:func:`bench.analysis.verdicts.judge`).
-    That no difference was shown is no evidence that there is none, and with few seeds little is ever shown.
+    is compared with every other model over the seeds that all have, as one family
+    (:func:`bench.analysis.verdicts.judge`). That no difference was shown is no evidence that there is none, and fewer
+    than five seeds hardly ever show one: of these nothing is said, since the cheapest would be the worst.
 
     Args:
         scores: One row for each (run, checkpoint, metric) of the completed runs of one task and preset.
@@ -61,7 +60,7 @@ def cheapest(scores: pd.DataFrame, runs: pd.DataFrame, who: Standing | None = No
         who: Which scores may not win; by default it is computed.
 
     Returns:
-        None where less than two models may win, have a cost and share three seeds.
+        None where less than two models may win, have a cost and five seeds, or these do not share five seeds.
     """
     who = who or standing(runs, scores)
     final = scores[(scores["checkpoint"] == FINAL) & (scores["model"] != REAL_DATA)]
@@ -76,15 +75,15 @@ def cheapest(scores: pd.DataFrame, runs: pd.DataFrame, who: Standing | None = No
     for task, preset, model, seed, signature, value in as_tuples(rows[columns]):
         if model in spent.index and not who.why_not((task, preset, model, FINAL, metric)):
             values.setdefault(model, {})[seed, signature] = value
-    if len(values) < 2:
+    values = {model: mine for model, mine in values.items() if len(mine) >= FEW}
+    shared = set.intersection(*map(set, values.values())) if values else set()
+    if len(values) < 2 or len(shared) < FEW:
         return None
+    values = {model: {key: mine[key] for key in shared} for model, mine in values.items()}
     direction = rows["direction"].iloc[0]
     best = max(values, key=lambda model: (SIGNS[direction] * fmean(values[model].values()), -spent[model]))
     resolution = entry(metric).resolution(rows["value"])
     pairs = [Pair.of(best, other, values[best], mine, resolution) for other, mine in values.items() if other != best]
-    pairs = [pair for pair in pairs if len(pair.differences) >= LEAST]
-    if not pairs:
-        return None
     verdicts = {verdict.reference: verdict for verdict in judge(pairs, direction)}
     alike = [name for name, verdict in verdicts.items() if verdict.outcome not in SEPARATED]
     model = min([best, *alike], key=lambda name: (spent[name], name != best))

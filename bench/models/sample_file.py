@@ -16,6 +16,8 @@ from bench.data.corpus_files import file_hash
 from bench.data.reading import layout, read_lines, remarks
 from bench.errors import UsageError
 
+COPIED = 0.01
+"""Share of samples that are test sequences, from which on it is pointed out: no training split holds any."""
 STRANGE = 0.15
 """Share of words outside the vocabulary from which on it is pointed out, as for a task's held-out splits."""
 CHARACTERS = "characters"
@@ -102,8 +104,12 @@ class SampleFile:
                 "smaller preset."
             )
 
-    def report(self, data: TrainingData) -> tuple[str, ...]:
+    def report(self, data: TrainingData, test: Tensor) -> tuple[str, ...]:
         """How the file is read on a task, a line each.
+
+        Args:
+            data: What the task's models learn from.
+            test: int64, (K, T), what they are scored on.
 
         Raises:
             UsageError: if its lines are no sequences of the task.
@@ -121,6 +127,13 @@ class SampleFile:
                     f"look: {share:.0%} of the words of {path.name} are not in the task's vocabulary: did a model of "
                     "this task write them, and are they separated as its words are?"
                 )
+        held_out = set(map(tuple, test.tolist()))
+        copied = sum(tuple(row) in held_out for row in tokens.tolist()) / max(1, len(tokens))
+        if copied >= COPIED:
+            notes.append(
+                f"look: {copied:.0%} of the samples of {path.name} are sequences of the test split, word for word: "
+                "what wrote them has seen what it is scored on, and its scores are no estimate of anything"
+            )
         if empty := sum(not line.strip() for line in lines):
             notes.append(f"look: {empty:,} of the samples of {path.name} are blank lines, which are empty samples")
         return tuple(notes)

@@ -133,7 +133,7 @@ def own_reports(specs: Iterable[RunSpec]) -> dict[str, tuple[str, ...]]:
         if spec.files:
             model = build(Plugin("model", spec.model, spec.target).load(), {**spec.config, **spec.files})
             title = f"{spec.label} on {spec.task_label}"
-            found[title] = (*found.get(title, ()), *model.report(_task(spec).load().training))
+            found[title] = (*found.get(title, ()), *model.report((data := _task(spec).load()).training, data.test))
     return found
 
 

@@ -321,6 +321,13 @@ def _prepare_files(
     for one in made:
         one.require(preset.samples, preset.name)
     config[CONTENT] = tuple(one.fingerprint() for one in made)
+    if twins := [
+        seed for seed, content in zip(each, config[CONTENT], strict=True) if config[CONTENT].count(content) > 1
+    ]:
+        raise UsageError(
+            f"the files of seeds {' and '.join(map(str, twins))} of {plugin.name} are the same: a training that is "
+            "repeated is no second training, and would seem never to vary."
+        )
     row = _blank(plugin.name, plugin.target, plugin.role, file)
     row |= {"source": registry.source_hash(plugin), "config": config, "overrides": overrides}
     return {seed: {**row, "files": files[seed]} for seed in each}

@@ -286,11 +286,9 @@ def spread(values: Sequence[float], digits: int = 3) -> str:
 def table(rows: Sequence[Row]) -> str:
     """The results as a Markdown table."""
     names = names_of(rows)
-    fewest = min(run[-1]["sequences"] for name in names if name != EXACT for run in runs_of(rows, name))
     lines = [
-        "| estimator | step size | batch | tokens a step | steps | share of the gain | KL(G, G*), nats | "
-        f"share after {fewest:,} sequences |",
-        "| --- | --: | --: | --: | --: | --: | --: | --: |",
+        "| estimator | step size | batch | tokens a step | steps | share of the gain | KL(G, G*), nats |",
+        "| --- | --: | --: | --: | --: | --: | --: |",
     ]
     for name in names:
         runs = runs_of(rows, name)
@@ -299,11 +297,10 @@ def table(rows: Sequence[Row]) -> str:
         share, kl = (spread([end[column] for end in ends]) for column in ("share", "kl_optimum"))
         steps = f"{statistics.mean(end['steps'] for end in ends):,.0f}"
         if name == EXACT:
-            lines.append(f"{about} | | {steps} | {share} | {kl} | |")
+            lines.append(f"{about} | | {steps} | {share} | {kl} |")
             continue
         cost = statistics.mean(end["tokens"] / end["steps"] for end in ends)
-        early = spread([at(run, "sequences", fewest) for run in runs])
-        lines.append(f"{about}{ends[0]['batch']} | {cost:,.0f} | {steps} | {share} | {kl} | {early} |")
+        lines.append(f"{about}{ends[0]['batch']} | {cost:,.0f} | {steps} | {share} | {kl} |")
     return "\n".join(lines) + "\n"
 
 

@@ -49,7 +49,7 @@ def price(section: Section) -> Document:
 
 
 def _sentence(found: Cheapest) -> str:
-    begun = f"Best on average by {found.metric}: {found.best}, {found.seconds[found.best]:.3g} s a run"
+    begun = f"Best on average by {found.metric}: {found.best}, {found.seconds[found.best]:.3g} s of training"
     if not found.alike:
         return f"{begun}; the seeds separate it from each of the {found.compared} others that may win."
     many = f"{found.alike} of {found.compared} others that may win"

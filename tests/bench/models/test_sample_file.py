@@ -182,6 +182,20 @@ def test_words_of_another_vocabulary_are_pointed_out(tmp_path, monkeypatch):
     assert any("50% of the words of s.txt are not in the task's vocabulary" in note for note in notes)
 
 
+def test_test_sequences_are_pointed_out_and_one_file_is_not_two_trainings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = make_plan(dataclasses.replace(PLAIN, tasks=("sotu-obama",), seeds=1))
+    task = registry_task(plan[0])
+    for seed in range(2):
+        lines = [" ".join(words) for words in task.vocabulary.spell(task.test[:200])]
+        (tmp_path / f"s-{seed}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    asked = dataclasses.replace(PLAIN, models=("samples:s-{seed}.txt",), tasks=("sotu-obama",))
+    with pytest.raises(UsageError, match="the files of seeds 0 and 1 of .* are the same"):
+        make_plan(asked)
+    [notes] = own_reports(make_plan(dataclasses.replace(asked, seeds=1))).values()
+    assert any("100% of the samples of s-0.txt are sequences of the test split" in note for note in notes)
+
+
 def test_one_file_is_one_training(files):
     plan = make_plan(dataclasses.replace(PLAIN, models=("samples:mine-0.txt", "bigram"), seeds=(3, 4)))
     assert [(spec.model, spec.seed) for spec in plan] == [
