@@ -51,7 +51,8 @@ def price(section: Section) -> Document:
 def _sentence(found: Cheapest) -> str:
     begun = f"Best on average by {found.metric}: {found.best}, {found.seconds[found.best]:.3g} s of training"
     if not found.alike:
-        return f"{begun}; the seeds separate it from each of the {found.compared} others that may win."
+        others = "the other one" if found.compared == 1 else f"each of the {found.compared} others"
+        return f"{begun}; the seeds separate it from {others} that may win."
     many = f"{found.alike} of {found.compared} others that may win"
     if found.verdict is None:
         return f"{begun}; the seeds do not separate it from {many}, which all cost more."

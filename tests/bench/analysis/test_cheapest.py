@@ -95,9 +95,9 @@ def said(models):
 
 def test_the_sentence():
     assert said(MODELS) == (
-        "Best on average by nll_test: mle-tuned, 10 s of training. The seeds do not separate it from 2 of 4 others that may "
-        "win; the cheapest of these is ngram, 0.5 s; the best minus it: -0.003 nats/token, 95 % interval -0.011 to "
-        "+0.005, n = 8."
+        "Best on average by nll_test: mle-tuned, 10 s of training. The seeds do not separate it from 2 of 4 others "
+        "that may win; the cheapest of these is ngram, 0.5 s; the best minus it: -0.003 nats/token, 95 % interval "
+        "-0.011 to +0.005, n = 8."
     )
     better = said({**MODELS, "mle-tuned": (3.0, 0, 10.0, "control")})
     assert better.endswith("mle-tuned, 10 s of training; the seeds separate it from each of the 4 others that may win.")

@@ -190,7 +190,7 @@ def test_test_sequences_are_pointed_out_and_one_file_is_not_two_trainings(tmp_pa
         lines = [" ".join(words) for words in task.vocabulary.spell(task.test[:200])]
         (tmp_path / f"s-{seed}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     asked = dataclasses.replace(PLAIN, models=("samples:s-{seed}.txt",), tasks=("sotu-obama",))
-    with pytest.raises(UsageError, match="the files of seeds 0 and 1 of .* are the same"):
+    with pytest.raises(UsageError, match=r"the files of seeds 0 and 1 of .* are the same"):
         make_plan(asked)
     [notes] = own_reports(make_plan(dataclasses.replace(asked, seeds=1))).values()
     assert any("100% of the samples of s-0.txt are sequences of the test split" in note for note in notes)
