@@ -20,9 +20,9 @@ from bench.runs.streams import named_stream
 pytestmark = pytest.mark.usefixtures("memory_not_measured")
 
 TRAINED = (
-    *("mle", "pg-bleu", "scheduled-sampling", "seqgan", "seqgan-baselined"),
-    *("constant-reward", "mle-ensemble", "mle-longer", "mle-ngram", "mle-tempered", "random-reward"),
-    "random-reward-baselined",
+    *("mle", "scheduled-sampling", "pg-bleu", "seqgan", "seqgan-baselined", "constant-reward", "random-reward"),
+    *("random-reward-baselined", "mle-longer", "mle-tempered", "mle-ngram", "mle-ensemble", "mle-tuned", "cnn-mle"),
+    *("transformer-mle", "rloo", "grpo", "maligan", "relgan", "relational-mle", "cot", "residual-ebm"),
 )
 COUNTED = ("random", "bigram", "repeat", "replay", "uniform")
 SMALL = ("--set", "toy.train_size=64", "--set", "toy.valid_size=20", "--set", "toy.test_size=30")
@@ -76,7 +76,7 @@ def finished(bench, memory_not_measured, tmp_path_factory):
         patch.setattr("bench.reports.figures.drawing.write_figures", lambda *_: [])
         answer = bench("run", "--models", "everything", "--tasks", "toy", "--preset", "smoke", "--workers", 0,
                        "--seeds", 1, "--temperatures", "none", *SMALL, "--output", folder)  # fmt: skip
-    assert answer.out.splitlines()[-1] == "18 ok, 0 skipped, 0 failed"
+    assert answer.out.splitlines()[-1] == "29 ok, 0 skipped, 0 failed"
     return Store(folder)
 
 
