@@ -76,7 +76,8 @@ class SequenceSpec:
             paper) or V itself: a symbol that a model reads but never generates.
         eos: The token that ends a sequence, or None where every sequence has T tokens.
         pad: The token at all positions after ``eos``; None exactly when ``eos`` is None.
-        kind: The type of the tokens, for people to read: "synthetic", "characters", "words", "pitches", "notes".
+        kind: The type of the tokens, for people to read: "synthetic", "characters", "words", "pitches", "notes",
+            "molecules" (tokens of SMILES), "places".
     """
 
     vocab_size: int

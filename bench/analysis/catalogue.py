@@ -5,13 +5,14 @@ A metric that is not listed, such as a plugin's, is shown under :data:`OTHERS`, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 __all__ = [
     "ARROWS",
     "COSTS",
+    "KINDS",
     "MEANINGS",
     "OTHERS",
     "PLACING",
@@ -51,6 +52,13 @@ class Shown(IntEnum):
     FIGURE = 3
 
 
+KINDS = {
+    "oracle": {"jsd_token", "nll_oracle"},
+    "music": {"interval_distance"},
+    "text": set[str](),
+}
+"""The kinds of tasks, and the metrics by which they are known; "oracle": the true distribution is known."""
+
 Headline = tuple[int, Shown]
 """Position among the headline metrics of a kind of task, and how prominently it is shown."""
 
@@ -67,9 +75,7 @@ class Entry:
         density: Whether it reads the model's density: then only an exact density may win in it.
         axis: What it measures, below its name on the axis of a figure.
         verdict: Position among the verdicts that are shown; 0 for one that is in ``verdicts.csv`` only.
-        oracle: Its position among the headline metrics of tasks with an oracle, if it has one.
-        text: The same for tasks of text.
-        music: The same for tasks of tunes.
+        at: Its position among the headline metrics of a kind of task, for each of :data:`KINDS` that shows it there.
         listed: Whether it is one of :data:`CATALOGUE`.
     """
 
@@ -80,9 +86,7 @@ class Entry:
     density: bool = False
     axis: str = ""
     verdict: int = 0
-    oracle: Headline | None = None
-    text: Headline | None = None
-    music: Headline | None = None
+    at: Mapping[str, Headline] = field(default_factory=dict)
     listed: bool = True
 
     def resolution(self, values: Iterable[float]) -> float:
@@ -105,47 +109,49 @@ PAGE, TERMINAL, FIGURE = Shown
 
 CATALOGUE = (
     # Over long sequences the Jensen-Shannon divergence is close to ln 2: three decimals would hide too much.
-    Entry("jsd_token", LIKELIHOOD, decimals=4, density=True, verdict=1, oracle=(1, FIGURE)),
+    Entry("jsd_token", LIKELIHOOD, decimals=4, density=True, verdict=1, at={"oracle": (1, FIGURE)}),
     Entry("tv_token", LIKELIHOOD, density=True),
     Entry("nll_test", LIKELIHOOD, density=True, axis="test sequences under the model", verdict=2,
-          oracle=(2, FIGURE), text=(1, FIGURE), music=(1, FIGURE)),
+          at={"oracle": (2, FIGURE), "text": (1, FIGURE), "music": (1, FIGURE)}),
     Entry("kl_forward", LIKELIHOOD, density=True),
     Entry("kl_reverse", LIKELIHOOD, density=True, verdict=4),
-    Entry("nll_oracle", LIKELIHOOD, axis="samples under the oracle", verdict=3, oracle=(3, FIGURE)),
+    Entry("nll_oracle", LIKELIHOOD, axis="samples under the oracle", verdict=3,
+          at={"oracle": (3, FIGURE)}),
     Entry("jsd", LIKELIHOOD, decimals=6, density=True),
     Entry("entropy_gap", LIKELIHOOD, density=True, merit=False),
-    Entry("bleu2", NGRAMS, verdict=7, text=(2, FIGURE)),
+    Entry("bleu2", NGRAMS, verdict=7, at={"text": (2, FIGURE)}),
     Entry("bleu3", NGRAMS),
-    Entry("bleu4", NGRAMS, music=(2, FIGURE)),
+    Entry("bleu4", NGRAMS, at={"music": (2, FIGURE)}),
     Entry("bleu5", NGRAMS),
-    Entry("backward_bleu2", NGRAMS, verdict=8, text=(3, FIGURE)),
+    Entry("backward_bleu2", NGRAMS, verdict=8, at={"text": (3, FIGURE)}),
     Entry("backward_bleu3", NGRAMS),
     Entry("backward_bleu4", NGRAMS),
     Entry("backward_bleu5", NGRAMS),
-    Entry("ms_jaccard4", NGRAMS, verdict=5, oracle=(4, PAGE), text=(4, TERMINAL)),
+    Entry("ms_jaccard4", NGRAMS, verdict=5, at={"oracle": (4, PAGE), "text": (4, TERMINAL)}),
     Entry("lm_nll", DIVERSITY, axis="samples under a model of the text"),
     Entry("reverse_nll", DIVERSITY, axis="test text under a model of the samples", verdict=6,
-          oracle=(5, TERMINAL), text=(5, PAGE), music=(6, PAGE)),
+          at={"oracle": (5, TERMINAL), "text": (5, PAGE), "music": (6, PAGE)}),
     Entry("self_bleu2", DIVERSITY),
     Entry("self_bleu3", DIVERSITY),
     Entry("self_bleu4", DIVERSITY),
     Entry("self_bleu5", DIVERSITY),
     Entry("distinct2", DIVERSITY),
     Entry("distinct3", DIVERSITY),
-    Entry("copy_sequence", DIVERSITY, merit=False, oracle=(6, PAGE), text=(6, PAGE)),
+    Entry("copy_sequence", DIVERSITY, merit=False, at={"oracle": (6, PAGE), "text": (6, PAGE)}),
     Entry("copy_line", DIVERSITY, merit=False),
     Entry("copy_4gram", DIVERSITY, merit=False),
     Entry("copy_5gram", DIVERSITY, merit=False),
     Entry("copy_6gram", DIVERSITY, merit=False),
-    Entry("copy_8gram", DIVERSITY, merit=False, oracle=(7, TERMINAL), text=(7, TERMINAL), music=(7, TERMINAL)),
+    Entry("copy_8gram", DIVERSITY, merit=False,
+          at={"oracle": (7, TERMINAL), "text": (7, TERMINAL), "music": (7, TERMINAL)}),
     Entry("copy_longest", DIVERSITY, decimals=2, merit=False),
     Entry("copy_nearest", DIVERSITY, merit=False),
     Entry("length_mean", LENGTH),
     Entry("unended", LENGTH),
-    Entry("pitch_class_distance", MUSIC, music=(4, PAGE)),
-    Entry("interval_distance", MUSIC, music=(5, FIGURE)),
-    Entry("mse", MUSIC, music=(3, TERMINAL)),
-    Entry("seconds", COSTS, oracle=(8, TERMINAL), text=(8, TERMINAL), music=(8, TERMINAL)),
+    Entry("pitch_class_distance", MUSIC, at={"music": (4, PAGE)}),
+    Entry("interval_distance", MUSIC, at={"music": (5, FIGURE)}),
+    Entry("mse", MUSIC, at={"music": (3, TERMINAL)}),
+    Entry("seconds", COSTS, at={"oracle": (8, TERMINAL), "text": (8, TERMINAL), "music": (8, TERMINAL)}),
     Entry("pretraining_seconds", COSTS),
     Entry("tokens", COSTS),
     Entry("updates", COSTS),
@@ -207,8 +213,7 @@ def headline(metrics: Iterable[str]) -> str | None:
 
 def headlines(kind: str, shown: Shown) -> list[str]:
     """The metrics to read first for a kind of task (:func:`kind_of_task`): quality, coverage and copying."""
-    known = {row.metric: getattr(row, kind) for row in CATALOGUE}
-    chosen = {metric: found for metric, found in known.items() if found and found[1] >= shown}
+    chosen = {row.metric: row.at[kind] for row in CATALOGUE if kind in row.at and row.at[kind][1] >= shown}
     return sorted(chosen, key=lambda metric: chosen[metric][0])
 
 
@@ -218,6 +223,6 @@ def judged(metrics: Iterable[str]) -> list[str]:
 
 
 def kind_of_task(metrics: Iterable[str]) -> str:
-    """The kind of a task, from its metrics: "oracle" where the true distribution is known, else "music" or "text"."""
+    """The kind of a task, from its metrics: the first of :data:`KINDS` that it has a sign of, else "text"."""
     present = set(metrics)
-    return "oracle" if present & {"jsd_token", "nll_oracle"} else "music" if "interval_distance" in present else "text"
+    return next((kind for kind, signs in KINDS.items() if present & signs), "text")

@@ -157,6 +157,8 @@ def line(words: Sequence[str], kind: str, verse: int | None = None) -> str:
         shown = [{UNKNOWN: MISSING, SPACE: " "}.get(word, word) for word in words]
         step = verse or len(shown) or 1
         return " / ".join("".join(shown[start : start + step]) for start in range(0, len(shown), step))
+    if kind == "molecules":
+        return "".join(words)
     return prose(words) if kind == "words" else " ".join(words)
 
 

@@ -6,7 +6,18 @@ import hashlib
 from functools import lru_cache
 from importlib.resources import files
 
-NAMES = ("quatrains", "quatrains-tang", "tang5", "sotu", "sotu-obama", "folk-tunes", "folk-tunes-phrases")
+NAMES = (
+    "quatrains",
+    "quatrains-tang",
+    "tang5",
+    "sotu",
+    "sotu-obama",
+    "folk-tunes",
+    "folk-tunes-phrases",
+    "smiles",
+    "flights",
+    "surnames",
+)
 
 
 @lru_cache(maxsize=6)

@@ -118,6 +118,9 @@ class RealText:
         symbols: The symbol of every id, V of them, where the ids of a task have symbols.
         verse: Words per line, where sequences are made of lines.
         given: What the models were given, training and validation sequences; None where it is the training set alone.
+        places: float64, (V, 2), latitude and longitude in degrees of every id, NaN for those that are no places; None
+            where the ids are no places.
+        complete: Whether the three splits together are all sequences that there are, as those of a list of names.
     """
 
     references: Tokens
@@ -126,6 +129,8 @@ class RealText:
     symbols: tuple[str, ...] | None = None
     verse: int | None = None
     given: Tokens | None = None
+    places: Floats | None = None
+    complete: bool = False
 
     @property
     def copied_from(self) -> Tokens | None:

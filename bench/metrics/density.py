@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bench.api import HasLogProb, HasTokenLogProb, Sampler, SequenceSpec, density_of
+from bench.kernels.ngrams import Floats
 from bench.metrics.base import Estimate, RealText, Subject
 from bench.metrics.ranges import LOG_PROB
 from bench.metrics.sequences import Tokens
@@ -39,6 +40,8 @@ class HeldOut:
         words: The symbol of every id, V of them, where ids have symbols.
         verse: Words per line, where sequences are made of lines.
         valid: int64, (L, T), what the models were given beside that: copies of it are copies, too.
+        places: As in :class:`bench.metrics.base.RealText`.
+        complete: As there.
     """
 
     def __init__(
@@ -52,13 +55,16 @@ class HeldOut:
         words: tuple[str, ...] | None = None,
         verse: int | None = None,
         valid: Tensor | None = None,
+        places: Floats | None = None,
+        complete: bool = False,
     ) -> None:
         self.spec, self.tokens, self.oracle, self.unk, self.tokenizer = spec, tokens, oracle, unk, tokenizer
         self._train, self._words, self._verse, self._valid = train, words, verse, valid
+        self._places, self._complete = places, complete
 
     def first(self, n: int) -> HeldOut:
         """A copy with only the first n test sequences; both share one language model."""
-        more = self._train, self._words, self._verse, self._valid
+        more = self._train, self._words, self._verse, self._valid, self._places, self._complete
         part = HeldOut(self.spec, self.tokens[:n], self.oracle, self.unk, self.tokenizer, *more)
         if self._train is not None:  # where a cached property keeps its value
             part.real_text.__dict__["language_model"] = self.real_text.language_model
@@ -71,7 +77,8 @@ class HeldOut:
         given = train
         if self._train is not None and self._valid is not None:
             given = self.words_of(torch.cat([self._train, self._valid]))
-        return RealText(self.words_of(self.tokens), train, self.spec, self._words, self._verse, given)
+        about = self.spec, self._words, self._verse, given, self._places, self._complete
+        return RealText(self.words_of(self.tokens), train, *about)
 
     @property
     def oracle_log_prob(self) -> LogProb:

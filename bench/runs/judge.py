@@ -137,9 +137,9 @@ def _read_task(name: str, target: str, config: tuple[tuple[str, Any], ...], plan
     if trial:  # nothing that a search does can depend on test sequences that are not there
         data = replace(data, test=data.test[:0].clone())
     unk, words = (data.vocabulary.unk, data.vocabulary.words) if data.vocabulary else (None, None)
-    verse = getattr(data.vocabulary, "verse", None)
+    verse, places = (getattr(data.vocabulary, name, None) for name in ("verse", "places"))
     given = data.training
-    about = unk, data.tokenizer, given.train, words, verse, given.valid
+    about = unk, data.tokenizer, given.train, words, verse, given.valid, places, data.complete
     held_out = HeldOut(given.spec, data.test, data.oracle, *about)
     return LoadedTask(data, held_out, fingerprint(_shared(data)))
 

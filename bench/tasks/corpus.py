@@ -49,6 +49,8 @@ class Corpus:
     ends: ClassVar[bool] = True
     """Whether sequences differ in length."""
     verse: ClassVar[int | None] = None
+    complete: ClassVar[bool] = False
+    """Whether the three splits together are all sequences that there are, as those of a list of names."""
 
     def fingerprint(self) -> str:
         """The corpus's hash and the parameters."""
@@ -91,7 +93,7 @@ class Corpus:
         spec = SequenceSpec(size, length, bos=size, eos=vocabulary.eos, pad=vocabulary.eos, kind=self.kind)
         train, valid, test = (vocabulary.encode(lines[split], length) for split in SPLITS)
         tokenizer = f"{self.level},min_count={self.min_count}"
-        return TaskData(TrainingData(spec, train, valid, vocabulary), test, None, tokenizer, remarks)
+        return TaskData(TrainingData(spec, train, valid, vocabulary), test, None, tokenizer, remarks, self.complete)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,44 @@ class FolkTunesPhrases(Notes):
     """The tunes of folk-tunes as phrases of four bars, 8 to 48 notes with their durations, 7,779 in all."""
 
     corpus: ClassVar[str] = "folk-tunes-phrases"
+
+
+@dataclass(frozen=True, slots=True)
+class Smiles(Corpus):
+    """Drug-like molecules as SMILES of 15 to 50 tokens, 60,000 in all: a sample is a molecule, or it is none."""
+
+    min_count: Size = 1
+    """Tokens seen less often in training become <unk>."""
+
+    corpus: ClassVar[str] = "smiles"
+    level: ClassVar[str] = "smiles"
+    kind: ClassVar[str] = "molecules"
+
+
+@dataclass(frozen=True, slots=True)
+class Flights(Corpus):
+    """Sixteen successive destinations of an aircraft out of New York, 18,264 trips among 99 places on a map."""
+
+    min_count: Size = 1
+    """Places seen less often in training become <unk>."""
+
+    corpus: ClassVar[str] = "flights"
+    level: ClassVar[str] = "place"
+    kind: ClassVar[str] = "places"
+    ends: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Surnames(Corpus):
+    """The 88,799 surnames of a census, letter by letter: trained in seconds, and a sample can be looked up."""
+
+    min_count: Size = 1
+    """Letters seen less often in training become <unk>."""
+
+    corpus: ClassVar[str] = "surnames"
+    level: ClassVar[str] = "char"
+    kind: ClassVar[str] = "characters"
+    complete: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import pytest
 from bench.analysis.catalogue import (
     CATALOGUE,
     COSTS,
+    KINDS,
     OTHERS,
     RANKING,
     Shown,
@@ -55,9 +56,9 @@ def test_a_plugins_metric_is_shown_under_others():
     }
 
 
-@pytest.mark.parametrize("kind", ["oracle", "text", "music"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_headlines_have_positions_of_their_own_and_begin_with_what_ranks(kind):
-    places = sorted(place[0] for row in CATALOGUE if (place := getattr(row, kind)))
+    places = sorted(row.at[kind][0] for row in CATALOGUE if kind in row.at)
     assert len(set(places)) == len(places)
     page, terminal, figure = (headlines(kind, shown) for shown in Shown)
     assert page[0] == terminal[0] == figure[0] == headline(page)
