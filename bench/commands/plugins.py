@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+TIMED = ("quick", "medium")
+"""Presets whose cost is listed."""
+
+
 @click.command("list", cls=Command)
 @click.argument("kind", type=click.Choice(["models", "tasks", "metrics"]))
 @click.argument("name", required=False)
@@ -26,7 +30,7 @@ def list_plugins(kind: str, name: str | None) -> None:
     """
     from rich.table import Table
 
-    from bench.plans.registry import available, remarks
+    from bench.plans.registry import OURS, available, remarks
     from bench.reports.terminal import Screen
 
     console = Screen()
@@ -35,11 +39,13 @@ def list_plugins(kind: str, name: str | None) -> None:
         return
     table = Table(box=None, pad_edge=False)
     models = kind == "models"
-    for column in ("name", *(("role", "quick") if models else ()), "what", "from"):
-        table.add_column(column, no_wrap=column != "what", justify="right" if column == "quick" else "left")
-    for plugin in available(kind[:-1]).values():
-        about = (plugin.role, _cost(plugin.name)) if models else ()
-        table.add_row(plugin.name, *about, plugin.description, plugin.distribution)
+    plugins = available(kind[:-1]).values()
+    strangers = any(plugin.distribution != OURS for plugin in plugins)
+    for column in ("name", *(("role", *TIMED) if models else ()), "what", *(("from",) if strangers else ())):
+        table.add_column(column, no_wrap=column != "what", justify="right" if column in TIMED else "left")
+    for plugin in plugins:
+        about = (plugin.role, *(_cost(plugin.name, preset) for preset in TIMED)) if models else ()
+        table.add_row(plugin.name, *about, plugin.description, *((plugin.distribution,) if strangers else ()))
     console.print(table)
     if models:
         console.print(_sets(), highlight=False)
@@ -49,11 +55,11 @@ def list_plugins(kind: str, name: str | None) -> None:
         console.print(f"Fields of one of them: bench list {kind} NAME", highlight=False)
 
 
-def _cost(model: str) -> str:
-    """Seconds of a run of the preset quick on oracle, where that was measured."""
+def _cost(model: str, preset: str) -> str:
+    """Seconds of a run on oracle, where that was measured."""
     from bench.plans.costs import Costs
 
-    seconds = Costs.there()[0].shipped.get(("quick", "oracle", model))
+    seconds = Costs.there()[0].shipped.get((preset, "oracle", model))
     return "" if seconds is None else f"{max(1, round(seconds))} s"
 
 
@@ -70,8 +76,8 @@ def _sets() -> Table:
     costs, machine = Costs.there()
     shown = Table(
         box=None, pad_edge=False, title_justify="left", caption_justify="left", title="\nSets, for --models",
-        caption="quick: one run on oracle; of a set, five seeds of oracle and quatrains-tang on both processors of: "
-        f"{machine}",
+        caption="quick, medium: one run on oracle, as the preset has it; of a set, quick, five seeds of oracle and "
+        f"quatrains-tang on both processors of: {machine}. Preset paper: the table at the end of docs/arms.md",
     )  # fmt: skip
     for column in ("set", "models", "quick", "what"):
         shown.add_column(column, no_wrap=column != "what", justify="right" if column in ("models", "quick") else "left")

@@ -38,6 +38,8 @@ OURS = "seqgan-bench"
 """The distribution that this file is part of."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 """A registered name, in letters that cannot be taken for others: it stands in tables, labels and names of files."""
+_ROLE = re.compile(r":\w+:`~?(?:\w+\.)*(\w+)`")
+"""A reference in a docstring, of which people read the last name."""
 SETS = ("core", "all", "contenders", "adversarial", "controls", "everything")
 """Names that stand for several models (:mod:`bench.plans.sets`); ``all`` for several tasks and metrics, too."""
 
@@ -98,7 +100,7 @@ class Plugin:
             return ""
         for node in tree.body:
             if isinstance(node, ast.ClassDef) and node.name == self.target.partition(":")[2]:
-                return (ast.get_docstring(node) or "").partition("\n")[0]
+                return _ROLE.sub(r"\1", (ast.get_docstring(node) or "").partition("\n")[0]).replace("``", "")
         return ""
 
     def load(self) -> Any:

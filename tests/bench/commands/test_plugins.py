@@ -1,5 +1,6 @@
 """Plugins on the command line: listed, validated, failing, skipping, interrupted."""
 
+import dataclasses
 import os
 import re
 import signal
@@ -230,9 +231,23 @@ def test_ctrl_c_in_the_terminal(bench, write_plugin, tmp_path):
 def test_plugins_are_listed_with_what_they_are_and_whose(bench, kind, names):
     answer = bench("list", kind)
     assert (answer.code, answer.err) == (0, "")
-    for name in names:
-        (line,) = [line for line in answer.out.splitlines() if line.split()[:1] == [name]]
-        assert line.rstrip().endswith("seqgan-bench")
+    first = {line.partition(" ")[0]: line for line in answer.out.splitlines() if not line.startswith(" ")}
+    assert first.keys() > set(names)
+    assert "from" not in first["name"]  # they are all ours
+
+
+def test_whose_a_plugin_is_stands_there_where_there_are_strangers(bench, monkeypatch):
+    from bench.plans import registry
+
+    known = registry.available("metric")
+    stranger = dataclasses.replace(known["nll"], name="zeal", distribution="elsewhere")
+    monkeypatch.setattr(registry, "available", lambda kind: {**known, "zeal": stranger})
+    lines = bench("list", "metrics").out.splitlines()
+    assert lines[0].rstrip().endswith("from")
+    assert {line.split()[0]: line.split()[-1] for line in lines[1:] if not line.startswith(" ")} == {
+        **dict.fromkeys(known, "seqgan-bench"),
+        "zeal": "elsewhere",
+    }
 
 
 def test_the_list_says_how_to_see_fields(bench):
