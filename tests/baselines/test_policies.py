@@ -13,7 +13,6 @@ from baselines.mle_tempered import MLETempered
 from baselines.policies import CNNMLE, TransformerMLE
 from baselines.scheduled_sampling import ScheduledSampling
 from bench.api import Decoding, SequenceSpec, Size, TrainingData
-from bench.records import environment
 from bench.runs.session import Session
 from bench.tasks.toy import Toy
 from bench.testing import CHECKS, run_suite
@@ -55,8 +54,7 @@ def cycle(rows, stay=0.05, vocab_size=6, length=8, seed=0):
 
 
 @pytest.mark.parametrize("kind", [CNNMLE, TransformerMLE, CNNSeqGAN, TransformerSeqGAN])
-def test_the_generator_keeps_the_contract(kind, monkeypatch):
-    monkeypatch.setattr(environment, "reset_peak_memory", lambda: None)  # its garbage collection takes most of the time
+def test_the_generator_keeps_the_contract(kind):
     outcomes = list(run_suite(kind))
     assert len(outcomes) == len(CHECKS)
     assert [outcome for outcome in outcomes if outcome.status != "ok"] == []

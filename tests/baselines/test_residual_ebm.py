@@ -20,7 +20,6 @@ from baselines.residual_ebm import (
 )
 from bench.api import Decoding, SequenceSpec, TrainingData, Unsupported, density_of
 from bench.metrics.density import LogProb
-from bench.records import environment
 from bench.runs.session import Observer, Session
 from bench.tasks.toy import Toy
 from bench.testing import CHECKS, run_suite
@@ -81,14 +80,6 @@ def p_value(samples, sequences, law):
         pooled = [each[:-1] for each in pooled]
         pooled[1] *= pooled[0].sum() / pooled[1].sum()
     return stats.chisquare(*pooled).pvalue
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_garbage_collection():
-    """Before each training it takes most of the time of these small ones."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(environment, "reset_peak_memory", lambda: None)
-        yield
 
 
 @pytest.fixture(scope="module")
