@@ -120,7 +120,7 @@ class RealText:
         given: What the models were given, training and validation sequences; None where it is the training set alone.
         places: float64, (V, 2), latitude and longitude in degrees of every id, NaN for those that are no places; None
             where the ids are no places.
-        complete: Whether the three splits together are all sequences that there are, as those of a list of names.
+        listed: All real sequences that there are; None where nobody knows them.
     """
 
     references: Tokens
@@ -130,7 +130,7 @@ class RealText:
     verse: int | None = None
     given: Tokens | None = None
     places: Floats | None = None
-    complete: bool = False
+    listed: Tokens | None = None
 
     @property
     def copied_from(self) -> Tokens | None:

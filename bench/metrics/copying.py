@@ -16,7 +16,7 @@ from bench.metrics.ranges import SHARE, Range
 from bench.metrics.sequences import UNKNOWN_ID, Bools, Ints, Tokens
 from bench.metrics.signature import Signature
 
-__all__ = ["Copy", "beside_train"]
+__all__ = ["Copy", "beside_train", "copies"]
 
 ORDERS = (4, 5, 6)
 """The n-grams whose copies are counted, beside 8-grams."""
@@ -88,19 +88,19 @@ class Copy:
         if subject.hides_words:
             train = _as_written(train, text)
         signature = beside_train(subject, self.version, train)
-        copies = _copies(text, train)
+        copied = copies(text, train)
         if subject.hides_words:
-            copies &= (text.ids > UNKNOWN_ID).any(axis=1)
-        share_of_copies = float(copies.mean())
-        values = copies.astype(float) if subject.intervals else None
+            copied &= (text.ids > UNKNOWN_ID).any(axis=1)
+        share_of_copies = float(copied.mean())
+        values = copied.astype(float) if subject.intervals else None
         yield Estimate("copy_sequence", share_of_copies, "", "lower", signature, None, values, "wilson", possible=SHARE)
         if subject.against.verse:
             lines = _lines(text, train, subject.against.verse)
             yield lines.share("copy_line", subject.intervals, signature)
 
         spans = np.maximum(text.lengths[:, None] - np.arange(text.ids.shape[1]), 0)  # of a copy, all that follows
-        rest = text[~copies]
-        spans[~copies] = shared_spans(rest.ids, rest.lengths, train.ids, train.lengths, LONGEST)
+        rest = text[~copied]
+        spans[~copied] = shared_spans(rest.ids, rest.lengths, train.ids, train.lengths, LONGEST)
         clear = _words_ahead(text)
         known = np.minimum(spans, clear)
         for order in ORDERS:
@@ -109,7 +109,7 @@ class Copy:
 
         eights = _Counts(np.count_nonzero(spans >= 8, axis=1), np.maximum(text.lengths - 7, 0))
         if subject.hides_words and _nothing_but_unknown(train, 8).any():
-            eights.copied[~copies] -= _nothing_but_unknown(rest, 8)
+            eights.copied[~copied] -= _nothing_but_unknown(rest, 8)
         found = eights.share("copy_8gram", subject.intervals, signature)
         room = eights.all
         if len(room) and room.min() == room.max() > 0:  # then the copies have their share of the 8-grams, all shared
@@ -173,7 +173,7 @@ def beside_train(subject: Subject, version: str, train: Tokens, **parts: object)
 def _lines(text: Tokens, train: Tokens, words: int) -> _Counts:
     """Lines of so many words each: which are lines of the training set. Lines with ``<unk>`` are left out."""
     (lines, rows), (known, _) = _cut(text, words), _cut(train, words)
-    found = _copies(lines, known)
+    found = copies(lines, known)
     return _Counts(np.bincount(rows[found], minlength=len(text)), np.bincount(rows, minlength=len(text)))
 
 
@@ -199,8 +199,8 @@ def _words_ahead(text: Tokens) -> Ints:
     return np.maximum(ahead, 0)
 
 
-def _copies(text: Tokens, train: Tokens) -> Bools:
-    """Which sequences are training sequences, word for word: bool, (N,)."""
+def copies(text: Tokens, train: Tokens) -> Bools:
+    """Which of N sequences are among others, word for word: bool, (N,)."""
     sums, known = _checksums(text.ids, text.lengths), set()
     for start in range(0, len(train), ROWS):
         part = train[start : start + ROWS]

@@ -41,7 +41,7 @@ class HeldOut:
         verse: Words per line, where sequences are made of lines.
         valid: int64, (L, T), what the models were given beside that: copies of it are copies, too.
         places: As in :class:`bench.metrics.base.RealText`.
-        complete: As there.
+        listed: int64, (L, T), all real sequences that there are, or None.
     """
 
     def __init__(
@@ -56,15 +56,15 @@ class HeldOut:
         verse: int | None = None,
         valid: Tensor | None = None,
         places: Floats | None = None,
-        complete: bool = False,
+        listed: Tensor | None = None,
     ) -> None:
         self.spec, self.tokens, self.oracle, self.unk, self.tokenizer = spec, tokens, oracle, unk, tokenizer
         self._train, self._words, self._verse, self._valid = train, words, verse, valid
-        self._places, self._complete = places, complete
+        self._places, self._listed = places, listed
 
     def first(self, n: int) -> HeldOut:
         """A copy with only the first n test sequences; both share one language model."""
-        more = self._train, self._words, self._verse, self._valid, self._places, self._complete
+        more = self._train, self._words, self._verse, self._valid, self._places, self._listed
         part = HeldOut(self.spec, self.tokens[:n], self.oracle, self.unk, self.tokenizer, *more)
         if self._train is not None:  # where a cached property keeps its value
             part.real_text.__dict__["language_model"] = self.real_text.language_model
@@ -77,7 +77,8 @@ class HeldOut:
         given = train
         if self._train is not None and self._valid is not None:
             given = self.words_of(torch.cat([self._train, self._valid]))
-        about = self.spec, self._words, self._verse, given, self._places, self._complete
+        listed = None if self._listed is None else self.words_of(self._listed)
+        about = self.spec, self._words, self._verse, given, self._places, listed
         return RealText(self.words_of(self.tokens), train, *about)
 
     @property

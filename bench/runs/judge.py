@@ -135,11 +135,11 @@ def _read_task(name: str, target: str, config: tuple[tuple[str, Any], ...], plan
         raise UsageError(f"the data of '{name}' changed after the runs were planned: run the same command again.")
     data: TaskData = task.load()
     if trial:  # nothing that a search does can depend on test sequences that are not there
-        data = replace(data, test=data.test[:0].clone())
+        data = replace(data, test=data.test[:0].clone(), listed=None)
     unk, words = (data.vocabulary.unk, data.vocabulary.words) if data.vocabulary else (None, None)
     verse, places = (getattr(data.vocabulary, name, None) for name in ("verse", "places"))
     given = data.training
-    about = unk, data.tokenizer, given.train, words, verse, given.valid, places, data.complete
+    about = unk, data.tokenizer, given.train, words, verse, given.valid, places, data.listed
     held_out = HeldOut(given.spec, data.test, data.oracle, *about)
     return LoadedTask(data, held_out, fingerprint(_shared(data)))
 
@@ -179,7 +179,7 @@ def changed(task: LoadedTask) -> str | None:
 def _shared(data: TaskData) -> dict[str, object]:
     training = data.training
     return {"training sequences": training.train, "validation sequences": training.valid, "test sequences": data.test,
-            "parameters of the oracle": data.oracle}  # fmt: skip
+            "list of real sequences": data.listed, "parameters of the oracle": data.oracle}  # fmt: skip
 
 
 @contextlib.contextmanager

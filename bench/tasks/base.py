@@ -41,7 +41,7 @@ class TaskData:
         oracle: The true distribution, None for real data. Tensors and arrays that it holds do not change.
         tokenizer: How text became tokens, for signatures.
         remarks: What is wrong with the data, so that scores on them say little: a sentence for each.
-        complete: Whether the three splits together are all sequences that there are, as those of a list of names.
+        listed: int64, (L, T), all real sequences that there are, as the names of a census; None where nobody knows.
     """
 
     training: TrainingData
@@ -49,7 +49,7 @@ class TaskData:
     oracle: Oracle | None
     tokenizer: str
     remarks: tuple[str, ...] = ()
-    complete: bool = False
+    listed: Tensor | None = None
 
     @property
     def vocabulary(self) -> Vocabulary | None:

@@ -50,7 +50,7 @@ class Corpus:
     """Whether sequences differ in length."""
     verse: ClassVar[int | None] = None
     complete: ClassVar[bool] = False
-    """Whether the three splits together are all sequences that there are, as those of a list of names."""
+    """Whether its three splits together are all real sequences that there are, as those of a list of names."""
 
     def fingerprint(self) -> str:
         """The corpus's hash and the parameters."""
@@ -77,6 +77,7 @@ class Corpus:
     def load(self) -> TaskData:
         """Read the three splits; the vocabulary is the training split's."""
         lines, remarks = self.lines(), tuple[str, ...]()
+        every = [words for split in SPLITS for words in lines[split]] if self.complete else None
         whole = len(lines["train"])
         if self.train_size is not None and self.train_size < whole:
             rows = np.random.RandomState(0).permutation(whole)[: self.train_size]
@@ -93,7 +94,8 @@ class Corpus:
         spec = SequenceSpec(size, length, bos=size, eos=vocabulary.eos, pad=vocabulary.eos, kind=self.kind)
         train, valid, test = (vocabulary.encode(lines[split], length) for split in SPLITS)
         tokenizer = f"{self.level},min_count={self.min_count}"
-        return TaskData(TrainingData(spec, train, valid, vocabulary), test, None, tokenizer, remarks, self.complete)
+        listed = None if every is None else vocabulary.encode(every, length)
+        return TaskData(TrainingData(spec, train, valid, vocabulary), test, None, tokenizer, remarks, listed)
 
 
 @dataclass(frozen=True, slots=True)
