@@ -202,7 +202,7 @@ class Subject:
     apart: Tokens
     rest: Tokens
     tokenizer: str
-    real: Literal["", "references", "train"] = ""
+    real: Literal["", "references", "train", "list"] = ""
     protocol: protocols.Protocol = protocols.OURS
     intervals: bool = False
     trained: bool = False

@@ -49,8 +49,11 @@ class Copy:
 
     Common phrases recur by chance: no text is new at every grain. A rate is therefore read beside that of real text
     which nobody copied, *test* sequences against the training set. In the real data's row all of these scores are of
-    the test sequences, while its other scores are of training sequences, which copy everything. The number of samples
-    does not change what is expected of a rate; that of training sequences does, and is the same in all rows.
+    the test sequences, while its other scores are of training sequences, which copy everything. Where all real
+    sequences are known and each is there once, as in a list of names, no test sequence is a training sequence by
+    construction, while one who draws from the list hits the training set as often as its share of the list: there the
+    real data's row is of the whole list. The number of samples does not change what is expected of a rate; that of
+    training sequences does, and is the same in all rows.
 
     The end mark is not a word. In ``copy_sequence`` and ``copy_8gram``, ``<unk>`` is an ordinary word: the training set
     has it where the samples of its models have it. In the others it equals nothing: n-grams and lines with it are left
@@ -74,7 +77,11 @@ class Copy:
     def estimates(self, subject: Subject) -> Iterator[Estimate]:
         """The columns above, those of the samples' own units first; all of them absent without a training set."""
         if subject.trained:
-            subject = replace(subject, text=subject.against.references, real="references", trained=False)
+            whole = subject.against.listed
+            if whole is None:
+                subject = replace(subject, text=subject.against.references, real="references", trained=False)
+            else:
+                subject = replace(subject, text=whole, real="list", trained=False)
         text, train = subject.text, subject.against.copied_from
         if train is None:
             signature = subject.signature(self.version, n=len(text))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from bench.api import SequenceSpec
+from bench.metrics.copying import Copy
 from bench.metrics.density import Evidence, HeldOut
 from bench.metrics.listed import Listed
 from bench.tasks.corpus import Surnames
@@ -85,3 +86,12 @@ def test_the_list_of_surnames_is_whole_whatever_models_are_given():
     found = Evidence(None, draws, held_out).ask(Listed())
     assert found[0].value < 0.01  # six letters at random are hardly ever a name
     assert found[2].value > 0.99
+
+
+def test_real_names_are_copied_as_often_as_a_draw_from_the_list_would_be():
+    held_out = HeldOut(
+        SPEC, rows(TEST), None, 0, "char", rows(TRAIN), valid=rows(VALID), listed=rows([*TRAIN, *VALID, *TEST, *OTHERS])
+    )
+    copied = next(iter(Evidence(None, rows(TRAIN), held_out, trained=True).ask(Copy())))
+    assert (copied.metric, copied.value) == ("copy_sequence", pytest.approx(4 / 7))
+    assert str(copied.signature) == "n=7|train=4|tok=char|real=list|v=3"
