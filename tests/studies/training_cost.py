@@ -4,7 +4,8 @@
 steps of every phase, with the networks, batches and data of the preset, and multiplies the seconds of a step by their
 number. The first step of a phase does not count where there are others: it may set things up. A shared pre-training
 counts for each model that begins with it. A model that stops early, as ``mle-tuned`` does, takes less than this says.
-Judging is not in it.
+Judging is not in it. The seconds are those of the processor, so that other work on the machine hardly counts; set
+``OMP_NUM_THREADS=1`` to have one processor, as a worker of ``bench run`` has.
 """
 
 from __future__ import annotations
@@ -67,9 +68,9 @@ class Beginning(Session):
         timed = Timed(name, steps)
         self.timed.append(timed)
         for step in range(min(steps, self.most)):
-            start = time.perf_counter()
+            start = time.process_time()
             yield step
-            timed.seconds.append(time.perf_counter() - start)
+            timed.seconds.append(time.process_time() - start)
 
     def pretrained(self, generator: Generator, data: TrainingData) -> Sampler:
         """The beginning of the shared pre-training."""
