@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.errors import UsageError, unknown
+from bench.metrics.augmented import Augmented
 from bench.metrics.base import RealText, Subject
 from bench.metrics.bleu import BackwardBleu, Bleu, SelfBleu
 from bench.metrics.copying import Copy
@@ -41,6 +42,7 @@ FAMILIES: dict[str, tuple[Any, ...]] = {
     "copy": (Copy(),),
     "length": (Length(), LengthDistance()),
     "vocabulary": (Vocabulary(), Unseen()),
+    "augmented": (Augmented(),),
 }
 """The metrics of each name that ``bench score --metrics`` takes."""
 

@@ -102,7 +102,8 @@ def test_every_column_says_what_it_can_be():
     } | {"length_distance", "vocabulary", "unseen_in_references", "unseen_in_train"}
     assert {each.metric for each in found if each.value is None} == set()
     assert {each.metric for each in found if not (each.possible.because and each.possible.low >= 0)} == {
-        "entropy_gap"  # which has a sign, and both ends
+        *("augmented_gain", "augmented_gain_all"),  # which have a sign, and an upper end
+        "entropy_gap",  # which has a sign, and both ends
     }
 
 
