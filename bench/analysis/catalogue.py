@@ -129,7 +129,7 @@ CATALOGUE = (
     Entry("lm_nll", DIVERSITY, axis="samples under a model of the text"),
     Entry("reverse_nll", DIVERSITY, axis="test text under a model of the samples", verdict=6,
           oracle=(5, TERMINAL), text=(5, PAGE), music=(6, PAGE)),
-    # Of the first three, the gain alone has verdicts: it is a constant less the first, and the second is its exponential.
+    # Of the first three, the gain alone has verdicts: it falls as the first rises, and the second is its exponential.
     Entry("augmented_nll", DIVERSITY, axis="test text under a model of real text and samples", merit=False),
     Entry("augmented_perplexity", DIVERSITY, decimals=1, merit=False),
     Entry("augmented_gain", DIVERSITY),

@@ -96,6 +96,26 @@ class NgramModel:
         log_prob[counted] = np.log(p)
         return log_prob
 
+    def mean_nll(self, tokens: Ints, counted: Bools, weights: Sequence[float] = (1.0,)) -> list[float]:
+        """Mean NLL per token that counts, if everything that the model was fitted to counted so many times.
+
+        Args:
+            tokens: int64, (M, T), with at least one token that counts.
+            counted: bool, (M, T), as in :meth:`fit`.
+            weights: Each above 0. A weight of all counts is that much less smoothing.
+
+        Returns:
+            The NLL in nats per token, for each weight.
+        """
+        seen = self._seen(_events(tokens, counted, self.vocab_size, len(self.keys)))
+        found = []
+        for weight in weights:
+            p: Floats | float = 1 / self.vocab_size
+            for (count, followed), strength in zip(seen, self._all_strengths, strict=True):
+                p = (weight * count + strength * p) / (weight * followed + strength)
+            found.append(-float(np.log(p).mean()))
+        return found
+
     def nll_falls(self, tokens: Ints, counted: Bools, others: Ints, others_counted: Bools) -> Floats:
         """How far the mean NLL of some tokens would fall without each of the sequences that the model was fitted to.
 
@@ -118,8 +138,9 @@ class NgramModel:
         theirs = _events(others, others_counted, self.vocab_size, len(self.keys))
         rows = np.repeat(np.arange(len(others)), others_counted.sum(axis=1))
         found = np.zeros(len(others))
+        seen = self._seen(read)
         for weight in GAUSS:
-            slopes = self._slopes(read, 1 - weight)
+            slopes = self._slopes(seen, 1 - weight)
             for (context, key), (their_context, their_key), (by_count, by_size) in zip(
                 read, theirs, slopes, strict=True
             ):
@@ -127,28 +148,37 @@ class NgramModel:
                 found += np.bincount(rows, moved, len(others)) / len(GAUSS)
         return found
 
-    def _slopes(self, read: list[tuple[Ints, Ints]], less: float) -> list[tuple[Floats, Floats]]:
+    @property
+    def _all_strengths(self) -> tuple[float, ...]:
+        """The weight of the shorter context, for every order; below the shortest every word has 1 / V."""
+        return self.add * self.vocab_size, *self.strengths
+
+    def _seen(self, events: list[tuple[Ints, Ints]]) -> list[tuple[Ints, Ints]]:
+        """How often the n-gram and its context were seen, for every order: int64, (M,) each."""
+        return [
+            (
+                _counts_of(key, self.keys[k], self.counts[k]),
+                _counts_of(context, self.contexts[k], self.context_counts[k]),
+            )
+            for k, (context, key) in enumerate(events)
+        ]
+
+    def _slopes(self, seen: list[tuple[Ints, Ints]], less: float) -> list[tuple[Floats, Floats]]:
         """The derivatives of the mean NLL with respect to the counts behind each token, for every order.
 
         Args:
-            read: As :func:`_events` gives them.
+            seen: As :meth:`_seen` gives it.
             less: What is taken from every count that is not 0.
 
         Returns:
             float64, (M,) each: by the count of the n-gram that ends in the token, and by that of its context.
         """
-        p, ps, sizes = np.full(len(read[0][0]), 1 / self.vocab_size), [], []
-        strengths = (self.add * self.vocab_size, *self.strengths)
-        for k, (context, key) in enumerate(read):
-            count, followed = (
-                seen - less * np.minimum(seen, 1)
-                for seen in (
-                    _counts_of(key, self.keys[k], self.counts[k]),
-                    _counts_of(context, self.contexts[k], self.context_counts[k]),
-                )
-            )
-            size = followed + strengths[k]
-            p = (count + strengths[k] * p) / size
+        p, ps, sizes = np.full(len(seen[0][0]), 1 / self.vocab_size), [], []
+        strengths = self._all_strengths
+        for counts, strength in zip(seen, strengths, strict=True):
+            count, followed = (times - less * np.minimum(times, 1) for times in counts)
+            size = followed + strength
+            p = (count + strength * p) / size
             ps.append(p)
             sizes.append(size)
         found, slope = [], -1 / (p * max(len(p), 1))  # with respect to the probability of each token

@@ -28,6 +28,8 @@ MIN_COUNT = 3
 """Of files, whose vocabulary is open, words seen less often in the training text are ``<unk>``: as in most tasks."""
 UNK, END, FIRST = 0, 1, 2
 """The ids of ``<unk>``, of the end mark and of the first word, in the closed vocabulary of files."""
+POWERS = (0, 1 / 4, 1 / 2, 3 / 4, 1)
+"""The weights of the real sequences alone, as powers of the one at which they have as many tokens as the mixture."""
 NO_TRAIN = "samples can be added to real text only with the training text"
 ABOUT_GAIN = "It is at most the NLL without the samples, and that of no text is below 0."
 LEAST = Range(1, because="No perplexity is below 1.", slack=1e-3)
@@ -42,31 +44,39 @@ class Augmented:
     beside the samples, and answers a user's question: is the generator's text worth adding to mine?
 
     ``augmented_nll``: nats per token of the entire test set, end marks included, under the model of k real sequences
-    and all samples. ``augmented_perplexity`` is its exponential. ``augmented_gain``: the same NLL of the k real
-    sequences alone, less ``augmented_nll``. Above 0 the samples help; perplexity is multiplied by exp(-gain). The k are
-    drawn from the *training* set, once and for all: 1,000, or half of it where it is smaller. ``augmented_gain_all``
-    is the gain where k is the *whole* training set.
+    and all samples; ``augmented_perplexity`` is its exponential. ``augmented_gain``: the same NLL under the model of
+    the k alone, less ``augmented_nll``. Above 0 the samples help: they multiply the perplexity by exp(-gain). The k are
+    drawn from the *training* set, once and for all: 1,000, or half of it where it is smaller. ``augmented_gain_all`` is
+    the gain where k is the *whole* training set.
 
     They answer two questions. The generator has seen the training set that the k are part of, so that the first gain is
     above all what the samples carry over from what the k lack: it is for those who get samples and not the data behind
-    them. The second is for those who have the data: whatever it is, the generator had no more than the model without
-    it, and can only add what it generalizes better.
+    them. The second is for those who have the data: the generator had no more than the model without it, and can only
+    add what it generalizes better.
 
     The model is the judge's trigram model with Dirichlet smoothing, fitted by counting: nothing is random, nothing is
-    tuned, both arms are fitted to the end, and no seed of an optimizer scatters the difference. Every sequence counts
-    once, real or generated. Many more samples than real sequences therefore swamp these: a lower weight might help
-    where the plain mixture hurts. Both sizes are in the signature. In tasks the vocabulary is the task's. In files
-    words that the training text has less than three times are ``<unk>``, an ordinary word in both arms, as is the end
-    mark: without that, a file could buy probability for rare words of the test text by writing any rare words.
+    tuned, both arms are fitted to the end, and no seed of an optimizer scatters the difference. Every sequence of the
+    mixture counts once, real or generated. Many more samples than real sequences therefore swamp these: a lower weight
+    might help where the plain mixture hurts. Both sizes are in the signature. More counts also mean less smoothing,
+    whatever they are counts of. The real sequences alone are therefore weighted in five ways, from counting once to as
+    many tokens as the mixture has, and the lowest NLL is the baseline: what a weight alone would bring is no gain.
+
+    In tasks the vocabulary is the task's. In files words that the training text has less than three times are
+    ``<unk>``, an ordinary word in both arms, as is the end mark: without that, a file could buy probability for rare
+    words of the test text by writing any rare words.
 
     Floor: no samples, a gain of exactly 0. Ceiling: the row of real data, where the added sequences are *other*
     training sequences than the k, as many as there are samples, or all that are left. In that row
     ``augmented_gain_all`` adds training sequences which the model has already: it is what copying brings.
 
-    How they can be gamed: ``augmented_gain`` by handing back the training set, which is the ceiling's own text; the copy
-    rates show that, and ``augmented_gain_all`` gives copies nothing but weight. Samples at a lower temperature, or one
+    How they can be gamed: ``augmented_gain`` by handing back the training set, which is the ceiling's own text: the
+    copy rates show that, and ``augmented_gain_all`` gives copies nothing. Samples at a lower temperature, or one
     sentence for ever, swamp the real text and lose. A trigram model sees no error beyond three words, so that text
-    without any sense can help it; and it says little about how much a large network would gain.
+    without any sense can help it, and n-gram models write what it likes to read; it says little about how much a large
+    network would gain.
+
+    Intervals of files hold the real text and the baseline fixed. In simulations 89 to 96 % of the nominal 95 % contain
+    the mean of all files.
     """
 
     version: ClassVar[str] = "1"
@@ -85,11 +95,11 @@ class Augmented:
             return
         text = _Vocabulary.of(real)
         order = real_rows(len(real.train))
-        k, samples, added = min(REAL, len(order) // 2), subject.text, "samples"
+        k, samples = min(REAL, len(order) // 2), subject.text
         if subject.trained:  # the row of real data
-            samples, added = real.train[np.sort(order[k : k + len(samples)])], "other"
+            samples = real.train[np.sort(order[k : k + len(samples)])]
         some = _Trial.of(text, real.train[np.sort(order[:k])], samples, real.references, subject.intervals)
-        signature = subject.signature(self.version, **self._parts(k, real, text, len(samples), added))
+        signature = subject.signature(self.version, **self._parts(k, real, text, len(samples)))
         gain, moves, reverse = some.alone - some.together, some.moves, some.reverse
         about = ("nats/token", "lower", signature)
         yield Estimate("augmented_nll", some.together, *about, None, moves, "leave-one-out", possible=NEGATIVE_LOG_PROB)
@@ -100,19 +110,18 @@ class Augmented:
         possible = Range(high=some.alone, because=ABOUT_GAIN)
         yield Estimate("augmented_gain", gain, *about, None, reverse, "leave-one-out", possible=possible)
 
-        samples, added = subject.text, "copies" if subject.trained else "samples"
-        whole = _Trial.of(text, real.train, samples, real.references, subject.intervals)
-        signature = subject.signature(self.version, **self._parts(len(real.train), real, text, len(samples), added))
+        whole = _Trial.of(text, real.train, subject.text, real.references, subject.intervals)
+        signature = subject.signature(self.version, **self._parts(len(real.train), real, text, len(subject.text)))
         gain, reverse = whole.alone - whole.together, whole.reverse
         about, possible = ("nats/token", "higher", signature), Range(high=whole.alone, because=ABOUT_GAIN)
         yield Estimate("augmented_gain_all", gain, *about, None, reverse, "leave-one-out", possible=possible)
 
-    def _parts(self, k: int, real: RealText, text: _Vocabulary, n: int, added: str) -> dict[str, object]:
+    def _parts(self, k: int, real: RealText, text: _Vocabulary, n: int) -> dict[str, object]:
         """What decides a score, for its signature."""
         closed = {"vocab": f"train,min_count={MIN_COUNT}"} if real.spec is None else {}
         train = len(real.train or ())
-        sizes = {"n": n, "added": added, "k": f"train:{k}/{train}", "test": len(real.references)}
-        return {**sizes, "V": text.size, **closed, "lm": MODEL}
+        sizes = {"n": n, "k": f"train:{k}/{train}", "test": len(real.references)}
+        return {**sizes, "alone": f"best of {len(POWERS)} weights", "V": text.size, **closed, "lm": MODEL}
 
 
 def real_rows(train: int) -> Ints:
@@ -170,7 +179,7 @@ class _Trial:
     """The fixed model fitted twice.
 
     Attributes:
-        alone: Nats per token of the test text, fitted to the real sequences alone.
+        alone: Nats per token of the test text, fitted to the real sequences alone, at the best of some weights.
         together: The same, fitted to these and the samples.
         moves: float64, (n,): what each sample contributes to ``together``; None where no interval is wanted.
     """
@@ -191,13 +200,12 @@ class _Trial:
         )
         together = NgramModel.fit(both, counts, text.size, ADD, STRENGTHS)
         moves = len(samples) * together.nll_falls(*held_out, *made) if intervals else None
-        return cls(_nll(alone, *held_out), _nll(together, *held_out), moves)
+        weight = int(counts.sum()) / int(counted.sum())
+        baseline = min(alone.mean_nll(*held_out, [weight**power for power in POWERS]))
+        (mixed,) = together.mean_nll(*held_out)
+        return cls(baseline, mixed, moves)
 
     @property
     def reverse(self) -> Floats | None:
         """What each sample contributes to the gain."""
         return None if self.moves is None else -self.moves
-
-
-def _nll(model: NgramModel, tokens: Ints, counted: Bools) -> float:
-    return -float(model.token_log_prob(tokens, counted).sum()) / int(counted.sum())

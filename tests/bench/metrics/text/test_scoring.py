@@ -22,7 +22,7 @@ from bench.metrics.length import Length
 from bench.metrics.overlap import MSJaccard
 from bench.metrics.protocols import PROTOCOLS
 from bench.metrics.text.report import Text
-from bench.metrics.text.scoring import FAMILIES, chosen_families, score
+from bench.metrics.text.scoring import FAMILIES, NAMED, chosen_families, score
 from bench.tasks.vocabulary import WordVocabulary
 
 CORPUS = Path(bench.__file__).parent / "corpora" / "sotu-obama"
@@ -120,10 +120,7 @@ def test_too_little_real_text_has_no_score_that_depends_on_how_much_there_is(tex
         found = by_metric(report, -1)
         missing = [name for name, each in found.items() if each.absent and "training text" not in each.absent]
         absent = {name.rstrip("2345") for name in missing}
-        assert absent == {
-            *("self_bleu", "backward_bleu", "ms_jaccard", "distinct", "length_distance", "vocabulary"),
-            *("augmented_nll", "augmented_gain", "augmented_gain_all"),
-        }
+        assert absent == {"self_bleu", "backward_bleu", "ms_jaccard", "distinct", "length_distance", "vocabulary"}
         assert {found[f"self_bleu{order}"].absent for order in (2, 5)} == {f"there are only {real} lines of real text"}
         assert all(each.low is None and each.interval is None for each in found.values() if each.absent)
         assert all(each.value is not None for each in report.rows[0].scores if each.metric[:4] != "copy")
@@ -278,7 +275,7 @@ def test_intervals_cover_repeated_draws(text):
     """Draws from one source against fixed references: how often do intervals contain the mean over draws?"""
     n, draws = 100, 150
     references, train = text(100), text(40)
-    families = [name for name in FAMILIES if name not in ("copy", "augmented")]  # see test_augmented.py
+    families = [name for name in FAMILIES if name not in ("copy", *NAMED)]  # the latter have tests of their own
     rows = [score([text(n)], references, train, "space", families).rows[0].scores for _ in range(draws)]
     values, low, high = (
         np.array([[getattr(each, end) for each in row] for row in rows]) for end in ("value", "low", "high")
@@ -400,7 +397,10 @@ def test_a_text_without_lines_is_refused(texts):
 
 
 def test_families_are_chosen_in_their_order():
-    assert chosen_families(None) == chosen_families(["all"]) == list(FAMILIES)
+    usual = [name for name in FAMILIES if name not in NAMED]
+    assert chosen_families(None) == chosen_families(["all"]) == usual
+    assert chosen_families(["augmented", "all"]) == [*usual, *NAMED] == list(FAMILIES)
+    assert chosen_families(["augmented"]) == ["augmented"]
     assert chosen_families(["length", "bleu"]) == ["bleu", "length"]
     assert chosen_families(None, PROTOCOLS["texygen"]) == ["bleu", "self-bleu"]
     with pytest.raises(UsageError, match=r"unknown metric 'self-blue'\. Did you mean 'self-bleu'"):
