@@ -134,6 +134,8 @@ CATALOGUE = (
     Entry("augmented_perplexity", DIVERSITY, decimals=1, merit=False),
     Entry("augmented_gain", DIVERSITY),
     Entry("augmented_gain_all", DIVERSITY),
+    Entry("augmented_lstm_nll", DIVERSITY, merit=False),
+    Entry("augmented_lstm_gain", DIVERSITY),
     Entry("self_bleu2", DIVERSITY),
     Entry("self_bleu3", DIVERSITY),
     Entry("self_bleu4", DIVERSITY),

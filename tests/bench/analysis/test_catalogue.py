@@ -86,7 +86,7 @@ def test_shown_verdicts_have_merit_and_positions_of_their_own():
 
 
 def test_what_another_metric_says_already_has_no_verdict_and_ranks_nothing():
-    for metric in ("perplexity", "augmented_nll", "augmented_perplexity"):
+    for metric in ("perplexity", "augmented_nll", "augmented_perplexity", "augmented_lstm_nll"):
         assert not entry(metric).merit
         assert metric not in PLACING
     assert entry("augmented_gain").merit
