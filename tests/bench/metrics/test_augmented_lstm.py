@@ -13,7 +13,7 @@ from bench.metrics import augmented_lstm
 from bench.metrics.augmented_lstm import AugmentedLSTM, Network
 from bench.metrics.density import Evidence, HeldOut
 
-SMALL = AugmentedLSTM(hidden=12, updates=40, looks=4, batch=16, lr=0.03, valid=40)
+SMALL = AugmentedLSTM(hidden=16, updates=60, looks=6, batch=16, lr=0.02, valid=40)
 COLUMNS = ["augmented_lstm_nll", "augmented_lstm_gain"]
 SPEC = SequenceSpec(8, 8, bos=8, kind="words")
 
@@ -137,7 +137,7 @@ def test_the_step_with_the_best_validation_is_kept():
 def test_signatures_say_what_was_trained_and_how(held_out):
     found = ask(chain(4, 20), held_out)
     assert str(found["augmented_lstm_gain"].signature) == (
-        "n=20|k=train:30/60|valid=40|looks=4|test=100|V=8|lm=lstm:12,dropout=0.4,adam=0.03,40x16,seed=0|tok=word|v=1"
+        "n=20|k=train:30/60|valid=40|looks=6|test=100|V=8|lm=lstm:16,dropout=0.4,adam=0.02,60x16,seed=0|tok=word|v=1"
     )
     assert [each.direction for each in found.values()] == ["lower", "higher"]
     assert all(each.possible.because for each in found.values())
