@@ -72,10 +72,10 @@ class Augmented:
     How they can be gamed: ``augmented_gain`` by handing back the training set, which is the ceiling's own text: the
     copy rates show that, and ``augmented_gain_all`` gives copies nothing. Samples at a lower temperature, or one
     sentence for ever, swamp the real text and lose. A trigram model sees no error beyond three words, so that text
-    without any sense can help it, and n-gram models write what it likes to read; it says little about how much a large
-    network would gain.
+    without any sense can help it, and it gains more than a network does from what n-gram models write: see
+    :mod:`bench.metrics.augmented_lstm`. It says little about how much a large network would gain.
 
-    Intervals of files hold the real text and the baseline fixed. In simulations 89 to 96 % of the nominal 95 % contain
+    Intervals of files hold the real text and the baseline fixed. In simulations 89 to 95 % of the nominal 95 % contain
     the mean of all files.
     """
 
