@@ -71,7 +71,7 @@ COMMANDS = (
     "settings",
     "tune",
 )
-ON_DENSITIES = ["bench.metrics.density", "bench.metrics.nll", "bench.metrics.divergence"]
+ON_DENSITIES = [f"bench.metrics.{name}" for name in ("density", "nll", "divergence", "augmented_lstm")]
 KERNELS = ["seqgan.kernels"]
 ALGORITHMS = ["seqgan", "baselines"]
 

@@ -33,6 +33,7 @@ OTHERS = (
     *(
         "README",
         "arms",
+        "augmented",
         "cluster",
         "density",
         "files",

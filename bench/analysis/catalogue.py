@@ -32,7 +32,7 @@ __all__ = [
 ARROWS = {"lower": "↓", "higher": "↑", "real": "→"}
 """Direction of a score to the arrow that points to better values."""
 MEANINGS = {"lower": "lower is better", "higher": "higher is better", "real": "nearer to the real data is better"}
-UNIT_DECIMALS = {"": 3, "words": 2, "types": 0}
+UNIT_DECIMALS = {"": 3, "words": 2, "types": 0, "nats/token": 3}
 """Unit to decimals where a single text is scored: its intervals are wider than those over runs."""
 
 LIKELIHOOD = "Likelihood and divergence"
@@ -73,7 +73,8 @@ class Entry:
         metric: Its name.
         theme: The heading that it is listed under; "" for one without a column of its own.
         decimals: Number of decimals.
-        merit: Whether one model can be better in it than another: copying little is no merit.
+        merit: Whether one model is called better in it than another: copying little is no merit, and what another
+            metric says already is not said twice.
         density: Whether it reads the model's density: then only an exact density may win in it.
         axis: What it measures, below its name on the axis of a figure.
         verdict: Position among the verdicts that are shown; 0 for one that is in ``verdicts.csv`` only.
@@ -115,6 +116,8 @@ CATALOGUE = (
     Entry("tv_token", LIKELIHOOD, density=True),
     Entry("nll_test", LIKELIHOOD, density=True, axis="test sequences under the model", verdict=2,
           at={"oracle": (2, FIGURE), "text": (1, FIGURE), "music": (1, FIGURE), "names": (1, FIGURE)}),
+    # The exponential of nll_test, for readers of tables that have it: it says nothing more, and so has no verdicts.
+    Entry("perplexity", LIKELIHOOD, decimals=1, density=True, merit=False),
     Entry("kl_forward", LIKELIHOOD, density=True),
     Entry("kl_reverse", LIKELIHOOD, density=True, verdict=4),
     Entry("nll_oracle", LIKELIHOOD, axis="samples under the oracle", verdict=3,
@@ -133,6 +136,13 @@ CATALOGUE = (
     Entry("lm_nll", DIVERSITY, axis="samples under a model of the text"),
     Entry("reverse_nll", DIVERSITY, axis="test text under a model of the samples", verdict=6,
           at={"oracle": (5, TERMINAL), "text": (5, PAGE), "music": (6, PAGE), "names": (5, PAGE)}),
+    # Of the first three, the gain alone has verdicts: it falls as the first rises, and the second is its exponential.
+    Entry("augmented_nll", DIVERSITY, axis="test text under a model of real text and samples", merit=False),
+    Entry("augmented_perplexity", DIVERSITY, decimals=1, merit=False),
+    Entry("augmented_gain", DIVERSITY),
+    Entry("augmented_gain_all", DIVERSITY),
+    Entry("augmented_lstm_nll", DIVERSITY, merit=False),
+    Entry("augmented_lstm_gain", DIVERSITY),
     Entry("self_bleu2", DIVERSITY),
     Entry("self_bleu3", DIVERSITY),
     Entry("self_bleu4", DIVERSITY),

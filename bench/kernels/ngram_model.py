@@ -21,6 +21,9 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
+GAUSS = (0.5 - 0.75**0.5 / 3, 0.5 + 0.75**0.5 / 3)
+"""The two points of Gauss's rule between 0 and 1, of equal weight."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NgramModel:
@@ -92,6 +95,108 @@ class NgramModel:
         log_prob = np.zeros(tokens.shape)
         log_prob[counted] = np.log(p)
         return log_prob
+
+    def mean_nll(self, tokens: Ints, counted: Bools, weights: Sequence[float] = (1.0,)) -> list[float]:
+        """Mean NLL per token that counts, if everything that the model was fitted to counted so many times.
+
+        Args:
+            tokens: int64, (M, T), with at least one token that counts.
+            counted: bool, (M, T), as in :meth:`fit`.
+            weights: Each above 0. A weight of all counts is that much less smoothing.
+
+        Returns:
+            The NLL in nats per token, for each weight.
+        """
+        seen = self._seen(_events(tokens, counted, self.vocab_size, len(self.keys)))
+        found = []
+        for weight in weights:
+            p: Floats | float = 1 / self.vocab_size
+            for (count, followed), strength in zip(seen, self._all_strengths, strict=True):
+                p = (weight * count + strength * p) / (weight * followed + strength)
+            found.append(-float(np.log(p).mean()))
+        return found
+
+    def nll_falls(self, tokens: Ints, counted: Bools, others: Ints, others_counted: Bools) -> Floats:
+        """How far the mean NLL of some tokens would fall without each of the sequences that the model was fitted to.
+
+        It is estimated to within a few percent, at the price of reading the tokens twice more: fitting anew without
+        each of N sequences would take N times as long. The fall is the integral, over a weight from 0 to 1 of the
+        sequence in all counts, of the derivative of the NLL with respect to that weight (at 1 it is the infinitesimal
+        jackknife, Jaeckel 1972, much too small for n-grams that nobody else has). It is computed by Gauss's rule of two
+        points for sequences that have each n-gram once, as most do.
+
+        Args:
+            tokens: int64, (M, T): the text whose NLL it is.
+            counted: bool, (M, T), as in :meth:`fit`.
+            others: int64, (N, S): sequences that are among those the model was fitted to.
+            others_counted: bool, (N, S).
+
+        Returns:
+            float64, (N,), nats per token.
+        """
+        read = _events(tokens, counted, self.vocab_size, len(self.keys))
+        theirs = _events(others, others_counted, self.vocab_size, len(self.keys))
+        rows = np.repeat(np.arange(len(others)), others_counted.sum(axis=1))
+        found = np.zeros(len(others))
+        seen = self._seen(read)
+        for weight in GAUSS:
+            slopes = self._slopes(seen, 1 - weight)
+            for (context, key), (their_context, their_key), (by_count, by_size) in zip(
+                read, theirs, slopes, strict=True
+            ):
+                moved = _sum_at(their_key, key, by_count) + _sum_at(their_context, context, by_size)
+                found += np.bincount(rows, moved, len(others)) / len(GAUSS)
+        return found
+
+    @property
+    def _all_strengths(self) -> tuple[float, ...]:
+        """The weight of the shorter context, for every order; below the shortest every word has 1 / V."""
+        return self.add * self.vocab_size, *self.strengths
+
+    def _seen(self, events: list[tuple[Ints, Ints]]) -> list[tuple[Ints, Ints]]:
+        """How often the n-gram and its context were seen, for every order: int64, (M,) each."""
+        return [
+            (
+                _counts_of(key, self.keys[k], self.counts[k]),
+                _counts_of(context, self.contexts[k], self.context_counts[k]),
+            )
+            for k, (context, key) in enumerate(events)
+        ]
+
+    def _slopes(self, seen: list[tuple[Ints, Ints]], less: float) -> list[tuple[Floats, Floats]]:
+        """The derivatives of the mean NLL with respect to the counts behind each token, for every order.
+
+        Args:
+            seen: As :meth:`_seen` gives it.
+            less: What is taken from every count that is not 0.
+
+        Returns:
+            float64, (M,) each: by the count of the n-gram that ends in the token, and by that of its context.
+        """
+        p, ps, sizes = np.full(len(seen[0][0]), 1 / self.vocab_size), [], []
+        strengths = self._all_strengths
+        for counts, strength in zip(seen, strengths, strict=True):
+            count, followed = (times - less * np.minimum(times, 1) for times in counts)
+            size = followed + strength
+            p = (count + strength * p) / size
+            ps.append(p)
+            sizes.append(size)
+        found, slope = [], -1 / (p * max(len(p), 1))  # with respect to the probability of each token
+        for p, size, strength in zip(reversed(ps), reversed(sizes), reversed(strengths), strict=True):
+            found.append((slope / size, -slope * p / size))
+            slope = slope * strength / size  # with respect to that of the next shorter context
+        return found[::-1]
+
+
+def _sum_at(wanted: Ints, keys: Ints, values: Floats) -> Floats:
+    """The sum of the values of each wanted key: float64; 0 for one that is not among the keys."""
+    if len(keys) == 0:
+        return np.zeros(len(wanted))
+    unique, where = np.unique(keys, return_inverse=True)
+    sums = np.bincount(where.ravel(), values, len(unique))
+    indices = np.minimum(np.searchsorted(unique, wanted), len(unique) - 1)
+    found: Floats = np.where(unique[indices] == wanted, sums[indices], 0.0)
+    return found
 
 
 def _events(tokens: Ints, counted: Bools, vocab_size: int, order: int) -> list[tuple[Ints, Ints]]:

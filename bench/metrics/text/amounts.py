@@ -3,9 +3,9 @@
 The rule: so many that chance alone moves the score of real text by at most a fifth of it, 95 times in 100, and never
 fewer than 30, below which resampling says little about chance. What a sequence of real text contributes to its score
 has a standard deviation s; the mean of n of them moves by up to 1.96 s / sqrt(n), so n is (1.96 s / (score / 5)) ** 2.
-A fifth of a small score is little: moves of up to 0.02, for scores without a unit, or of up to one word, are accepted
-whatever the score is. A share of samples, such as that of copies, needs so many that none of n means at most 2 %, by
-Wilson's interval: 189.
+A fifth of a small score is little: moves of up to 0.02, for scores without a unit or in nats per token, or of up to one
+word, are accepted whatever the score is. A share of samples, such as that of copies, needs so many that none of n means
+at most 2 %, by Wilson's interval: 189.
 
 Long n-grams need more samples than short ones: few sentences have a common one, and these decide the score. Fewer than
 500 samples are judged by 500 lines of real text, where there are as many: a few lines do not show how lines vary.
@@ -25,7 +25,7 @@ FEWEST = 30
 ENOUGH = 500
 """Lines of real text from which its variation is measured, where it has as many."""
 PART = 1 / 5
-ACCEPTED = {"": 0.02, "words": 1.0}
+ACCEPTED = {"": 0.02, "words": 1.0, "nats/token": 0.02}
 """Unit to the move of a score that is accepted, whatever the score is."""
 
 

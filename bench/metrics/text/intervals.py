@@ -54,8 +54,9 @@ def resampled(found: Sequence[Estimate]) -> tuple[list[Estimate], list[Floats | 
         for column, (index, low, high) in enumerate(zip(indices, *points, strict=True)):
             moves[index] = deviations[:, column]
             value, most = found[index].value or 0.0, np.inf if found[index].unit else 1.0
+            least = min(0.0, found[index].possible.low)
             if low < high:  # else all contribute the same, which says nothing about other samples
-                ends[index] = max(0.0, value + float(low)), min(most, value + float(high))
+                ends[index] = max(least, value + float(low)), min(most, value + float(high))
     scores = []
     for index, each in enumerate(found):
         low, high = ends.get(index, (None, None))

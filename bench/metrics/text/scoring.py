@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.errors import UsageError, unknown
+from bench.metrics.augmented import Augmented
 from bench.metrics.base import RealText, Subject
 from bench.metrics.bleu import BackwardBleu, Bleu, SelfBleu
 from bench.metrics.copying import Copy
@@ -30,7 +31,7 @@ from bench.metrics.text.intervals import SEED, resampled
 from bench.metrics.text.notes import ANOTHER_RUN, notes
 from bench.metrics.text.report import REAL, Report, Row, SeedRows, Text, without_blanks
 
-__all__ = ["FAMILIES", "chosen_families", "options", "score"]
+__all__ = ["FAMILIES", "NAMED", "chosen_families", "options", "score"]
 
 FAMILIES: dict[str, tuple[Any, ...]] = {
     "bleu": (Bleu(),),
@@ -41,15 +42,20 @@ FAMILIES: dict[str, tuple[Any, ...]] = {
     "copy": (Copy(),),
     "length": (Length(), LengthDistance()),
     "vocabulary": (Vocabulary(), Unseen()),
+    "augmented": (Augmented(),),
 }
 """The metrics of each name that ``bench score --metrics`` takes."""
+NAMED = ("augmented",)
+"""Those that are computed only where they are named: they answer another question than how good the samples are, and
+every score more is one more comparison to be corrected for."""
 
 
 def chosen_families(names: Sequence[str] | None, protocol: Protocol = OURS) -> list[str]:
     """The families of metrics to compute, in the order of :data:`FAMILIES`.
 
     Args:
-        names: The requested families; None, or ``all`` among them, means everything that the protocol defines.
+        names: The requested families; None, or ``all`` among them, means everything that the protocol defines, but of
+            :data:`NAMED` only what is requested.
         protocol: It limits the choice.
 
     Raises:
@@ -61,7 +67,8 @@ def chosen_families(names: Sequence[str] | None, protocol: Protocol = OURS) -> l
             raise unknown("metric", name, (*FAMILIES, "all"))
         if name not in (*known, "all"):
             raise UsageError(f"protocol {protocol.name} defines {' and '.join(known)} only, not {name}.")
-    wanted = known if names is None or "all" in names else names
+    usual = [name for name in known if name not in NAMED]
+    wanted = usual if names is None else [*names, *usual] if "all" in names else names
     return [name for name in FAMILIES if name in wanted]
 
 

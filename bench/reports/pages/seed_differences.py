@@ -27,6 +27,7 @@ METHOD = (
     "are to be like real text's are among these, by their distance from it. Copying little is no merit, and has no "
     "verdict."
 )
+NO_MERIT, REPEATED = "copying little is no merit", "another score says the same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ def over_seeds(report: Report) -> list[OverSeeds]:
             found = mean_interval([mine[seed] - theirs[seed] for seed in mine])
             values = found.mean, found.low, found.high
             if not entry(metric).merit:
-                listed.append(OverSeeds(*about, values, None, "copying little is no merit"))
+                listed.append(OverSeeds(*about, values, None, NO_MERIT if metric.startswith("copy_") else REPEATED))
             elif distance and goal is None:
                 listed.append(OverSeeds(*about, values, None, "real text has no such score"))
             else:

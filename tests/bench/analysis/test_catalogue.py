@@ -10,6 +10,7 @@ from bench.analysis.catalogue import (
     COSTS,
     KINDS,
     OTHERS,
+    PLACING,
     RANKING,
     Shown,
     entry,
@@ -85,6 +86,14 @@ def test_shown_verdicts_have_merit_and_positions_of_their_own():
     assert judged(["bleu2", "nll_test", "bleu3", "copy_8gram"]) == ["nll_test", "bleu2"]
 
 
+def test_what_another_metric_says_already_has_no_verdict_and_ranks_nothing():
+    for metric in ("perplexity", "augmented_nll", "augmented_perplexity", "augmented_lstm_nll"):
+        assert not entry(metric).merit
+        assert metric not in PLACING
+    assert entry("augmented_gain").merit
+    assert entry("augmented_gain_all").merit
+
+
 def test_a_task_is_about_what_its_metrics_say():
     assert kind_of_task(["nll_oracle", "bleu2", "interval_distance"]) == "oracle"
     assert kind_of_task(["bleu2", "interval_distance"]) == "music"
@@ -100,4 +109,4 @@ def test_a_difference_that_tables_would_not_show_is_below_the_resolution():
 def test_the_metrics_that_read_the_density_say_so():
     from bench.metrics.divergence import COLUMNS
 
-    assert {row.metric for row in CATALOGUE if row.density} == {"nll_test", *COLUMNS}
+    assert {row.metric for row in CATALOGUE if row.density} == {"nll_test", "perplexity", *COLUMNS}

@@ -73,3 +73,42 @@ def test_refusals(change, message):
     arguments = {"tokens": np.zeros((2, 3), int), "counted": np.ones((2, 3), bool), "vocab_size": 4, "add": 0.5}
     with pytest.raises(ValueError, match=message):
         NgramModel.fit(**{**arguments, "strengths": (1.0,), **change})
+
+
+@pytest.mark.parametrize("strengths", [(), (3.0,), (10.0, 4.0, 1.0)], ids=len)
+def test_the_mean_is_that_of_all_tokens_and_a_weight_is_as_many_copies(strengths):
+    (train, read), test = corpus(0, 30), corpus(1, 12)
+    model = NgramModel.fit(train, read, 5, 0.5, strengths)
+    once, thrice = model.mean_nll(*test, (1.0, 3.0))
+    assert once == pytest.approx(-model.token_log_prob(*test)[test[1]].mean(), rel=1e-12)
+    copies = NgramModel.fit(np.tile(train, (3, 1)), np.tile(read, (3, 1)), 5, 0.5, strengths)
+    assert thrice == pytest.approx(-copies.token_log_prob(*test)[test[1]].mean(), rel=1e-12)
+    assert once != pytest.approx(thrice, abs=1e-4)
+    assert model.mean_nll(*test) == [once]
+
+
+@pytest.mark.parametrize("strengths", [(), (300.0,), (300.0, 300.0), (20.0, 20.0)], ids=str)
+def test_falls_are_those_of_fitting_anew_without_each_sequence(strengths):
+    (train, read), test = corpus(0, 60, vocab_size=40), corpus(1, 30, vocab_size=40)
+    some = slice(10, 50)
+
+    def fitted(*left_out):
+        kept = np.delete(np.arange(60), left_out)
+        return NgramModel.fit(train[kept], read[kept], 40, 0.5, strengths)
+
+    found = fitted().nll_falls(*test, train[some], read[some])
+    (whole,) = fitted().mean_nll(*test)
+    expected = np.array([whole - fitted(row).mean_nll(*test)[0] for row in range(10, 50)])
+    assert found.shape == (40,)
+    assert np.corrcoef(found, expected)[0, 1] > 0.99
+    assert found.std() == pytest.approx(expected.std(), rel=0.1)
+    np.testing.assert_allclose(found, expected, atol=0.2 * np.abs(expected).max())
+
+
+def test_a_sequence_that_has_nothing_in_common_with_the_text_still_takes_probability():
+    tokens = np.array([[1, 1], [2, 3]])
+    counted = np.array([[True, True], [False, False]])
+    model = NgramModel.fit(tokens, counted, 4, 0.5, (3.0,))
+    other, empty = model.nll_falls(np.array([[2, 2]]), np.ones((1, 2), bool), tokens, counted)
+    assert other > 0  # with it the NLL is higher: without it, it would fall
+    assert empty == 0

@@ -40,9 +40,9 @@ def make_evidence() -> Callable[..., Evidence]:
     """One checkpoint: samples and test set as lists of rows; density and oracle as tables or None."""
 
     def make(samples, test, density=None, oracle=None, eos=None, pad=None, unk=None, vocab_size=60, tokenizer="ids",
-             train=None, verse=None, trained=False):  # fmt: skip
+             train=None, verse=None, trained=False, kind="synthetic"):  # fmt: skip
         samples, test = (torch.as_tensor(rows, dtype=torch.long) for rows in (samples, test))
-        spec = SequenceSpec(vocab_size, samples.shape[1], bos=vocab_size, eos=eos, pad=pad)
+        spec = SequenceSpec(vocab_size, samples.shape[1], bos=vocab_size, eos=eos, pad=pad, kind=kind)
         as_table = [Table(rows) if isinstance(rows, dict) else rows for rows in (density, oracle)]
         train = None if train is None else torch.as_tensor(train, dtype=torch.long)
         held_out = HeldOut(spec, test, as_table[1], unk, tokenizer, train, verse=verse)

@@ -36,6 +36,41 @@ def test_no_oracle_no_oracles_score(make_evidence):
     assert list(scores(make_evidence(SAMPLES, TEST, MODEL))) == ["nll_test"]
 
 
+def test_real_words_have_a_perplexity_the_exponential_of_the_nll(make_evidence):
+    about = {"eos": 1, "pad": 0, "kind": "words", "tokenizer": "word,min_count=3", "unk": 2}
+    results = scores(make_evidence(SAMPLES, TEST, MODEL, **about))
+    assert list(results) == ["nll_test", "perplexity"]
+    assert results["perplexity"].value == pytest.approx(math.exp(8 / 5))
+    # As by hand: the root of the product of the inverse probabilities of all five tokens, end mark included.
+    assert results["perplexity"].value == pytest.approx((1 / (math.exp(-6) * math.exp(-2))) ** (1 / 5))
+    assert (results["perplexity"].unit, results["perplexity"].direction) == ("", "lower")
+    expected = "n=2|tok=word,min_count=3|V=60|unk=counted|end=counted|context=sentence|v=1"
+    assert str(results["perplexity"].signature) == expected
+    assert str(results["nll_test"].signature) == "n=2|tok=word,min_count=3|v=2"  # as before there was a perplexity
+
+
+def test_a_uniform_models_perplexity_is_the_size_of_the_vocabulary(make_evidence):
+    uniform = {tuple(row): -3 * math.log(60) for row in TEST}
+    found = scores(make_evidence(SAMPLES, TEST, uniform, kind="words"))["perplexity"]
+    assert found.value == pytest.approx(60)
+    assert "|unk=none|end=none|" in str(found.signature)
+
+
+def test_only_real_words_have_a_perplexity(make_evidence):
+    assert "perplexity" not in scores(make_evidence(SAMPLES, TEST, MODEL, ORACLE, kind="words"))
+    for kind in ("synthetic", "characters", "pitches", "notes"):
+        assert "perplexity" not in scores(make_evidence(SAMPLES, TEST, MODEL, kind=kind))
+
+
+def test_a_perplexity_is_absent_where_the_nll_is(make_evidence):
+    results = scores(make_evidence(SAMPLES, TEST, None, kind="words"))
+    assert (results["perplexity"].value, results["perplexity"].absent) == (None, "the model has no log_prob")
+    for test in ([*TEST, [5, 5, 5]], TEST[:1]):  # a probability of zero, and one too small for its inverse
+        density = MODEL if len(test) > 1 else {tuple(TEST[0]): -3 * 800.0}
+        results = scores(make_evidence(SAMPLES, test, density, kind="words"))
+        assert (results["perplexity"].value, results["perplexity"].absent) == (None, "perplexity is inf")
+
+
 def test_no_density_is_a_reason_not_a_number(make_evidence):
     results = scores(make_evidence(SAMPLES, TEST, None, ORACLE))
     assert results["nll_oracle"].value is not None

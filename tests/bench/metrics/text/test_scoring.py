@@ -22,7 +22,7 @@ from bench.metrics.length import Length
 from bench.metrics.overlap import MSJaccard
 from bench.metrics.protocols import PROTOCOLS
 from bench.metrics.text.report import Text
-from bench.metrics.text.scoring import FAMILIES, chosen_families, score
+from bench.metrics.text.scoring import FAMILIES, NAMED, chosen_families, score
 from bench.tasks.vocabulary import WordVocabulary
 
 CORPUS = Path(bench.__file__).parent / "corpora" / "sotu-obama"
@@ -275,7 +275,7 @@ def test_intervals_cover_repeated_draws(text):
     """Draws from one source against fixed references: how often do intervals contain the mean over draws?"""
     n, draws = 100, 150
     references, train = text(100), text(40)
-    families = [name for name in FAMILIES if name != "copy"]
+    families = [name for name in FAMILIES if name not in ("copy", *NAMED)]  # the latter have tests of their own
     rows = [score([text(n)], references, train, "space", families).rows[0].scores for _ in range(draws)]
     values, low, high = (
         np.array([[getattr(each, end) for each in row] for row in rows]) for end in ("value", "low", "high")
@@ -310,6 +310,7 @@ def test_one_sample_and_one_reference_are_scored_as_far_as_they_can_be(family):
     assert absent == {
         "self-bleu": {f"self_bleu{order}" for order in (2, 3, 4, 5)},
         "copy": {"copy_sequence", "copy_longest", "copy_nearest", *(f"copy_{order}gram" for order in (4, 5, 6, 8))},
+        "augmented": {"augmented_nll", "augmented_gain", "augmented_gain_all"},
     }.get(family, set())
 
 
@@ -396,7 +397,10 @@ def test_a_text_without_lines_is_refused(texts):
 
 
 def test_families_are_chosen_in_their_order():
-    assert chosen_families(None) == chosen_families(["all"]) == list(FAMILIES)
+    usual = [name for name in FAMILIES if name not in NAMED]
+    assert chosen_families(None) == chosen_families(["all"]) == usual
+    assert chosen_families(["augmented", "all"]) == [*usual, *NAMED] == list(FAMILIES)
+    assert chosen_families(["augmented"]) == ["augmented"]
     assert chosen_families(["length", "bleu"]) == ["bleu", "length"]
     assert chosen_families(None, PROTOCOLS["texygen"]) == ["bleu", "self-bleu"]
     with pytest.raises(UsageError, match=r"unknown metric 'self-blue'\. Did you mean 'self-bleu'"):
