@@ -39,6 +39,7 @@ NGRAMS = "N-grams shared with the test set, from both sides"
 DIVERSITY = "Language model, diversity and copying"
 LENGTH = "Length"
 MUSIC = "Music"
+PEOPLE = "Judged by people"
 COSTS = "Costs"
 OTHERS = "Other measures"
 
@@ -145,6 +146,7 @@ CATALOGUE = (
     Entry("pitch_class_distance", MUSIC, music=(4, PAGE)),
     Entry("interval_distance", MUSIC, music=(5, FIGURE)),
     Entry("mse", MUSIC, music=(3, TERMINAL)),
+    Entry("human", PEOPLE),
     Entry("seconds", COSTS, oracle=(8, TERMINAL), text=(8, TERMINAL), music=(8, TERMINAL)),
     Entry("pretraining_seconds", COSTS),
     Entry("tokens", COSTS),
