@@ -2,6 +2,7 @@
 (() => {
   const sheet = JSON.parse(document.getElementById("sheet").textContent);
   const $ = (id) => document.getElementById(id);
+  const noun = sheet.items.some((item) => item.notes) ? "tune" : "text";
   const sections = ["start", "rate", "done"];
   const GUARD = 150; // milliseconds in which a second press is taken for a slip of the first
   let rater = "", order = [], given = [], shown = 0, spent = 0, saved = true, sound = null;
@@ -79,7 +80,7 @@
     if (at >= order.length) { finish(); return; }
     const item = order[at];
     show("rate");
-    $("progress").textContent = `Text ${at + 1} of ${order.length}`;
+    $("progress").textContent = `${noun === "tune" ? "Tune" : "Text"} ${at + 1} of ${order.length}`;
     $("bar").max = order.length;
     $("bar").value = at;
     const blank = item.text.trim() === "";
@@ -109,13 +110,13 @@
     hush();
     show("done");
     const left = order.length - given.length;
-    $("thanks").textContent = left ? "Saved so far" : "Thank you: that was the last text";
+    $("thanks").textContent = left ? "Stop here for now" : `Thank you: that was the last ${noun}`;
     $("summary").textContent = left
-      ? `You have judged ${given.length} of ${order.length} texts. Save your answers now, or go back and continue.`
-      : `You have judged all ${order.length} texts. Please save your answers.`;
+      ? `You have judged ${given.length} of ${order.length} ${noun}s. Save your answers now, or go back and continue.`
+      : `You have judged all ${order.length} ${noun}s. Please save your answers.`;
     $("saved").textContent = "";
     $("csv").value = table();
-    $("back").textContent = left ? "Back to the texts" : "Undo the last answer";
+    $("back").textContent = left ? `Back to the ${noun}s` : "Undo the last answer";
     $("save").focus();
   };
 
@@ -203,16 +204,18 @@
   window.addEventListener("beforeunload", (event) => { if (!store && !saved && given.length) event.preventDefault(); });
 
   for (const id of ["question", "question-start"]) $(id).textContent = sheet.question;
-  $("count").textContent = sheet.items.length === 1 ? "one text" : `${sheet.items.length} texts`;
+  $("count").textContent = sheet.items.length === 1 ? `one ${noun}` : `${sheet.items.length} ${noun}s`;
   $("must").textContent = sheet.skip
     ? "If you cannot tell at all, say so; but a guess is better."
     : "Judge every one of them: if you cannot tell, guess.";
   $("storage").textContent = store
     ? "Your answers are kept on this device as you go: you may close the page and continue later."
     : "This browser keeps nothing: save your answers before you close the page.";
-  $("missing").hidden = !sheet.items.some((item) => item.text.includes("□"));
+  const every = sheet.items.map((item) => item.text).join("");
+  $("text").lang = /\p{sc=Han}/u.test(every) && !/[\p{sc=Hiragana}\p{sc=Katakana}]/u.test(every) ? "zh" : "";
+  $("missing").hidden = !every.includes("□");
   $("skip").hidden = $("skip-key").hidden = !sheet.skip;
-  $("play-key").hidden = !sheet.items.some((item) => item.notes);
+  $("play-key").hidden = noun !== "tune";
   if (store) $("name").value = store.getItem(place("rater")) || "";
   show("start");
   $("name").focus();

@@ -40,7 +40,7 @@ def page(found: Judgement) -> Document:
                 "source",
                 "judged human",
                 "95% interval",
-                "Wilson, as if independent",
+                "Wilson's",
                 "answers",
                 "worth",
                 "texts",
@@ -89,7 +89,10 @@ def _agreement(found: Judgement) -> str:
     if len(found.raters) == 1:
         return "Agreement between raters cannot be known from one rater."
     if found.alpha is None:
-        return "Agreement between raters: Krippendorff's alpha has no value, because all answers to texts that two raters judged are the same, or no two raters judged the same text."  # noqa: E501 - one sentence
+        return (
+            "Agreement between raters: Krippendorff's alpha has no value, because all answers to texts that two raters "
+            "judged are the same, or there is no such text."
+        )
     return f"Agreement between raters: Krippendorff's alpha {found.alpha:.3f} (nominal; 1 is perfect, 0 is chance)."
 
 
