@@ -40,6 +40,7 @@ OTHERS = (
         "gpu",
         "performance",
         "python",
+        "rate",
         "reliability",
         "samples",
         "scaling",

@@ -498,6 +498,20 @@ def test_folders_are_merged_with_their_ratings(bench, results, export, tmp_path,
     assert not (tmp_path / "again").exists()
 
 
+def test_the_commands_of_its_page_work(bench, results, tmp_path, monkeypatch, no_figures):
+    text = (Path(__file__).parents[3] / "docs" / "rate.md").read_text("utf-8")
+    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    _, export, read, report = [line.replace("mle,seqgan", MODELS) for block in blocks for line in block.splitlines()]
+    monkeypatch.chdir(tmp_path)  # where the results are
+    assert bench(*export.split()[1:]).code == 0
+    key = key_from_json(Path("sheet.key.json").read_text("utf-8"), "sheet.key.json")
+    write_answers(tmp_path / "answers", key, "Ann", is_real)
+    assert bench(*read.split()[1:]).code == 0
+    assert bench(*report.split()[1:]).code == 0
+    assert "# Judged by people: quatrains-tang" in Path("human.md").read_text("utf-8")
+    assert "human ↑" in (results / "leaderboard.md").read_text("utf-8")
+
+
 @pytest.fixture(scope="module")
 def chromium():
     """Judges pages as raters of these names; skipped where there is no Chromium to do it in."""
