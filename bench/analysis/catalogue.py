@@ -66,6 +66,7 @@ class Entry:
         decimals: Number of decimals.
         merit: Whether one model can be better in it than another: copying little is no merit.
         density: Whether it reads the model's density: then only an exact density may win in it.
+        asked: Whether people give it, who are asked about some seeds only: then the others are not lost.
         axis: What it measures, below its name on the axis of a figure.
         verdict: Position among the verdicts that are shown; 0 for one that is in ``verdicts.csv`` only.
         oracle: Its position among the headline metrics of tasks with an oracle, if it has one.
@@ -79,6 +80,7 @@ class Entry:
     decimals: int = 3
     merit: bool = True
     density: bool = False
+    asked: bool = False
     axis: str = ""
     verdict: int = 0
     oracle: Headline | None = None
@@ -146,7 +148,7 @@ CATALOGUE = (
     Entry("pitch_class_distance", MUSIC, music=(4, PAGE)),
     Entry("interval_distance", MUSIC, music=(5, FIGURE)),
     Entry("mse", MUSIC, music=(3, TERMINAL)),
-    Entry("human", PEOPLE),
+    Entry("human", PEOPLE, asked=True),
     Entry("seconds", COSTS, oracle=(8, TERMINAL), text=(8, TERMINAL), music=(8, TERMINAL)),
     Entry("pretraining_seconds", COSTS),
     Entry("tokens", COSTS),

@@ -16,6 +16,8 @@ from bench.visible import cell
 __all__ = ["COLUMNS", "as_csv", "as_json", "page"]
 
 SCHEMA = 1
+FASTEST = 1.0
+"""Seconds in which nobody reads a text."""
 COLUMNS = (
     *("task", "preset", "sheet", "protocol", "raters", "source", "reference", "value", "low", "high", "about"),
     *("wilson_low", "wilson_high", "answers", "effective_answers", "n", "different_texts", "copied", "runs"),
@@ -116,6 +118,11 @@ def _notes(found: Judgement) -> list[str]:
         notes.append("One rater: nothing here is about people in general.")
     elif len(found.raters) < FEW_RATERS:
         notes.append(f"{len(found.raters)} raters: how far raters differ is hardly known, so intervals are wide.")
+    notes += [
+        f"'{each.name}' took {each.seconds:.1f} s a text (median): too little to read it."
+        for each in found.raters
+        if each.seconds is not None and each.seconds < FASTEST
+    ]
     several = sorted({row.name for row in found.shares if row.runs > 1})
     if several:
         notes.append(f"Texts of several seeds are taken together, and intervals are about these: {', '.join(several)}.")

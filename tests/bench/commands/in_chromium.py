@@ -118,7 +118,7 @@ class Rater:
         self.begin(name)
         total = int(self.text("progress").split()[-1])
         seen, said = [], []
-        undone = again = offered = ""
+        undone = again = offered = seen_again = ""
         for place in range(total):
             if place == total // 2:  # the tab is closed, and opened again
                 again = self.text("progress")
@@ -135,6 +135,12 @@ class Rater:
                 for label in ("■ Stop", "▶ Play"):
                     self.press("p")
                     self.until(f"document.getElementById('play').textContent === '{label}'")
+            if place == 1:  # stop, and go on: with the keys that every page has
+                for button, there in (("pause", "done"), ("back", "rate")):
+                    self.ask(f"document.getElementById('{button}').focus()")
+                    self.press("enter")
+                    self.until(f"!document.getElementById('{there}').hidden")
+                seen_again = self.text("progress")
             if place == 3:
                 self.shot("text")
             seen.append(shown)
@@ -145,8 +151,8 @@ class Rater:
         self.press("enter")
         self.until("document.getElementById('saved').textContent !== ''")
         self.wait(lambda: self.saved and (self.folder / self.saved[-1]).exists(), "the file")
-        return {"rater": name, "seen": seen, "said": said, "undone": undone, "again": again, "offered": offered,
-                "file": self.saved[-1]}  # fmt: skip
+        return {"rater": name, "seen": seen, "said": said, "undone": undone, "again": again, "back": seen_again,
+                "offered": offered, "file": self.saved[-1]}  # fmt: skip
 
 
 def main(address, folder, *names):

@@ -538,6 +538,7 @@ def test_a_rater_judges_by_the_keyboard_alone(bench, export, chromium, tmp_path)
         assert rater["complaints"] == []
         assert sorted(rater["seen"]) == sorted(texts)
         assert rater["undone"] == [f"Tune 4 of {len(texts)}", f"Tune 3 of {len(texts)}"]
+        assert rater["back"] == f"Tune 2 of {len(texts)}"
         half = f"Tune {len(texts) // 2 + 1} of {len(texts)}"
         assert rater["again"] == [half, half]  # the tab was closed, and nothing is lost
         assert rater["offered"] == rater["rater"]
