@@ -319,7 +319,7 @@ def _read(name: str, content: bytes, key: Key) -> list[Answers]:
         raise UsageError(f"'{name}' is not a table of answers: {error}; save the answers again.") from error
     needed = COLUMNS[:4]
     if not rows or any(column not in rows[0] for column in needed):
-        what = "no answers" if not rows and header.strip() else "other columns"
+        what = "other columns" if rows else "no answers" if header.strip() else "an empty file"
         raise UsageError(f"expected the columns {', '.join(needed)} and an answer in '{name}', got {what}.")
     allowed = ANSWERS if key.skip else ANSWERS[:2]
     items = {item.id for item in key.items}

@@ -435,6 +435,8 @@ def test_keys_and_files_that_are_none_are_refused(bench, export, tmp_path):
     assert "expected an --output that ends in .csv, .md, .json" in read(file, "--output", "a.xlsx")
     (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
     assert "expected UTF-8 in" in read(tmp_path / "bytes.csv", "--key", key_file)
+    (tmp_path / "blank.csv").write_bytes(b"")
+    assert "got an empty file." in read(tmp_path / "blank.csv", "--key", key_file)
     key_file.rename(tmp_path / "away.json")
     assert "name it with --key SHEET.key.json" in read(file)
 
