@@ -14,6 +14,7 @@ from bench.commands.merge import merge
 from bench.commands.perf import perf
 from bench.commands.plan import plan
 from bench.commands.plugins import list_plugins, validate
+from bench.commands.rate import rate
 from bench.commands.report import report
 from bench.commands.run import run
 from bench.commands.sample import sample
@@ -50,5 +51,20 @@ def main() -> None:
     """Train sequence generators under the same conditions and compare them honestly."""
 
 
-for command in (accept, compare, data, list_plugins, merge, perf, plan, report, run, sample, score, tune, validate):
+for command in (
+    accept,
+    compare,
+    data,
+    list_plugins,
+    merge,
+    perf,
+    plan,
+    rate,
+    report,
+    run,
+    sample,
+    score,
+    tune,
+    validate,
+):
     main.add_command(command)

@@ -64,6 +64,7 @@ COMMANDS = (
     "options",
     "perf",
     "plugins",
+    "rate",
     "report",
     "run",
     "sample",

@@ -41,6 +41,7 @@ OTHERS = (
         "gpu",
         "performance",
         "python",
+        "rate",
         "reliability",
         "samples",
         "scaling",

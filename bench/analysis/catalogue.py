@@ -41,6 +41,7 @@ DIVERSITY = "Language model, diversity and copying"
 NAMES = "Looked up in the list of all that is real"
 LENGTH = "Length"
 MUSIC = "Music"
+PEOPLE = "Judged by people"
 COSTS = "Costs"
 OTHERS = "Other measures"
 
@@ -76,6 +77,7 @@ class Entry:
         merit: Whether one model is called better in it than another: copying little is no merit, and what another
             metric says already is not said twice.
         density: Whether it reads the model's density: then only an exact density may win in it.
+        asked: Whether people give it, who are asked about some seeds only: then the others are not lost.
         axis: What it measures, below its name on the axis of a figure.
         verdict: Position among the verdicts that are shown; 0 for one that is in ``verdicts.csv`` only.
         at: Its position among the headline metrics of a kind of task, for each of :data:`KINDS` that shows it there.
@@ -87,6 +89,7 @@ class Entry:
     decimals: int = 3
     merit: bool = True
     density: bool = False
+    asked: bool = False
     axis: str = ""
     verdict: int = 0
     at: Mapping[str, Headline] = field(default_factory=dict)
@@ -166,6 +169,7 @@ CATALOGUE = (
     Entry("pitch_class_distance", MUSIC, at={"music": (4, PAGE)}),
     Entry("interval_distance", MUSIC, at={"music": (5, FIGURE)}),
     Entry("mse", MUSIC, at={"music": (3, TERMINAL)}),
+    Entry("human", PEOPLE, asked=True),
     Entry("seconds", COSTS, at=dict.fromkeys(KINDS, (8, TERMINAL))),
     Entry("pretraining_seconds", COSTS),
     Entry("tokens", COSTS),

@@ -5,7 +5,8 @@ A row that may not win keeps its scores, and the pages say why it has no rank. F
 - *Lost seeds.* The plan of a task and preset is every seed that was ever asked for, for any of its models
   (:meth:`bench.records.store.Store.plan`), and every seed that any of them, or the real data, has a record of. A seed
   that failed, was interrupted, never ended, is missing, or has no usable value of a metric is lost: a model that
-  crashes where it would be worse must not win by the seeds that are left. A model that was skipped in every seed is
+  crashes where it would be worse must not win by the seeds that are left. Of a metric that people give, the plan is
+  every seed that they were asked about, for any model. A model that was skipped in every seed is
   not applicable, and has lost nothing.
 - *A density that is not exact*, in metrics that read the density (:attr:`bench.analysis.catalogue.Entry.density`): a
   bound or an estimate may be better than the truth.
@@ -112,16 +113,21 @@ def _lost(runs: pd.DataFrame, quality: pd.DataFrame) -> dict[Cell, str]:
     there = quality[usable(quality)] if len(quality) else quality
     for task, preset, model, checkpoint, metric, seed in as_tuples(there[[*CELL, "seed"]]):
         kept.setdefault((task, preset, model, checkpoint, metric), set()).add(seed)
+    asked: dict[tuple[str, str, str], set[int]] = {}
+    for (task, preset, _, _, metric), seeds in kept.items():
+        if entry(metric).asked:
+            asked.setdefault((task, preset, metric), set()).update(seeds)
     found = {}
     for cell, seeds in kept.items():
-        lacking = sorted(planned[cell[:2]] - seeds)
+        due = asked.get((*cell[:2], cell[4]), planned[cell[:2]])
+        lacking = sorted(due - seeds)
         if lacking:
             ended = endings[cell[:3]]
             told: dict[str, list[int]] = {}
             for seed in lacking:
                 told.setdefault(_ending(ended.get(seed)), []).append(seed)
             named = "; ".join(f"seed{'s' * (len(which) > 1)} {_listed(which)} {how}" for how, which in told.items())
-            found[cell] = f"it lost {len(lacking)} of {len(planned[cell[:2]])} seeds ({named})"
+            found[cell] = f"it lost {len(lacking)} of {len(due)} seeds ({named})"
     return found
 
 

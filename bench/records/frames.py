@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -90,8 +91,17 @@ def frames(
     superseded: int = 0,
     notes: tuple[str, ...] = (),
     missing: Sequence[tuple[Configured, int]] = (),
+    rated: Mapping[str, Sequence[Score]] = MappingProxyType({}),
 ) -> Frames:
-    """The records as frames, in their order, and the seeds of the plan that are missing after them."""
+    """The records as frames, in their order, and the seeds of the plan that are missing after them.
+
+    Args:
+        records: The records.
+        superseded: Number of runs that were left out.
+        notes: What is wrong with files of the folder.
+        missing: Seeds that were planned and have no record.
+        rated: Run id to what people said of it: scores of its last step, after those of its record.
+    """
     import pandas as pd
 
     keyed = [(_keys(record), record) for record in records]  # ids are hashes of whole plans: each is computed once
@@ -99,7 +109,7 @@ def frames(
     scores = [
         (*keys, checkpoint, *_score_row(score))
         for keys, record in keyed
-        for checkpoint, checkpoint_scores in record.scores.items()
+        for checkpoint, checkpoint_scores in (*record.scores.items(), (FINAL, rated.get(keys[0], ())))
         for score in checkpoint_scores
     ]
     frontier = [

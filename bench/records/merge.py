@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import Halted, UsageError
+from bench.records.files import write_atomically
 from bench.records.record import RunRecord, to_json
 from bench.records.store import DONE, Store, Unreadable
 
@@ -39,7 +40,7 @@ class Merged:
 
 
 def merge(sources: Sequence[Path], target: Path) -> Merged:
-    """Write the records, plans and trained states of results folders into one, new or not.
+    """Write the records, plans, ratings and trained states of results folders into one, new or not.
 
     Of a run that several folders have, a finished record comes before an unfinished one; two finished ones must have
     found the same, and the earlier is kept. Nothing is written before all folders were compared.
@@ -72,6 +73,7 @@ def merge(sources: Sequence[Path], target: Path) -> Merged:
             stores = [store for store in stores if not store.path.samefile(target)]
         scanned = [(store, *store.scan()) for store in (into, *stores)]
         kept, origin = _compared([(store, records) for store, records, _ in scanned])
+        rated = _ratings([into, *stores])
         if not there:  # what is refused leaves no new folder
             enter()
         taken = [run_id for run_id, store in origin.items() if store is not into]
@@ -81,6 +83,7 @@ def merge(sources: Sequence[Path], target: Path) -> Merged:
         for store in stores:
             into.adopt(store)
             states += _states(store, into)
+        _take_ratings([file for file in rated if file.parent != into.ratings], into)
         repeated = sum(len(records) for _, records, _ in scanned[1:]) - len(taken)
         return Merged(len(taken), repeated, states, tuple(file for *_, damaged in scanned for file in damaged))
 
@@ -128,6 +131,30 @@ def _found(record: RunRecord) -> Mapping[str, Any]:
         }
     content["curve"] = [[row["phase"], row["step"], row["scalars"]] for row in content["curve"]]
     return content
+
+
+def _ratings(stores: Sequence[Store]) -> list[Path]:
+    """What people said of texts: the file of each sheet, of the first folder that has it."""
+    kept: dict[str, Path] = {}
+    for store in stores:
+        for file in sorted(store.ratings.glob("[!.]*.json")):
+            before = kept.setdefault(file.name, file)
+            if before.read_bytes() != file.read_bytes():
+                raise UsageError(
+                    f"'{before}' and '{file}' have other ratings of the same sheet: read the answers of all its raters "
+                    "together with 'bench rate read', and remove one of them; nothing was merged."
+                )
+    return list(kept.values())
+
+
+def _take_ratings(files: Sequence[Path], into: Store) -> None:
+    """Copy ratings to the target."""
+    try:
+        for file in files:
+            into.ratings.mkdir(exist_ok=True)
+            write_atomically(into.ratings / file.name, file.read_bytes())
+    except OSError as error:
+        raise Halted(f"cannot copy ratings: {error.strerror or error}; the records are merged.") from error
 
 
 def _states(store: Store, into: Store) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bench.errors import Halted, UsageError
-from bench.records import planned
+from bench.records import planned, ratings
 from bench.records.files import sweep, write_atomically
 from bench.records.frames import Frames, frames
 from bench.records.leases import COMMAND, Holder, Leases
@@ -25,6 +25,7 @@ LOCK = "store.lock"
 MARKED = {"format": "seqgan-bench results", "version": 1}
 DONE = ("ok", "skipped")
 MADE_ANEW = "repeat the 'bench run' that made it, or remove it"
+RATED_ANEW = "repeat the 'bench rate read' that made it, or remove it"
 SHOWN_BY_RECORDS = "the plan of seeds is what the records show, until the next 'bench run' writes it anew"
 ALONE = "alone"
 """The lease of a command that shares the folder with nobody."""
@@ -84,6 +85,11 @@ class Store:
     def leases(self) -> Path:
         """The folder that says which runs are being done, and by whom."""
         return self.runs / "leases"
+
+    @property
+    def ratings(self) -> Path:
+        """The folder of what people said of texts, a file for each sheet (:mod:`bench.records.ratings`)."""
+        return self.path / "ratings"
 
     def under_way(self) -> list[str]:
         """Ids of the runs that are being done now, here or elsewhere."""
@@ -419,7 +425,9 @@ class Store:
             for seed in each.runs
             if shown.get(each.labels, each.group) == each.group and (*each.labels, seed) not in there
         ]
-        return frames(current, len(records) - len(current), tuple(map(str, unreadable)), missing)
+        rated, damaged = ratings.load(self.ratings)
+        unreadable += [Unreadable(file, reason, RATED_ANEW) for file, reason in damaged]
+        return frames(current, len(records) - len(current), tuple(map(str, unreadable)), missing, rated)
 
     def _files(self) -> Iterator[Path]:
         """The files of the records."""

@@ -87,6 +87,17 @@ def test_a_metric_that_a_model_never_has_is_no_loss():
     assert found.barred == {}
 
 
+def test_seeds_that_people_were_not_asked_about_are_not_lost():
+    runs, scores = frames({"mle": OK, "seqgan": OK})
+    scores = scores.replace({"metric": {"bleu4": "human"}})
+    asked = scores[(scores["metric"] != "human") | scores["seed"].isin([1, 2])]
+    assert standing(runs, asked).barred == {}
+    chosen = asked[(asked["metric"] != "human") | (asked["model"] != "seqgan") | (asked["seed"] == 2)]
+    found = standing(runs, chosen)
+    assert found.why_not(cell("seqgan", "human")) == "it lost 1 of 2 seeds (seed 1 without a value)"
+    assert set(found.barred) == {cell("seqgan", "human")}
+
+
 def test_another_task_has_another_plan():
     runs, scores = map(pd.concat, zip(frames({"mle": OK}), frames({"mle": {0: "ok"}}, task="toy"), strict=True))
     assert standing(runs, scores).barred == {}
