@@ -40,6 +40,7 @@ NGRAMS = "N-grams shared with the test set, from both sides"
 DIVERSITY = "Language model, diversity and copying"
 LENGTH = "Length"
 MUSIC = "Music"
+TRIPS = "Trips"
 COSTS = "Costs"
 OTHERS = "Other measures"
 
@@ -55,6 +56,7 @@ class Shown(IntEnum):
 KINDS = {
     "oracle": {"jsd_token", "nll_oracle"},
     "music": {"interval_distance"},
+    "trips": {"trip_distance_w1"},
     "text": set[str](),
 }
 """The kinds of tasks, and the metrics by which they are known; "oracle": the true distribution is known."""
@@ -112,7 +114,7 @@ CATALOGUE = (
     Entry("jsd_token", LIKELIHOOD, decimals=4, density=True, verdict=1, at={"oracle": (1, FIGURE)}),
     Entry("tv_token", LIKELIHOOD, density=True),
     Entry("nll_test", LIKELIHOOD, density=True, axis="test sequences under the model", verdict=2,
-          at={"oracle": (2, FIGURE), "text": (1, FIGURE), "music": (1, FIGURE)}),
+          at={"oracle": (2, FIGURE), "text": (1, FIGURE), "music": (1, FIGURE), "trips": (1, FIGURE)}),
     Entry("kl_forward", LIKELIHOOD, density=True),
     Entry("kl_reverse", LIKELIHOOD, density=True, verdict=4),
     Entry("nll_oracle", LIKELIHOOD, axis="samples under the oracle", verdict=3,
@@ -130,20 +132,20 @@ CATALOGUE = (
     Entry("ms_jaccard4", NGRAMS, verdict=5, at={"oracle": (4, PAGE), "text": (4, TERMINAL)}),
     Entry("lm_nll", DIVERSITY, axis="samples under a model of the text"),
     Entry("reverse_nll", DIVERSITY, axis="test text under a model of the samples", verdict=6,
-          at={"oracle": (5, TERMINAL), "text": (5, PAGE), "music": (6, PAGE)}),
+          at={"oracle": (5, TERMINAL), "text": (5, PAGE), "music": (6, PAGE), "trips": (6, PAGE)}),
     Entry("self_bleu2", DIVERSITY),
     Entry("self_bleu3", DIVERSITY),
     Entry("self_bleu4", DIVERSITY),
     Entry("self_bleu5", DIVERSITY),
     Entry("distinct2", DIVERSITY),
     Entry("distinct3", DIVERSITY),
-    Entry("copy_sequence", DIVERSITY, merit=False, at={"oracle": (6, PAGE), "text": (6, PAGE)}),
+    Entry("copy_sequence", DIVERSITY, merit=False, at={"oracle": (6, PAGE), "text": (6, PAGE), "trips": (7, TERMINAL)}),
     Entry("copy_line", DIVERSITY, merit=False),
     Entry("copy_4gram", DIVERSITY, merit=False),
     Entry("copy_5gram", DIVERSITY, merit=False),
     Entry("copy_6gram", DIVERSITY, merit=False),
     Entry("copy_8gram", DIVERSITY, merit=False,
-          at={"oracle": (7, TERMINAL), "text": (7, TERMINAL), "music": (7, TERMINAL)}),
+          at={"oracle": (7, TERMINAL), "text": (7, TERMINAL), "music": (7, TERMINAL), "trips": (8, TERMINAL)}),
     Entry("copy_longest", DIVERSITY, decimals=2, merit=False),
     Entry("copy_nearest", DIVERSITY, merit=False),
     Entry("length_mean", LENGTH),
@@ -151,7 +153,24 @@ CATALOGUE = (
     Entry("pitch_class_distance", MUSIC, at={"music": (4, PAGE)}),
     Entry("interval_distance", MUSIC, at={"music": (5, FIGURE)}),
     Entry("mse", MUSIC, at={"music": (3, TERMINAL)}),
-    Entry("seconds", COSTS, at={"oracle": (8, TERMINAL), "text": (8, TERMINAL), "music": (8, TERMINAL)}),
+    Entry("trip_distance_w1", TRIPS, decimals=0, axis="kilometres of a trip", at={"trips": (2, FIGURE)}),
+    Entry("trip_distance_jsd", TRIPS, at={"trips": (3, PAGE)}),
+    Entry("radius_w1", TRIPS, decimals=1, at={"trips": (4, TERMINAL)}),
+    Entry("radius_jsd", TRIPS),
+    Entry("places_jsd", TRIPS),
+    Entry("g_rank_jsd", TRIPS),
+    Entry("trips_unplaced", TRIPS),
+    Entry("radius_geogen_jsd", TRIPS),
+    Entry("radius_tstrajgen_jsd", TRIPS),
+    Entry("radius_movesim_jsd", TRIPS),
+    Entry("hop_movesim_jsd", TRIPS),
+    Entry("g_rank_geogen_jsd", TRIPS),
+    Entry("next_place_accuracy1", TRIPS, axis="next places of real trips", at={"trips": (5, FIGURE)}),
+    Entry("next_place_accuracy5", TRIPS),
+    Entry("next_place_km", TRIPS, decimals=1),
+    Entry("next_place_rmse_km", TRIPS, decimals=1),
+    Entry("seconds", COSTS,
+          at={"oracle": (8, TERMINAL), "text": (8, TERMINAL), "music": (8, TERMINAL), "trips": (9, TERMINAL)}),
     Entry("pretraining_seconds", COSTS),
     Entry("tokens", COSTS),
     Entry("updates", COSTS),

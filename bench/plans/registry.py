@@ -33,6 +33,8 @@ GROUPS = {
 }
 """Entry points by kind. A generator that is there to be beaten, not to win, is registered as a control."""
 CONTROLS = "bench.controls"
+OPTIONAL = "bench.optional"
+"""The group of the metrics that are registered and are not among ``all``: they are computed where they are named."""
 KERNELS = "bench.kernels"
 OURS = "seqgan-bench"
 """The distribution that this file is part of."""
@@ -183,9 +185,9 @@ def _registered(kind: str) -> dict[str, dict[str, Plugin]]:
     }
 
 
-def marked(group: str) -> set[str]:
-    """Names of the models that are entry points of a group, whose values are not read; each package marks its own."""
-    registered = _registered("model")
+def marked(group: str, kind: str = "model") -> set[str]:
+    """Names of the plugins that are entry points of a group, whose values are not read; each package marks its own."""
+    registered = _registered(kind)
     found = (
         registered.get(entry.name, {}).get(entry.dist.name if entry.dist else "")
         for entry in _entries(group, tuple(sys.path))
