@@ -119,14 +119,15 @@ class PublishedTravel:
                 yield Estimate(f"{name}_jsd", None, "", "lower", sides.signature(self.version), sides.impossible)
             return
         made, real = ((trips, trips.centre(wrap=False)) for trips in (sides.made, sides.real))
-        for name, definition, (one, other) in (
+        for name, value, (one, other) in (
             ("radius_geogen", "sqrt-of-mean-km", [np.sqrt(trips.from_centre(at)) for trips, at in (made, real)]),
             ("radius_tstrajgen", "mean-km", [trips.from_centre(at) for trips, at in (made, real)]),
             ("radius_movesim", "mean-degrees²", [trips.degrees_from_centre(at) for trips, at in (made, real)]),
         ):
-            about = sides.signature(self.version, definition, centre=CENTRE, bins=BINS, range=RANGE)
+            definition = name.replace("_", "-")
+            about = sides.signature(self.version, definition, value=value, centre=CENTRE, bins=BINS, range=RANGE)
             yield _jsd(f"{name}_jsd", *sides.histograms(one, other), about)
-        about = sides.signature(self.version, "degrees²-of-each-hop", bins=BINS, range=RANGE)
+        about = sides.signature(self.version, "hop-movesim", value="degrees²-of-each-hop", bins=BINS, range=RANGE)
         both = sides.made, sides.real
         one, other = (_squared_degrees(trips) for trips in both)
         unplaced, strange = (int(np.maximum(trips.lengths[~trips.whole] - 1, 0).sum()) for trips in both)
@@ -134,7 +135,7 @@ class PublishedTravel:
             yield _jsd("hop_movesim_jsd", *histograms(one, other, (unplaced, strange)), about)
         else:
             yield Estimate("hop_movesim_jsd", None, "", "lower", about, "there is no hop in any trip")
-        about = sides.signature(self.version, "visits", top=f"{TOP}-of-each-side")
+        about = sides.signature(self.version, "g-rank-geogen", value="visits", top=f"{TOP}-of-each-side")
         yield _jsd("g_rank_geogen_jsd", *own_visits(sides.made.ids, sides.real.ids), about)
 
 

@@ -35,6 +35,12 @@ def ids(**changes):
     return [spec.run_id for spec in make_plan(dataclasses.replace(PLAIN, **changes))]
 
 
+def test_an_optional_metric_is_computed_where_it_is_named():
+    assert "trips-published" in registry.marked(registry.OPTIONAL, "metric")
+    named = make_plan(dataclasses.replace(PLAIN, metrics=("trips", "trips-published")))[0].metrics
+    assert {"trips", "trips-published"} <= set(named)
+
+
 def test_one_task_after_the_other_and_one_seed_after_the_other():
     plan = make_plan(dataclasses.replace(PLAIN, tasks=("toy", "oracle")))
     assert [(spec.model, spec.seed, spec.task) for spec in plan] == [
@@ -166,7 +172,8 @@ def test_all_is_every_installed_plugin_but_those_whose_data_were_not_fetched(tmp
     there = {"oracle", "toy", *corpora.NAMES}
     assert {spec.task for spec in plan} == there < set(registry.available("task"))
     assert {spec.model for spec in plan} == {REAL_DATA, *registry.available("model")} - registry.marked("bench.heavy")
-    assert set(plan[0].metrics) == set(registry.available("metric"))
+    optional = registry.marked(registry.OPTIONAL, "metric")
+    assert set(plan[0].metrics) == set(registry.available("metric")) - optional
 
 
 @pytest.mark.parametrize(
