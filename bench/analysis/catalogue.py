@@ -153,7 +153,7 @@ CATALOGUE = (
     Entry("pitch_class_distance", MUSIC, at={"music": (4, PAGE)}),
     Entry("interval_distance", MUSIC, at={"music": (5, FIGURE)}),
     Entry("mse", MUSIC, at={"music": (3, TERMINAL)}),
-    Entry("trip_distance_w1", TRIPS, decimals=1, axis="kilometres of a trip", at={"trips": (2, FIGURE)}),
+    Entry("trip_distance_w1", TRIPS, decimals=1, axis="lengths of trips", at={"trips": (2, FIGURE)}),
     Entry("trip_distance_jsd", TRIPS, at={"trips": (3, PAGE)}),
     Entry("radius_w1", TRIPS, decimals=2, at={"trips": (4, TERMINAL)}),
     Entry("radius_jsd", TRIPS),

@@ -49,8 +49,10 @@ class NextPlace:
     recurrent conditional GANs") call it TSTR.
 
     How it can be gamed: by copying training trips, which is as good as the real data, and which the copy rates show;
-    and by writing only what matters to three successive places, whatever the trips are like as a whole. Samples that
-    are more regular than real trips can score above the real data: accuracy at 1 asks for the likeliest place alone.
+    and by writing only what matters to three successive places, whatever the trips are like as a whole. Accuracy
+    asks for the likeliest place alone, so that samples more regular than real trips score better: word pairs of flights
+    whose probabilities are raised to the power of 3 go from .256 to .269, while their distances get four times as far
+    from the test set's (``trip_distance_jsd`` .109 to .456). So it is never read without the columns of ``trips``.
     One trip repeated names nothing but its own places.
     """
 

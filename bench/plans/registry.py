@@ -33,8 +33,6 @@ GROUPS = {
 }
 """Entry points by kind. A generator that is there to be beaten, not to win, is registered as a control."""
 CONTROLS = "bench.controls"
-OPTIONAL = "bench.optional"
-"""The group of the metrics that are registered and are not among ``all``: they are computed where they are named."""
 KERNELS = "bench.kernels"
 OURS = "seqgan-bench"
 """The distribution that this file is part of."""
