@@ -128,13 +128,11 @@ class NextPlaceModel:
     """Counts of moves; make it with :meth:`fit`.
 
     Attributes:
-        known: bool, (V,): which words are places.
         shares: float64, (V,), p_0; -1 for words that are no places.
         keys: For contexts of one and of two words, int64, ascending: context times V plus the word that followed.
         counts: How often each of these was seen.
     """
 
-    known: Bools
     shares: Floats
     keys: tuple[Ints, Ints]
     counts: tuple[Ints, Ints]
@@ -146,7 +144,7 @@ class NextPlaceModel:
         seen = np.bincount(moves.targets, minlength=V)
         shares = np.where(known, (seen + ADD) / (len(moves) + ADD * V), -1.0)
         pairs = [np.unique(context * V + moves.targets, return_counts=True) for context in _contexts(moves, V)]
-        return cls(known, shares, (pairs[0][0], pairs[1][0]), (pairs[0][1], pairs[1][1]))
+        return cls(shares, (pairs[0][0], pairs[1][0]), (pairs[0][1], pairs[1][1]))
 
     def guess(self, moves: Moves, most: int) -> Ints:
         """The most probable places after the words before each move, the likeliest first.
@@ -158,7 +156,7 @@ class NextPlaceModel:
         Returns:
             int64, (M, most); where there are fewer places than that, the last one is named again.
         """
-        V = len(self.known)
+        V = len(self.shares)
         distinct, index = np.unique(_contexts(moves, V)[1], return_inverse=True)
         named = np.empty((len(distinct), most), dtype=np.int64)
         for start in range(0, len(distinct), ROWS):
@@ -173,8 +171,8 @@ class NextPlaceModel:
         return named[index.reshape(-1)]
 
     def _laws(self, context: Ints) -> Floats:
-        """The probability of each place after two words: int64 (B,) to float64 (B, V); -1 for words that are none."""
-        V = len(self.known)
+        """The probability of each place after two words, below 0 for other words: int64 (B,) to float64 (B, V)."""
+        V = len(self.shares)
         law = np.tile(self.shares, (len(context), 1))
         for shorter, keys, counts, strength in zip(
             (context % V, context), self.keys, self.counts, STRENGTHS, strict=True
@@ -186,7 +184,6 @@ class NextPlaceModel:
             law *= strength
             law[rows, keys[at] % V] += counts[at]
             law /= (np.bincount(rows, counts[at], minlength=len(context)) + strength)[:, None]
-        law[:, ~self.known] = -1.0
         return law
 
 

@@ -13,7 +13,8 @@ from bench.api import SequenceSpec
 from bench.metrics import next_place
 from bench.metrics.density import Evidence, HeldOut
 from bench.metrics.globe import haversine_km
-from bench.metrics.next_place import ADD, STRENGTHS, NextPlace
+from bench.metrics.next_place import ADD, STRENGTHS, Moves, NextPlace, NextPlaceModel
+from bench.metrics.sequences import Tokens
 from bench.tasks.corpus import Flights
 
 WORDS = ("<unk>", *(f"p{at}" for at in range(12)), "<eos>")
@@ -106,6 +107,15 @@ def test_equal_probabilities_are_ordered_by_id():
     assert values(samples, test)["next_place_accuracy1"] == 0.5
     assert values(samples, test) == values(samples[::-1], test)
     assert values(samples, test[:1])["next_place_accuracy1"] == 1
+
+
+def test_what_is_no_place_is_never_named():
+    """Word 0 is the first of equals, and there are fewer places than guesses."""
+    known = np.array([False, False, True, True, False])
+    trip = Tokens(np.array([[2, 3, 2]]), np.array([3]))
+    moves = Moves.of(trip, known)
+    assert NextPlaceModel.fit(moves, known).guess(moves, 5).tolist() == [[3, 2, 2, 2, 2], [2, 3, 3, 3, 3]]
+    assert len(Moves.of(Tokens(np.array([[2, 0, 4, 1]]), np.array([4])), known)) == 0
 
 
 @pytest.fixture(scope="module")
