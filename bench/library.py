@@ -125,7 +125,8 @@ def run(
         models: One or several: names, ``package.module:Class``, classes of a module that can be imported,
             ``samples:FILE`` for samples of a model that was trained elsewhere, and sets: ``core``, ``all``,
             ``contenders``, ``adversarial``, ``controls``, ``everything``.
-        tasks: Names, classes as for models, ``text:FILE,level=word|char,...``, ``midi:FOLDER``, or ``all``.
+        tasks: Names, classes as for models, ``text:FILE,level=word|char,...``,
+            ``midi:FOLDER``, ``checkins:FILE``, or ``all``.
         metrics: Names or ``all``; a run fails if a metric that is named here has no value.
         seeds: Number of seeds, counted from 0; or the seeds themselves, as in ``[3, 5]`` or ``"3,5-7"``.
         preset: smoke (seconds), quick (minutes), medium (hours) or paper (days); or the path of a file

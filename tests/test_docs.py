@@ -241,4 +241,4 @@ def test_the_page_of_settings_is_what_the_classes_say():
     if os.environ.get("GOLDEN") == "write":
         page.write_text(text, encoding="utf-8", newline="\n")
     assert page.read_text(encoding="utf-8") == text
-    assert all(f"`{name}`" in text for name in (*GENERATORS, *GROUPS["bench.tasks"], "text", "midi"))
+    assert all(f"`{name}`" in text for name in (*GENERATORS, *GROUPS["bench.tasks"], "text", "midi", "checkins"))

@@ -6,12 +6,13 @@ A metric that is not listed, such as a plugin's, is shown under :data:`OTHERS`, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 
 __all__ = [
     "ARROWS",
     "COSTS",
+    "HEADLINES",
     "KINDS",
     "MEANINGS",
     "OTHERS",
@@ -41,6 +42,7 @@ DIVERSITY = "Language model, diversity and copying"
 NAMES = "Looked up in the list of all that is real"
 LENGTH = "Length"
 MUSIC = "Music"
+TRIPS = "Trips"
 PEOPLE = "Judged by people"
 COSTS = "Costs"
 OTHERS = "Other measures"
@@ -58,12 +60,10 @@ KINDS = {
     "oracle": {"jsd_token", "nll_oracle"},
     "music": {"interval_distance"},
     "names": {"listed"},
+    "trips": {"trip_distance_w1"},
     "text": set[str](),
 }
 """The kinds of tasks, and the metrics by which they are known; "oracle": the true distribution is known."""
-
-Headline = tuple[int, Shown]
-"""Position among the headline metrics of a kind of task, and how prominently it is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,6 @@ class Entry:
         asked: Whether people give it, who are asked about some seeds only: then the others are not lost.
         axis: What it measures, below its name on the axis of a figure.
         verdict: Position among the verdicts that are shown; 0 for one that is in ``verdicts.csv`` only.
-        at: Its position among the headline metrics of a kind of task, for each of :data:`KINDS` that shows it there.
         listed: Whether it is one of :data:`CATALOGUE`.
     """
 
@@ -92,7 +91,6 @@ class Entry:
     asked: bool = False
     axis: str = ""
     verdict: int = 0
-    at: Mapping[str, Headline] = field(default_factory=dict)
     listed: bool = True
 
     def resolution(self, values: Iterable[float]) -> float:
@@ -115,30 +113,27 @@ PAGE, TERMINAL, FIGURE = Shown
 
 CATALOGUE = (
     # Over long sequences the Jensen-Shannon divergence is close to ln 2: three decimals would hide too much.
-    Entry("jsd_token", LIKELIHOOD, decimals=4, density=True, verdict=1, at={"oracle": (1, FIGURE)}),
+    Entry("jsd_token", LIKELIHOOD, decimals=4, density=True, verdict=1),
     Entry("tv_token", LIKELIHOOD, density=True),
-    Entry("nll_test", LIKELIHOOD, density=True, axis="test sequences under the model", verdict=2,
-          at={"oracle": (2, FIGURE), "text": (1, FIGURE), "music": (1, FIGURE), "names": (1, FIGURE)}),
+    Entry("nll_test", LIKELIHOOD, density=True, axis="test sequences under the model", verdict=2),
     # The exponential of nll_test, for readers of tables that have it: it says nothing more, and so has no verdicts.
     Entry("perplexity", LIKELIHOOD, decimals=1, density=True, merit=False),
     Entry("kl_forward", LIKELIHOOD, density=True),
     Entry("kl_reverse", LIKELIHOOD, density=True, verdict=4),
-    Entry("nll_oracle", LIKELIHOOD, axis="samples under the oracle", verdict=3,
-          at={"oracle": (3, FIGURE)}),
+    Entry("nll_oracle", LIKELIHOOD, axis="samples under the oracle", verdict=3),
     Entry("jsd", LIKELIHOOD, decimals=6, density=True),
     Entry("entropy_gap", LIKELIHOOD, density=True, merit=False),
-    Entry("bleu2", NGRAMS, verdict=7, at={"text": (2, FIGURE)}),
+    Entry("bleu2", NGRAMS, verdict=7),
     Entry("bleu3", NGRAMS),
-    Entry("bleu4", NGRAMS, at={"music": (2, FIGURE)}),
+    Entry("bleu4", NGRAMS),
     Entry("bleu5", NGRAMS),
-    Entry("backward_bleu2", NGRAMS, verdict=8, at={"text": (3, FIGURE)}),
+    Entry("backward_bleu2", NGRAMS, verdict=8),
     Entry("backward_bleu3", NGRAMS),
     Entry("backward_bleu4", NGRAMS),
     Entry("backward_bleu5", NGRAMS),
-    Entry("ms_jaccard4", NGRAMS, verdict=5, at={"oracle": (4, PAGE), "text": (4, TERMINAL)}),
+    Entry("ms_jaccard4", NGRAMS, verdict=5),
     Entry("lm_nll", DIVERSITY, axis="samples under a model of the text"),
-    Entry("reverse_nll", DIVERSITY, axis="test text under a model of the samples", verdict=6,
-          at={"oracle": (5, TERMINAL), "text": (5, PAGE), "music": (6, PAGE), "names": (5, PAGE)}),
+    Entry("reverse_nll", DIVERSITY, axis="test text under a model of the samples", verdict=6),
     # Of the first three, the gain alone has verdicts: it falls as the first rises, and the second is its exponential.
     Entry("augmented_nll", DIVERSITY, axis="test text under a model of real text and samples", merit=False),
     Entry("augmented_perplexity", DIVERSITY, decimals=1, merit=False),
@@ -152,25 +147,40 @@ CATALOGUE = (
     Entry("self_bleu5", DIVERSITY),
     Entry("distinct2", DIVERSITY),
     Entry("distinct3", DIVERSITY),
-    Entry("copy_sequence", DIVERSITY, merit=False, at={"oracle": (6, PAGE), "text": (6, PAGE), "names": (6, TERMINAL)}),
+    Entry("copy_sequence", DIVERSITY, merit=False),
     Entry("copy_line", DIVERSITY, merit=False),
     Entry("copy_4gram", DIVERSITY, merit=False),
     Entry("copy_5gram", DIVERSITY, merit=False),
     Entry("copy_6gram", DIVERSITY, merit=False),
-    Entry("copy_8gram", DIVERSITY, merit=False,
-          at={"oracle": (7, TERMINAL), "text": (7, TERMINAL), "music": (7, TERMINAL), "names": (7, PAGE)}),
+    Entry("copy_8gram", DIVERSITY, merit=False),
     Entry("copy_longest", DIVERSITY, decimals=2, merit=False),
     Entry("copy_nearest", DIVERSITY, merit=False),
-    Entry("listed_new", NAMES, axis="of new samples, those that are real", at={"names": (2, FIGURE)}),
-    Entry("listed", NAMES, at={"names": (3, PAGE)}),
-    Entry("new_distinct", NAMES, merit=False, axis="of all samples, those that are new", at={"names": (4, TERMINAL)}),
+    Entry("listed_new", NAMES, axis="of new samples, those that are real"),
+    Entry("listed", NAMES),
+    Entry("new_distinct", NAMES, merit=False, axis="of all samples, those that are new"),
     Entry("length_mean", LENGTH),
     Entry("unended", LENGTH),
-    Entry("pitch_class_distance", MUSIC, at={"music": (4, PAGE)}),
-    Entry("interval_distance", MUSIC, at={"music": (5, FIGURE)}),
-    Entry("mse", MUSIC, at={"music": (3, TERMINAL)}),
+    Entry("pitch_class_distance", MUSIC),
+    Entry("interval_distance", MUSIC),
+    Entry("mse", MUSIC),
+    Entry("trip_distance_w1", TRIPS, decimals=1, axis="lengths of trips"),
+    Entry("trip_distance_jsd", TRIPS),
+    Entry("radius_w1", TRIPS, decimals=2),
+    Entry("radius_jsd", TRIPS),
+    Entry("places_jsd", TRIPS),
+    Entry("g_rank_jsd", TRIPS),
+    Entry("trips_unplaced", TRIPS),
+    Entry("radius_geogen_jsd", TRIPS),
+    Entry("radius_tstrajgen_jsd", TRIPS),
+    Entry("radius_movesim_jsd", TRIPS),
+    Entry("hop_movesim_jsd", TRIPS),
+    Entry("g_rank_geogen_jsd", TRIPS),
+    Entry("next_place_accuracy1", TRIPS, axis="next places of real trips"),
+    Entry("next_place_accuracy5", TRIPS),
+    Entry("next_place_km", TRIPS, decimals=1),
+    Entry("next_place_rmse_km", TRIPS, decimals=1),
     Entry("human", PEOPLE, asked=True),
-    Entry("seconds", COSTS, at=dict.fromkeys(KINDS, (8, TERMINAL))),
+    Entry("seconds", COSTS),
     Entry("pretraining_seconds", COSTS),
     Entry("tokens", COSTS),
     Entry("updates", COSTS),
@@ -184,6 +194,61 @@ CATALOGUE = (
     Entry("nll_valid", ""),
 )  # fmt: skip
 """All listed metrics, in the order of rows and columns everywhere."""
+
+HEADLINES: Mapping[str, tuple[tuple[str, Shown], ...]] = {
+    "oracle": (
+        ("jsd_token", FIGURE),
+        ("nll_test", FIGURE),
+        ("nll_oracle", FIGURE),
+        ("ms_jaccard4", PAGE),
+        ("reverse_nll", TERMINAL),
+        ("copy_sequence", PAGE),
+        ("copy_8gram", TERMINAL),
+        ("seconds", TERMINAL),
+    ),
+    "music": (
+        ("nll_test", FIGURE),
+        ("bleu4", FIGURE),
+        ("mse", TERMINAL),
+        ("pitch_class_distance", PAGE),
+        ("interval_distance", FIGURE),
+        ("reverse_nll", PAGE),
+        ("copy_8gram", TERMINAL),
+        ("seconds", TERMINAL),
+    ),
+    "names": (
+        ("nll_test", FIGURE),
+        ("listed_new", FIGURE),
+        ("listed", PAGE),
+        ("new_distinct", TERMINAL),
+        ("reverse_nll", PAGE),
+        ("copy_sequence", TERMINAL),
+        ("copy_8gram", PAGE),
+        ("seconds", TERMINAL),
+    ),
+    "trips": (
+        ("nll_test", FIGURE),
+        ("trip_distance_w1", FIGURE),
+        ("trip_distance_jsd", PAGE),
+        ("radius_w1", TERMINAL),
+        ("next_place_accuracy1", FIGURE),
+        ("reverse_nll", PAGE),
+        ("copy_sequence", TERMINAL),
+        ("copy_8gram", TERMINAL),
+        ("seconds", TERMINAL),
+    ),
+    "text": (
+        ("nll_test", FIGURE),
+        ("bleu2", FIGURE),
+        ("backward_bleu2", FIGURE),
+        ("ms_jaccard4", TERMINAL),
+        ("reverse_nll", PAGE),
+        ("copy_sequence", PAGE),
+        ("copy_8gram", TERMINAL),
+        ("seconds", TERMINAL),
+    ),
+}
+"""The headline metrics of each kind of task in their order, and how prominently each is shown."""
 
 RANKING = ("jsd_token", "nll_test")
 """Rows are sorted by the first of these that the task has. Neither improves by dropping what is hard."""
@@ -232,8 +297,7 @@ def headline(metrics: Iterable[str]) -> str | None:
 
 def headlines(kind: str, shown: Shown) -> list[str]:
     """The metrics to read first for a kind of task (:func:`kind_of_task`): quality, coverage and copying."""
-    chosen = {row.metric: row.at[kind] for row in CATALOGUE if kind in row.at and row.at[kind][1] >= shown}
-    return sorted(chosen, key=lambda metric: chosen[metric][0])
+    return [metric for metric, least in HEADLINES[kind] if least >= shown]
 
 
 def judged(metrics: Iterable[str]) -> list[str]:

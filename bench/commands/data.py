@@ -71,7 +71,7 @@ def show(name: str | None, settings: tuple[str, ...]) -> None:
     """Show what is in a corpus and where it comes from; without NAME, list the corpora.
 
     The numbers are sizes, words out of vocabulary, and how much of the held-out splits also occurs in train. Name your
-    own data as in "bench run": text:FILE,... or midi:FOLDER.
+    own data as in "bench run": text:FILE,..., midi:FOLDER or checkins:FILE.
     """
     from rich.text import Text
 

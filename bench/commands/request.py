@@ -37,7 +37,7 @@ OPTIONS = (
     ),
     click.option("--tasks", default=["oracle,quatrains-tang"], show_default=True, multiple=True, callback=_split_names,
                  help="Names, package.module:Class, or all; "
-                 "your own data as text:FILE,level=word|char,... or midi:FOLDER."),
+                 "your own data as text:FILE,level=word|char,..., midi:FOLDER or checkins:FILE."),
     click.option("--metrics", default=["all"], multiple=True, callback=names,
                  help="Names, package.module:Class, or all; a run fails without a value of one named here."),
     click.option(

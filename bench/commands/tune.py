@@ -31,7 +31,7 @@ COLUMNS = ("task", "preset", "metric", "model", "trial", "status", "score", "bes
 
 @click.command(cls=Command)
 @click.argument("models", callback=lambda context, option, value: names(context, option, (value,)))
-@click.option("--task", required=True, help="Name, package.module:Class, text:FILE,... or midi:FOLDER.")
+@click.option("--task", required=True, help="Name, package.module:Class, text:FILE,..., midi:FOLDER or checkins:FILE.")
 @click.option("--trials", required=True, type=int, help="Trials of each model; the first is its default configuration.")
 @click.option("--metric", default="nll_valid", show_default=True, help="nll_valid, or jsd_valid where an oracle is.")
 @click.option("--seeds", default=1, show_default=True, help="Trainings of each trial; its score is their mean.")

@@ -26,6 +26,12 @@ def corpus_bytes(name: str, split: str) -> bytes:
     return (files("bench") / "corpora" / name / f"{split}.txt").read_bytes()
 
 
+@lru_cache(maxsize=2)
+def places_bytes(name: str) -> bytes:
+    """The coordinates of a shipped corpus whose words are places: a CSV file for :mod:`bench.data.places`."""
+    return (files("bench") / "corpora" / name / "places.csv").read_bytes()
+
+
 def splits_hash(splits: list[bytes]) -> str:
     """Sha-256 of the sha-256 of every split."""
     digest = hashlib.sha256()

@@ -1,4 +1,7 @@
-"""A user's own files on the command line: ``text:FILE`` and ``midi:FOLDER`` are tasks, ``samples:FILE`` is a model."""
+"""A user's own files on the command line.
+
+``text:FILE``, ``midi:FOLDER`` and ``checkins:FILE`` are tasks, ``samples:FILE`` is a model.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,18 @@ __all__ = ["OWN", "own_model", "own_reports", "own_task", "split_names"]
 OWN = {
     "text": Plugin("task", "text", "bench.tasks.text:Text"),
     "midi": Plugin("task", "midi", "bench.tasks.text:Midi"),
+    "checkins": Plugin("task", "checkins", "bench.tasks.checkins:Checkins"),
     "samples": Plugin("model", "samples", "bench.models.sample_file:SampleFile", role="contender"),
 }
 """Prefix before the colon to the task or model that is made of the user's own files."""
-MAIN = {"text": "train", "midi": "folder", "samples": "file"}
+MAIN = {"text": "train", "midi": "folder", "checkins": "file", "samples": "file"}
 """Prefix to the field that the text after the colon sets."""
-EXAMPLES = {"text": "text:train.txt,level=char", "midi": "midi:tunes", "samples": "samples:mine-{seed}.txt,name=mine"}
+EXAMPLES = {
+    "text": "text:train.txt,level=char",
+    "midi": "midi:tunes",
+    "checkins": "checkins:dataset_TSMC2014_NYC.txt,min_count=5",
+    "samples": "samples:mine-{seed}.txt,name=mine",
+}
 CONTENT = "content"
 """The field of a model for what its files hold, which the plan fills in."""
 NAME = "name"

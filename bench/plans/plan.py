@@ -140,7 +140,12 @@ def _select(kind: str, names: Sequence[str]) -> list[registry.Plugin]:
         elif name == "all":
             if len(names) > 1:
                 raise UsageError(f"expected 'all' or a list of {kind}s, got both: {','.join(names)}.")
-            chosen += [plugin for plugin in registry.available(kind).values() if not left_out(plugin)]
+            heavy = registry.marked("bench.heavy", kind)
+            chosen += [
+                plugin
+                for plugin in registry.available(kind).values()
+                if plugin.name not in heavy and not left_out(plugin)
+            ]
         else:
             chosen.append(registry.find(kind, name))
     return list({plugin.name: plugin for plugin in chosen}.values())

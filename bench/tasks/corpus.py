@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +13,8 @@ import numpy as np
 from bench.api import SequenceSpec, Size, TrainingData
 from bench.data.downloads import corpus_path, require
 from bench.data.downloads import datasheet as fetched_datasheet
-from bench.data.shipped import corpus_bytes, sequences, splits_hash
+from bench.data.places import coordinates, parse_places
+from bench.data.shipped import corpus_bytes, places_bytes, sequences, splits_hash
 from bench.data.shipped import datasheet as shipped_datasheet
 from bench.data.splits import SPLITS
 from bench.errors import UsageError
@@ -74,6 +76,10 @@ class Corpus:
         """The words of every sequence of each split."""
         return {split: sequences(self.content(split)) for split in SPLITS}
 
+    def located(self, vocabulary: WordVocabulary) -> WordVocabulary:
+        """The vocabulary with coordinates, where its words are places."""
+        return vocabulary
+
     def load(self) -> TaskData:
         """Read the three splits; the vocabulary is the training split's."""
         lines, remarks = self.lines(), tuple[str, ...]()
@@ -87,7 +93,9 @@ class Corpus:
                 "are not those of the whole corpus",
             )
         longest = max(len(words) for split in SPLITS for words in lines[split])
-        vocabulary = WordVocabulary.build(lines["train"], self.min_count, self.ends, self.kind, self.verse)
+        vocabulary = self.located(
+            WordVocabulary.build(lines["train"], self.min_count, self.ends, self.kind, self.verse)
+        )
         size, length = len(vocabulary.words), longest + self.ends
         if size == 1 + self.ends:
             raise UsageError(f"no word is seen {self.min_count} times in training: lower {self.corpus}.min_count.")
@@ -203,6 +211,16 @@ class Flights(Corpus):
     level: ClassVar[str] = "place"
     kind: ClassVar[str] = "places"
     ends: ClassVar[bool] = False
+
+    def fingerprint(self) -> str:
+        """As for every corpus, and the hash of the coordinates, which scores depend on."""
+        places = hashlib.sha256(places_bytes(self.corpus)).hexdigest()
+        return json.dumps({**json.loads(Corpus.fingerprint(self)), "places": places}, sort_keys=True)
+
+    def located(self, vocabulary: WordVocabulary) -> WordVocabulary:
+        """The vocabulary with the coordinates of its places."""
+        places = parse_places(places_bytes(self.corpus), f"the places of '{self.corpus}'")
+        return replace(vocabulary, places=coordinates(vocabulary.words, places))
 
 
 @dataclass(frozen=True, slots=True)

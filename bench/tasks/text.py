@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bench.api import SequenceSpec, Size, TrainingData
 from bench.data.corpus_files import LONGEST, Splits, file_hash, read_splits
 from bench.data.midi import STEPS, folder_hash, read_tunes
+from bench.data.places import coordinates, read_places
 from bench.data.reading import layout, read_lines
 from bench.data.splits import SPLITS
 from bench.errors import UsageError
@@ -62,9 +63,15 @@ class Text:
     """Words seen less often in training become <unk>."""
     max_lines: Size = 1_000_000
     """From a longer file, this many lines are drawn at random, the same ones each time."""
+    places: str = field(default="", metadata={"path": True})
+    """A CSV file with the columns code, latitude and longitude, where words are places."""
 
     version: ClassVar[str] = "1"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def __post_init__(self) -> None:
+        if self.places and self.level != "word":
+            raise ValueError(f"places= goes with level=word, got level={self.level}")
 
     def fingerprint(self) -> str:
         """The files' content, how they are read, and the parameters; not the files' paths."""
@@ -74,7 +81,10 @@ class Text:
         for split, path in self._files().items():
             read_lines(path, self.column or None)  # refuses at once what is not text
             files[split] = [file_hash(path), layout(path)]
-        fields = {name: value for name, value in asdict(self).items() if name not in SPLITS}
+        fields = {name: value for name, value in asdict(self).items() if name not in (*SPLITS, "places")}
+        if self.places:
+            read_places(Path(self.places))
+            fields["places"] = file_hash(Path(self.places))
         return json.dumps({"files": files, **fields}, sort_keys=True)
 
     def load(self) -> TaskData:
@@ -91,7 +101,10 @@ class Text:
         kind = "words" if self.level == "word" else "characters"
         level = "word" if self.level == "word" else "char+space"
         tokenizer = f"{level},min_count={self.min_count},max_len={self.max_len}"
-        return _task_data(splits, self.min_count, True, kind, tokenizer)
+        if not self.places:
+            return _task_data(splits, self.min_count, True, kind, tokenizer)
+        data, notes = _task_data(splits, self.min_count, True, "places", tokenizer)
+        return _located(data, notes, Path(self.places))
 
     def _files(self) -> dict[str, Path]:
         return {split: Path(name) for split in SPLITS if (name := getattr(self, split))}
@@ -171,6 +184,22 @@ def _task_data(
         )
     notes.append(f"first of train: {vocabulary.decode(train[:1])[0]}")
     return data, tuple(notes)
+
+
+def _located(data: TaskData, notes: tuple[str, ...], path: Path) -> tuple[TaskData, tuple[str, ...]]:
+    """The data with coordinates for their words, and one note more."""
+    words = data.training.vocabulary.words if data.training.vocabulary else ()
+    found = coordinates(words, read_places(path))
+    known = np.isfinite(found[:, 0])
+    if not known.any():
+        raise UsageError(f"no word of the task is a place of '{path}': expected its words in the column 'code'.")
+    eos = data.training.spec.eos
+    strangers = [word for at, word in enumerate(words) if not known[at] and at not in (0, eos)]
+    note = f"places: {known.sum():,} words have coordinates"
+    if strangers:
+        note += f"; look: {len(strangers):,} have none, such as '{strangers[0]}', and trips with them are unplaced"
+    vocabulary = WordVocabulary(words, eos, "places", None, found)
+    return replace(data, training=replace(data.training, vocabulary=vocabulary)), (*notes, note)
 
 
 def _degenerate(splits: Splits, counts: dict[str, NDArray[np.int64]], unknown: NDArray[np.bool_]) -> Iterator[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.data import notation
@@ -27,12 +28,15 @@ class WordVocabulary:
         eos: The id of the mark that ends a sequence and fills the positions after it; None where all lengths are equal.
         kind: The type of the words, as in :class:`bench.api.SequenceSpec`; it decides how they are shown to people.
         verse: Words per line of verse, each line shown separately; None for prose.
+        places: float64, (V, 2), latitude and longitude in degrees of every id, NaN for those that are no places; None
+            where words are no places.
     """
 
     words: tuple[str, ...]
     eos: int | None = None
     kind: str = "words"
     verse: int | None = None
+    places: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def build(

@@ -8,6 +8,7 @@ import pytest
 from bench.analysis.catalogue import (
     CATALOGUE,
     COSTS,
+    HEADLINES,
     KINDS,
     OTHERS,
     PLACING,
@@ -59,8 +60,8 @@ def test_a_plugins_metric_is_shown_under_others():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_headlines_have_positions_of_their_own_and_begin_with_what_ranks(kind):
-    places = sorted(row.at[kind][0] for row in CATALOGUE if kind in row.at)
-    assert len(set(places)) == len(places)
+    assert len(set(headlines(kind, Shown.PAGE))) == len(HEADLINES[kind])
+    assert all(entry(metric).listed for metric, _ in HEADLINES[kind])
     page, terminal, figure = (headlines(kind, shown) for shown in Shown)
     assert page[0] == terminal[0] == figure[0] == headline(page)
     assert page[0] in RANKING
@@ -72,6 +73,10 @@ def test_headlines_are_these():
     assert headlines("music", Shown.PAGE) == [
         *("nll_test", "bleu4", "mse", "pitch_class_distance", "interval_distance", "reverse_nll", "copy_8gram"),
         "seconds",
+    ]
+    assert headlines("trips", Shown.PAGE) == [
+        *("nll_test", "trip_distance_w1", "trip_distance_jsd", "radius_w1", "next_place_accuracy1", "reverse_nll"),
+        *("copy_sequence", "copy_8gram", "seconds"),
     ]
     assert headlines("oracle", Shown.FIGURE) == ["jsd_token", "nll_test", "nll_oracle"]
     assert headlines("text", Shown.TERMINAL) == [
@@ -97,6 +102,7 @@ def test_what_another_metric_says_already_has_no_verdict_and_ranks_nothing():
 def test_a_task_is_about_what_its_metrics_say():
     assert kind_of_task(["nll_oracle", "bleu2", "interval_distance"]) == "oracle"
     assert kind_of_task(["bleu2", "interval_distance"]) == "music"
+    assert kind_of_task(["bleu2", "trip_distance_w1"]) == "trips"
     assert kind_of_task(["bleu2"]) == "text"
 
 

@@ -35,6 +35,12 @@ def ids(**changes):
     return [spec.run_id for spec in make_plan(dataclasses.replace(PLAIN, **changes))]
 
 
+def test_a_metric_that_is_not_among_all_is_computed_where_it_is_named():
+    assert "trips-published" in registry.marked("bench.heavy", "metric")
+    named = make_plan(dataclasses.replace(PLAIN, metrics=("trips", "trips-published")))[0].metrics
+    assert {"trips", "trips-published"} <= set(named)
+
+
 def test_one_task_after_the_other_and_one_seed_after_the_other():
     plan = make_plan(dataclasses.replace(PLAIN, tasks=("toy", "oracle")))
     assert [(spec.model, spec.seed, spec.task) for spec in plan] == [
@@ -166,7 +172,7 @@ def test_all_is_every_installed_plugin_but_those_whose_data_were_not_fetched(tmp
     there = {"oracle", "toy", *corpora.NAMES}
     assert {spec.task for spec in plan} == there < set(registry.available("task"))
     assert {spec.model for spec in plan} == {REAL_DATA, *registry.available("model")} - registry.marked("bench.heavy")
-    assert set(plan[0].metrics) == set(registry.available("metric"))
+    assert set(plan[0].metrics) == set(registry.available("metric")) - registry.marked("bench.heavy", "metric")
 
 
 @pytest.mark.parametrize(
@@ -356,6 +362,9 @@ def test_random_streams_go_by_the_module_paths_of_tasks():
         "ptb": "bench.tasks.corpus:PennTreebank",
         "rnnpg": "bench.tasks.corpus:Rnnpg",
         "texygen-shi": "bench.tasks.corpus:TexygenShi",
+        "smiles": "bench.tasks.corpus:Smiles",
+        "flights": "bench.tasks.corpus:Flights",
+        "surnames": "bench.tasks.corpus:Surnames",
         "toy": "bench.tasks.toy:Toy",
     }
     assert make_plan(PLAIN)[0].stream.startswith("bench.tasks.toy:Toy/1/")

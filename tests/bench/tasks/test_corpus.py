@@ -13,11 +13,11 @@ import torch
 
 from bench.data import shipped as corpora
 from bench.data.datasheet import COLUMNS, count_facts, facts_table
-from bench.data.shipped import NAMES, corpus_bytes, sequences, splits_hash
+from bench.data.shipped import NAMES, corpus_bytes, places_bytes, sequences, splits_hash
 from bench.data.splits import SPLITS
 from bench.errors import UsageError
 from bench.plans.registry import available, find
-from bench.tasks.corpus import Quatrains, QuatrainsTang
+from bench.tasks.corpus import Flights, Quatrains, QuatrainsTang
 from bench.tasks.vocabulary import END, UNKNOWN, WordVocabulary
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "data"
@@ -341,3 +341,24 @@ def test_what_is_spelled_is_encoded_again(name):
     if data.training.spec.kind == "characters":  # verse, as people read it
         known = tokens[~tokens.eq(vocabulary.unk).any(1)]
         assert torch.equal(vocabulary.encode(vocabulary.decode(known), tokens.shape[1]), known)
+
+
+def test_every_place_of_flights_has_coordinates(loaded):
+    vocabulary = loaded["flights"].vocabulary
+    lines = (files("bench") / "corpora" / "flights" / "places.csv").read_text("utf-8").splitlines()[1:]
+    rows = {line.partition(",")[0]: [float(text) for text in line.rsplit(",", 2)[1:]] for line in lines}
+    assert {
+        word: point.tolist() for word, point in zip(vocabulary.words[1:], vocabulary.places[1:], strict=True)
+    } == rows
+    assert np.isnan(vocabulary.places[0]).all()
+    assert not vocabulary.places.flags.writeable
+    assert vocabulary == loaded["flights"].training.vocabulary
+    assert isinstance(hash(vocabulary), int)
+    assert {name for name in NAMES if loaded[name].vocabulary.places is not None} == {"flights"}
+
+
+def test_the_coordinates_are_part_of_the_data_of_flights(monkeypatch):
+    before = Flights().fingerprint()
+    content = places_bytes("flights").replace(b"33.636719", b"33.636720")
+    monkeypatch.setattr("bench.tasks.corpus.places_bytes", lambda name: content)
+    assert Flights().fingerprint() != before

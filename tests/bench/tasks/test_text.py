@@ -276,3 +276,26 @@ def test_text_is_encoded_as_the_task_reads_it(path, level):
         assert strange.tolist()[0] == [vocabulary.ids["the"], vocabulary.unk, vocabulary.eos]
     with pytest.raises(ValueError, match="expected less than 2 words a sequence, got 2"):
         vocabulary.encode(["the cat" if level == "word" else "th"], 2)
+
+
+def test_words_may_be_places(task, path):
+    places = path.with_name("places.csv")
+    places.write_text("code,latitude,longitude\ncat,1,2\nthe,3.5,-4\n")
+    located = Text(train=str(path), places=str(places))
+    data, plain = located.load(), task.load()
+    assert data.sha256 == plain.sha256
+    assert (data.training.spec.kind, data.vocabulary.words) == ("places", plain.vocabulary.words)
+    at = {word: point.tolist() for word, point in zip(data.vocabulary.words, data.vocabulary.places, strict=True)}
+    assert (at["cat"], at["the"]) == ([1, 2], [3.5, -4])
+    assert all(point[0] != point[0] for word, point in at.items() if word not in ("cat", "the"))
+    note = "places: 2 words have coordinates; look: 12 have none, such as 'a', and trips with them are unplaced"
+    assert note in located.report()
+    prints = [located.fingerprint(), task.fingerprint()]
+    assert "places" not in prints[1]
+    places.write_text("code,latitude,longitude\ncat,1,2\nthe,3.5,-5\n")
+    assert located.fingerprint() not in prints
+    places.write_text("code,latitude,longitude\nParis,1,2\n")
+    with pytest.raises(UsageError, match="no word of the task is a place of"):
+        located.load()
+    with pytest.raises(ValueError, match="places= goes with level=word"):
+        Text(train=str(path), places=str(places), level="char")
