@@ -71,7 +71,13 @@ COMMANDS = (
     "settings",
     "tune",
 )
-ON_DENSITIES = ["bench.metrics.density", "bench.metrics.nll", "bench.metrics.divergence", "bench.metrics.stationary"]
+ON_DENSITIES = [
+    "bench.metrics.density",
+    "bench.metrics.nll",
+    "bench.metrics.divergence",
+    "bench.metrics.grammar",
+    "bench.metrics.stationary",
+]
 KERNELS = ["seqgan.kernels"]
 ALGORITHMS = ["seqgan", "baselines"]
 

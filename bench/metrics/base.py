@@ -74,8 +74,8 @@ class Estimate:
         low: Lower end of the 95 % interval, once it is computed; None where there is none.
         high: Upper end.
         possible: What the score can be, as far as its metric says so.
-        answered: Whether being absent is an answer, as where the true distribution rules samples out: then a run that
-            asked for the metric does not fail.
+        answered: Whether being absent says something of the samples, as where the true distribution rules some of them
+            out: then a run that asked for the metric does not fail.
 
     Raises:
         ValueError: for NaN.

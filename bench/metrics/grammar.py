@@ -83,7 +83,7 @@ class Grammaticality:
                 columns.append(Estimate(name, sum(kept) / len(kept), "", "higher", about, possible=SHARE))
             else:
                 reason = f"no sample ends a bracket{f' {FAR} or more positions after it was opened' if least else ''}"
-                columns.append(Estimate(name, None, "", "higher", about, reason))
+                columns.append(Estimate(name, None, "", "higher", about, reason, answered=True))
         return columns
 
 

@@ -46,7 +46,10 @@ class StationaryVariation:
 
     With P the source's law after a word c, pi its stationary law, and G the model's law after a prefix that ends in c::
 
-        tv_stationary = sum over c of pi(c) E[ half the sum over words w of |P(w | c) - G(w | prefix)| ]
+        tv_stationary = sum over c of pi(c) E[ sum over words w of max(0, P(w | c) - G(w | prefix)) ]
+
+    The inner sum is half that of the absolute differences; after a prefix that the model cannot write, where it has no
+    law, it is 1.
 
     The sum over c has a term for every word of the vocabulary, and weights that are computed, not counted. All laws are
     complete, so nothing is estimated from the words that happened to come, as in ``tv_token``. A model may look further
@@ -101,8 +104,11 @@ class StationaryVariation:
 
 
 def stationary_variation(truth: Floats, weights: Floats, laws: Floats) -> float:
-    """The weighted mean of the total variation distances of rows: float64 (V, V), (V,) and (V, V)."""
-    return float(weights @ np.abs(truth - laws).sum(1) / 2)
+    """The weighted mean of the total variation distances of rows: float64 (V, V), (V,) and (V, V).
+
+    A row of zeros, where there is no law, has a distance of 1.
+    """
+    return float(weights @ np.maximum(truth - laws, 0).sum(1))
 
 
 def histories(backward: Floats, lengths: list[int]) -> list[Ints]:

@@ -272,7 +272,7 @@ class Reading:
             law[:, g.first_operator : g.first_opening] = g.operators[c] * operator[:, None]
             law[:, g.first_opening : g.first_closing] = g.kinds[c] * opening[:, None]
             law.scatter_(1, (g.first_closing - 1 + c).clamp(min=g.first_closing)[:, None], closing[:, None])
-            law[:, g.eos] = (1 - g.continued) * (ends & ~inside) * (self.before >= g.shortest)
+            law[:, g.eos] = (1 - g.continued) * (ends & ~inside).double() * (self.before >= g.shortest)
             now = g.weights[self.complete.long(), self.depth, self.before]
             law = law / now.clamp(min=torch.finfo(torch.float64).tiny)[:, None]
         return torch.where(self.ended[:, None], 1.0, law * self.alive[:, None])
@@ -310,7 +310,7 @@ class Grammar:
 
     version: ClassVar[str] = "1"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "quick": {"seq_len": 24, "train_size": 1_000, "valid_size": 500, "test_size": 2_000},
+        "quick": {"seq_len": 20, "train_size": 1_000, "valid_size": 500, "test_size": 2_000},
         "smoke": {"seq_len": 16, "train_size": 320, "valid_size": 100, "test_size": 200},
     }
 
