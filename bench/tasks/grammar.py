@@ -282,7 +282,7 @@ class Reading:
 class Grammar:
     """Expressions with several types of brackets, from a probabilistic context-free grammar with an exact density."""
 
-    seq_len: Annotated[int, Interval(ge=4, le=200)] = 40
+    seq_len: Annotated[int, Interval(ge=10, le=200)] = 40
     """T, with the end mark: sentences have at most T - 1 words, since the grammar is conditioned on that."""
     shortest: Size = 9
     """The fewest words of a sentence: shorter ones are so few that all of them would be in the training set."""

@@ -341,6 +341,9 @@ def test_random_streams_go_by_the_module_paths_of_tasks():
     assert found == {
         "oracle": "bench.tasks.oracle:LSTMOracle",
         "oracle-published": "bench.tasks.oracle:PublishedOracle",
+        "oracle-40": "bench.tasks.oracle:LSTMOracle40",
+        "grammar": "bench.tasks.grammar:Grammar",
+        "markov": "bench.tasks.markov:Markov",
         "quatrains": "bench.tasks.corpus:Quatrains",
         "quatrains-tang": "bench.tasks.corpus:QuatrainsTang",
         "tang5": "bench.tasks.corpus:Tang5",
