@@ -72,7 +72,9 @@ COMMANDS = (
     "settings",
     "tune",
 )
-ON_DENSITIES = [f"bench.metrics.{name}" for name in ("density", "nll", "divergence", "augmented_lstm")]
+ON_DENSITIES = [
+    f"bench.metrics.{name}" for name in ("density", "nll", "divergence", "grammar", "stationary", "augmented_lstm")
+]
 KERNELS = ["seqgan.kernels"]
 ALGORITHMS = ["seqgan", "baselines"]
 

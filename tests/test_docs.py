@@ -28,7 +28,7 @@ except ModuleNotFoundError:  # Python 3.10, where pytest depends on tomli
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.glob("*.md"))
+PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("tasks/*.md")])
 OTHERS = (
     *(
         "README",
@@ -53,7 +53,7 @@ OTHERS = (
     ),
     "use",
 )
-OF_GENERATORS = [page for page in PAGES if page.stem not in OTHERS]
+OF_GENERATORS = [page for page in PAGES if page.parent == DOCS and page.stem not in OTHERS]
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
 GENERATORS = {**GROUPS["bench.generators"], **GROUPS["bench.controls"]}
 AS_SEQGAN = ("seqgan-baselined", "constant-reward", "random-reward", "random-reward-baselined")
@@ -132,7 +132,7 @@ def test_every_field_of_every_generator_is_on_its_page(name):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_index_links_every_page(page):
     index = (DOCS / "README.md").read_text(encoding="utf-8")
-    assert page.name == "README.md" or f"]({page.name})" in index
+    assert page.name == "README.md" or f"]({page.relative_to(DOCS).as_posix()})" in index
 
 
 def test_the_index_names_every_generator():

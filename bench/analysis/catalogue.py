@@ -39,6 +39,7 @@ UNIT_DECIMALS = {"": 3, "words": 2, "types": 0, "nats/token": 3}
 LIKELIHOOD = "Likelihood and divergence"
 NGRAMS = "N-grams shared with the test set, from both sides"
 DIVERSITY = "Language model, diversity and copying"
+GRAMMAR = "Grammar"
 NAMES = "Looked up in the list of all that is real"
 LENGTH = "Length"
 MUSIC = "Music"
@@ -123,6 +124,11 @@ CATALOGUE = (
     Entry("nll_oracle", LIKELIHOOD, axis="samples under the oracle", verdict=3),
     Entry("jsd", LIKELIHOOD, decimals=6, density=True),
     Entry("entropy_gap", LIKELIHOOD, density=True, merit=False),
+    Entry("tv_stationary", LIKELIHOOD, density=True, axis="from the source's laws"),
+    Entry("grammatical", GRAMMAR, axis="share of samples that the grammar allows"),
+    Entry("grammatical_prefix", GRAMMAR),
+    Entry("bracket_match", GRAMMAR),
+    Entry("bracket_match_far", GRAMMAR),
     Entry("bleu2", NGRAMS, verdict=7),
     Entry("bleu3", NGRAMS),
     Entry("bleu4", NGRAMS),
@@ -200,6 +206,9 @@ HEADLINES: Mapping[str, tuple[tuple[str, Shown], ...]] = {
         ("jsd_token", FIGURE),
         ("nll_test", FIGURE),
         ("nll_oracle", FIGURE),
+        ("grammatical", FIGURE),
+        ("tv_stationary", TERMINAL),
+        ("bracket_match_far", PAGE),
         ("ms_jaccard4", PAGE),
         ("reverse_nll", TERMINAL),
         ("copy_sequence", PAGE),

@@ -28,7 +28,8 @@ __all__ = [
 Points = NDArray[np.float64]
 
 AXES = (("nll_oracle", "nll_test"), ("lm_nll", "reverse_nll"))
-"""Pairs of quality and coverage, both in nats per token, lower is better; the first that a task has is used."""
+"""Pairs of quality and coverage, both in nats per token, lower is better; the first that a task has is used, unless its
+quality is infinite at some temperature of the reference: a frontier in it would have gaps where models are worst."""
 MARGIN = 0.1
 """Distance of the corner beyond the reference's worst, in parts of its range: the ends of its frontier count too."""
 
@@ -48,6 +49,7 @@ class Sweep:
         corner: Worst quality and coverage that count, or None where the reference has no frontier.
         left_out: Model to the reason why it has no point.
         controls: Models that are controls.
+        instead_of: The quality that the task has and that is not used because it is infinite; "" for none.
     """
 
     task: str
@@ -60,6 +62,7 @@ class Sweep:
     corner: tuple[float, float] | None
     left_out: dict[str, str] = field(default_factory=dict)
     controls: frozenset[str] = frozenset()
+    instead_of: str = ""
 
     def of(self, model: str) -> pd.DataFrame:
         """The points of one model."""
@@ -81,9 +84,11 @@ def sweeps(runs: pd.DataFrame, frontier: pd.DataFrame, reference: str = REFERENC
     found = []
     for (task, preset), section in scores.groupby(["task", "preset"]):
         measured = set(section.dropna(subset=["value"])["metric"])
-        axes = next((pair for pair in AXES if pair[0] in measured), None)
-        if axes is None:
+        known = [pair for pair in AXES if pair[0] in measured]
+        if not known:
             continue
+        infinite = [quality for quality, _ in AXES if _infinite(section, quality, reference)]
+        axes = next((pair for pair in known if pair[0] not in infinite), known[0])
         rows = section[section["metric"].isin(axes)]
         alike = _alike(rows, reference)
         points = _points(alike, axes)
@@ -102,6 +107,7 @@ def sweeps(runs: pd.DataFrame, frontier: pd.DataFrame, reference: str = REFERENC
                 corner=reference_corner(_pairs(seed) for _, seed in arm.groupby("seed")),
                 left_out={model: _reason(rows, alike, model) for model in sorted(set(rows["model"]) - models)},
                 controls=controls & models,
+                instead_of=next((quality for quality in infinite if quality != axes[0]), ""),
             )
         )
     return found
@@ -222,6 +228,14 @@ def indicators(sweep: Sweep) -> pd.DataFrame:
                 outside = "better" if quality < rival[:, 0].min() else "worse"
         found.append({"model": model, "seed": seed, "area": area, "excess": excess, "outside": outside})
     return pd.DataFrame(found)
+
+
+def _infinite(section: pd.DataFrame, metric: str, reference: str) -> bool:
+    """Whether a metric is infinite at some temperature of the reference; where there is none, of any model."""
+    rows = section[section["metric"] == metric]
+    arm = rows[rows["model"] == reference]
+    absent = (rows if arm.empty else arm)["absent"].astype(str)
+    return bool(absent.str.endswith("inf").any())
 
 
 def _alike(rows: pd.DataFrame, reference: str) -> pd.DataFrame:

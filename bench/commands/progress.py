@@ -29,7 +29,7 @@ from bench.visible import visible
 __all__ = ["Display", "conclude", "follow", "warn_of"]
 
 HEARTBEAT_SECONDS = 30.0
-SHOWN_SCALARS = ("nll_oracle", "nll_valid", "reward", "loss")
+SHOWN_SCALARS = ("nll_oracle", "grammatical", "nll_valid", "reward", "loss")
 
 
 class Display:
@@ -262,7 +262,9 @@ def _awaited(holders: Mapping[str, str]) -> str:
 
 def _outcome(record: RunRecord) -> str:
     values = {score.metric: score.value for score in record.scores.get("final", ()) if score.value is not None}
-    shown = [f"{name} {values[name]:.3f}" for name in ("nll_oracle", "nll_test", "bleu4") if name in values]
+    shown = [
+        f"{name} {values[name]:.3f}" for name in ("nll_oracle", "grammatical", "nll_test", "bleu4") if name in values
+    ]
     return f", {', '.join(shown)}" if shown else ""
 
 

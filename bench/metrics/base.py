@@ -74,6 +74,8 @@ class Estimate:
         low: Lower end of the 95 % interval, once it is computed; None where there is none.
         high: Upper end.
         possible: What the score can be, as far as its metric says so.
+        answered: Whether being absent says something of the samples, as where the true distribution rules some of them
+            out: then a run that asked for the metric does not fail.
 
     Raises:
         ValueError: for NaN.
@@ -91,6 +93,7 @@ class Estimate:
     low: float | None = None
     high: float | None = None
     possible: Range = field(default=Range(), compare=False, repr=False)
+    answered: bool = field(default=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.value is not None and math.isnan(self.value):

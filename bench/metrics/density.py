@@ -16,7 +16,10 @@ from bench.metrics.base import Estimate, RealText, Subject
 from bench.metrics.ranges import LOG_PROB
 from bench.metrics.sequences import Tokens
 
-__all__ = ["Density", "Evidence", "HeldOut", "LogProb"]
+__all__ = ["RULED_OUT", "Density", "Evidence", "HeldOut", "LogProb"]
+
+RULED_OUT = "the oracle never writes some of the samples"
+"""Why a score of samples is infinite. How many they are differs between seeds, and is a score of its own."""
 
 
 class Density(Protocol):
@@ -212,6 +215,11 @@ class Evidence:
     def oracle_log_prob_of_samples(self) -> LogProb:
         """The log-probability of the samples under the oracle."""
         return self._oracle_of_samples.copy()
+
+    @property
+    def ruled_out(self) -> bool:
+        """Whether there are samples that the oracle never writes."""
+        return bool((self._oracle_of_samples.sequences == -torch.inf).any())
 
     # Computed once; metrics get copies, so that none can change what another reads.
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.metrics.base import Estimate
-from bench.metrics.density import Evidence
+from bench.metrics.density import RULED_OUT, Evidence
 from bench.metrics.ranges import Range
 from bench.metrics.signature import Signature
 
@@ -48,6 +48,12 @@ class Divergence:
     a model that cannot write a test sequence: no term of its mean exceeds ln 2 / 2, so that rare tokens cannot
     dominate it as they do in importance weights.
 
+    The oracle may rule sequences out, as a grammar does. A model that writes one of them has an infinite
+    ``kl_reverse``, which is absent, with that as the reason. ``jsd`` takes them as what they are,
+    sequences that only the model writes, ln 2 / 2 each; so does ``jsd_token``, from the first token on that the oracle
+    never writes: after a prefix that it cannot write it has no law, and every further position counts as entirely
+    different.
+
     ``tv_token`` is the total variation distance of the next-token laws, half the sum over all words of |p - g|,
     averaged over the prefixes of real sequences: the share of the next token's probability that the model has
     elsewhere, from 0 to 1. It needs no sum over words: it is E_P max(0, 1 - g/p), which the test tokens estimate
@@ -80,8 +86,8 @@ class Divergence:
             return [Estimate(name, None, *about, signature, reason) for name, about in COLUMNS.items()]
         p_of_test, g_of_test = held_out.oracle_log_prob, evidence.model_log_prob_of_test
         p_of_samples, g_of_samples = evidence.oracle_log_prob_of_samples, evidence.model_log_prob_of_samples
-        on_test = p_of_test.sequences - g_of_test.sequences  # log P/G under P
-        on_samples = g_of_samples.sequences - p_of_samples.sequences  # log G/P under G
+        on_test = log_ratio(p_of_test.sequences, g_of_test.sequences)  # log P/G under P
+        on_samples = log_ratio(g_of_samples.sequences, p_of_samples.sequences)  # log G/P under G
         tokens_of_test, tokens_of_samples = evidence.tokens_of(held_out.tokens), evidence.tokens_of(evidence.samples)
         sizes = tokens_of_test, tokens_of_samples
         values = {
@@ -103,17 +109,29 @@ class Divergence:
         p_test, g_test, p_samples, g_samples = tokens
         if p_test is not None and g_test is not None and p_samples is not None and g_samples is not None:
             seen, made = evidence.spec.mask(held_out.tokens), evidence.spec.mask(evidence.samples)
-            by_token = (p_test - g_test)[seen], (g_samples - p_samples)[made]
+            by_token = log_ratio(p_test, g_test)[seen], log_ratio(g_samples, p_samples)[made]
             values["jsd_token"] = jensen_shannon(*by_token)
             values["tv_token"] = float((1 - (-by_token[0]).exp()).clamp(min=0).mean())
             possible["tv_token"] = SHARE_OF_LAW
             possible["jsd_token"] = possible_jsd("jsd_token", *by_token, *sizes)
+        absent = {name: reason for name in COLUMNS if name not in values}
+        if evidence.ruled_out:
+            absent["kl_reverse"] = f"{RULED_OUT}: kl_reverse is inf"
         return [
-            Estimate(name, values[name], *about, signature, possible=possible[name])
-            if name in values
-            else Estimate(name, None, *about, signature, reason)
+            Estimate(name, None, *about, signature, absent[name], answered=name == "kl_reverse")
+            if name in absent
+            else Estimate(name, values[name], *about, signature, possible=possible[name])
             for name, about in COLUMNS.items()
         ]
+
+
+def log_ratio(own: Tensor, other: Tensor) -> Tensor:
+    """The log of a density over another one, at draws from the first: float64 (...) each, nats.
+
+    It is infinite where the other one never writes the draw. A draw that its own density calls impossible is a
+    contradiction, whatever the other one says: there it is minus infinity, which no range allows.
+    """
+    return (own - other).masked_fill(own == -math.inf, -math.inf)
 
 
 def jensen_shannon(log_ratio_p: Tensor, log_ratio_g: Tensor) -> float:

@@ -6,7 +6,7 @@ import math
 from typing import ClassVar
 
 from bench.metrics.base import Estimate
-from bench.metrics.density import Evidence
+from bench.metrics.density import RULED_OUT, Evidence
 from bench.metrics.ranges import NEGATIVE_LOG_PROB, Range
 from bench.metrics.signature import Signature
 
@@ -34,6 +34,10 @@ class NLL:
     ``nll_test`` alone is a proper score, lowest for the true distribution, but it forgives a model that gives
     probability to what is not text at all. A perplexity falls with the vocabulary: the more words are ``<unk>``, the
     easier is each. The row of real data shows the floor: the oracle's own entropy, estimated on real sequences.
+
+    An oracle may rule sequences out: a single such sample makes ``nll_oracle`` infinite, so that it is absent, with
+    that as the reason. The share of the others, which is finite, is in :mod:`bench.metrics.grammar`. A mean over these
+    alone would get better where more of what is difficult goes wrong.
     """
 
     version: ClassVar[str] = "2"
@@ -47,13 +51,16 @@ class NLL:
         if held_out.oracle is not None:
             value = -float(evidence.oracle_log_prob_of_samples.sequences.sum()) / evidence.tokens_of(samples)
             signature = Signature.of(n=len(samples), v=self.version)
-            found.append(Estimate("nll_oracle", value, "nats/token", "lower", signature, possible=NEGATIVE_LOG_PROB))
+            about = "nats/token", "lower", signature
+            if evidence.ruled_out:
+                found.append(Estimate("nll_oracle", None, *about, f"{RULED_OUT}: nll_oracle is inf", answered=True))
+            else:
+                found.append(Estimate("nll_oracle", value, *about, possible=NEGATIVE_LOG_PROB))
         signature = Signature.of(n=len(held_out.tokens), tok=held_out.tokenizer, v=self.version)
         reason, nll = evidence.no_density, None
         if not reason:
             nll = -float(evidence.model_log_prob_of_test.sequences.sum()) / evidence.tokens_of(held_out.tokens)
-        about = ("nats/token", "lower", signature, reason)
-        found.append(Estimate("nll_test", nll, *about, possible=NEGATIVE_LOG_PROB))
+        found.append(Estimate("nll_test", nll, "nats/token", "lower", signature, reason, possible=NEGATIVE_LOG_PROB))
         if held_out.oracle is None and evidence.spec.kind == "words":
             found.append(self._perplexity(evidence, nll, reason))
         return found

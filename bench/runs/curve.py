@@ -9,12 +9,13 @@ from torch import Tensor
 
 from bench.api import Sampler, SequenceSpec, density_of
 from bench.metrics.density import Density, LogProb
-from bench.metrics.divergence import FALSE, jensen_shannon, possible_jsd
-from bench.metrics.ranges import NEGATIVE_LOG_PROB, Range
+from bench.metrics.divergence import FALSE, jensen_shannon, log_ratio, possible_jsd
+from bench.metrics.grammar import HasBrackets
+from bench.metrics.ranges import NEGATIVE_LOG_PROB, SHARE, Range
 
 __all__ = ["CURVE", "CurveJudge"]
 
-CURVE = ("nll_oracle", "nll_valid", "jsd_valid")
+CURVE = ("nll_oracle", "grammatical", "nll_valid", "jsd_valid")
 """The scores of a curve."""
 SEEN = f"{FALSE[:-1]}, or the model was trained on the validation split."
 
@@ -47,9 +48,10 @@ class CurveJudge:
             samples: int64, (n, T), drawn from it, on the CPU.
 
         Returns:
-            ``nll_oracle``, the samples under the oracle; ``nll_valid``, the validation sequences under the model; and
-            ``jsd_valid``, computed as ``jsd_token`` of :class:`bench.metrics.divergence.Divergence` between the two,
-            where the density is exact.
+            ``nll_oracle``, the samples under the oracle, or ``grammatical``, the share that it can write, where it is a
+            grammar: there the former is infinite at most steps, and the others alone would flatter the model;
+            ``nll_valid``, the validation sequences under the model; and ``jsd_valid``, computed as ``jsd_token`` of
+            :class:`bench.metrics.divergence.Divergence` between the two, where the density is exact.
 
         Raises:
             ValueError: for a score that is not a number.
@@ -68,7 +70,11 @@ class CurveJudge:
                 return dict(scores)
         if self.oracle is not None:
             truth = LogProb.of(self.oracle, samples)
-            found["nll_oracle"] = -float(truth.sequences.sum()) / int(made.sum())
+            if isinstance(self.oracle, HasBrackets):
+                found["grammatical"] = float((truth.sequences > -math.inf).double().mean())
+                possible["grammatical"] = SHARE
+            else:
+                found["nll_oracle"] = -float(truth.sequences.sum()) / int(made.sum())
         if model is not None:
             found["nll_valid"] = -float(model.sequences.sum()) / int(seen.sum())
         if self.oracle is not None and model is not None and density == "exact":
@@ -76,7 +82,7 @@ class CurveJudge:
             p_valid, g_valid = self._truth_of_valid(self.oracle).tokens, model.tokens
             p_made, g_made = truth.tokens, own.tokens
             if p_valid is not None and g_valid is not None and p_made is not None and g_made is not None:
-                ratios = (p_valid - g_valid)[seen], (g_made - p_made)[made]
+                ratios = log_ratio(p_valid, g_valid)[seen], log_ratio(g_made, p_made)[made]
                 found["jsd_valid"] = jensen_shannon(*ratios)
                 possible["jsd_valid"] = possible_jsd("jsd_valid", *ratios, len(ratios[0]), len(ratios[1]), SEEN)
         for name, value in found.items():

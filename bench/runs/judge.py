@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.api import Decoding, HasRealProbability, Sampler, SequenceSpec
+from bench.api import Decoding, HasNextTokenLogProbs, HasRealProbability, Sampler, SequenceSpec
 from bench.errors import UsageError
 from bench.metrics.base import Estimate, Metric
 from bench.metrics.density import Evidence, HeldOut, LogProb
@@ -113,6 +113,8 @@ class RealData:
         self._train = data.training.train
         if data.oracle is not None:
             self.log_prob, self.token_log_prob = data.oracle.log_prob, data.oracle.token_log_prob
+            if isinstance(data.oracle, HasNextTokenLogProbs):
+                self.next_token_log_probs = data.oracle.next_token_log_probs
 
     def sample(self, n: int, decoding: Decoding, rng: torch.Generator) -> Tensor:
         """N different training sequences, or all if there are fewer; like a model's, they are new to the test set."""
@@ -249,7 +251,7 @@ def score(
     judgement = _judgement(sampler, samples, task, metrics, spec)
     scores = []
     for name, results in judgement.results.items():
-        missing = "; ".join(result.absent for result in results if result.absent)
+        missing = "; ".join(result.absent for result in results if result.absent and not result.answered)
         if spec.explicit_metrics and not real and (missing or not results):
             raise ValueError(f"metric '{name}' was asked for and is absent: {missing or 'this task rules it out'}")
         scores += [_as_score(result) for result in results]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Protocol
@@ -19,11 +19,19 @@ Draw = Annotated[int, Interval(ge=0, le=2**32 - 1)]
 """Range of a field: the seed of one of numpy's Mersenne Twister streams."""
 
 
+def named_seeds(name: str, draw: int) -> Sequence[int]:
+    """Seeds of one of numpy's Mersenne Twister streams, by its name and the number of the draw."""
+    return [int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little"), draw]
+
+
 class Oracle(Protocol):
     """The true distribution of a synthetic task."""
 
     def token_log_prob(self, tokens: Tensor) -> Tensor:
-        """Log-probability of each token given those before it, int64 (N, T) to float64 (N, T), nats."""
+        """Log-probability of each token given those before it, int64 (N, T) to float64 (N, T), nats.
+
+        Zero after the end mark; minus infinity from the first token that it never writes, if there is any.
+        """
         ...
 
     def log_prob(self, tokens: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,7 +19,7 @@ from torch import Tensor
 from bench.api import SequenceSpec, TrainingData
 from bench.data.oracle_weights import NAMES, PUBLISHED_SHA256, load_weights
 from bench.errors import NotFetched
-from bench.tasks.base import Draw, Several, TaskData
+from bench.tasks.base import Draw, Several, TaskData, named_seeds
 from bench.tasks.drawn import drawn
 
 BOS = 0
@@ -122,6 +122,10 @@ class LSTMOracle:
         "quick": {"vocab_size": 500, "train_size": 1_000, "valid_size": 500, "test_size": 2_000},
         "smoke": {"train_size": 640, "valid_size": 100, "test_size": 500},
     }
+    units: ClassVar[int] = 32
+    """Of the LSTM and of its embedding."""
+    weights: ClassVar[str] = "weights"
+    """The stream that the weights are drawn from."""
 
     def fingerprint(self) -> str:
         """All parameters: weights and data follow from them by numpy's frozen Mersenne Twister streams."""
@@ -129,12 +133,32 @@ class LSTMOracle:
 
     def load(self) -> TaskData:
         """Draw the weights, then write the three splits."""
-        stream = np.random.RandomState(_seeds("weights", self.draw or 0))
-        V, H = self.vocab_size, 32
+        stream = np.random.RandomState(named_seeds(f"oracle/{self.weights}", self.draw or 0))
+        V, H = self.vocab_size, self.units
         shapes = {name: {"W": (H, H), "U": (H, H), "b": (H,)}[name[0]] for name in NAMES[1:-2]}
         shapes = {"emb": (V, H), **shapes, "Wo": (H, V), "bo": (V,)}
         oracle = OracleLSTM({name: stream.standard_normal(shapes[name]).astype(np.float32) for name in NAMES})
         return _write(oracle, self)
+
+
+@dataclass(frozen=True, slots=True)
+class LSTMOracle40(LSTMOracle):
+    """Another random LSTM, of 64 units, all weights N(0, 1), writes sequences of 40 out of 5,000 words.
+
+    64 units are what the released code of LeakGAN has at length 40. It draws its own oracle there, so published numbers
+    at that length belong to other weights than these, and than those of length 20.
+    """
+
+    seq_len: Several = 40
+    """T."""
+
+    version: ClassVar[str] = "1"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "quick": {"vocab_size": 500, "train_size": 1_000, "valid_size": 500, "test_size": 1_000},
+        "smoke": {"train_size": 320, "valid_size": 100, "test_size": 200},
+    }
+    units: ClassVar[int] = 64
+    weights: ClassVar[str] = "weights of 64 units"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,12 +221,6 @@ class PublishedOracle:
             ) from error
 
 
-def _seeds(stream: str, draw: int) -> Sequence[int]:
-    """Seeds of a named Mersenne Twister stream."""
-    name = hashlib.sha256(f"oracle/{stream}".encode()).digest()
-    return [int.from_bytes(name[:4], "little"), draw]
-
-
 def _write(oracle: OracleLSTM, task: LSTMOracle | PublishedOracle) -> TaskData:
     """Let the oracle write training, validation and test sequences, each split from its own stream."""
     sizes = {"train": task.train_size, "valid": task.valid_size, "test": task.test_size}
@@ -210,7 +228,9 @@ def _write(oracle: OracleLSTM, task: LSTMOracle | PublishedOracle) -> TaskData:
     def draw() -> dict[str, Tensor]:
         return {
             split: oracle.sample(
-                np.random.RandomState(_seeds(split, task.draw or 0)).random_sample((size, task.seq_len))
+                np.random.RandomState(named_seeds(f"oracle/{split}", task.draw or 0)).random_sample(
+                    (size, task.seq_len)
+                )
             )
             for split, size in sizes.items()
         }

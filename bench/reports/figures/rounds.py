@@ -22,6 +22,7 @@ REWARD = "reward"
 """What every training by policy gradient logs."""
 PANELS = {
     "nll_oracle": "its samples under the oracle",
+    "grammatical": "share of its samples that the grammar allows",
     "nll_valid": "held-out sequences under the model",
     "jsd_valid": "from the oracle's next words",
     "entropy": "of its samples, nats a token",

@@ -73,6 +73,9 @@ def _section(sweep: Sweep, planned: int, barred: dict[str, str]) -> Document:
     seeds = found.groupby("model")["seed"].nunique()
     blocks: Document = [Heading(3, f"{sweep.task}, {sweep.preset}"), _temperatures(sweep, order)]
     blocks += [Paragraph(prose(FEW_SEEDS))] if seeds.map(few).any() else []
+    if sweep.instead_of:
+        text = "Quality is `{}` here, and not `{}`, which is infinite for samples that the oracle never writes."
+        blocks.append(Paragraph(prose(text, sweep.quality, sweep.instead_of)))
     blocks += bullets("Left out:", (f"{model}: {why}" for model, why in sweep.left_out.items()))
     if sweep.corner is None:
         lack = "no point here"

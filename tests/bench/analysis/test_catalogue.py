@@ -78,7 +78,7 @@ def test_headlines_are_these():
         *("nll_test", "trip_distance_w1", "trip_distance_jsd", "radius_w1", "next_place_accuracy1", "reverse_nll"),
         *("copy_sequence", "copy_8gram", "seconds"),
     ]
-    assert headlines("oracle", Shown.FIGURE) == ["jsd_token", "nll_test", "nll_oracle"]
+    assert headlines("oracle", Shown.FIGURE) == ["jsd_token", "nll_test", "nll_oracle", "grammatical"]
     assert headlines("text", Shown.TERMINAL) == [
         *("nll_test", "bleu2", "backward_bleu2", "ms_jaccard4", "copy_8gram", "seconds")
     ]
@@ -115,4 +115,4 @@ def test_a_difference_that_tables_would_not_show_is_below_the_resolution():
 def test_the_metrics_that_read_the_density_say_so():
     from bench.metrics.divergence import COLUMNS
 
-    assert {row.metric for row in CATALOGUE if row.density} == {"nll_test", "perplexity", *COLUMNS}
+    assert {row.metric for row in CATALOGUE if row.density} == {"nll_test", "perplexity", "tv_stationary", *COLUMNS}

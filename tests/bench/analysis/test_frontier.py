@@ -181,6 +181,35 @@ def test_an_oracle_is_preferred_and_a_text_has_the_other_axes(mixed):
     assert oracle.controls == {"constant", "uniform"}
 
 
+def infinite(lines, quality="nll_oracle", below=0.0):
+    """What a grammar's oracle says of a model: no quality wherever the temperature is above a bound."""
+    for line in lines:
+        if line["metric"] == quality and line["temperature"] > below:
+            line |= {"value": float("nan"), "absent": "the oracle never writes some of the samples: nll_oracle is inf"}
+        yield line
+
+
+@pytest.mark.parametrize("below", [0.0, 0.6])
+def test_a_quality_that_is_infinite_at_some_temperature_gives_way_to_the_next(below):
+    """Its few finite points alone would make a frontier of where samples happen to be right."""
+    lines = infinite(rows("mle", mle), below=below), rows("mle", mle, TEXT), rows("cold", better)
+    every = frames(*lines, rows("cold", better, TEXT))
+    (sweep,) = sweeps(*every)
+    assert (sweep.quality, sweep.coverage, sweep.instead_of) == (*TEXT, "nll_oracle")
+    assert len(sweep.of("mle")) == 6 * len(TEMPERATURES)
+    text = "\n".join(markdown(*every))
+    assert "Quality is `lm_nll` here, and not `nll_oracle`, which is infinite for samples" in text
+    assert len(figures(*every, {"cold": ("#000000", "-")})) == 1
+
+
+def test_a_rivals_infinite_quality_changes_no_axes():
+    every = frames(rows("mle", mle), rows("mle", mle, TEXT), infinite(rows("cold", better), below=0.6))
+    (sweep,) = sweeps(*every)
+    assert (sweep.quality, sweep.instead_of) == ("nll_oracle", "")
+    assert set(sweep.of("cold")["temperature"]) == {0.5}
+    assert "Quality is" not in "\n".join(markdown(*every))
+
+
 def test_what_is_not_comparable_is_left_out():
     broken = rows("broken", mle)
     other = rows("other", better, signature="nll:2")

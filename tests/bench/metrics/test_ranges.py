@@ -21,6 +21,8 @@ from bench.metrics.text.scoring import FAMILIES
 from bench.plans import registry
 from bench.runs.judge import RealData
 from bench.tasks.corpus import FolkTunes, QuatrainsTang, SotuObama
+from bench.tasks.grammar import Grammar
+from bench.tasks.markov import Markov
 from bench.tasks.toy import Toy
 
 SIGNATURE = Signature.of(n=1, v="1")
@@ -68,7 +70,9 @@ class Known(RealData):
 
 def estimates():
     """The estimates of every registered metric on every type of task, and of ``bench score``."""
-    for task in (Toy(test_size=40), SotuObama(), FolkTunes(), QuatrainsTang()):
+    small = {"train_size": 60, "valid_size": 2, "test_size": 40}
+    synthetic = Toy(test_size=40), Grammar(**small), Markov(vocab_size=12, **small)
+    for task in (*synthetic, SotuObama(), FolkTunes(), QuatrainsTang()):
         data = task.load()
         words = data.vocabulary.words if data.vocabulary else None
         test, train = data.test[:40], data.training.train[:60]

@@ -169,7 +169,7 @@ def test_names_given_twice_count_once():
 def test_all_is_every_installed_plugin_but_those_whose_data_were_not_fetched(tmp_path, monkeypatch):
     monkeypatch.setenv("SEQGAN_BENCH_DATA", str(tmp_path))
     plan = make_plan(Request(tasks=("all",), preset="smoke", seeds=1))
-    there = {"oracle", "toy", *corpora.NAMES}
+    there = {"oracle", "oracle-40", "grammar", "markov", "toy", *corpora.NAMES}
     assert {spec.task for spec in plan} == there < set(registry.available("task"))
     assert {spec.model for spec in plan} == {REAL_DATA, *registry.available("model")} - registry.marked("bench.heavy")
     assert set(plan[0].metrics) == set(registry.available("metric")) - registry.marked("bench.heavy", "metric")
@@ -347,6 +347,9 @@ def test_random_streams_go_by_the_module_paths_of_tasks():
     assert found == {
         "oracle": "bench.tasks.oracle:LSTMOracle",
         "oracle-published": "bench.tasks.oracle:PublishedOracle",
+        "oracle-40": "bench.tasks.oracle:LSTMOracle40",
+        "grammar": "bench.tasks.grammar:Grammar",
+        "markov": "bench.tasks.markov:Markov",
         "quatrains": "bench.tasks.corpus:Quatrains",
         "quatrains-tang": "bench.tasks.corpus:QuatrainsTang",
         "tang5": "bench.tasks.corpus:Tang5",

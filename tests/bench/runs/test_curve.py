@@ -12,6 +12,7 @@ from bench.metrics.nll import NLL
 from bench.metrics.ranges import Impossible
 from bench.runs.curve import CurveJudge
 from bench.runs.session import Session
+from bench.tasks.grammar import Grammar
 from bench.tasks.toy import Toy
 from seqgan.mle import MLE
 
@@ -141,3 +142,20 @@ def test_the_oracle_is_asked_about_validation_sequences_once_for_all_curves(task
         found.append(curve.scores(model, samples))
     assert asked == [50, 40, 50]
     assert found[0] == found[1] == judge(task).scores(model, samples)
+
+
+def test_a_grammars_curve_has_the_share_that_it_allows_in_place_of_what_is_infinite():
+    task = Grammar(seq_len=12, shortest=1, train_size=60, valid_size=30, test_size=20).load()
+    model, spec = Constant(-math.log(19)), task.training.spec
+    model.token_log_prob = lambda tokens, temperature=1.0: torch.where(spec.mask(tokens), -math.log(19), 0.0)
+    samples = torch.randint(0, 19, (200, 12), generator=torch.Generator().manual_seed(0))
+    samples[:3] = task.training.vocabulary.encode(["a", "a + b", "( a ]"], 12)
+    found = judge(task, 30).scores(model, samples)
+    assert set(found) == {"grammatical", "nll_valid", "jsd_valid"}
+    allowed = task.oracle.log_prob(samples) > -math.inf
+    assert bool(allowed[:2].all())
+    assert not bool(allowed[2])
+    assert found["grammatical"] == float(allowed.double().mean())
+    assert 0 < found["jsd_valid"] < math.log(2)
+    evidence = Evidence(model, samples, HeldOut(task.training.spec, task.training.valid[:30], task.oracle, None, ""))
+    assert found["jsd_valid"] == next(each.value for each in evidence.ask(Divergence()) if each.metric == "jsd_token")

@@ -9,6 +9,7 @@ import torch
 from bench.metrics.base import Estimate
 from bench.metrics.signature import Signature
 from bench.plans.plan import Request, make_plan
+from bench.records.frames import REAL_DATA
 from bench.runs import judge
 from bench.runs.checkpoints import CheckpointFolder
 from bench.runs.judge import forget_task, load_task, score
@@ -172,3 +173,23 @@ def test_a_density_that_no_metric_reads_is_not_asked_for():
     task = load_task(spec)
     metrics = {"distinct": judge.registry.find("metric", "distinct").load()()}
     assert score(Refuses(task.data, 0.0), task, metrics, spec).scores
+
+
+def test_what_a_grammar_makes_infinite_does_not_fail_a_run_that_asked_for_it(tmp_path):
+    """The number is known to be infinite: that is the task's nature, and the run's other scores are kept."""
+    settings = ("grammar.seq_len=12", "grammar.train_size=40", "grammar.valid_size=10", "grammar.test_size=30")
+    request = Request(("bigram",), ("grammar",), ("nll", "divergence", "grammar"), 1, "smoke", settings)
+    records = {spec.model: run(spec, CheckpointFolder(tmp_path)) for spec in make_plan(request)}
+    for record in records.values():
+        assert record.status == "ok", record.reason
+    found = {name: {each.metric: each for each in record.scores["final"]} for name, record in records.items()}
+    model, real = found["bigram"], found[REAL_DATA]
+    reason = "the oracle never writes some of the samples"
+    assert {name: each.absent for name, each in model.items() if each.value is None} == {
+        "nll_oracle": f"{reason}: nll_oracle is inf",
+        "kl_reverse": f"{reason}: kl_reverse is inf",
+    } | {name: each.absent for name, each in model.items() if name.startswith("bracket") and each.value is None}
+    assert 0 <= model["grammatical"].value < 1
+    assert real["grammatical"].value == 1
+    assert [real[name].value for name in ("kl_reverse", "jsd_token")] == pytest.approx([0, 0], abs=1e-12)
+    assert real["nll_oracle"].value > 0

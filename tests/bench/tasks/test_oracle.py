@@ -11,7 +11,7 @@ import torch
 from scipy import stats
 
 from bench.data.oracle_weights import NAMES
-from bench.tasks.oracle import BOS, ROWS, LSTMOracle, OracleLSTM
+from bench.tasks.oracle import BOS, ROWS, LSTMOracle, LSTMOracle40, OracleLSTM
 
 SMALL = LSTMOracle(vocab_size=50, seq_len=6, train_size=40, valid_size=20, test_size=30)
 
@@ -166,3 +166,21 @@ def test_the_global_random_states_are_left_alone():
     SMALL.load()
     assert torch.equal(torch.random.get_rng_state(), before)
     assert (np.random.get_state()[1] == numpy_before).all()  # noqa: NPY002
+
+
+# Length 40
+
+
+def test_length_40_has_an_oracle_of_its_own_with_the_published_sizes():
+    task = LSTMOracle40(train_size=50, valid_size=2, test_size=200)
+    assert dataclasses.asdict(LSTMOracle40()) == {**dataclasses.asdict(LSTMOracle()), "seq_len": 40}
+    data, other = task.load(), LSTMOracle(seq_len=40, train_size=50, valid_size=2, test_size=2).load()
+    assert data.oracle.output.shape == (64, 5_000)
+    assert data.test.shape == (200, 40)
+    # Not the weights of length 20, in more rows.
+    assert not torch.equal(data.oracle.embedding.flatten()[:100], other.oracle.embedding.flatten()[:100])
+    assert not torch.equal(data.training.train, other.training.train)
+    # The row of real data in the published tables is 4.071, with 64 units; 32 units have 5.7 to 6.0.
+    entropy = -float(data.oracle.log_prob(data.test).mean()) / 40
+    assert 3.7 < entropy < 4.5
+    assert task.load().sha256 == data.sha256
