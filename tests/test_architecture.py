@@ -71,7 +71,7 @@ COMMANDS = (
     "settings",
     "tune",
 )
-ON_DENSITIES = ["bench.metrics.density", "bench.metrics.nll", "bench.metrics.divergence"]
+ON_DENSITIES = ["bench.metrics.density", "bench.metrics.nll", "bench.metrics.divergence", "bench.metrics.fcd"]
 KERNELS = ["seqgan.kernels"]
 ALGORITHMS = ["seqgan", "baselines"]
 

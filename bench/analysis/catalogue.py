@@ -32,7 +32,7 @@ __all__ = [
 ARROWS = {"lower": "↓", "higher": "↑", "real": "→"}
 """Direction of a score to the arrow that points to better values."""
 MEANINGS = {"lower": "lower is better", "higher": "higher is better", "real": "nearer to the real data is better"}
-UNIT_DECIMALS = {"": 3, "words": 2, "types": 0}
+UNIT_DECIMALS = {"": 3, "words": 2, "types": 0, "log10": 3, "g/mol": 2}
 """Unit to decimals where a single text is scored: its intervals are wider than those over runs."""
 
 LIKELIHOOD = "Likelihood and divergence"
@@ -40,6 +40,7 @@ NGRAMS = "N-grams shared with the test set, from both sides"
 DIVERSITY = "Language model, diversity and copying"
 LENGTH = "Length"
 MUSIC = "Music"
+MOLECULES = "Molecules"
 COSTS = "Costs"
 OTHERS = "Other measures"
 
@@ -55,6 +56,7 @@ class Shown(IntEnum):
 KINDS = {
     "oracle": {"jsd_token", "nll_oracle"},
     "music": {"interval_distance"},
+    "molecules": {"valid"},
     "text": set[str](),
 }
 """The kinds of tasks, and the metrics by which they are known; "oracle": the true distribution is known."""
@@ -112,7 +114,7 @@ CATALOGUE = (
     Entry("jsd_token", LIKELIHOOD, decimals=4, density=True, verdict=1, at={"oracle": (1, FIGURE)}),
     Entry("tv_token", LIKELIHOOD, density=True),
     Entry("nll_test", LIKELIHOOD, density=True, axis="test sequences under the model", verdict=2,
-          at={"oracle": (2, FIGURE), "text": (1, FIGURE), "music": (1, FIGURE)}),
+          at={"oracle": (2, FIGURE), "text": (1, FIGURE), "music": (1, FIGURE), "molecules": (1, FIGURE)}),
     Entry("kl_forward", LIKELIHOOD, density=True),
     Entry("kl_reverse", LIKELIHOOD, density=True, verdict=4),
     Entry("nll_oracle", LIKELIHOOD, axis="samples under the oracle", verdict=3,
@@ -137,13 +139,13 @@ CATALOGUE = (
     Entry("self_bleu5", DIVERSITY),
     Entry("distinct2", DIVERSITY),
     Entry("distinct3", DIVERSITY),
-    Entry("copy_sequence", DIVERSITY, merit=False, at={"oracle": (6, PAGE), "text": (6, PAGE)}),
+    Entry("copy_sequence", DIVERSITY, merit=False, at={"oracle": (6, PAGE), "text": (6, PAGE), "molecules": (8, PAGE)}),
     Entry("copy_line", DIVERSITY, merit=False),
     Entry("copy_4gram", DIVERSITY, merit=False),
     Entry("copy_5gram", DIVERSITY, merit=False),
     Entry("copy_6gram", DIVERSITY, merit=False),
     Entry("copy_8gram", DIVERSITY, merit=False,
-          at={"oracle": (7, TERMINAL), "text": (7, TERMINAL), "music": (7, TERMINAL)}),
+          at={"oracle": (7, TERMINAL), "text": (7, TERMINAL), "music": (7, TERMINAL), "molecules": (9, TERMINAL)}),
     Entry("copy_longest", DIVERSITY, decimals=2, merit=False),
     Entry("copy_nearest", DIVERSITY, merit=False),
     Entry("length_mean", LENGTH),
@@ -151,7 +153,19 @@ CATALOGUE = (
     Entry("pitch_class_distance", MUSIC, at={"music": (4, PAGE)}),
     Entry("interval_distance", MUSIC, at={"music": (5, FIGURE)}),
     Entry("mse", MUSIC, at={"music": (3, TERMINAL)}),
-    Entry("seconds", COSTS, at={"oracle": (8, TERMINAL), "text": (8, TERMINAL), "music": (8, TERMINAL)}),
+    Entry("valid_unique_novel", MOLECULES, axis="different new molecules among the samples", verdict=9,
+          at={"molecules": (2, FIGURE)}),
+    Entry("valid", MOLECULES, axis="samples that are molecules", at={"molecules": (3, FIGURE)}),
+    # Each of the two is had by writing few valid molecules: neither is a merit without the others.
+    Entry("unique", MOLECULES, merit=False),
+    Entry("novel", MOLECULES, merit=False, at={"molecules": (4, PAGE)}),
+    Entry("internal_diversity", MOLECULES, at={"molecules": (7, PAGE)}),
+    Entry("logp_distance", MOLECULES, at={"molecules": (5, TERMINAL)}),
+    Entry("weight_distance", MOLECULES, decimals=2, at={"molecules": (6, PAGE)}),
+    Entry("fcd", MOLECULES, decimals=2),
+    Entry("fcd_floor", MOLECULES, decimals=2, merit=False),
+    Entry("seconds", COSTS, at={"oracle": (8, TERMINAL), "text": (8, TERMINAL), "music": (8, TERMINAL),
+                                "molecules": (10, TERMINAL)}),
     Entry("pretraining_seconds", COSTS),
     Entry("tokens", COSTS),
     Entry("updates", COSTS),

@@ -94,6 +94,8 @@ def make_plan(request: Request) -> list[RunSpec]:
         tasks = [plugin for plugin in tasks if _is_there(plugin, preset.name, overrides.get(plugin.name, {}))]
     explicit = list(request.metrics) != ["all"]
     versions = {plugin.name: _load("metric", plugin).version for plugin in metrics}
+    if explicit:
+        _require_installed(metrics)
     prepared = [
         _prepare_seeds(plugin, preset.name, overrides.get(plugin.name, {}), seeds, own.get(plugin.name, {}))
         for plugin in tasks
@@ -140,7 +142,12 @@ def _select(kind: str, names: Sequence[str]) -> list[registry.Plugin]:
         elif name == "all":
             if len(names) > 1:
                 raise UsageError(f"expected 'all' or a list of {kind}s, got both: {','.join(names)}.")
-            chosen += [plugin for plugin in registry.available(kind).values() if not left_out(plugin)]
+            heavy = registry.marked("bench.heavy", kind)
+            chosen += [
+                plugin
+                for plugin in registry.available(kind).values()
+                if plugin.name not in heavy and not left_out(plugin)
+            ]
         else:
             chosen.append(registry.find(kind, name))
     return list({plugin.name: plugin for plugin in chosen}.values())
@@ -158,6 +165,14 @@ def left_out(plugin: registry.Plugin) -> str:
     except registry.PluginError as error:
         return str(error)
     return ""
+
+
+def _require_installed(metrics: Sequence[registry.Plugin]) -> None:
+    """Require what metrics that the user named need: their absence would fail every run, after it was trained."""
+    for plugin in metrics:
+        missing = getattr(_load("metric", plugin), "unavailable", str)()
+        if missing:
+            raise UsageError(f"metric '{plugin.name}' cannot be computed: {missing}.")
 
 
 def _own_fields(names: Sequence[str], tasks: Sequence[str]) -> dict[str, dict[str, Any]]:

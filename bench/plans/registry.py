@@ -183,9 +183,9 @@ def _registered(kind: str) -> dict[str, dict[str, Plugin]]:
     }
 
 
-def marked(group: str) -> set[str]:
-    """Names of the models that are entry points of a group, whose values are not read; each package marks its own."""
-    registered = _registered("model")
+def marked(group: str, kind: str = "model") -> set[str]:
+    """Names of the plugins that are entry points of a group, whose values are not read; each package marks its own."""
+    registered = _registered(kind)
     found = (
         registered.get(entry.name, {}).get(entry.dist.name if entry.dist else "")
         for entry in _entries(group, tuple(sys.path))
