@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -133,13 +134,12 @@ def frechet(first: Moments, second: Moments) -> float:
 def activations(molecules: Sequence[str]) -> Floats:
     """ChemNet's numbers of molecules: canonical SMILES, M of them, to float64 (M, 512). Longer ones are left out."""
     import torch
-    from fcd import load_ref_model
     from fcd.utils import SmilesDataset
 
     kept = [molecule for molecule in molecules if len(molecule) <= LONGEST]
     if not kept:
         return np.zeros((0, 512))
-    model: Any = load_ref_model()
+    model = network()
     rows: Any = SmilesDataset(kept)
     found = []
     with torch.inference_mode():
@@ -147,6 +147,14 @@ def activations(molecules: Sequence[str]) -> Floats:
             batch = np.stack([rows[row] for row in range(start, min(start + BATCH, len(kept)))])  # (B, 350, 35)
             found.append(model(torch.from_numpy(batch).float().transpose(1, 2)).numpy().astype(np.float64))
     return np.concatenate(found)
+
+
+def network() -> Any:
+    """ChemNet, from the file in its package: given no path, the package's function leaves a folder behind."""
+    import fcd
+
+    (weights,) = Path(fcd.__file__).parent.glob("ChemNet*.pt")
+    return fcd.load_ref_model(str(weights))  # which keeps it
 
 
 @lru_cache(maxsize=4)

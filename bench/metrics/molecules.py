@@ -77,13 +77,14 @@ class Molecules:
     floor.
 
     How they can be gamed: ``valid``, by one molecule, repeated, or by short ones: ``C`` is valid, and random tokens
-    that end soon are more often so than those that do not. ``unique`` and ``novel``, by writing few valid molecules, or
-    by any noise that is valid; ``novel`` falls as a model gets closer to a training set that covers its space.
-    ``internal_diversity`` is greater for random molecules than for real ones, hence the real data's own value is the
-    goal. All but ``novel`` and ``valid_unique_novel``, by copying the training set. ``valid_unique_novel`` can be had
-    neither by repeating nor by copying, but by adding a carbon to training molecules, which the properties hardly show
-    and ``copy_nearest`` does; it falls with n, as repeats get likelier. The distances, by drawing the right mixture of
-    a few molecules. No column says whether a molecule can be made, or is good for anything.
+    that end soon are more often so than those that do not. ``unique`` and ``novel``, by writing few valid molecules.
+    All but ``novel`` and ``valid_unique_novel``, by copying the training set. ``valid_unique_novel`` can be had neither
+    by repeating nor by copying, but by chains of random atoms such as ``CNSOC``, which are all valid, different and
+    new, and which the distances show; and by adding a carbon to training molecules, which the copy rates show. It falls
+    with n, as repeats get likelier. ``internal_diversity`` is that of real molecules, or more, for chains of many
+    lengths, hence the real data's own value is the goal. The distances, by drawing the right mixture of a few
+    molecules. Which model knows the molecules is therefore said by ``nll_test``. No column says whether a molecule can
+    be made, or is good for anything.
 
     The version of RDKit is in every signature: valence, aromaticity and canonical forms have changed over its versions.
     """

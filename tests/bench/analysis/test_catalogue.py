@@ -72,6 +72,10 @@ def test_headlines_are_these():
         *("nll_test", "bleu4", "mse", "pitch_class_distance", "interval_distance", "reverse_nll", "copy_8gram"),
         "seconds",
     ]
+    assert headlines("molecules", Shown.PAGE) == [
+        *("nll_test", "valid_unique_novel", "valid", "novel", "logp_distance", "weight_distance"),
+        *("internal_diversity", "copy_sequence", "copy_8gram", "seconds"),
+    ]
     assert headlines("oracle", Shown.FIGURE) == ["jsd_token", "nll_test", "nll_oracle"]
     assert headlines("text", Shown.TERMINAL) == [
         *("nll_test", "bleu2", "backward_bleu2", "ms_jaccard4", "copy_8gram", "seconds")
@@ -88,6 +92,7 @@ def test_shown_verdicts_have_merit_and_positions_of_their_own():
 def test_a_task_is_about_what_its_metrics_say():
     assert kind_of_task(["nll_oracle", "bleu2", "interval_distance"]) == "oracle"
     assert kind_of_task(["bleu2", "interval_distance"]) == "music"
+    assert kind_of_task(["bleu2", "valid"]) == "molecules"
     assert kind_of_task(["bleu2"]) == "text"
 
 
