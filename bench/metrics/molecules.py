@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ RADIUS, BITS = 2, 1024
 """Of Morgan fingerprints, as MOSES has them."""
 ROWS = 2048
 """Fingerprints that are compared with all others at a time."""
+ATOM = re.compile(r"(?:\[\d*)?([A-Z][a-z]?|as|se|te|[bcnops*])(?:[^\[\]]*\])?")
+"""A token that is an atom."""
 INSTALL = "RDKit is not installed: python -m pip install 'seqgan-bench[molecules]'"
 
 
@@ -151,9 +154,11 @@ class Molecules:
         if subject.trained:
             text = subject.against.references[: len(subject.text)]
             subject = replace(subject, text=text, real="references", trained=False)
-        made, known = parsed(subject.text, subject.against), canonical_forms(given, subject.against)
+        made, known = parsed(subject.text, subject.against), _known(given, subject.against.symbols or ())
         n, counts = len(subject.text), Counter(molecule for molecule in made.canonical if molecule)
-        new = {molecule for molecule in counts if molecule not in known}
+        composed = compositions(subject.text, subject.against.symbols or ())
+        rows = {molecule: row for row, molecule in enumerate(made.canonical) if molecule}
+        new = {molecule for molecule, row in rows.items() if molecule not in known.forms(composed[row])}
         alone = np.array([counts[molecule] == 1 for molecule in made.canonical])
         fresh = alone & np.array([molecule in new for molecule in made.canonical])
         kinds = len(counts)
@@ -266,17 +271,58 @@ def read(texts: Sequence[str]) -> list[Any]:
     return [molecule if molecule is not None and molecule.GetNumAtoms() else None for molecule in found]
 
 
-def canonical_forms(text: Tokens, against: RealText) -> frozenset[str]:
-    """The canonical SMILES of all molecules of a text that many samples are compared with; computed once."""
-    return _canonical_forms(text, against.symbols or ())
+class Known:
+    """Molecules that samples may be copies of, made canonical when a sample of the same composition asks for them.
+
+    To make a training set of 50,000 canonical takes ten seconds, and most of it is the composition of no sample.
+
+    Args:
+        text: The molecules.
+        symbols: The token of every id.
+    """
+
+    def __init__(self, text: Tokens, symbols: tuple[str, ...]) -> None:
+        self._text, self._symbols = text, symbols
+        self._rows: dict[bytes, list[int]] = {}
+        for row, composition in enumerate(compositions(text, symbols)):
+            self._rows.setdefault(composition, []).append(row)
+        self._forms: dict[bytes, frozenset[str]] = {}
+
+    def forms(self, composition: bytes) -> frozenset[str]:
+        """The canonical SMILES of all that have a composition, which :func:`compositions` gives."""
+        from rdkit import Chem
+
+        if composition not in self._forms:
+            rows = np.array(self._rows.get(composition, []), dtype=np.int64)
+            found = read(smiles(self._text[rows], self._symbols))
+            self._forms[composition] = frozenset(Chem.MolToSmiles(molecule) for molecule in found if molecule)
+        return self._forms[composition]
 
 
 @lru_cache(maxsize=4)
-def _canonical_forms(text: Tokens, symbols: tuple[str, ...]) -> frozenset[str]:
-    from rdkit import Chem
+def _known(text: Tokens, symbols: tuple[str, ...]) -> Known:
+    return Known(text, symbols)
 
-    found = read(smiles(text, symbols))
-    return frozenset(Chem.MolToSmiles(molecule) for molecule in found if molecule is not None)
+
+def compositions(text: Tokens, symbols: Sequence[str]) -> list[bytes]:
+    """What all spellings of a molecule share, and most other molecules do not: its atoms by element, and its rings.
+
+    Hydrogen is left out, for most of it is not written. The number of rings is that of ring bonds, two of their numbers
+    each, less the full stops: these separate what has no bond, unless a ring bond joins it again.
+    """
+    found = [element(symbol) for symbol in symbols]
+    ends = [(symbol.strip("%()").isdecimal() and symbol != UNKNOWN) - 2 * (symbol == ".") for symbol in symbols]
+    inside = np.arange(text.ids.shape[1]) < text.lengths[:, None]
+    ids = np.where(inside, text.ids, 0)
+    columns = [np.array([name == each for each in found]) for name in sorted({*found} - {"", "H"})]
+    sums = [(np.asarray(column, dtype=np.int16)[ids] * inside).sum(1) for column in (*columns, ends)]
+    return [row.tobytes() for row in np.stack(sums, axis=1).astype(np.int16)]
+
+
+def element(token: str) -> str:
+    """The element of an atom, as "C" of "c" and of "[13CH3]"; "" for a token that is no atom."""
+    found = ATOM.fullmatch(token)
+    return found[1].capitalize() if found else ""
 
 
 def properties(text: Tokens, against: RealText) -> tuple[Floats, Floats]:

@@ -185,6 +185,7 @@ class Smiles(Corpus):
     min_count: Size = 1
     """Tokens seen less often in training become <unk>."""
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"quick": {"train_size": 10_000}}
     corpus: ClassVar[str] = "smiles"
     level: ClassVar[str] = "smiles"
     kind: ClassVar[str] = "molecules"

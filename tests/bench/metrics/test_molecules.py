@@ -244,21 +244,48 @@ def test_similarities_of_more_than_a_block(monkeypatch):
     assert similarities(bits) == pytest.approx(wanted, rel=1e-6)
 
 
-def test_what_is_known_of_the_test_set_is_computed_once(chem, texts, monkeypatch):
-    _, test, train, valid = texts
-    held_out = evidence(*texts).held_out
-    calls = Counter()
-    read = molecules.read
+def test_what_is_known_of_real_molecules_is_computed_once(chem, texts, monkeypatch):
+    samples, test, train, valid = texts
+    asked = evidence(*texts)
+    read, calls, lines_read = molecules.read, Counter(), Counter()
 
     def counting(written):
         calls[len(written)] += 1
+        lines_read.update(written)
         return read(written)
 
     monkeypatch.setattr(molecules, "read", counting)
     for seed in range(3):
-        made = held_out.tokens[torch.randperm(30, generator=torch.Generator().manual_seed(seed))]
-        Evidence(None, made, held_out).ask(Molecules())
-    assert (calls[len(test)], calls[len(train) + len(valid)], calls[30]) == (1, 1, 3)
+        order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))
+        Evidence(None, asked.samples[order], asked.held_out).ask(Molecules())
+    assert (calls[len(test)], calls[len(samples)]) == (1, 3)
+    known = [lines_read[text] - 3 * samples.count(text) for text in train + valid]
+    assert {known[3], known[len(train) + 5]} == {1}  # those that are copied
+    assert set(known) == {0, 1}  # and few others: those of a sample's composition
+
+
+def test_all_spellings_of_a_molecule_have_one_composition(chem):
+    written = [
+        *lines("train", 0, 40),
+        "[Na+].[O-]c1ccccc1",
+        "C[Se]C",
+        "c1c[se]cc1",
+        "[2H]C([H])O",
+        "C1CC%10CC1C%10",
+        "F[B-](F)(F)F",
+    ]
+    spellings = []
+    for text in written:
+        molecule = chem.MolFromSmiles(text)
+        spellings.append([text, *(chem.MolToSmiles(molecule, doRandom=True) for _ in range(5))])
+        chem.Kekulize(molecule, clearAromaticFlags=True)
+        spellings[-1] += [chem.MolToSmiles(molecule, kekuleSmiles=True), chem.MolToSmiles(chem.AddHs(molecule))]
+    spellings.append(["CC", "C1.C1", "C(C)", "[CH3]C"])
+    symbols: list[str] = []
+    names = [[smiles.tokens(text) for text in alike] for alike in spellings]
+    found = [molecules.compositions(text, symbols) for text in encode([("x", each) for each in names], symbols)]
+    assert {len(set(alike)) for alike in found} == {1}
+    assert len({alike[0] for alike in found}) > 35
 
 
 def test_signatures_say_what_a_comparable_score_must_share(chem, texts):
