@@ -19,6 +19,8 @@ from bench.metrics.molecules import COLUMNS, KIND, Molecules, similarities, wass
 from bench.metrics.text.report import Text
 from bench.metrics.text.scoring import score
 from bench.metrics.text.tokenizers import encode
+from bench.records.frames import FINAL, REAL_DATA
+from bench.records.store import Store
 from bench.tasks.vocabulary import WordVocabulary
 
 CORPUS = Path(bench.__file__).parent / "corpora" / "smiles"
@@ -319,6 +321,51 @@ def test_without_rdkit_the_columns_say_so(texts, monkeypatch):
     assert {each.absent for each in found.values()} == {
         "RDKit is not installed: python -m pip install 'seqgan-bench[molecules]'"
     }
+
+
+@pytest.fixture
+def task(tmp_path, monkeypatch):
+    """A user's own file of molecules, as a task."""
+    monkeypatch.setattr("bench.reports.figures.drawing.write_figures", lambda *_: [])
+    path = tmp_path / "mine.smi"
+    path.write_text("\n".join(lines("train", 0, 300)) + "\n")
+    return f"text:{path},level=smiles,max_len=60,min_count=1"
+
+
+def run(bench, task, folder, metrics):
+    asked = ("--models", "random", "--tasks", task, "--metrics", metrics, "--preset", "smoke", "--seeds", 1)
+    return bench("run", *asked, "--workers", 0, "--temperatures", "none", "--output", folder)
+
+
+def recorded(folder):
+    records = Store(folder).records()
+    return {record.spec.model: {score.metric: score for score in record.scores[FINAL]} for record in records}
+
+
+@pytest.mark.usefixtures("memory_not_measured")
+def test_a_users_molecules_have_all_columns(chem, bench, task, tmp_path):
+    assert run(bench, task, tmp_path / "results", "molecules").code == 0
+    found = recorded(tmp_path / "results")
+    assert set(found["random"]) >= set(COLUMNS)
+    assert found["random"]["valid"].value < 0.2
+    real = found[REAL_DATA]
+    assert (real["valid"].value, real["unique"].value, real["novel"].value) == (1, 1, 1)
+    assert real["weight_distance"].value < 30 < found["random"]["weight_distance"].value
+
+
+@pytest.mark.usefixtures("memory_not_measured")
+def test_without_rdkit_a_run_is_whole_unless_molecules_are_asked_for(bench, task, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rdkit", None)
+    assert run(bench, task, tmp_path / "results", "all").code == 0
+    found = recorded(tmp_path / "results")["random"]
+    assert all(found[name].absent.startswith("RDKit is not installed") for name in COLUMNS)
+    assert found["nll_test"].value > 1
+    page = (tmp_path / "results" / "leaderboard.md").read_text("utf-8")
+    assert "RDKit is not installed: python -m pip install 'seqgan-bench[molecules]'" in page
+    asked = run(bench, task, tmp_path / "other", "nll,molecules")  # refused before anything is trained
+    assert asked.code == 2
+    assert "metric 'molecules' cannot be computed: RDKit is not installed" in asked.err
+    assert not (tmp_path / "other").exists()
 
 
 # Files

@@ -69,7 +69,7 @@ class Known(RealData):
 
 def estimates():
     """The estimates of every registered metric on every type of task, and of ``bench score``."""
-    for task in (Toy(test_size=40), SotuObama(), FolkTunes(), QuatrainsTang(), Smiles()):
+    for task in (Toy(test_size=40), SotuObama(), FolkTunes(), QuatrainsTang(), Smiles(train_size=200)):
         data = task.load()
         words = data.vocabulary.words if data.vocabulary else None
         test, train = data.test[:40], data.training.train[:60]
