@@ -29,6 +29,7 @@ except ModuleNotFoundError:  # Python 3.10, where pytest depends on tomli
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
+OF_TASKS = sorted((DOCS / "tasks").glob("*.md"))
 OTHERS = (
     *(
         "README",
@@ -127,10 +128,10 @@ def test_every_field_of_every_generator_is_on_its_page(name):
     assert shown_rows(text) == expected, f"the table of {name} should be\n{HEADER}\n" + "\n".join(expected)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *OF_TASKS], ids=lambda page: page.name)
 def test_the_index_links_every_page(page):
     index = (DOCS / "README.md").read_text(encoding="utf-8")
-    assert page.name == "README.md" or f"]({page.name})" in index
+    assert page.name == "README.md" or f"]({page.relative_to(DOCS).as_posix()})" in index
 
 
 def test_the_index_names_every_generator():
@@ -138,7 +139,7 @@ def test_the_index_names_every_generator():
     assert [name for name in GENERATORS if f"`{name}`" not in index] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *OF_TASKS], ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if target.startswith("https://"):
@@ -150,7 +151,7 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in map(slug, headings), target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *OF_TASKS], ids=lambda page: page.name)
 def test_what_is_named_in_the_code_is_there(page):
     text = page.read_text(encoding="utf-8")
     names = re.findall(r"`((?:bench|seqgan|baselines)(?:\.\w+)*:[\w.]+)`", text)
@@ -161,7 +162,7 @@ def test_what_is_named_in_the_code_is_there(page):
     assert [file for file in files if not (ROOT / file).exists()] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *OF_TASKS], ids=lambda page: page.name)
 def test_tables_are_whole(page):
     for block in re.findall(r"(?:^\|.*\n)+", page.read_text(encoding="utf-8"), re.MULTILINE):
         lines = block.splitlines()

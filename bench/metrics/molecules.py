@@ -77,7 +77,7 @@ class Molecules:
     over all quantiles of the difference there, it needs no bins, and it is that of :func:`scipy.stats.
     wasserstein_distance`. MOSES has the same two properties, but compares only means and variances. Chance alone makes
     them greater than 0: the real data's row is training molecules against the test set, at the same n, and is the
-    floor.
+    floor of a model whose samples are all valid; fewer valid ones have a higher floor.
 
     How they can be gamed: ``valid``, by one molecule, repeated, or by short ones: ``C`` is valid, and random tokens
     that end soon are more often so than those that do not. ``unique`` and ``novel``, by writing few valid molecules.
