@@ -73,7 +73,8 @@ COMMANDS = (
     "tune",
 )
 ON_DENSITIES = [
-    f"bench.metrics.{name}" for name in ("density", "nll", "divergence", "grammar", "stationary", "augmented_lstm")
+    f"bench.metrics.{name}"
+    for name in ("density", "nll", "divergence", "grammar", "stationary", "augmented_lstm", "fcd")
 ]
 KERNELS = ["seqgan.kernels"]
 ALGORITHMS = ["seqgan", "baselines"]

@@ -43,6 +43,7 @@ GRAMMAR = "Grammar"
 NAMES = "Looked up in the list of all that is real"
 LENGTH = "Length"
 MUSIC = "Music"
+MOLECULES = "Molecules"
 TRIPS = "Trips"
 PEOPLE = "Judged by people"
 COSTS = "Costs"
@@ -62,6 +63,7 @@ KINDS = {
     "music": {"interval_distance"},
     "names": {"listed"},
     "trips": {"trip_distance_w1"},
+    "molecules": {"valid"},
     "text": set[str](),
 }
 """The kinds of tasks, and the metrics by which they are known; "oracle": the true distribution is known."""
@@ -185,6 +187,16 @@ CATALOGUE = (
     Entry("next_place_accuracy5", TRIPS),
     Entry("next_place_km", TRIPS, decimals=1),
     Entry("next_place_rmse_km", TRIPS, decimals=1),
+    Entry("valid_unique_novel", MOLECULES, axis="different new molecules among the samples", verdict=9),
+    Entry("valid", MOLECULES, axis="samples that are molecules"),
+    # Each of the two is had by writing few valid molecules: neither is a merit without the others.
+    Entry("unique", MOLECULES, merit=False),
+    Entry("novel", MOLECULES, merit=False),
+    Entry("internal_diversity", MOLECULES),
+    Entry("logp_distance", MOLECULES),
+    Entry("weight_distance", MOLECULES, decimals=2),
+    Entry("fcd", MOLECULES, decimals=2),
+    Entry("fcd_floor", MOLECULES, decimals=2, merit=False),
     Entry("human", PEOPLE, asked=True),
     Entry("seconds", COSTS),
     Entry("pretraining_seconds", COSTS),
@@ -243,6 +255,18 @@ HEADLINES: Mapping[str, tuple[tuple[str, Shown], ...]] = {
         ("next_place_accuracy1", FIGURE),
         ("reverse_nll", PAGE),
         ("copy_sequence", TERMINAL),
+        ("copy_8gram", TERMINAL),
+        ("seconds", TERMINAL),
+    ),
+    "molecules": (
+        ("nll_test", FIGURE),
+        ("valid_unique_novel", FIGURE),
+        ("valid", FIGURE),
+        ("novel", PAGE),
+        ("logp_distance", TERMINAL),
+        ("weight_distance", PAGE),
+        ("internal_diversity", PAGE),
+        ("copy_sequence", PAGE),
         ("copy_8gram", TERMINAL),
         ("seconds", TERMINAL),
     ),

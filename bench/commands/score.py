@@ -20,10 +20,10 @@ STANDARD_INPUT = "-"
 @click.argument("samples", nargs=-1, required=True, metavar="SAMPLES...")
 @click.option("--references", required=True, metavar="TEST", help="Held-out real text.")
 @click.option("--train", metavar="TRAIN", help="The models' training text: for copy rates and the scores of real text.")
-@click.option("--tokenizer", help="word (the default), char, space, nltk, 13a or zh.")
+@click.option("--tokenizer", help="word (the default), char, space, nltk, 13a, zh or smiles.")
 @click.option("--metrics", default=["all"], show_default=True, multiple=True, callback=names,
-              help="Any of bleu, self-bleu, backward-bleu, ms-jaccard, distinct, copy, length, vocabulary, or all; and "
-              "augmented, which all leaves out.")  # fmt: skip
+              help="Any of bleu, self-bleu, backward-bleu, ms-jaccard, distinct, copy, length, vocabulary, molecules, "
+              "or all; and augmented, which all leaves out.")  # fmt: skip
 @click.option("--protocol", help="BLEU as others compute it: texygen, texygen-fast, relgan or textgan.")
 @click.option("--column", help="Which column of .csv, .tsv and .jsonl files holds the text.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True,

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data import smiles
 from bench.data.marks import foreign_mark, marks_note
 from bench.data.notation import SPACE
 from bench.data.reading import read_lines, remarks
@@ -25,8 +26,13 @@ from bench.errors import UsageError
 
 __all__ = ["LEVELS", "LONGEST", "SPLITS", "Sequences", "Splits", "file_hash", "read_splits", "remove_crossing"]
 
-LEVELS: Mapping[str, Callable[[list[str]], Sequence[str]]] = {"word": lambda words: words, "char": SPACE.join}
-"""From the words between white space to tokens: the words, or characters with a symbol for the space between words."""
+LEVELS: Mapping[str, Callable[[list[str]], Sequence[str]]] = {
+    "word": lambda words: words,
+    "char": SPACE.join,
+    "smiles": smiles.words,
+}
+"""From the words between white space to tokens: the words, characters with a symbol for the space between words, or the
+tokens of a molecule."""
 FEWEST = 100
 """Lines of all splits together, at least."""
 FEWEST_DIFFERENT = 2
@@ -118,7 +124,7 @@ def read_splits(files: Mapping[str, Path], level: str, max_len: int, max_lines: 
 
     Args:
         files: "train", and perhaps "valid" and "test".
-        level: "word" or "char", see :data:`LEVELS`.
+        level: One of :data:`LEVELS`.
         max_len: Longer lines are left out: a truncated sentence is not a sentence.
         max_lines: From a longer file, this many lines are drawn at random, the same ones each time.
         column: Column of a CSV, TSV or JSON-lines file; None for the only one.
@@ -207,9 +213,12 @@ def _survey(path: Path, level: str, max_len: int, max_lines: int, column: str | 
     words_of = LEVELS[level]
     counted, digests = array("H"), bytearray()
     marks: Counter[str] = Counter()
-    spelled = 0
+    spelled = named = 0
     for line in read_lines(path, column):
         words = line.split()
+        if level == "smiles":
+            named += smiles.has_more(words)
+            words = smiles.words(words)  # a molecule is the same, whether its tokens are written together or not
         if mark := foreign_mark(line):
             marks[mark] += 1
         spelled += level == "char" and SPACE in words
@@ -249,6 +258,11 @@ def _survey(path: Path, level: str, max_len: int, max_lines: int, column: str | 
         looks.append(
             f"{path.name}: {spelled:,} lines are written character by character, with {SPACE} for a space: level=word "
             "reads them as their characters"
+        )
+    if named:
+        looks.append(
+            f"{path.name}: {named:,} lines have more than a molecule, such as its name, which is read as a part of it: "
+            "expected one SMILES a line, or a table with column="
         )
     return Survey(path, lengths, kept, keys, tuple(looks))
 

@@ -124,6 +124,7 @@ class RealText:
         places: float64, (V, 2), latitude and longitude in degrees of every id, NaN for those that are no places; None
             where the ids are no places.
         listed: All real sequences that there are; None where nobody knows them.
+        kind: What the words of files are, where that is known: "molecules". Those of a task's are in ``spec``.
     """
 
     references: Tokens
@@ -134,6 +135,7 @@ class RealText:
     given: Tokens | None = None
     places: Floats | None = None
     listed: Tokens | None = None
+    kind: str = ""
 
     @property
     def copied_from(self) -> Tokens | None:
@@ -271,6 +273,9 @@ class Metric(Protocol):
     It has ``estimates`` where a text is enough, or else ``scores``, which is given
     :class:`bench.metrics.density.Evidence` and returns a list. A column that the task rules out (an oracle's score on
     real text) is left out; one that the subject cannot have is returned with the reason.
+
+    A class that needs a package which may be missing has a class method ``unavailable``, which says what to install, ""
+    if nothing: whoever names the metric is told before anything is trained.
     """
 
     version: ClassVar[str]

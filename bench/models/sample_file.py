@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from bench.api import Decoding, Run, SequenceSpec, TrainingData
+from bench.data import smiles
 from bench.data.corpus_files import file_hash
 from bench.data.reading import layout, read_lines, remarks
 from bench.errors import UsageError
@@ -20,7 +21,7 @@ COPIED = 0.01
 """Share of samples that are test sequences, from which on it is pointed out: no training split holds any."""
 STRANGE = 0.15
 """Share of words outside the vocabulary from which on it is pointed out, as for a task's held-out splits."""
-CHARACTERS = "characters"
+CHARACTERS, MOLECULES = "characters", "molecules"
 
 
 class Samples:
@@ -58,7 +59,7 @@ class SampleFile:
     without it, the one file is one training, which stands under the first seed.
 
     A line holds what ``bench sample`` writes: words separated by white space, ids on synthetic tasks. Where words are
-    characters, they may also be written together, as text is.
+    characters, they may also be written together, as text is; so may the tokens of a molecule, as SMILES.
     """
 
     file: str = field(default="", metadata={"path": True})
@@ -117,7 +118,8 @@ class SampleFile:
         tokens, lines = self.tokens(data)
         spec, vocabulary, path = data.spec, data.vocabulary, Path(self.file)
         words = spec.count(tokens) - (0 if spec.eos is None else int((tokens == spec.eos).any(-1).sum()))
-        notes = [f"{path.name}: {len(lines):,} samples, {words:,} {spec.kind if vocabulary else 'tokens'}"]
+        counted = spec.kind if vocabulary and spec.kind != MOLECULES else "tokens"
+        notes = [f"{path.name}: {len(lines):,} samples, {words:,} {counted}"]
         notes += [f"look: {remark}" for remark in remarks(path, self.column or None)]
         if vocabulary is not None and vocabulary.unk is not None:
             share = int((tokens == vocabulary.unk).sum()) / max(1, words)
@@ -171,9 +173,12 @@ class SampleFile:
 def separated(lines: Sequence[str], kind: str) -> list[Any]:
     """What :meth:`bench.api.Vocabulary.encode` takes: the words of each line; text, where characters are not separated.
 
-    Characters are separated if no line has two of them together, as in what ``bench sample`` writes.
+    Characters are separated if no line has two of them together, as in what ``bench sample`` writes. Of molecules each
+    line may be written in either way.
     """
     rows = [line.split() for line in lines]
+    if kind == MOLECULES:
+        return [smiles.words(row) for row in rows]
     if kind == CHARACTERS and any(len(word) > 1 and word != "<unk>" for row in rows for word in row):
         return list(lines)
     return rows

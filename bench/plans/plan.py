@@ -94,6 +94,8 @@ def make_plan(request: Request) -> list[RunSpec]:
         tasks = [plugin for plugin in tasks if _is_there(plugin, preset.name, overrides.get(plugin.name, {}))]
     explicit = list(request.metrics) != ["all"]
     versions = {plugin.name: _load("metric", plugin).version for plugin in metrics}
+    if explicit:
+        _require_installed(metrics)
     prepared = [
         _prepare_seeds(plugin, preset.name, overrides.get(plugin.name, {}), seeds, own.get(plugin.name, {}))
         for plugin in tasks
@@ -163,6 +165,14 @@ def left_out(plugin: registry.Plugin) -> str:
     except registry.PluginError as error:
         return str(error)
     return ""
+
+
+def _require_installed(metrics: Sequence[registry.Plugin]) -> None:
+    """Require what metrics that the user named need: their absence would fail every run, after it was trained."""
+    for plugin in metrics:
+        missing = getattr(_load("metric", plugin), "unavailable", str)()
+        if missing:
+            raise UsageError(f"metric '{plugin.name}' cannot be computed: {missing}.")
 
 
 def _own_fields(names: Sequence[str], tasks: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -195,6 +195,10 @@ class Smiles(Corpus):
     min_count: Size = 1
     """Tokens seen less often in training become <unk>."""
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "smoke": {"train_size": 1_000},
+        "quick": {"train_size": 10_000},
+    }
     corpus: ClassVar[str] = "smiles"
     level: ClassVar[str] = "smiles"
     kind: ClassVar[str] = "molecules"

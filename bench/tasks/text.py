@@ -38,9 +38,10 @@ class Text:
     """Your own text: one sequence per line of a text file, or per row of a CSV, TSV or JSON-lines file.
 
     Words are separated by white space: to separate punctuation from words, tokenize the text first. Case is kept. At
-    level char a word is a character; a space is one, too, written ▁. Words seen less than ``min_count`` times in
-    training are ``<unk>``; ``<eos>`` ends each sequence and fills the positions after it. T is the length of the
-    longest kept sequence of the three splits, with its end mark.
+    level char a word is a character; a space is one, too, written ▁. At level smiles a line is a molecule, and a word
+    is a token of its SMILES, :mod:`bench.data.smiles`. Words seen less than ``min_count`` times in training are
+    ``<unk>``; ``<eos>`` ends each sequence and fills the positions after it. T is the length of the longest kept
+    sequence of the three splits, with its end mark.
 
     Left out and counted are blank lines, lines longer than ``max_len``, and training lines that also occur in the
     validation or the test split. Where no file is given for one of these splits, a tenth of the training lines is
@@ -55,7 +56,7 @@ class Text:
     """A file that is held out; by default a tenth of the training lines."""
     column: str = ""
     """Which column, or key, holds the text; by default the only one, or "text"."""
-    level: Literal["word", "char"] = "word"
+    level: Literal["word", "char", "smiles"] = "word"
     """What a word of the task is."""
     max_len: Annotated[int, Interval(ge=1, le=LONGEST)] = 40
     """Longer lines are left out."""
@@ -98,8 +99,11 @@ class Text:
     def _read(self) -> tuple[TaskData, tuple[str, ...]]:
         self.fingerprint()
         splits = read_splits(self._files(), self.level, self.max_len, self.max_lines, self.column or None)
-        kind = "words" if self.level == "word" else "characters"
-        level = "word" if self.level == "word" else "char+space"
+        kind, level = {
+            "word": ("words", "word"),
+            "char": ("characters", "char+space"),
+            "smiles": ("molecules", "smiles"),
+        }[self.level]
         tokenizer = f"{level},min_count={self.min_count},max_len={self.max_len}"
         if not self.places:
             return _task_data(splits, self.min_count, True, kind, tokenizer)
@@ -169,10 +173,11 @@ def _task_data(
     train, valid, test = (torch.from_numpy(splits.parts[split].padded(ids, length, end)) for split in SPLITS)
     remarks = (*splits.remarks, *_degenerate(splits, counts, ids == vocabulary.unk))
     data = TaskData(TrainingData(spec, train, valid, vocabulary), test, None, tokenizer, remarks)
+    counted = "tokens" if kind == "molecules" else kind
     unknown = ", ".join(f"{n[ids == vocabulary.unk].sum() / n.sum():.1%} of {split}" for split, n in counts.items())
     notes = [
         *splits.notes,
-        f"vocabulary: {written:,} {kind} seen at least {min_count} times in training; <unk> is {unknown}",
+        f"vocabulary: {written:,} {counted} seen at least {min_count} times in training; <unk> is {unknown}",
         f"longest sequence: {length - ends}",
     ]
     notes += [f"look: {remark}" for remark in remarks]

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.data import notation
+from bench.data import notation, smiles
 
 UNKNOWN, END = "<unk>", "<eos>"
 CHARACTER = re.compile(rf"{UNKNOWN}|.", re.DOTALL)
@@ -83,7 +83,7 @@ class WordVocabulary:
 
         Args:
             sequences: N texts, or the words of each. A text is split at white space; where words are characters, into
-                these, with ``▁`` between the parts.
+                these, with ``▁`` between the parts; a molecule into the tokens of its SMILES.
             length: T; by default as long as the longest needs.
 
         Raises:
@@ -103,6 +103,8 @@ class WordVocabulary:
     def _split(self, text: str) -> list[str]:
         """The words of a text as the task's own text was split."""
         parts = text.split()
+        if self.kind == "molecules":
+            return smiles.words(parts)
         if self.kind != "characters":
             return parts
         if notation.SPACE not in self.ids:  # as in verse, whose lines decode() separates by " / "

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from bench.data import smiles
 from bench.data.marks import foreign_mark, marks_note
 from bench.data.notation import SPACE
 from bench.kernels.ngrams import word_keys
@@ -54,8 +55,16 @@ def notes(
             f"{given[spelled.index(False)].name} is not: the tokenizer char reads both alike, and bench sample writes "
             "running text with --format text."
         )
+    if tokenizer == "smiles":
+        for text in given:
+            if named := sum(smiles.has_more(line.split()) for line in text.lines):
+                yield (
+                    f"{text.name}: lines with more than a molecule, such as its name, which is read as a part of it: "
+                    f"{named:,}. Give the SMILES alone, or a table with --column."
+                )
     # Lines are compared by their words: other tools write a space after each.
-    by_words = {id(text): [" ".join(line.split()) for line in without_blanks(text).lines] for text in given}
+    parts = smiles.words if tokenizer == "smiles" else list
+    by_words = {id(text): [" ".join(parts(line.split())) for line in without_blanks(text).lines] for text in given}
     for text in samples:
         for other, role in ((references, "the references"), (train, "the training set")):
             if other is not None and by_words[id(text)] == by_words[id(other)]:

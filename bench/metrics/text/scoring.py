@@ -21,6 +21,7 @@ from bench.metrics.bleu import BackwardBleu, Bleu, SelfBleu
 from bench.metrics.copying import Copy
 from bench.metrics.diversity import Distinct, Unseen, Vocabulary
 from bench.metrics.length import Length, LengthDistance
+from bench.metrics.molecules import KIND, Molecules
 from bench.metrics.overlap import MSJaccard
 from bench.metrics.protocols import OURS, Protocol
 from bench.metrics.protocols import protocol as find_protocol
@@ -42,12 +43,15 @@ FAMILIES: dict[str, tuple[Any, ...]] = {
     "copy": (Copy(),),
     "length": (Length(), LengthDistance()),
     "vocabulary": (Vocabulary(), Unseen()),
+    "molecules": (Molecules(),),
     "augmented": (Augmented(),),
 }
 """The metrics of each name that ``bench score --metrics`` takes."""
 NAMED = ("augmented",)
 """Those that are computed only where they are named: they answer another question than how good the samples are, and
 every score more is one more comparison to be corrected for."""
+SMILES = "smiles"
+"""The tokenizer whose words are those of molecules."""
 
 
 def chosen_families(names: Sequence[str] | None, protocol: Protocol = OURS) -> list[str]:
@@ -95,6 +99,8 @@ def options(
     families = chosen_families(names, chosen)
     if families == ["copy"] and not trained:
         raise UsageError("copies can be found only if the training text is given, too.")
+    if "molecules" in names and tokenizer != SMILES:
+        raise UsageError(f"molecules are read by the tokenizer {SMILES}: choose it, too.")
     return tokenizer or "word", families, chosen
 
 
@@ -134,15 +140,19 @@ def score(
     ours, theirs = protocol.samples or tokenizer, protocol.references or tokenizer
     split, split_real = tokenizers.tokenizer(ours), tokenizers.tokenizer(theirs)
     real = [references, *([train] if train else [])]
+    symbols: list[str] | None = [] if ours == SMILES else None
     encoded = tokenizers.encode(
         [(text.name, [split(line) for line in text.lines]) for text in samples]
         + [
             (text.name, [split_real(line.lower() if protocol.lowercase else line) for line in text.lines])
             for text in real
-        ]
+        ],
+        symbols,
     )
     made, test = encoded[: len(samples)], encoded[len(samples)][: protocol.first_references]
     against = RealText(test, encoded[-1] if train else None)
+    if symbols:
+        against = replace(against, symbols=tuple(symbols), kind=KIND)
     subjects = [Subject.samples(text, against, tokenizers.signature(ours), protocol, intervals=True) for text in made]
     found = [list(_estimates(subject, chosen, len(subject.text))) for subject in subjects]
     names = [text.name for text in samples]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import regex
 
+from bench.data import smiles
 from bench.data.notation import SPACE
 from bench.errors import UsageError, unknown
 from bench.metrics.sequences import UNKNOWN, UNKNOWN_ID, Tokens
@@ -29,7 +30,7 @@ WORD = re.compile(
     """,
     re.VERBOSE,
 )
-VERSIONS = {"word": 2, "char": 2}
+VERSIONS = {"word": 2, "char": 2, "smiles": 1}
 """Increased with every change of a rule of our own, since it is part of signatures."""
 PLAIN = re.compile(r"[A-Za-z0-9 ]*\.? *")
 CHARACTER = re.compile(rf"<unk>|[^\s{SPACE}]")
@@ -125,6 +126,7 @@ TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
     "nltk": _nltk,
     "13a": _13a,
     "zh": _zh,
+    "smiles": lambda: lambda line: smiles.words(line.split()),
 }
 PACKAGES = {"nltk": "nltk", "13a": "sacrebleu", "zh": "sacrebleu"}
 """Tokenizer to the package that it is from. They know no ``<unk>``, and split it into three words."""
@@ -140,11 +142,12 @@ def tokenizer(name: str) -> Tokenizer:
     tokenized already, such as the corpora that ship and what their models write. ``nltk`` is nltk's word tokenizer as
     it is without downloaded data: a line is one sentence, so that a full stop is split off only at its end. ``13a`` and
     ``zh`` are sacreBLEU's (Post 2018), from its package: the former does as NIST's mteval-v13a, the latter so, too, but
-    for Chinese characters, each of which is a word. All distinguish upper and lower case. ``<unk>`` is one word for our
-    own, the first three; the others split it.
+    for Chinese characters, each of which is a word. ``smiles`` splits a molecule into the tokens of its SMILES,
+    :mod:`bench.data.smiles`. All distinguish upper and lower case. ``<unk>`` is one word for our own, the first three
+    and ``smiles``; the others split it.
 
     Args:
-        name: One of the six.
+        name: One of the seven.
 
     Raises:
         UsageError: for another name, and without sacreBLEU's package for its tokenizers.
@@ -168,11 +171,12 @@ def signature(name: str) -> str:
     return f"{name}:{version(package)}" if name == package else f"{name}:{package}-{version(package)}"
 
 
-def encode(texts: Iterable[tuple[str, Sequence[Sequence[str]]]]) -> list[Tokens]:
+def encode(texts: Iterable[tuple[str, Sequence[Sequence[str]]]], symbols: list[str] | None = None) -> list[Tokens]:
     """Number the words of several texts together; every word gets a number of its own.
 
     Args:
         texts: For each text a name, for error messages, and its sequences of words, at least one; any may be empty.
+        symbols: Where the word of every number is put, in their order; None where nobody wants them.
 
     Raises:
         UsageError: for a sequence so long that the texts would not fit into memory.
@@ -196,4 +200,6 @@ def encode(texts: Iterable[tuple[str, Sequence[Sequence[str]]]]) -> list[Tokens]
         tokens = np.full((len(sequences), longest), -1, dtype=np.int64)
         tokens[np.arange(longest) < lengths[:, None]] = flat
         encoded.append(Tokens(tokens, lengths))
+    if symbols is not None:
+        symbols.extend(ids)
     return encoded

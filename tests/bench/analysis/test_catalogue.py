@@ -79,6 +79,10 @@ def test_headlines_are_these():
         *("copy_sequence", "copy_8gram", "seconds"),
     ]
     assert headlines("oracle", Shown.FIGURE) == ["jsd_token", "nll_test", "nll_oracle", "grammatical"]
+    assert headlines("molecules", Shown.PAGE) == [
+        *("nll_test", "valid_unique_novel", "valid", "novel", "logp_distance", "weight_distance"),
+        *("internal_diversity", "copy_sequence", "copy_8gram", "seconds"),
+    ]
     assert headlines("text", Shown.TERMINAL) == [
         *("nll_test", "bleu2", "backward_bleu2", "ms_jaccard4", "copy_8gram", "seconds")
     ]
@@ -103,6 +107,7 @@ def test_a_task_is_about_what_its_metrics_say():
     assert kind_of_task(["nll_oracle", "bleu2", "interval_distance"]) == "oracle"
     assert kind_of_task(["bleu2", "interval_distance"]) == "music"
     assert kind_of_task(["bleu2", "trip_distance_w1"]) == "trips"
+    assert kind_of_task(["bleu2", "valid"]) == "molecules"
     assert kind_of_task(["bleu2"]) == "text"
 
 

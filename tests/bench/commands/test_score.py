@@ -227,6 +227,27 @@ def test_some_metrics_only(bench, files):
     assert names == ["distinct2", "distinct3", "length_mean", "length_distance"]
 
 
+def test_molecules_have_scores_of_their_own(bench, tmp_path):
+    pytest.importorskip("rdkit", reason="RDKit is not installed: pip install 'seqgan-bench[molecules]'")
+    folder = VALID.parent.parent / "smiles"
+    whole = [line.replace(" ", "") for line in (folder / "valid.txt").read_text("utf-8").splitlines()[:60]]
+    mine, test = tmp_path / "mine.smi", tmp_path / "test.smi"
+    mine.write_text("\n".join([*whole, "c1ccccc", "CCO ethanol"]) + "\n")
+    test.write_text("".join((folder / "test.txt").read_text("utf-8").splitlines(keepends=True)[:200]))
+    asked = ("score", mine, "--references", test, "--train", folder / "valid.txt", "--tokenizer", "smiles")
+    table = bench(*asked)
+    assert table.code == 0
+    assert "valid_unique_novel ↑" in table.out
+    assert "weight_distance ↓ g/mol" in table.out
+    assert "mine.smi: lines with more than a molecule" in " ".join(table.out.split())
+    rows = csv.DictReader(io.StringIO(bench(*asked, "--metrics", "molecules", "--format", "csv").out))
+    found = {row["metric"]: row for row in rows if row["real"] == "False"}
+    assert float(found["valid"]["value"]) == 60 / 62
+    assert float(found["novel"]["value"]) == 0
+    assert found["valid"]["interval"] == "wilson"
+    assert float(found["weight_distance"]["low"]) < float(found["weight_distance"]["value"])
+
+
 def test_a_protocol_brings_its_tokenizer(bench, files):
     samples, references = files
     for more in ((), ("--tokenizer", "nltk"), ("--metrics", "bleu")):
@@ -246,6 +267,7 @@ def test_a_protocol_brings_its_tokenizer(bench, files):
         (["--protocol", "texygen", "--tokenizer", "word"], "protocol texygen brings its own tokenizer"),
         (["--protocol", "textgan", "--tokenizer", "space"], "protocol textgan brings its own tokenizer"),
         (["--protocol", "texygen", "--metrics", "copy"], "texygen defines bleu and self-bleu only, not copy"),
+        (["--metrics", "molecules"], "molecules are read by the tokenizer smiles: choose it, too"),
         (["--train", "nowhere.txt"], "nowhere.txt"),
         (["-", "-"], "read once only"),
     ],

@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from bench.api import Decoding, SequenceSpec, TrainingData
+from bench.commands.sample import render
 from bench.data.shipped import NAMES
 from bench.errors import UsageError
 from bench.models.sample_file import SampleFile, Samples
 from bench.plans.own_files import own_model, own_reports
 from bench.plans.plan import Request, make_plan
 from bench.records.record import from_json
+from bench.tasks.corpus import Smiles
 from bench.tasks.vocabulary import WordVocabulary
 
 PLAIN = Request(models=("random",), tasks=("toy",), metrics=("all",), seeds=2, preset="smoke")
@@ -127,6 +129,28 @@ def test_characters_may_be_written_together_or_apart(tmp_path):
         found.append(SampleFile(str(path)).tokens(data(vocabulary, 6, "characters"))[0].tolist())
     assert found[0] == found[1]
     assert [vocabulary.words[token] for token in found[0][0]] == ["a", "b", "▁", "c", "<eos>", "<eos>"]
+
+
+def test_molecules_may_be_written_together_or_apart(tmp_path):
+    vocabulary = WordVocabulary.build([["C", "Cl", "[nH]", "1"]] * 3, 1, ends=True, kind="molecules")
+    path = tmp_path / "s.txt"
+    path.write_text("CCl1\nC Cl 1\n[nH]\nCl [nH]Br\n\n")
+    tokens, _ = SampleFile(str(path)).tokens(data(vocabulary, 6, "molecules"))
+    spelled = [["C", "Cl", "1"], ["C", "Cl", "1"], ["[nH]"], ["Cl", "[nH]", "<unk>"], []]
+    assert vocabulary.spell(tokens) == spelled
+    notes = SampleFile(str(path)).report(data(vocabulary, 6, "molecules"), torch.zeros(0, 6, dtype=torch.long))
+    assert notes[0].startswith("s.txt: 5 samples, 10 tokens, of which 10.0% are not in the task's vocabulary")
+
+
+@pytest.mark.parametrize("form", ["text", "lines"])
+def test_what_bench_sample_prints_of_molecules_is_read_back(form, tmp_path):
+    task = Smiles(train_size=300).load()
+    tokens, vocabulary = task.training.train, task.vocabulary
+    path = tmp_path / "s.txt"
+    path.write_text(render(form, vocabulary.spell(tokens), tokens.tolist(), task.training.spec.kind, None, "title"))
+    lines = path.read_text().splitlines()
+    assert all((" " in line) == (form == "lines") for line in lines)
+    assert torch.equal(SampleFile(str(path)).tokens(task.training)[0], tokens)
 
 
 def test_a_sequence_that_fills_all_positions_has_no_end_mark(tmp_path):

@@ -86,7 +86,7 @@ def test_names_of_other_tasks(name):
         ("text:a.txt,max_len=long", "expected text.max_len to be an integer from 1 to 10000, got 'long'"),
         ("text:a.txt,min_count=0", "expected text.min_count to be an integer of 1 or more, got '0'"),
         ("text:a.txt,max_len=10001", "expected text.max_len to be an integer from 1 to 10000, got '10001'"),
-        ("text:a.txt,level=words", "expected text.level to be word or char, got 'words'"),
+        ("text:a.txt,level=words", "expected text.level to be word or char or smiles, got 'words'"),
         ("midi:tunes,min_count=-1", "expected midi.min_count to be an integer of 1 or more, got '-1'"),
         ("text:a.txt,min_count=2.5", "expected text.min_count to be an integer of 1 or more"),
     ],

@@ -333,7 +333,7 @@ def test_a_part_is_another_task_and_the_whole_is_the_same_task_as_ever():
     assert QuatrainsTang(train_size=3_000).load().remarks == ()
 
 
-@pytest.mark.parametrize("name", ["quatrains-tang", "sotu-obama", "folk-tunes"])
+@pytest.mark.parametrize("name", ["quatrains-tang", "sotu-obama", "folk-tunes", "smiles"])
 def test_what_is_spelled_is_encoded_again(name):
     data = find("task", name).load()().load()
     tokens, vocabulary = data.training.train[:50], data.vocabulary
@@ -341,6 +341,12 @@ def test_what_is_spelled_is_encoded_again(name):
     if data.training.spec.kind == "characters":  # verse, as people read it
         known = tokens[~tokens.eq(vocabulary.unk).any(1)]
         assert torch.equal(vocabulary.encode(vocabulary.decode(known), tokens.shape[1]), known)
+    if data.training.spec.kind == "molecules":  # as chemists write them, and as they are separated here
+        assert torch.equal(vocabulary.encode(vocabulary.decode(tokens), tokens.shape[1]), tokens)
+        separated = [" ".join(words) for words in vocabulary.spell(tokens)]
+        assert torch.equal(vocabulary.encode(separated, tokens.shape[1]), tokens)
+        carbon = vocabulary.ids["C"]
+        assert vocabulary.encode(["C[Xe]C", "C<unk>C"]).tolist() == [[carbon, 0, carbon, vocabulary.eos]] * 2
 
 
 def test_every_place_of_flights_has_coordinates(loaded):

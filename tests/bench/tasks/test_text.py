@@ -5,11 +5,15 @@ import gzip
 import json
 import os
 import random
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 
+import bench
+from bench.data import smiles
 from bench.errors import UsageError
 from bench.tasks.text import Midi, Text
 
@@ -299,3 +303,42 @@ def test_words_may_be_places(task, path):
         located.load()
     with pytest.raises(ValueError, match="places= goes with level=word"):
         Text(train=str(path), places=str(places), level="char")
+
+
+def molecules():
+    """200 molecules; every second one has its tokens separated, as the corpora that ship have them."""
+    folder = Path(bench.__file__).parent / "corpora" / "smiles"
+    lines = (folder / "valid.txt").read_text("utf-8").splitlines()[:200]
+    return [line if number % 2 else line.replace(" ", "") for number, line in enumerate(lines)]
+
+
+def test_molecules(tmp_path):
+    path = tmp_path / "mine.smi"
+    path.write_text("\n".join(molecules()) + "\n")
+    task = Text(train=str(path), level="smiles", max_len=60, min_count=1)
+    data = task.load()
+    assert (data.training.spec.kind, data.tokenizer) == ("molecules", "smiles,min_count=1,max_len=60")
+    assert {"[nH]", "Cl"} < set(data.vocabulary.words)
+    splits = (data.training.train, data.training.valid, data.test)
+    found = [line for tokens in splits for line in data.vocabulary.decode(tokens)]
+    assert sorted(found) == sorted(line.replace(" ", "") for line in molecules())
+    assert any(note.startswith(f"vocabulary: {len(data.vocabulary.words) - 2} tokens seen") for note in task.report())
+    assert data.remarks == ()
+
+
+def test_a_molecule_that_is_written_in_two_ways_is_one_line(tmp_path):
+    path, other = tmp_path / "train.smi", tmp_path / "test.smi"
+    whole = [line.replace(" ", "") for line in molecules()]
+    path.write_text("\n".join(whole) + "\n")
+    other.write_text("\n".join(" ".join(smiles.tokens(line)) for line in whole[:20]) + "\n")
+    found = Text(train=str(path), test=str(other), level="smiles", max_len=60)
+    (removed,) = (note for note in found.report() if note.startswith("removed: "))
+    assert sum(map(int, re.findall(r"\d+", removed))) == 20  # of train and of valid
+    assert not set(found.load().vocabulary.decode(found.load().training.train)) & set(whole[:20])
+
+
+def test_names_after_molecules_are_pointed_out(tmp_path):
+    path = tmp_path / "named.smi"
+    path.write_text("".join(f"{line.replace(' ', '')} m{number}\n" for number, line in enumerate(molecules())))
+    found = Text(train=str(path), level="smiles", max_len=60).load()
+    assert found.remarks[0].startswith("named.smi: 200 lines have more than a molecule, such as its name")
