@@ -33,6 +33,7 @@ OTHERS = (
     *(
         "README",
         "arms",
+        "ci",
         "cluster",
         "density",
         "files",
@@ -48,6 +49,7 @@ OTHERS = (
         "statistics",
         "study",
         "tuning",
+        "tutorial",
     ),
     "use",
 )

@@ -1,4 +1,4 @@
-"""What the site adds to mkdocs: pages from elsewhere in the repository and from the code, their links, the navigation."""
+"""What the site adds to mkdocs: pages from the repository and from the code, their links, the navigation."""
 
 from __future__ import annotations
 

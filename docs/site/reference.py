@@ -190,7 +190,8 @@ def _literal(module: ast.Module) -> Mapping[str, tuple[str, str]]:
 def _catalogue() -> Any:
     """The module, which needs the standard library alone, without the package around it."""
     spec = importlib.util.spec_from_file_location("catalogue_of_the_site", ROOT / "bench/analysis/catalogue.py")
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -214,7 +215,11 @@ def _generator(plugin: Plugin) -> Iterator[str]:
     role = "control" if "bench.controls" in plugin.groups else "contender"
     sets = [f"`{name}`" for group, name in SETS.items() if group in plugin.groups]
     sets += [] if "bench.heavy" in plugin.groups or plugin.name == "uniform" else ["`all`"]
-    yield f"A {role}" + (f"; also in the sets {', '.join(sets)}" if sets else "") + f". Detail by detail: {_told(plugin)}.\n"
+    yield (
+        f"A {role}"
+        + (f"; also in the sets {', '.join(sets)}" if sets else "")
+        + f". Detail by detail: {_told(plugin)}.\n"
+    )
     yield from _fields(plugin)
 
 
@@ -230,9 +235,9 @@ def _task(plugin: Plugin) -> Iterator[str]:
     seen = []
     if (ROOT / "docs/tasks" / f"{plugin.name}.md").exists():
         seen.append(f"[what it asks, and its floors](../../tasks/{plugin.name}.md)")
-    for sheet in (f"bench/corpora/{plugin.name}/datasheet.md", f"bench/data/datasheets/{plugin.name}.md"):
-        if (ROOT / sheet).exists():
-            seen.append(f"[datasheet](../../repository/{sheet}): origin, licence, splits")
+    sheets = (f"bench/corpora/{plugin.name}/datasheet.md", f"bench/data/datasheets/{plugin.name}.md")
+    there = (sheet for sheet in sheets if (ROOT / sheet).exists())
+    seen += [f"[datasheet](../../repository/{sheet}): origin, licence, splits" for sheet in there]
     if seen:
         yield "See also: " + "; ".join(seen) + ".\n"
     yield from _fields(plugin)
@@ -243,7 +248,9 @@ def _fields(plugin: Plugin) -> Iterator[str]:
     text = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
     title = "Tasks" if plugin.kind == "tasks" else "Models"
     section = re.split(r"^## ", text, flags=re.MULTILINE)
-    parts = chain.from_iterable(re.split(r"^### ", part, flags=re.MULTILINE)[1:] for part in section if part.startswith(title))
+    parts = chain.from_iterable(
+        re.split(r"^### ", part, flags=re.MULTILINE)[1:] for part in section if part.startswith(title)
+    )
     found = next((part for part in parts if f"`{plugin.name}`" in part.partition("\n")[0]), "")
     table = "\n".join(line for line in found.splitlines() if line.startswith("|"))
     yield "## Fields\n"

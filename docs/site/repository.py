@@ -1,8 +1,8 @@
 """The repository as a site: which files become pages, and where links between them lead.
 
-Pages of ``docs/`` are written for a reader of the repository, with links such as ``../results/leaderboard.md``. The site
-has the pages of ``docs/`` at its top, the project's README as its home, and whatever they link to, directly or by way of
-each other, below ``repository/``, so that it is complete without an address of the repository.
+Pages of ``docs/`` are written for a reader of the repository, with links such as ``../results/leaderboard.md``. The
+site has the pages of ``docs/`` at its top, the project's README as its home, and whatever they link to, directly or by
+way of each other, below ``repository/``, so that it is complete without an address of the repository.
 """
 
 from __future__ import annotations
