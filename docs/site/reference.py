@@ -42,6 +42,7 @@ MODULES = {
 """Modules whose public names have a page."""
 WORDS = {"lower": "lower is better", "higher": "higher is better", "real": "nearer to the real data is better"}
 _ROLE = re.compile(r":\w+:`~?(?:\w+\.)*(\w+)`")
+_MARK = re.compile(r"(``.*?``|`.*?`|^ {4}.*$|^ *>>>.*$)|<(?=[a-z/])", re.MULTILINE)
 _RANGE = re.compile(r"``([a-z_]+)(\d)`` to ``\1(\d)``")
 _NAMED = re.compile(r"``(\w+)``")
 
@@ -97,8 +98,8 @@ class Column:
 
 
 def plain(docstring: str) -> str:
-    """References of a docstring as names in code."""
-    return _ROLE.sub(r"`\1`", docstring)
+    """A docstring as Markdown: references as names in code, and no HTML, such as ``<unk>``, outside of code."""
+    return _MARK.sub(lambda found: found[1] or "&lt;", _ROLE.sub(r"`\1`", docstring))
 
 
 @cache
@@ -118,8 +119,8 @@ def plugins() -> dict[str, list[Plugin]]:
 def generated() -> dict[str, str]:
     """Path among the sources of the site to the text of a page, for all pages that are made from the code."""
     made = {"reference/index.md": _modules()}
-    for name, about in MODULES.items():
-        made[f"reference/{name}.md"] = f"# {name}\n\n{about.capitalize()}.\n\n::: {name}\n"
+    for name in MODULES:
+        made[f"reference/{name}.md"] = f"# {name}\n\n::: {name}\n"
     details = {"generators": _generator, "tasks": _task, "metrics": _metric}
     for kind, found in plugins().items():
         made[f"reference/{kind}/index.md"] = _index(kind, found)
@@ -176,11 +177,27 @@ def _measured() -> Mapping[str, tuple[str, str]]:
 
 
 def _literal(module: ast.Module) -> Mapping[str, tuple[str, str]]:
-    """Column to unit and direction, where a module spells all three in the call that makes an estimate."""
+    """Column to unit and direction, where a module spells all three in the call that makes an estimate.
+
+    ``Estimate(name, value, *about)`` is read, too, where ``about`` is a tuple that is spelt in the module.
+    """
+    tuples = {
+        name: node.value.elts
+        for node in ast.walk(module)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple)
+        for name in _assigned(node)
+    }
     found = {}
     for node in ast.walk(module):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Estimate":
-            values = [each.value if isinstance(each, ast.Constant) else None for each in node.args[:4]]
+            arguments = [
+                each
+                for argument in node.args
+                for each in (
+                    tuples.get(ast.unparse(argument.value), ()) if isinstance(argument, ast.Starred) else [argument]
+                )
+            ]
+            values = [each.value if isinstance(each, ast.Constant) else None for each in arguments[:4]]
             if len(values) == 4 and all(isinstance(values[each], str) for each in (0, 2, 3)):
                 found[values[0]] = (values[2], values[3])
     return found
@@ -214,7 +231,7 @@ def _head(plugin: Plugin) -> Iterator[str]:
 def _generator(plugin: Plugin) -> Iterator[str]:
     role = "control" if "bench.controls" in plugin.groups else "contender"
     sets = [f"`{name}`" for group, name in SETS.items() if group in plugin.groups]
-    sets += [] if "bench.heavy" in plugin.groups or plugin.name == "uniform" else ["`all`"]
+    sets += [] if "bench.heavy" in plugin.groups else ["`all`"]
     yield (
         f"A {role}"
         + (f"; also in the sets {', '.join(sets)}" if sets else "")
@@ -251,7 +268,11 @@ def _fields(plugin: Plugin) -> Iterator[str]:
     parts = chain.from_iterable(
         re.split(r"^### ", part, flags=re.MULTILINE)[1:] for part in section if part.startswith(title)
     )
-    found = next((part for part in parts if f"`{plugin.name}`" in part.partition("\n")[0]), "")
+    found = next((part for part in parts if f"`{plugin.name}`" in part.partition("\n")[0]), None)
+    if found is None:
+        raise LookupError(
+            f"docs/settings.md has no {plugin.name}: GOLDEN=write pytest tests/test_docs.py writes it anew"
+        )
     table = "\n".join(line for line in found.splitlines() if line.startswith("|"))
     yield "## Fields\n"
     yield f"`--set {plugin.name}.FIELD=VALUE` sets one.\n\n{table}" if table else "It has none."
