@@ -72,7 +72,7 @@ def test_every_link_leads_to_a_file_that_is_on_the_site(site, pages):
         ("docs/use.md", "[a](../README.md)", "[a](index.md)"),
         ("docs/tasks/x.md", "[a](../mle.md)", "[a](../mle.md)"),
         ("docs/tasks/x.md", "[a](../../LICENSE)", "[a](../repository/LICENSE.txt)"),
-        ("README.md", "[a](docs/use.md) ![b](results/figures/x.png)", "[a](use.md) ![b](repository/results/figures/x.png)"),
+        ("README.md", "[a](docs/use.md) ![b](results/x.png)", "[a](use.md) ![b](repository/results/x.png)"),
         ("results/a/leaderboard.md", "![b](figures/x.png)", "![b](figures/x.png)"),
         ("docs/use.md", "[a](#here) [b](https://x.org/README.md)", "[a](#here) [b](https://x.org/README.md)"),
         ("docs/use.md", "`[a](README.md)`\n```\n[a](README.md)\n```\n", "`[a](README.md)`\n```\n[a](README.md)\n```\n"),
