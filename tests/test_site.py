@@ -140,7 +140,7 @@ def test_every_column_is_on_the_page_of_one_metric(site):
 def test_docstrings_become_markdown(site):
     plain = site["reference"].plain
     assert plain('See :class:`bench.x.Y` and ``<unk>``; "the <unk>".') == 'See `Y` and ``<unk>``; "the &lt;unk>".'
-    assert plain("    >>> a <b") == "    >>> a <b"
+    assert plain("Example:\n    >>> a <b") == "Examples:\n    >>> a <b"
 
 
 def test_the_navigation_takes_pages_that_nobody_listed(site, pages, made):

@@ -98,7 +98,11 @@ class Column:
 
 
 def plain(docstring: str) -> str:
-    """A docstring as Markdown: references as names in code, and no HTML, such as ``<unk>``, outside of code."""
+    """A docstring as Markdown: references as names in code, and no HTML, such as ``<unk>``, outside of code.
+
+    mkdocstrings knows the section Examples, and takes Example for a note.
+    """
+    docstring = re.sub(r"^Example:$", "Examples:", docstring, flags=re.MULTILINE)
     return _MARK.sub(lambda found: found[1] or "&lt;", _ROLE.sub(r"`\1`", docstring))
 
 
