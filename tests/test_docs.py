@@ -34,6 +34,7 @@ OTHERS = (
         "README",
         "arms",
         "augmented",
+        "ci",
         "cluster",
         "density",
         "files",
@@ -50,6 +51,7 @@ OTHERS = (
         "statistics",
         "study",
         "tuning",
+        "tutorial",
     ),
     "use",
 )

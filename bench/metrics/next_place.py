@@ -59,7 +59,7 @@ class NextPlace:
     version: ClassVar[str] = "1"
 
     def estimates(self, subject: Subject) -> Iterator[Estimate]:
-        """The four columns above."""
+        """``next_place_accuracy1``, ``next_place_accuracy5``, ``next_place_km`` and ``next_place_rmse_km``."""
         places, text = subject.against.places, subject.text
         if places is None:
             return

@@ -62,7 +62,11 @@ class Travel:
     version: ClassVar[str] = "1"
 
     def estimates(self, subject: Subject) -> Iterator[Estimate]:
-        """``trip_distance_jsd`` and so on, in the order above."""
+        """The columns above.
+
+        They are ``trip_distance_jsd``, ``trip_distance_w1``, ``radius_jsd``, ``radius_w1``, ``places_jsd``,
+        ``g_rank_jsd`` and ``trips_unplaced``.
+        """
         if subject.against.places is None:
             return
         sides = _Sides.of(subject)
