@@ -28,6 +28,7 @@ except ModuleNotFoundError:  # Python 3.10, where pytest depends on tomli
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+TASKS = DOCS / "tasks"
 PAGES = sorted(DOCS.glob("*.md"))
 OTHERS = (
     *(
@@ -131,6 +132,22 @@ def test_every_field_of_every_generator_is_on_its_page(name):
 def test_the_index_links_every_page(page):
     index = (DOCS / "README.md").read_text(encoding="utf-8")
     assert page.name == "README.md" or f"]({page.name})" in index
+
+
+@pytest.mark.parametrize("name", GROUPS["bench.tasks"])
+def test_every_task_is_in_the_index_of_tasks_with_its_page(name):
+    rows = [line.split("|") for line in (TASKS / "README.md").read_text(encoding="utf-8").splitlines()]
+    [page] = [row[2] for row in rows if len(row) > 2 and f"`{name}`" in row[1]]
+    file = TASKS / re.search(r"\]\((.*)\)", page)[1]
+    assert f"`{name}`" in file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", sorted(TASKS.glob("*.md")), ids=lambda page: page.name)
+def test_the_index_of_tasks_links_every_page(page):
+    index = (TASKS / "README.md").read_text(encoding="utf-8")
+    assert page.name == "README.md" or f"]({page.name})" in index
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        assert link.startswith("http") or (TASKS / link).exists(), link
 
 
 def test_the_index_names_every_generator():
