@@ -28,7 +28,8 @@ except ModuleNotFoundError:  # Python 3.10, where pytest depends on tomli
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("tasks/*.md")])
+TASKS = DOCS / "tasks"
+PAGES = sorted([*DOCS.glob("*.md"), *TASKS.glob("*.md")])
 OTHERS = (
     *(
         "README",
@@ -134,7 +135,22 @@ def test_every_field_of_every_generator_is_on_its_page(name):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_index_links_every_page(page):
     index = (DOCS / "README.md").read_text(encoding="utf-8")
-    assert page.name == "README.md" or f"]({page.relative_to(DOCS).as_posix()})" in index
+    assert page.parent == TASKS or page.name == "README.md" or f"]({page.name})" in index
+
+
+@pytest.mark.parametrize("name", GROUPS["bench.tasks"])
+def test_every_task_is_in_the_index_of_tasks_with_its_page(name):
+    rows = [line.split("|") for line in (TASKS / "README.md").read_text(encoding="utf-8").splitlines()]
+    [page] = [row[2] for row in rows if len(row) > 2 and f"`{name}`" in row[1]]
+    file = TASKS / re.search(r"\]\((.*)\)", page)[1]
+    title, text = file.read_text(encoding="utf-8").split("\n", 1)
+    assert f"`{name}`" in text or title == f"# {name}"
+
+
+@pytest.mark.parametrize("page", sorted(TASKS.glob("*.md")), ids=lambda page: page.name)
+def test_the_index_of_tasks_links_every_page(page):
+    index = (TASKS / "README.md").read_text(encoding="utf-8")
+    assert page.name == "README.md" or f"]({page.name})" in index
 
 
 def test_the_index_names_every_generator():
