@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import random
 import re
+import runpy
 import shutil
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -24,6 +22,8 @@ from bench.reports import sheet
 pytestmark = pytest.mark.usefixtures("memory_not_measured")
 
 MODELS = "bigram,replay"
+RATER = runpy.run_path(str(Path(__file__).with_name("rater.py")))
+browser, Rater = RATER["browser"], RATER["Rater"]
 
 
 @pytest.fixture(scope="module")
@@ -515,21 +515,15 @@ def test_the_commands_of_its_page_work(bench, results, tmp_path, monkeypatch, no
 
 
 @pytest.fixture(scope="module")
-def chromium():
+def chromium(tmp_path_factory):
     """Judges pages as raters of these names; skipped where there is no Chromium to do it in."""
-    if importlib.util.find_spec("PySide6") is None or importlib.util.find_spec("PySide6.QtWebEngineCore") is None:
-        pytest.skip("no Chromium: the page is not driven; pip install pyside6-addons pyside6-webengine")
+    with browser(tmp_path_factory.mktemp("profile")) as context:
 
-    def judge(page, folder, *names):
-        folder.mkdir(exist_ok=True)
-        command = [sys.executable, str(Path(__file__).with_name("in_chromium.py")), str(page), str(folder), *names]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        *seen, about = map(json.loads, done.stdout.splitlines())
-        assert about["chromium"]
-        return seen
+        def judge(page, folder, *names):
+            folder.mkdir(exist_ok=True)
+            return [Rater(context, page, name).judge(folder) for name in names]
 
-    return judge
+        yield judge
 
 
 def test_a_rater_judges_by_the_keyboard_alone(bench, export, chromium, tmp_path):
