@@ -41,6 +41,7 @@ OTHERS = (
         "performance",
         "python",
         "reliability",
+        "report",
         "samples",
         "scaling",
         "score",

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.answers import Answer
-from bench.analysis.catalogue import MEANINGS, OTHERS, Shown, entry, headline, headlines, judged, kind_of_task
+from bench.analysis.catalogue import MEANINGS, OTHERS, Shown, entry, headline, headlines, kind_of_task
 from bench.analysis.learning import Learning
 from bench.analysis.results import Section
 from bench.records.frames import COSTS, FINAL, REAL_DATA, Row, as_rows, as_tuples
@@ -51,18 +51,18 @@ def task(section: Section, grid: Grid, curves: Learning | None) -> dict[str, Any
     kind = kind_of_task(metrics)
     seeds = sorted({int(seed) for seed in section.runs["seed"]})
     texts: dict[str, int] = {}
-    told = {*headlines(kind, Shown.PAGE), *judged(metrics)}
+    shown = [metric for metric in headlines(kind, Shown.TERMINAL) if metric in metrics]
     best = section.cheapest
     return {
         "title": section.title,
         "seeds": seeds,
         "headline": headline(metrics),
-        "shown": [metric for metric in headlines(kind, Shown.TERMINAL) if metric in metrics],
+        "shown": shown,
         "metrics": [_metric(grid, metric) for metric in metrics],
         "rows": _rows(section, grid, metrics, seeds, texts),
         "best": best and {"model": best.best, "alike": best.not_separable, "compared": best.compared},
-        "verdicts": [_verdict(answer) for answer in section.answers if answer.metric in told or answer.stated],
-        "models": _models(section.runs),
+        "verdicts": [_verdict(answer) for answer in section.answers if answer.metric in shown or answer.stated],
+        "models": _models(section.runs, texts),
         "curves": _curves(curves) if curves else {},
         "texts": list(texts),  # the last, when all are known
     }
@@ -164,7 +164,7 @@ def _verdict(answer: Answer) -> Row:
     }
 
 
-def _models(runs: pd.DataFrame) -> dict[str, Row]:
+def _models(runs: pd.DataFrame, texts: dict[str, int]) -> dict[str, Row]:
     """How each model was run: its fields, the command, and its runs with their environments and samples."""
     models: dict[str, Row] = {}
     for run in as_rows(runs.sort_values(["model", "seed", "run_id"])):
@@ -174,6 +174,7 @@ def _models(runs: pd.DataFrame) -> dict[str, Row]:
         dirty = " with uncommitted changes" if run.get("dirty") is True else ""
         where = {name: _text(run.get(column)) for column, name in ENVIRONMENT.items()}
         where["commit"] += dirty if where["commit"] else ""
+        place = ", ".join(f"{name} {value}" for name, value in where.items() if value)
         known["runs"].append(
             {
                 "seed": int(run["seed"]),
@@ -184,7 +185,7 @@ def _models(runs: pd.DataFrame) -> dict[str, Row]:
                 "density": _text(run.get("density")),
                 "data": _text(run.get("data"))[:12],
                 "finished": _text(run["finished"])[:10],
-                "where": ", ".join(f"{name} {value}" for name, value in where.items() if value),
+                "where": texts.setdefault(place, len(texts)),
                 "warnings": list(run.get("warnings") or ()),
                 "samples": [sample.strip() for sample in run["samples"]],
             }

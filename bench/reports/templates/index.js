@@ -551,7 +551,7 @@
       Settings: model.settings,
       Chosen: model.tuned,
       Density: unique(model.runs.map((run) => run.density)).join(", "),
-      Environment: unique(model.runs.map((run) => run.where)).join("; "),
+      Environment: unique(model.runs.map((run) => task().texts[run.where])).join("; "),
       "Data (SHA-256)": unique(model.runs.map((run) => run.data)).join(", "),
       Finished: unique(model.runs.map((run) => run.finished)).sort().join(", "),
       Warnings: unique(model.runs.flatMap((run) => run.warnings)).join(" "),
