@@ -1,4 +1,4 @@
-"""Ends of an axis that leaves what it shows readable: a model that is far off does not squeeze the others."""
+"""Ends of axes that leave what they show readable: a model that is far off does not squeeze the others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-__all__ = ["limits", "near"]
+from bench.analysis.frontier import Sweep
+
+__all__ = ["limits", "near", "sweep_limits"]
+
+ROOM = 0.5
+"""How far beyond the box the axes may extend to show a point at temperature 1, in sides of the box."""
 
 
 def near(values: pd.Series) -> pd.Series:
@@ -35,3 +40,24 @@ def limits(marks: Iterable[float], intervals: Iterable[float], references: Itera
             low, high = min(low, value), max(high, value)
     margin = 0.08 * max(high - low, span)
     return low - margin, high + margin
+
+
+def sweep_limits(sweep: Sweep, corner: tuple[float, float]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Ends of both axes that keep the box readable.
+
+    Close to greedy sampling coverage explodes, and a model that knows nothing is far off: axes that contain all points
+    would show little of the others. They show the points in the box, and temperature 1 of a model that is near it.
+    Temperature 1 of any other model is marked at the frame.
+    """
+    points = sweep.points
+    inside = points[(points["quality"] <= corner[0]) & (points["coverage"] <= corner[1])]
+    plain = points[points["temperature"] == 1.0].groupby("model")[["quality", "coverage"]].mean()
+    axes, near = ("quality", "coverage"), plain
+    for axis, worst in zip(axes, corner, strict=True):
+        best = inside.loc[inside["model"] == sweep.reference, axis].min()
+        near = near[near[axis] <= worst + ROOM * (worst - best)]
+    ends = []
+    for axis, worst in zip(axes, corner, strict=True):
+        low, high = min([inside[axis].min(), *near[axis]]), max([worst, *near[axis]])
+        ends.append((low - 0.1 * (high - low), high + 0.05 * (high - low)))
+    return ends[0], ends[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -26,29 +26,25 @@ def render(document: Iterable[Block]) -> Markup:
     return Markup("\n".join(map(_block, document)))
 
 
-def filled(template: str, style: str, script: str, **values: Any) -> str:
+def filled(template: str, styles: Sequence[str], scripts: Sequence[str], **values: Any) -> str:
     """A page that holds all that it needs, in which nothing but its own style and script is obeyed.
 
     Args:
         template: Name of a file of ``templates/``. In it, what is no :class:`markupsafe.Markup` is escaped.
-        style: Name of the file there with the page's style.
-        script: Name of the file there with the page's script.
+        styles: Names of the files there that are the page's style, one after the other.
+        scripts: Names of those that are its script.
         values: What the template asks for.
     """
-    environment = Environment(
-        loader=PackageLoader("bench.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
-    loader = environment.loader
-    assert loader is not None
-    inline = {name: loader.get_source(environment, file)[0] for name, file in (("style", style), ("script", script))}
-    policy = {
-        f"{name}-src": f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-        for name, text in inline.items()
+    loader = PackageLoader("bench.reports")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    inline = {
+        name: Markup("".join(loader.get_source(environment, file)[0] for file in files))
+        for name, files in (("style", styles), ("script", scripts))
     }
-    allowed = "; ".join(f"{name} {source}" for name, source in {"default-src": "'none'", **policy}.items())
-    marked = {name: Markup(text) for name, text in inline.items()}
-    return environment.get_template(template).render(**marked, policy=Markup(allowed), **values)
+    digests = {name: base64.b64encode(hashlib.sha256(text.encode()).digest()) for name, text in inline.items()}
+    own = "".join(f"; {name}-src 'sha256-{digest.decode()}'" for name, digest in digests.items())
+    policy = Markup(f"default-src 'none'{own}")
+    return environment.get_template(template).render(**inline, policy=policy, **values)
 
 
 def as_data(value: Any) -> Markup:

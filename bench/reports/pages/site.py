@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from bench.analysis.frontier import sweeps
 from bench.analysis.learning import learning
 from bench.analysis.results import Results
 from bench.records.frames import as_rows
@@ -17,10 +18,12 @@ from bench.reports.grid import Grid
 from bench.reports.html import as_data, filled, render
 from bench.reports.pages import costs, outcome, samples, site_data
 
-__all__ = ["page"]
+__all__ = ["SCRIPTS", "page"]
 
 BEGINNING = "How to read it, and how it was made"
 """The name of what stands before the first task."""
+SCRIPTS = ("nodes.js", "board.js", "charts.js", "detail.js", "page.js")
+"""Parts of the page's script, in their order."""
 
 
 def page(results: Results, document: Document, figures: Sequence[tuple[str, str]] = ()) -> str:
@@ -33,6 +36,7 @@ def page(results: Results, document: Document, figures: Sequence[tuple[str, str]
     """
     sections = results.sections()
     parts = _parts(document, [section.title for section in sections])
+    swept = {f"{found.task}, {found.preset}": found for found in sweeps(results.runs, results.frontier)}
     curves = {f"{found.task}, {found.preset}": found for found in learning(results.runs, results.curves)}
     tasks, data = [], []
     for section in sections:
@@ -47,9 +51,9 @@ def page(results: Results, document: Document, figures: Sequence[tuple[str, str]
                 "parts": _rendered(own.parts),
             }
         )
-        data.append(site_data.task(section, grid, curves.get(section.title)))
+        data.append(site_data.task(section, grid, curves.get(section.title), swept.get(section.title)))
     return filled(
-        "index.html.j2", "index.css", "index.js",
+        "index.html.j2", ["index.css"], SCRIPTS,
         tasks=tasks, general=_rendered(parts.general), figures=figures, data=as_data({"tasks": data}),
     )  # fmt: skip
 

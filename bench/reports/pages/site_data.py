@@ -12,10 +12,11 @@ import pandas as pd
 
 from bench.analysis.answers import Answer
 from bench.analysis.catalogue import MEANINGS, OTHERS, Shown, entry, headline, headlines, kind_of_task
+from bench.analysis.frontier import Sweep
 from bench.analysis.learning import Learning
 from bench.analysis.results import Section
 from bench.records.frames import COSTS, FINAL, REAL_DATA, Row, as_rows, as_tuples
-from bench.reports.axis import limits, near
+from bench.reports.axis import limits, near, sweep_limits
 from bench.reports.document import line, text_of
 from bench.reports.grid import Grid
 from bench.reports.pages.provenance import reasons
@@ -39,13 +40,14 @@ Values = dict[tuple[str, str, str], dict[int, float]]
 """Model, checkpoint and metric to values by seed."""
 
 
-def task(section: Section, grid: Grid, curves: Learning | None) -> dict[str, Any]:
+def task(section: Section, grid: Grid, curves: Learning | None, sweep: Sweep | None) -> dict[str, Any]:
     """The data of one task and preset.
 
     Args:
         section: Its results.
         grid: Its leaderboard, costs included.
         curves: Its learning curves, where it has any.
+        sweep: Its scores over temperatures, where it has any.
     """
     metrics = [metric for metric in grid.metrics if grid.measured(metric)]
     kind = kind_of_task(metrics)
@@ -64,6 +66,7 @@ def task(section: Section, grid: Grid, curves: Learning | None) -> dict[str, Any
         "verdicts": [_verdict(answer) for answer in section.answers if answer.metric in shown or answer.stated],
         "models": _models(section.runs, texts),
         "curves": _curves(curves) if curves else {},
+        "sweep": _sweep(sweep, sweep.corner) if sweep and sweep.corner else None,
         "texts": list(texts),  # the last, when all are known
     }
 
@@ -208,6 +211,24 @@ def _curves(section: Learning) -> dict[str, Any]:
                 [_number(value) for value in rows[column].tolist()] for column in (*COSTS, "value")
             ]
     return {metric: found[metric] for metric in section.metrics[:CURVES]}
+
+
+def _sweep(sweep: Sweep, corner: tuple[float, float]) -> Row:
+    """Quality and coverage of each model by rising temperature, means over seeds, and the ends of both axes."""
+    means = sweep.points.groupby(["model", "temperature"])[["quality", "coverage"]].mean().reset_index()
+    return {
+        "quality": sweep.quality,
+        "coverage": sweep.coverage,
+        "unit": sweep.unit,
+        "reference": sweep.reference,
+        "axes": [[_number(end) for end in ends] for ends in sweep_limits(sweep, corner)],
+        "models": {
+            str(model): [
+                [_number(value) for value in own[name].tolist()] for name in ("temperature", "quality", "coverage")
+            ]
+            for model, own in means.groupby("model")
+        },
+    }
 
 
 def _number(value: Any) -> float | int | None:

@@ -87,7 +87,7 @@ def test_no_text_ends_the_data_and_all_of_it_comes_back():
 
 def test_a_page_obeys_its_own_style_and_script_alone():
     page = filled(
-        "index.html.j2", "index.css", "index.js",
+        "index.html.j2", ["index.css"], ["nodes.js", "page.js"],
         tasks=[], general=[(NASTY, render([Paragraph("x")]))], figures=[(NASTY, NASTY)], data=as_data({"tasks": []}),
     )  # fmt: skip
     found = Outline(page)
