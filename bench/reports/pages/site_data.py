@@ -74,11 +74,12 @@ def task(section: Section, grid: Grid, curves: Learning | None, sweep: Sweep | N
 def _metric(grid: Grid, metric: str) -> Row:
     """What its column is called, and the ends of the axis of the intervals in it."""
     rows = [row for row in grid.lines if row["metric"] == metric and row["n"]]
-    final = pd.DataFrame([row for row in rows if row["checkpoint"] == FINAL] or rows)
-    real = final[final["model"] == REAL_DATA]["mean"].tolist()
-    made = final[final["model"] != REAL_DATA]
-    made = final if made.empty else made
-    close = made[near(made["mean"]) | (grid.unit(metric) == "")]
+    final = [row for row in rows if row["checkpoint"] == FINAL] or rows
+    real = [row["mean"] for row in final if row["model"] == REAL_DATA]
+    made = [row for row in final if row["model"] != REAL_DATA] or final
+    close = near(pd.Series([row["mean"] for row in made])) | (grid.unit(metric) == "")  # a proportion is bounded
+    kept = [row for row, inside in zip(made, close, strict=True) if inside]
+    ends = [end for row in kept for end in (row["low"], row["high"]) if not pd.isna(end)]
     about = entry(metric)
     return {
         "name": metric,
@@ -89,10 +90,7 @@ def _metric(grid: Grid, metric: str) -> Row:
         "theme": about.theme or OTHERS,
         "about": about.axis,
         "cost": rows[0]["kind"] == "cost",
-        "axis": [
-            _number(end)
-            for end in limits(close["mean"], close[["low", "high"]].to_numpy()[close["low"].notna()].ravel(), real)
-        ],
+        "axis": [_number(end) for end in limits([row["mean"] for row in kept], ends, real)],
         "real": _number(real[0]) if real else None,
     }
 
@@ -128,7 +126,7 @@ def _rows(section: Section, grid: Grid, metrics: list[str], seeds: list[int], te
                 "checkpoint": checkpoint,
                 "label": grid.label(model, checkpoint),
                 "group": "real" if model == REAL_DATA else "control" if grid.roles[model] == "control" else "contender",
-                "ranked": not grid.unranked(model, checkpoint) and bool(grid.ranked_by(model)),
+                "ranked": model == REAL_DATA or (not grid.unranked(model, checkpoint) and bool(grid.ranked_by(model))),
                 "seeds": grid.seeds(model, checkpoint),
                 "failed": why.get(model, "") if "" in lines else "",
                 "cells": [] if "" in lines else cells,
@@ -200,17 +198,17 @@ def _models(runs: pd.DataFrame, texts: dict[str, int]) -> dict[str, Row]:
     return models
 
 
-def _curves(section: Learning) -> dict[str, Any]:
+def _curves(section: Learning) -> dict[str, dict[str, list[Any]]]:
     """Metric to run to its costs and values while it trained, thinned out."""
-    found: dict[str, Any] = {}
-    for (metric, run_id), own in section.lines.groupby(["name", "run_id"], sort=False):
-        step = max(1, math.ceil(len(own) / POINTS))
-        rows = own.iloc[(len(own) - 1) % step :: step]  # the last point is kept
-        if metric in section.metrics[:CURVES]:
-            found.setdefault(str(metric), {})[run_id] = [
-                [_number(value) for value in rows[column].tolist()] for column in (*COSTS, "value")
-            ]
-    return {metric: found[metric] for metric in section.metrics[:CURVES]}
+    found: dict[str, dict[str, list[Any]]] = {metric: {} for metric in section.metrics[:CURVES]}
+    for metric, run_id, *point in as_tuples(section.lines[["name", "run_id", *COSTS, "value"]]):
+        if metric in found:
+            found[metric].setdefault(run_id, []).append([_number(value) for value in point])
+    for own in found.values():
+        for run_id, points in own.items():
+            step = math.ceil(len(points) / POINTS)
+            own[run_id] = [*map(list, zip(*points[(len(points) - 1) % step :: step], strict=True))]  # the last is kept
+    return found
 
 
 def _sweep(sweep: Sweep, corner: tuple[float, float]) -> Row:

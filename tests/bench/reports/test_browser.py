@@ -9,13 +9,18 @@ import json
 import os
 import re
 import shutil
+import tarfile
 from importlib import resources
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from bench.analysis.results import Results
+from bench.records.store import Store
 from bench.reports.pages import leaderboard, site
 
+ROOT = Path(__file__).parents[3]
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 playwright = pytest.importorskip("playwright.sync_api", reason="NOT TESTED IN A BROWSER: Playwright is not installed")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="NOT TESTED IN A BROWSER: there is no Chromium")
@@ -285,6 +290,8 @@ def test_on_paper_there_are_answers_scores_and_samples_but_no_buttons(visit):
     for gone in ("#task", "#theme", "input", ".save-csv", "summary"):
         assert not page.locator(gone).locator("visible=true").count(), gone
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    cut = "all => all.filter((each) => getComputedStyle(each).overflowY !== 'visible').length"
+    assert page.locator(".scroll").locator("visible=true").evaluate_all(cut) == 0
 
 
 def test_without_a_script_it_is_a_document(visit):
@@ -315,3 +322,33 @@ def test_axe_finds_nothing_serious(visit):
     assert violations(["color-contrast"]) == {}
     page.locator(".board:visible tbody .cell").first.click()
     assert violations() == {}
+
+
+@pytest.mark.slow
+def test_a_thousand_runs_open_in_two_seconds(browser, tmp_path):
+    """All models on seven tasks: the records of results/arms, with two of their tasks twice and one three times."""
+    with tarfile.open(ROOT / "results" / "arms" / "records.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    frames = Store(tmp_path).load()
+    tasks = sorted(frames.runs["task"].unique())
+    copies = [(tasks[number % len(tasks)], number) for number in range(7)]
+    larger = Results(
+        *(
+            pd.concat([
+                frame[frame["task"] == task].assign(
+                    task=f"{task} {number}", **{key: frame[key] + str(number) for key in ("run_id", "group_id")}
+                )
+                for task, number in copies
+            ])
+            for frame in (frames.runs, frames.scores, frames.curves, frames.frontier)
+        )
+    )  # fmt: skip
+    path = tmp_path / "index.html"
+    path.write_text(site.page(larger, leaderboard.page(larger)), encoding="utf-8")
+    size_of_six = path.stat().st_size * 6 / 7
+    assert len(larger.runs) > 850
+    assert size_of_six < 8e6
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(path.as_uri())
+    assert page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd") < 2000
+    page.close()

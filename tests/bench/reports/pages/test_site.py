@@ -143,6 +143,13 @@ def test_few_seeds_give_no_winner(results):
     assert found["Is it real?"].startswith("Nobody can tell")
 
 
+def test_one_seed_has_no_interval(results):
+    names = ("runs", "scores", "curves", "frontier")
+    one = Results(*(frame[frame["seed"] == 0] for frame in (getattr(results, name) for name in names)))
+    cells = [cell for task in data_of(page_of(one)) for row in task["rows"] for cell in row["cells"]]
+    assert {(cell[3], cell[4], cell[5]) for cell in cells if isinstance(cell, list)} == {(None, None, 1)}
+
+
 def test_nothing_but_failures(results):
     runs = results.runs[results.runs["status"] == "failed"]
     page = page_of(Results(runs, results.scores.head(0), results.curves.head(0), results.frontier.head(0)))
