@@ -16,16 +16,16 @@ function show(row, index) {
     parts.push(
       make("p", null, make("strong", null, cell[TEXT] + unit), `, mean and 95 % interval over n = ${cell[N]}`, metric.meaning ? `; ${metric.meaning}` : "", metric.about ? ` (${metric.about})` : "", "."),
       text(cell[BECAUSE]) ? make("p", null, "† No rank: ", text(cell[BECAUSE]), ".") : null,
-      make("h4", null, "Seeds"), strip(metric, cell), seedTable(model, cell),
+      make("h3", null, "Seeds"), strip(metric, cell), seedTable(model, cell),
       middle ? make("p", { class: "muted" }, `Interquartile mean with its 95 % bootstrap interval: ${middle}.`) : null);
   } else if (metric && row.cells.length) parts.push(make("p", null, `n/a: ${text(cell)}.`));
   if (row.failed) parts.push(make("p", null, row.failed));
   const said = metric && row.checkpoint === "final" ? task().verdicts.filter((each) => each.model === row.model && each.metric === metric.name) : [];
-  if (said.length) parts.push(make("h4", null, "Verdicts"), make("ul", null, said.map((each) => make("li", null, each.words))));
-  parts.push(curves(model, metric), make("h4", null, "How it was run"), facts(model));
-  if (metric && isCell(cell)) parts.push(make("h4", null, "How it was computed"), make("p", null, make("code", null, `${metric.name}: ${text(cell[SIGNATURE])}`)));
+  if (said.length) parts.push(make("h3", null, "Verdicts"), make("ul", null, said.map((each) => make("li", null, each.words))));
+  parts.push(curves(model, metric), make("h3", null, "How it was run"), facts(model));
+  if (metric && isCell(cell)) parts.push(make("h3", null, "How it was computed"), make("p", null, make("code", null, `${metric.name}: ${text(cell[SIGNATURE])}`)));
   const run = model.runs.find((each) => each.status === "ok" && each.samples.length);
-  if (run) parts.push(make("h4", null, `Samples of seed ${run.seed}`), run.samples.map((each) => make("p", { class: "sample" }, verse(each))));
+  if (run) parts.push(make("h3", null, `Samples of seed ${run.seed}`), run.samples.map((each) => make("p", { class: "sample" }, verse(each))));
   dialog.replaceChildren();
   add(dialog, parts);
   if (!dialog.open) dialog.showModal();
@@ -35,7 +35,9 @@ function strip(metric, cell) {
   const values = cell[SEEDS].filter((value) => value !== null);
   const all = [...values, ...[cell[LOW], cell[HIGH]].filter((value) => value !== null)];
   const [low, high] = [Math.min(...all), Math.max(...all)], room = 0.06 * (high - low || 1);
-  const [width, height] = [520, 46], at = scale(low - room, high + room, 10, width - 10);
+  const width = Math.max(240, Math.min(520, document.documentElement.clientWidth - 80));
+  const height = 46;
+  const at = scale(low - room, high + room, 10, width - 10);
   return draw("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${values.length} seeds from ${short(Math.min(...values))} to ${short(Math.max(...values))}` },
     values.map((value) => draw("circle", { class: "seed", cx: at(value), cy: 9, r: 4 })),
     draw("path", { class: "axis", d: `M10 22H${width - 10}` }),
@@ -62,7 +64,7 @@ function curves(model, metric) {
     choice[key] = event.target.value;
     box.replaceChildren(curveChart(choice.name, choice.cost, model));
   } }, options.map((each) => make("option", { selected: each === choice[key] }, each))));
-  return [make("h4", null, "Training curve"), make("div", { class: "tools" }, select("Score", "name", names), select("over", "cost", COSTS)), box];
+  return [make("h3", null, "Training curve"), make("div", { class: "tools" }, select("Score", "name", names), select("over", "cost", COSTS)), box];
 }
 function facts(model) {
   const unique = (values) => [...new Set(values.filter(Boolean))];
