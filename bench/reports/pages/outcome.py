@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from bench.analysis.answers import listed
-from bench.analysis.catalogue import entry, headline
+from bench.analysis.catalogue import entry
 from bench.analysis.cheapest import SEPARATED, Cheapest
 from bench.analysis.references import REFERENCE, TUNED
 from bench.analysis.results import Section
-from bench.analysis.verdicts import BETTER_IF_NORMAL, FEW, Verdict
+from bench.analysis.verdicts import BETTER, BETTER_IF_NORMAL, FEW, IF_NORMAL, Verdict
 from bench.records.frames import FINAL, REAL_DATA
 from bench.reports.document import Document, Line, Paragraph, Words, bullets, prose
 from bench.reports.grid import Grid
@@ -41,9 +41,8 @@ def page(section: Section, grid: Grid) -> list[tuple[str, Document]]:
 
 def _few(grid: Grid) -> list[tuple[str, Document]]:
     """What can be said without five seeds that two models share: who stands first, and that nothing follows."""
-    metric = headline(metric for metric in grid.metrics if grid.measured(metric))
     ranked = _contenders(grid)
-    if not ranked or metric is None:
+    if not ranked:
         return []
     metric = grid.ranked_by(ranked[0])
     value = _value(grid, ranked[0], metric)
@@ -69,8 +68,8 @@ def _winner(grid: Grid, found: Cheapest) -> Line:
 
 def _separated(found: Cheapest) -> Line:
     """Which models the seeds separate from the best one."""
-    normal = any(each.outcome == BETTER_IF_NORMAL for each in found.verdicts)
-    grade = ", if seeds scatter normally" if normal else ", by the sign test"
+    outcomes = {each.outcome for each in found.verdicts}
+    grade = IF_NORMAL if BETTER_IF_NORMAL in outcomes else ", by the sign test" if BETTER in outcomes else ""
     if not found.alike:
         others = f"each of the {found.compared} others" if found.compared > 1 else "the other one"
         return prose("Yes: the seeds separate it from {} that may win{}.", others, grade)

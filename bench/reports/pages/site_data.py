@@ -62,7 +62,8 @@ def task(section: Section, grid: Grid, curves: Learning | None, sweep: Sweep | N
         "shown": shown,
         "metrics": [_metric(grid, metric) for metric in metrics],
         "rows": _rows(section, grid, metrics, seeds, texts),
-        "best": best and {"model": best.best, "alike": best.not_separable, "compared": best.compared},
+        "best": best
+        and {"model": best.best, "metric": best.metric, "alike": best.not_separable, "compared": best.compared},
         "verdicts": [_verdict(answer) for answer in section.answers if answer.metric in shown or answer.stated],
         "models": _models(section.runs, texts),
         "curves": _curves(curves) if curves else {},

@@ -105,8 +105,7 @@ function mark(row) {
   return best.alike.includes(row.model) ? ["alike", "best set"] : null;
 }
 function heading(name, label, note, sorted) {
-  const direction = sorted === null ? null : sorted;
-  return make("th", { scope: "col", "aria-sort": direction },
+  return make("th", { scope: "col", "aria-sort": sorted },
     make("button", { type: "button", "data-sort": name, title: "sort", click: () => sortBy(name) }, label),
     make("small", null, note));
 }
@@ -121,7 +120,7 @@ function sortBy(name) {
 function order(name, metric) {
   if (state.sort.replace(/^-/, "") !== name) return null;
   if (metric && metric.direction === "real") return "other";
-  const downwards = (metric && metric.direction === "higher") !== state.sort.startsWith("-");
+  const downwards = Boolean(metric && metric.direction === "higher") !== state.sort.startsWith("-");
   return downwards ? "descending" : "ascending";
 }
 function table() {
@@ -157,11 +156,11 @@ function bestSet() {
   // The best model and those that the seeds do not separate from it, as one set.
   const best = task().best;
   if (!best) return null;
-  const index = metricAt(task().headline);
+  const index = metricAt(best.metric);
   const rows = task().rows.filter((row) => row.checkpoint === "final" && mark(row)).sort((a, b) => (a.model === best.model ? -1 : b.model === best.model ? 1 : 0));
   const others = best.compared - best.alike.length;
   return make("div", { class: "set", role: "group", "aria-label": "The best set" },
-    make("strong", null, `Best set by ${task().headline}:`),
+    make("strong", null, `Best set by ${best.metric}:`),
     rows.map((row) => make("button", { type: "button", class: mark(row)[0], click: () => show(row, index) }, row.model + (row.group === "control" ? " (control)" : ""))),
     make("span", { class: "muted" }, best.alike.length ? `${best.model} has the best mean; the seeds do not separate these.` : "the seeds separate it from the others.",
       others ? ` ${others} others that may win are worse.` : ""));

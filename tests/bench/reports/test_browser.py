@@ -123,6 +123,10 @@ def test_a_click_on_a_heading_sorts_best_first_then_worst_then_as_before(visit):
     ]
     column(page, "bleu2").click()  # higher is better
     assert column(page, "bleu2").locator("..").get_attribute("aria-sort") == "descending"
+    column(page, "model").click()
+    assert column(page, "model").locator("..").get_attribute("aria-sort") == "ascending"
+    assert shown(page)[1:4] == ["mle", "pg-bleu", "random"]
+    column(page, "bleu2").click()
     assert "sorted by bleu2, best first" in page.locator(".shown:visible").inner_text()
 
 

@@ -109,7 +109,7 @@ def test_samples_and_names_that_are_elements_are_text(results):
 def test_the_best_set_is_the_one_that_the_seeds_do_not_separate(with_twin):
     (task,) = (task for task in data_of(page_of(with_twin)) if task["title"] == "quatrains, quick")
     (section,) = (section for section in with_twin.sections() if section.title == "quatrains, quick")
-    assert task["best"] == {"model": "mle", "alike": ["twin"], "compared": 3}
+    assert task["best"] == {"model": "mle", "metric": "nll_test", "alike": ["twin"], "compared": 3}
     assert section.cheapest.alike == 1
 
 
