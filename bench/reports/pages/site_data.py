@@ -189,7 +189,7 @@ def _models(runs: pd.DataFrame, texts: dict[str, int]) -> dict[str, Row]:
                 "finished": _text(run["finished"])[:10],
                 "where": texts.setdefault(place, len(texts)),
                 "warnings": list(run.get("warnings") or ()),
-                "samples": [sample.strip() for sample in run["samples"]],
+                "samples": [str(sample).strip() for sample in run["samples"]],
             }
         )
     for known in models.values():
