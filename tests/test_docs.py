@@ -45,6 +45,7 @@ OTHERS = (
         "python",
         "rate",
         "reliability",
+        "report",
         "samples",
         "scaling",
         "score",

@@ -34,6 +34,7 @@ class Cheapest:
         verdict: On ``best`` against ``model``; None where they are one.
         alike: How many models the best one is not better than.
         compared: How many it was compared with.
+        verdicts: Those on ``best`` against each of the others.
     """
 
     metric: str
@@ -44,6 +45,12 @@ class Cheapest:
     verdict: Verdict | None
     alike: int
     compared: int
+    verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def not_separable(self) -> tuple[str, ...]:
+        """The models that the best one is not better than, in the order of their names."""
+        return tuple(sorted(each.reference for each in self.verdicts if each.outcome not in SEPARATED))
 
 
 def cheapest(scores: pd.DataFrame, runs: pd.DataFrame, who: Standing | None = None) -> Cheapest | None:
@@ -88,4 +95,7 @@ def cheapest(scores: pd.DataFrame, runs: pd.DataFrame, who: Standing | None = No
     alike = [name for name, verdict in verdicts.items() if verdict.outcome not in SEPARATED]
     model = min([best, *alike], key=lambda name: (spent[name], name != best))
     seconds = {name: float(spent[name]) for name in (best, model)}
-    return Cheapest(metric, rows["unit"].iloc[0], best, model, seconds, verdicts.get(model), len(alike), len(pairs))
+    unit = rows["unit"].iloc[0]
+    return Cheapest(
+        metric, unit, best, model, seconds, verdicts.get(model), len(alike), len(pairs), tuple(verdicts.values())
+    )

@@ -9,6 +9,7 @@ from functools import cached_property
 import pandas as pd
 
 from bench.analysis.answers import Answer, answers, best
+from bench.analysis.cheapest import Cheapest, cheapest
 from bench.analysis.leaderboard import aggregate
 from bench.analysis.standing import Standing, standing
 from bench.analysis.verdicts import Best
@@ -109,6 +110,11 @@ class Section:
     def best(self) -> dict[str, Best]:
         """Metric to the contender that is better than every other one that may win."""
         return best(self.runs, self.scores, self.standing)
+
+    @cached_property
+    def cheapest(self) -> Cheapest | None:
+        """The best model and the cheapest that is not separable from it; None where nothing can be said."""
+        return cheapest(self.scores, self.runs, self.standing)
 
     @property
     def one_test_set(self) -> bool:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 def report(folder: Path, against: tuple[str, ...]) -> None:
     """Rebuild the leaderboards and figures of a results FOLDER from its records.
 
+    Writes index.html, which opens in a browser, without a network, leaderboard.md, leaderboard.csv, verdicts.csv and
+    figures/.
+
     Exit code 0, 1 when a file of the folder cannot be read and is left out, or 2 for a usage error.
     """
     from bench.records.store import Store
@@ -37,7 +40,7 @@ def report(folder: Path, against: tuple[str, ...]) -> None:
 
 
 def write_reports(console: Console, store: Store, told: Collection[str] = (), against: tuple[str, ...] = ()) -> bool:
-    """Rebuild leaderboard.csv, leaderboard.md and the figures from the records.
+    """Rebuild index.html, leaderboard.csv, leaderboard.md and the figures from the records.
 
     Args:
         console: Where to write.
@@ -67,4 +70,5 @@ def write_reports(console: Console, store: Store, told: Collection[str] = (), ag
         said = f"{runs} being done in this folder; above, these and what is planned after them count as missing."
         console.print(said, style="yellow", highlight=False)
     console.print(f"Leaderboard: {store.path / 'leaderboard.md'}", highlight=False, soft_wrap=True)
+    console.print(f"In a browser: {store.path / 'index.html'}", highlight=False, soft_wrap=True)
     return not frames.notes

@@ -57,8 +57,9 @@ def run(
 ) -> None:
     """Run the benchmark; finished runs are not repeated.
 
-    Writes leaderboard.csv, leaderboard.md and figures to the results folder. Several commands, also on several machines
-    that share the folder, may do one plan together: each run is done by one of them. Ctrl-C and SIGTERM end it in
+    Writes index.html, which opens in a browser, leaderboard.md, leaderboard.csv and figures to the results folder.
+    Several commands, also on several machines that share the folder, may do one plan together: each run is done by one
+    of them. Ctrl-C and SIGTERM end it in
     order: the runs under way save their states, and the same command continues; once more ends it at once. Exit code 0
     when every run is ok or skipped, 1 when one failed, 2 for a usage error, 130 after Ctrl-C, 143 after SIGTERM. It
     goes on when nobody reads what it prints.

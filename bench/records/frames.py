@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from bench.records.command import command
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -57,7 +59,7 @@ COSTS = ("seconds", "tokens", "updates")
 RUN_COLUMNS = [
     *KEYS, "role", "status", "reason", "finished", "version", "commit", "dirty",
     "device", "machine", "python", "torch", "threads", "settings", "tuned", "samples", "data", "selected", "density",
-    "budget", "warnings",
+    "budget", "warnings", "command",
 ]  # fmt: skip
 _SCORE = ["kind", "metric", "value", "absent", "unit", "direction", "signature"]
 SCORE_COLUMNS = [*KEYS, "checkpoint", *_SCORE]
@@ -191,6 +193,7 @@ def _run_row(keys: tuple[Any, ...], record: RunRecord) -> Row:
         "density": record.density,
         "budget": dict(record.spec.budget),
         "warnings": list(record.warnings),
+        "command": command(record.spec),
     }
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def write_reports(results: Results, folder: Path) -> Document:
-    """Write ``leaderboard.csv`` and ``.md``, ``verdicts.csv`` and ``figures/``; return them in brief.
+    """Write ``leaderboard.csv`` and ``.md``, ``index.html``, ``verdicts.csv`` and ``figures/``; return them in brief.
 
     Args:
         results: What to show.
@@ -37,12 +37,13 @@ def _write_reports(results: Results, folder: Path) -> Document:
     from bench.records.files import write_atomically
     from bench.reports import markdown
     from bench.reports.figures.drawing import write_figures
-    from bench.reports.pages import leaderboard, summary
+    from bench.reports.pages import leaderboard, site, summary
 
     write_csv(folder / "leaderboard.csv", results.board)
     write_csv(folder / "verdicts.csv", table(results.answers))
-    figures = write_figures(results, folder / "figures")
-    shown = [(caption, f"figures/{name}") for caption, name in figures]
-    text = markdown.render(leaderboard.page(results, shown))
-    write_atomically(folder / "leaderboard.md", text)
+    drawn = write_figures(results, folder / "figures")
+    figures = [(caption, f"figures/{name}") for caption, name in drawn]
+    document = leaderboard.page(results)
+    write_atomically(folder / "leaderboard.md", markdown.render([*document, *leaderboard.figures_of(figures)]))
+    write_atomically(folder / "index.html", site.page(results, document, figures))
     return summary.page(results)

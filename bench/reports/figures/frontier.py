@@ -18,6 +18,7 @@ from bench.analysis.catalogue import entry
 from bench.analysis.frontier import Sweep, indicators, nondominated, sweeps
 from bench.analysis.references import REFERENCE
 from bench.records.frames import as_rows
+from bench.reports.axis import sweep_limits
 from bench.reports.figures.style import GREY, INK, LABEL_WIDTH, Styles, finish, outside_legend
 
 __all__ = ["figures"]
@@ -29,8 +30,6 @@ BEYOND: dict[str, Any] = {"markersize": 11, "markeredgecolor": "white", "linesty
 """The mark of temperature 1 beyond the axes, but for its arrow."""
 ARROWS = {(1, 0): ">", (-1, 0): "<", (0, 1): "^", (0, -1): "v"}
 """Marks at the frame for a point beyond it, by how many sides it is beyond to the right and to the top."""
-ROOM = 0.5
-"""How far beyond the box the axes may extend to show a point at temperature 1, in sides of the box."""
 
 
 def figures(
@@ -63,7 +62,7 @@ def _figure(sweep: Sweep, corner: tuple[float, float], styles: Styles) -> Figure
     order = sorted(area.index, key=lambda model: (model in sweep.controls, -area[model], model))
     figure = Figure(figsize=(8.6, 5.2), layout="constrained")
     axes = figure.subplots()
-    (left, right), (bottom, top) = _limits(sweep, corner)
+    (left, right), (bottom, top) = sweep_limits(sweep, corner)
     axes.set(xlim=(left, right), ylim=(bottom, top))
     axes.plot([left, corner[0], corner[0]], [corner[1], corner[1], bottom], ":", color=GREY, linewidth=1, zorder=1)
     _reference(axes, means[means["model"] == sweep.reference])
@@ -80,27 +79,6 @@ def _figure(sweep: Sweep, corner: tuple[float, float], styles: Styles) -> Figure
     marks = _marks(order, sweep, styles, beyond)
     outside_legend(figure, marks)
     return figure
-
-
-def _limits(sweep: Sweep, corner: tuple[float, float]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Ends of both axes that keep the box readable.
-
-    Close to greedy sampling coverage explodes, and a model that knows nothing is far off: axes that contain all points
-    would show little of the others. They show the points in the box, and temperature 1 of a model that is near it.
-    Temperature 1 of any other model is marked at the frame.
-    """
-    points = sweep.points
-    inside = points[(points["quality"] <= corner[0]) & (points["coverage"] <= corner[1])]
-    plain = points[points["temperature"] == 1.0].groupby("model")[["quality", "coverage"]].mean()
-    axes, near = ("quality", "coverage"), plain
-    for axis, worst in zip(axes, corner, strict=True):
-        best = inside.loc[inside["model"] == sweep.reference, axis].min()
-        near = near[near[axis] <= worst + ROOM * (worst - best)]
-    ends = []
-    for axis, worst in zip(axes, corner, strict=True):
-        low, high = min([inside[axis].min(), *near[axis]]), max([worst, *near[axis]])
-        ends.append((low - 0.1 * (high - low), high + 0.05 * (high - low)))
-    return ends[0], ends[1]
 
 
 def _reference(axes: Axes, mean: pd.DataFrame) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from textwrap import fill
 from typing import Any
 
@@ -13,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from bench.analysis.catalogue import MEANINGS, Shown, headlines, kind_of_task
 from bench.records.frames import FINAL, PRETRAINED, REAL_DATA, as_rows, completed
+from bench.reports.axis import limits, near
 from bench.reports.figures.style import GREY, INK, LABEL_LINE, LABEL_WIDTH, Styles, finish
 
 __all__ = ["figures"]
@@ -79,10 +79,10 @@ def _score_panel(axes: Axes, board: pd.DataFrame, scores: pd.DataFrame, models: 
     real, board = board[board["model"] == REAL_DATA], board[board["model"] != REAL_DATA]
     references = real["mean"].tolist()
     metric, unit, direction = (board[column].iloc[0] for column in ("metric", "unit", "direction"))
-    near = _near(board["mean"]) | (unit == "")  # a proportion is bounded: nothing is far off
-    marks = scores.merge(board.loc[near, ["model", "checkpoint"]])["value"].dropna()
-    intervals = board[near].dropna(subset=["low"])
-    low, high = _limits(marks, [*intervals["low"], *intervals["high"]], references)
+    close = near(board["mean"]) | (unit == "")  # a proportion is bounded: nothing is far off
+    marks = scores.merge(board.loc[close, ["model", "checkpoint"]])["value"].dropna()
+    intervals = board[close].dropna(subset=["low"])
+    low, high = limits(marks, [*intervals["low"], *intervals["high"]], references)
     values = dict(list(scores.groupby(["model", "checkpoint"])["value"]))
     for row in as_rows(board):
         colour, final = styles[row["model"]][0], row["checkpoint"] == FINAL
@@ -101,34 +101,6 @@ def _score_panel(axes: Axes, board: pd.DataFrame, scores: pd.DataFrame, models: 
     axes.tick_params(axis="y", length=0)
     axes.locator_params(axis="x", nbins=6)
     finish(axes)
-
-
-def _near(values: pd.Series) -> pd.Series:
-    """True for values that share an axis: within a fifth of their median, or three median absolute deviations."""
-    middle = values.median()
-    distance = (values - middle).abs()
-    near: pd.Series = distance <= max(3 * distance.median(), 0.2 * abs(middle))
-    return near
-
-
-def _limits(marks: Iterable[float], intervals: Iterable[float], references: Iterable[float]) -> tuple[float, float]:
-    """Axis limits that leave the marks readable.
-
-    Args:
-        marks: Values that must be visible.
-        intervals: Ends of intervals; those farther from the marks than the marks span are cut off.
-        references: Values shown as well, unless the marks and intervals would be left with less than half the axis.
-    """
-    values = list(marks)
-    low, high = min(values), max(values)
-    span = max(high - low, 0.02 * abs(high), 1e-6)
-    ends = [min(max(end, low - span), high + span) for end in intervals]
-    low, high = min([low, *ends]), max([high, *ends])
-    for value in references:
-        if max(high, value) - min(low, value) <= 2 * max(high - low, span):
-            low, high = min(low, value), max(high, value)
-    margin = 0.08 * max(high - low, span)
-    return low - margin, high + margin
 
 
 def _beyond(axes: Axes, value: float, height: float, right: bool, colour: str) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from bench.analysis.catalogue import entry
-from bench.analysis.cheapest import Cheapest, cheapest
+from bench.analysis.cheapest import Cheapest
 from bench.analysis.learning import Learning, at_cost, equal_costs, learning
 from bench.analysis.results import Section
 from bench.records.frames import COSTS
 from bench.reports.document import Document, Heading, Paragraph, prose, table
 from bench.reports.numbers import FEW_SEEDS, estimate, few, seed_count
 
-__all__ = ["page", "price"]
+__all__ = ["page", "price", "sentence"]
 
 READING = """\
 What each model had reached at the same cost as the others, interpolated between the points of its curve. *Tokens* are
@@ -44,11 +44,11 @@ def page(runs: pd.DataFrame, curves: pd.DataFrame) -> Document:
 
 def price(section: Section) -> Document:
     """The best model of a task, what it costs, and the cheapest that is not separable from it; empty where none is."""
-    found = cheapest(section.scores, section.runs, section.standing)
-    return [Paragraph(_sentence(found))] if found else []
+    return [Paragraph(sentence(section.cheapest))] if section.cheapest else []
 
 
-def _sentence(found: Cheapest) -> str:
+def sentence(found: Cheapest) -> str:
+    """What the best model costs, and which is the cheapest that the seeds do not separate from it."""
     begun = f"Best on average by {found.metric}: {found.best}, {found.seconds[found.best]:.3g} s of training"
     if not found.alike:
         others = "the other one" if found.compared == 1 else f"each of the {found.compared} others"

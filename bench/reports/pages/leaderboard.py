@@ -36,7 +36,7 @@ from bench.reports.pages import costs, critics, samples
 from bench.reports.pages import frontier as frontier_page
 from bench.reports.pages.provenance import data_remarks, provenance, reasons, settings, tuning, unfinished
 
-__all__ = ["page"]
+__all__ = ["figures_of", "page"]
 
 READING = """\
 Each cell is the mean over runs, ± half the width of Student's 95% t interval over runs, never over sentences; *n* is
@@ -86,9 +86,12 @@ def page(results: Results, figures: Sequence[tuple[str, str]] = ()) -> Document:
     blocks += samples.page(results)
     blocks += settings(runs)
     blocks += unfinished(runs)
-    if figures:
-        blocks += [Heading(2, "Figures"), *(Figure(caption, path) for caption, path in figures)]
-    return blocks
+    return blocks + figures_of(figures)
+
+
+def figures_of(figures: Sequence[tuple[str, str]]) -> Document:
+    """The last part of the page: pairs of caption and path, relative to where the page will be."""
+    return [Heading(2, "Figures"), *(Figure(caption, path) for caption, path in figures)] if figures else []
 
 
 def _task(section: Section) -> Document:

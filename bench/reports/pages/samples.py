@@ -6,8 +6,10 @@ from bench.analysis.results import Results
 from bench.records.frames import as_rows
 from bench.reports.document import Document, Heading, Item, bullets, prose
 
-__all__ = ["page"]
+__all__ = ["TITLE", "page"]
 
+TITLE = "Samples"
+"""The heading of the page."""
 SHOWN = 3
 """Sequences of each model."""
 
@@ -31,4 +33,4 @@ def page(results: Results) -> Document:
                 "From the first seed, not hand-picked; `bench sample` draws more from a run, by the id after its model:"
             )
             blocks += [Heading(3, section.title), *bullets(title, items)]
-    return [Heading(2, "Samples"), *blocks] if blocks else []
+    return [Heading(2, TITLE), *blocks] if blocks else []

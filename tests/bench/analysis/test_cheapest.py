@@ -42,6 +42,8 @@ def test_a_cheaper_one_that_is_as_good_is_named_and_a_cheaper_one_that_is_worse_
     assert (found.metric, found.best, found.model) == ("nll_test", "mle-tuned", "ngram")
     assert found.seconds == {"mle-tuned": 10.0, "ngram": 0.5}
     assert (found.alike, found.compared) == (2, 4)
+    assert found.not_separable == ("mle", "ngram")
+    assert {each.reference for each in found.verdicts} == {"ngram", "mle", "uniform", "seqgan"}
     assert found.verdict.family == 4
     assert found.verdict.difference.mean == pytest.approx(-0.001 - sum(NOISE) / 8)
 

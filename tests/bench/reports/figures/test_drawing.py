@@ -54,7 +54,7 @@ def written(results, tmp_path_factory):
 def test_a_folder_gets_tables_verdicts_and_figures(written):
     folder, text = written
     assert sorted(contents(folder)) == sorted(
-        ["leaderboard.csv", "leaderboard.md", "verdicts.csv", *(f"figures/{name}" for name in NAMES)]
+        ["index.html", "leaderboard.csv", "leaderboard.md", "verdicts.csv", *(f"figures/{name}" for name in NAMES)]
     )
     for name in NAMES:
         png = (folder / "figures" / name).read_bytes()
@@ -99,7 +99,7 @@ def test_nothing_but_failures(results, tmp_path):
     runs = results.runs[results.runs["status"] == "failed"]
     failures = Results(runs, *(frame.head(0) for frame in frames_of(results)[1:]))
     assert "broken: failed" in write(failures, tmp_path)
-    assert sorted(contents(tmp_path)) == ["leaderboard.csv", "leaderboard.md", "verdicts.csv"]
+    assert sorted(contents(tmp_path)) == ["index.html", "leaderboard.csv", "leaderboard.md", "verdicts.csv"]
 
 
 def test_labels_with_brackets_make_plain_file_names(results, tmp_path):

@@ -1,0 +1,63 @@
+"""Ends of axes that leave what they show readable: a model that is far off does not squeeze the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from bench.analysis.frontier import Sweep
+
+__all__ = ["limits", "near", "sweep_limits"]
+
+ROOM = 0.5
+"""How far beyond the box the axes may extend to show a point at temperature 1, in sides of the box."""
+
+
+def near(values: pd.Series) -> pd.Series:
+    """True for values that share an axis: within a fifth of their median, or three median absolute deviations."""
+    middle = values.median()
+    distance = (values - middle).abs()
+    found: pd.Series = distance <= max(3 * distance.median(), 0.2 * abs(middle))
+    return found
+
+
+def limits(marks: Iterable[float], intervals: Iterable[float], references: Iterable[float]) -> tuple[float, float]:
+    """Ends of an axis that leave the marks readable.
+
+    Args:
+        marks: Values that must be visible.
+        intervals: Ends of intervals; those farther from the marks than the marks span are cut off.
+        references: Values shown as well, unless the marks and intervals would be left with less than half the axis.
+    """
+    values = list(marks)
+    low, high = min(values), max(values)
+    span = max(high - low, 0.02 * abs(high), 1e-6)
+    ends = [min(max(end, low - span), high + span) for end in intervals]
+    low, high = min([low, *ends]), max([high, *ends])
+    for value in references:
+        if max(high, value) - min(low, value) <= 2 * max(high - low, span):
+            low, high = min(low, value), max(high, value)
+    margin = 0.08 * max(high - low, span)
+    return low - margin, high + margin
+
+
+def sweep_limits(sweep: Sweep, corner: tuple[float, float]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Ends of both axes that keep the box readable.
+
+    Close to greedy sampling coverage explodes, and a model that knows nothing is far off: axes that contain all points
+    would show little of the others. They show the points in the box, and temperature 1 of a model that is near it.
+    Temperature 1 of any other model is marked at the frame.
+    """
+    points = sweep.points
+    inside = points[(points["quality"] <= corner[0]) & (points["coverage"] <= corner[1])]
+    plain = points[points["temperature"] == 1.0].groupby("model")[["quality", "coverage"]].mean()
+    axes, near = ("quality", "coverage"), plain
+    for axis, worst in zip(axes, corner, strict=True):
+        best = inside.loc[inside["model"] == sweep.reference, axis].min()
+        near = near[near[axis] <= worst + ROOM * (worst - best)]
+    ends = []
+    for axis, worst in zip(axes, corner, strict=True):
+        low, high = min([inside[axis].min(), *near[axis]]), max([worst, *near[axis]])
+        ends.append((low - 0.1 * (high - low), high + 0.05 * (high - low)))
+    return ends[0], ends[1]
