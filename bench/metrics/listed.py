@@ -52,8 +52,7 @@ class Listed:
         new[list(where.values())] = True
         new &= ~copies(text, given)
         found = int(new.sum())
-        of_new = subject.signature(self.version, n=n, new=found, list=len(whole), given=len(given))
-        about = ("", "higher", of_new)
+        about = ("", "higher", signature)
         if found:
             yield Estimate("listed_new", float(real[new].mean()), *about, possible=SHARE)
         else:

@@ -40,7 +40,7 @@ def test_samples_are_looked_up_and_copies_are_no_finds():
     assert found["listed_new"].value == pytest.approx(2 / 3)  # ba and ca of ba, cc, ca
     assert found["new_distinct"].value == pytest.approx(3 / 7)
     assert str(found["listed"].signature) == "n=7|list=7|given=4|tok=char|v=1"
-    assert str(found["listed_new"].signature) == "n=7|new=3|list=7|given=4|tok=char|v=1"
+    assert len({str(each.signature) for each in found.values()}) == 1  # the same whatever was found
     assert {each.direction for each in found.values()} == {"higher"}
 
 
