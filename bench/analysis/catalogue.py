@@ -195,7 +195,8 @@ CATALOGUE = (
     Entry("internal_diversity", MOLECULES),
     Entry("logp_distance", MOLECULES),
     Entry("weight_distance", MOLECULES, decimals=2),
-    Entry("fcd", MOLECULES, decimals=2),
+    # How many valid samples it reads depends on the model, and with it the floor: no verdict without that.
+    Entry("fcd", MOLECULES, decimals=2, merit=False),
     Entry("fcd_floor", MOLECULES, decimals=2, merit=False),
     Entry("human", PEOPLE, asked=True),
     Entry("seconds", COSTS),

@@ -270,8 +270,9 @@ def share(matrix: Floats, columns: NDArray[np.intp]) -> Share:
 
     The interval for other raters and texts is Wilson's for the number of independent answers that have the same
     standard error (Kish's effective sample size), with Student's quantile at Satterthwaite's degrees of freedom, as
-    Korn and Graubard (1998, Survey Methodology 24(2)) do it for surveys. Where all answers are equal, their standard
-    error is zero and says nothing: then each rater, or each text if there are fewer of these, counts as one answer.
+    Korn and Graubard (1998, Survey Methodology 24(2)) do it for Clopper and Pearson's interval in surveys. Where all
+    answers are equal, their standard error is zero and says nothing: then each rater, or each text if there are fewer
+    of these, counts as one answer.
     With one rater the interval is about texts only.
 
     Args:

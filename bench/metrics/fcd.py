@@ -81,7 +81,9 @@ class FCD:
         made = moments(activations(valid[:first]))
         if made is None:
             for metric in COLUMNS:
-                yield Estimate(metric, None, "", "lower", signature, "it takes two samples that are molecules")
+                yield Estimate(
+                    metric, None, "", "lower", signature, "it takes two samples that are molecules", answered=True
+                )
             return
         real = moments(_activations(against.references, against.symbols or (), REFERENCES))
         if real is None:

@@ -39,11 +39,13 @@ class Grammaticality:
     that count, end marks included, the share before the first token that the oracle never writes there, averaged over
     samples; 1 for a grammatical one.
 
-    ``bracket_match`` is a matter of memory alone. While brackets are open, what ends the innermost one is a closing
+    ``bracket_match`` is above all a matter of memory. While brackets are open, what ends the innermost one is a closing
     bracket, or the end mark, which closes nothing. Of all such tokens up to the first that the oracle never writes
-    there, this one included, it is the share that is the bracket which closes the innermost one. A model that has
-    forgotten which bracket is open has one in K right, with K types. ``bracket_match_far`` counts only brackets that
-    were opened at least ten positions before (``far`` in the signature).
+    there, this one included, it is the share that is the bracket which closes the innermost one.
+    ``bracket_match_far`` counts only brackets that were opened at least ten positions before (``far`` in the
+    signature). Its floor is not one in K for K types: some types are commoner than others, and each prefers other words
+    inside, which give it away. On five draws at full size, whoever guesses by the frequencies of closing brackets has
+    .37 to .45, by the four words before .61 to .80, and .70 to .87 with the likeliest bracket each time.
 
     The definitions are ours. Linzen, Dupoux and Goldberg (2016, "Assessing the ability of LSTMs to learn
     syntax-sensitive dependencies") count agreement by distance in the same way.

@@ -22,11 +22,13 @@ class Listed:
     validation sequences, divided by the number of samples. ``listed_new``: the share of these that are on the list,
     that is, the validity of what the model found by itself; absent where it found nothing.
 
-    In the row of the real data all three are of the test sequences, which are on the list and which no model was given.
+    In the row of the real data all three are of the whole list: what draws from it would score, were they many.
 
     How they can be gamed: ``listed`` by copying the training set or by one real name, forever. ``listed_new`` by
     writing little that is new, and that only where the model is sure: read it beside ``new_distinct``, as precision
-    beside recall. It grows with the length of the list: random strings of a few letters are often names.
+    beside recall. It grows with the length of the list: random strings of a few letters are often names. It also grows
+    with the part of the list that models were not given (``list`` and ``given`` in the signature), where there is more
+    to be found: values of different training sets are not comparable.
     """
 
     version: ClassVar[str] = "1"
@@ -36,9 +38,9 @@ class Listed:
         whole, given = subject.against.listed, subject.against.copied_from
         if whole is None or given is None:
             return
-        text = subject.against.references if subject.trained else subject.text
         if subject.trained:
-            subject = replace(subject, text=text, real="references", trained=False)
+            subject = replace(subject, text=whole, real="list", trained=False)
+        text = subject.text
         n = len(text)
         real = copies(text, whole)
         signature = subject.signature(self.version, n=n, list=len(whole), given=len(given))
@@ -56,5 +58,6 @@ class Listed:
         if found:
             yield Estimate("listed_new", float(real[new].mean()), *about, possible=SHARE)
         else:
-            yield Estimate("listed_new", None, *about, "every sample is a training or validation sequence")
+            why = "every sample is a training or validation sequence"
+            yield Estimate("listed_new", None, *about, why, answered=True)
         yield Estimate("new_distinct", found / n, "", "higher", signature, possible=SHARE)

@@ -75,7 +75,7 @@ class Molecules:
     ``logp_distance`` and ``weight_distance``: the Wasserstein-1 distance between the valid samples and the test set, of
     Crippen's logP (Wildman and Crippen 1999; a decimal logarithm) and of the average molecular weight. It is the mean
     over all quantiles of the difference there, it needs no bins, and it is that of :func:`scipy.stats.
-    wasserstein_distance`. MOSES has the same two properties, but compares only means and variances. Chance alone makes
+    wasserstein_distance`, as in MOSES' release 0.3.1; its first code compared means and variances. Chance alone makes
     them greater than 0: the real data's row is training molecules against the test set, at the same n, and is the
     floor of a model whose samples are all valid; fewer valid ones have a higher floor.
 
@@ -178,7 +178,7 @@ class Molecules:
         signature = subject.signature(self.version, first=min(PAIRED, n), fingerprint=fingerprint, n=n, **by)
         rows = np.flatnonzero(made.valid)[:PAIRED]
         if not len(rows):
-            return Estimate("internal_diversity", None, *about, signature, NONE_VALID)
+            return Estimate("internal_diversity", None, *about, signature, NONE_VALID, answered=True)
         bits = fingerprints([made.molecules[row] for row in rows])
         sums = similarities(bits)
         count, total = len(rows), float(sums.sum())
@@ -206,7 +206,7 @@ class Molecules:
             signature = subject.signature(self.version, **how, n=len(apart), test=len(rest), **by)
             if not len(ours) or not len(theirs):
                 why = NONE_VALID if len(theirs) else "no test sequence is a molecule"
-                yield Estimate(metric, None, *COLUMNS[metric], signature, why)
+                yield Estimate(metric, None, *COLUMNS[metric], signature, why, answered=len(theirs) > 0)
                 continue
             value, pulls = wasserstein(ours, theirs)
             part = None

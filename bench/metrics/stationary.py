@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bench.metrics.density import Evidence
 
 SHARE_OF_LAW = Range(0, 1, "It is a share of the next token's probability.", slack=1e-3)
+LAW = Range(0, 1, "The probabilities of the next token sum to more than 1.", slack=1e-3)
 MOST = 100_000
 """Sequences that are scored at most where a model gives no laws, only the probabilities of sequences."""
 
@@ -137,6 +138,7 @@ def laws_after(ask: Callable[[Tensor], Tensor], prefixes: Ints, size: int) -> Fl
 
     Raises:
         ValueError: for an answer of another shape, or one that is not a number.
+        Impossible: for probabilities that sum to more than 1.
     """
     answer = ask(torch.from_numpy(prefixes.copy()))
     wanted = (len(prefixes), size)
@@ -146,6 +148,8 @@ def laws_after(ask: Callable[[Tensor], Tensor], prefixes: Ints, size: int) -> Fl
     laws: Floats = answer.detach().to("cpu", torch.float64).exp().numpy()
     if np.isnan(laws).any():
         raise ValueError("next_token_log_probs is not a number: the model has diverged")
+    if len(laws):
+        LAW.check("the sum of a law", float(laws.sum(1).max()))
     return laws
 
 

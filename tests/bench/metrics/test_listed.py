@@ -59,14 +59,16 @@ def test_a_plain_loop_finds_the_same():
 
 def test_neither_copies_nor_one_name_forever_look_like_finds():
     assert values(TRAIN * 10) == [1, None, 0]
-    assert "every sample is a training" in scores(TRAIN)["listed_new"].absent
+    absent = scores(TRAIN)["listed_new"]
+    assert "every sample is a training" in absent.absent
+    assert absent.answered  # so that asking for it by name is no failure
     assert values(["ba"] * 10) == [1, 1, 0.1]
 
 
-def test_the_real_datas_row_is_of_the_test_sequences():
+def test_the_real_datas_row_is_of_the_whole_list():
     found = scores(["a", "ab"], trained=True)
-    assert [each.value for each in found.values()] == [1, 1, 1]
-    assert "real=references" in str(found["listed"].signature)
+    assert [each.value for each in found.values()] == [1, 1, pytest.approx(3 / 7)]
+    assert str(found["listed"].signature) == "n=7|list=7|given=4|tok=char|real=list|v=1"
 
 
 def test_where_there_is_no_list_there_is_nothing_to_say():

@@ -10,6 +10,7 @@ import torch
 from scipy.spatial.distance import cityblock
 
 from bench.metrics.density import Evidence, HeldOut
+from bench.metrics.ranges import Impossible
 from bench.metrics.stationary import StationaryVariation, histories
 from bench.tasks.markov import Markov
 from bench.tasks.toy import MarkovChain, Toy
@@ -176,3 +177,16 @@ def test_answers_that_are_no_laws_are_refused(task, answer, message):
     model.next_token_log_probs = lambda prefixes: answer
     with pytest.raises(ValueError, match=message):
         ask(task, model)
+
+
+def test_probabilities_that_sum_to_more_than_one_are_refused(task):
+    class Certain(FirstOrder):
+        """Every next word is certain: the distance would be 0."""
+
+        def next_token_log_probs(self, prefixes):
+            return torch.zeros(len(prefixes), TASK.vocab_size, dtype=torch.float64)
+
+    held_out = HeldOut(task.training.spec, task.test, task.oracle, None, "ids", task.training.train)
+    model = Certain(task.oracle.initial, task.oracle.transition)
+    with pytest.raises(Impossible, match="the sum of a law is 9"):
+        Evidence(model, task.test, held_out).ask(StationaryVariation())
