@@ -17,7 +17,17 @@ from matplotlib.ticker import EngFormatter
 from bench.analysis.learning import Learning, equal_costs, learning, values_at
 from bench.analysis.references import REFERENCE
 from bench.records.frames import COSTS
-from bench.reports.figures.style import GREY, INK, LABEL_WIDTH, Styles, finish, outside_legend, usual_limits
+from bench.reports.figures.style import (
+    GREY,
+    INK,
+    LABEL_WIDTH,
+    Styles,
+    band,
+    finish,
+    legend_line,
+    outside_legend,
+    usual_limits,
+)
 
 __all__ = ["figures"]
 
@@ -81,17 +91,19 @@ def _panel(axes: Axes, lines: pd.DataFrame, cost: str, styles: Styles, reference
     ends = models[cost].max().sort_values(ascending=False)
     for model in ends.index:  # the longest first, so that what it shares with a shorter one stays visible
         own = models.get_group(model)
-        colour, dashes = styles[model]
+        colour, dashes, marker = styles[model]
         seeds = _over_seeds(own, cost)
         if seeds.empty:
             continue
-        axes.fill_between(seeds.index, seeds["min"], seeds["max"], color=colour, alpha=0.15, linewidth=0)
-        axes.plot(seeds.index, seeds["mean"], dashes, color=colour, linewidth=1.8)
+        axes.fill_between(seeds.index, seeds["min"], seeds["max"], color=colour, alpha=band(len(ends)), linewidth=0)
         last = own.sort_values(cost).drop_duplicates("run_id", keep="last")  # each run's own end, fast or slow
-        axes.plot(last[cost].mean(), last["value"].mean(), "o", color=colour, markersize=5, zorder=4)
+        end = last[cost].mean(), last["value"].mean()
+        axes.plot(seeds.index, seeds["mean"], dashes, color=colour, linewidth=1.8)
+        axes.plot([seeds.index[-1], end[0]], [seeds["mean"].iloc[-1], end[1]], color=colour, linewidth=0.8, zorder=1)
+        axes.plot(*end, marker, color=colour, markersize=6, markeredgecolor="white", zorder=4)
         phases = own.groupby(["run_id", "phase"], sort=False)[cost].max().groupby("phase", sort=False).mean().iloc[:-1]
         heights = np.interp(phases, seeds.index, seeds["mean"])
-        axes.plot(phases, heights, "o", color=colour, markerfacecolor="white", markersize=5, zorder=3)
+        axes.plot(phases, heights, marker, color=colour, markerfacecolor="white", markersize=5, zorder=3)
         if model == reference:
             axes.axhline(last["value"].mean(), color=colour, linestyle="--", linewidth=0.8, zorder=1)
     if ends.max() > 20 * ends.min() > 0:
@@ -119,7 +131,7 @@ def _marks(section: Learning, styles: Styles, reference: str) -> list[Artist]:
     models = dict.fromkeys(model for cost in COSTS for model in section.counting(cost))
     for model in models:
         label = fill(model + (" (control)" if model in section.controls else ""), LABEL_WIDTH)
-        marks.append(Line2D([], [], color=styles[model][0], linestyle=styles[model][1], linewidth=1.8, label=label))
+        marks.append(legend_line(styles[model], label))
     mark: dict[str, Any] = {"color": INK, "marker": "o", "markersize": 5, "linestyle": ""}
     marks.append(Patch(color=INK, alpha=0.15, linewidth=0, label="lowest to highest seed"))
     marks.append(Line2D([], [], label="end of training", **mark))

@@ -67,7 +67,8 @@ def _figure(sweep: Sweep, corner: tuple[float, float], styles: Styles) -> Figure
     axes.plot([left, corner[0], corner[0]], [corner[1], corner[1], bottom], ":", color=GREY, linewidth=1, zorder=1)
     _reference(axes, means[means["model"] == sweep.reference])
     for model in order[::-1]:
-        _curve(axes, sweep.of(model), means[means["model"] == model], _style(model, sweep, styles))
+        own = means[means["model"] == model]
+        _curve(axes, sweep.of(model), own, _style(model, sweep, styles), styles[model].marker)
     for axis, metric in ((axes.xaxis, sweep.quality), (axes.yaxis, sweep.coverage)):
         axis.set_label_text(f"{metric} ({sweep.unit}), lower is better:\n{entry(metric).axis}", fontsize=9)
     finish(axes)
@@ -110,7 +111,7 @@ def _reference(axes: Axes, mean: pd.DataFrame) -> None:
             )
 
 
-def _curve(axes: Axes, points: pd.DataFrame, mean: pd.DataFrame, style: dict[str, Any]) -> None:
+def _curve(axes: Axes, points: pd.DataFrame, mean: pd.DataFrame, style: dict[str, Any], marker: str) -> None:
     """A thin line per seed and a thick one for their mean, by rising temperature; temperature 1 is marked."""
     colour, above = style["color"], style["zorder"]
     seeds = [seed[["quality", "coverage"]].to_numpy() for _, seed in points.groupby("seed")]
@@ -122,7 +123,7 @@ def _curve(axes: Axes, points: pd.DataFrame, mean: pd.DataFrame, style: dict[str
     axes.plot(mean["quality"], mean["coverage"], **style)
     axes.plot(mean["quality"], mean["coverage"], ".", color=colour, markersize=5, zorder=above)
     plain = mean[mean["temperature"] == 1.0]
-    axes.plot(plain["quality"], plain["coverage"], color=colour, zorder=above + 2, **PLAIN)
+    axes.plot(plain["quality"], plain["coverage"], color=colour, zorder=above + 2, **{**PLAIN, "marker": marker})
 
 
 def _at_the_frame(axes: Axes, row: dict[str, Any], style: dict[str, Any]) -> None:
@@ -140,7 +141,7 @@ def _style(model: str, sweep: Sweep, styles: Styles) -> dict[str, Any]:
     """The style of a model's curve; the reference, which all others are compared with, is thick and dark."""
     if model == sweep.reference:
         return {"color": INK, "linestyle": "-", "linewidth": 3.2, "zorder": 5}
-    colour, dashes = styles[model]
+    colour, dashes, _ = styles[model]
     return {"color": colour, "linestyle": dashes, "linewidth": 1.6, "zorder": 4}
 
 
@@ -154,13 +155,16 @@ def _marks(order: list[str], sweep: Sweep, styles: Styles, beyond: list[dict[str
             [],
             [],
             label=fill(model + role.get(model, ""), LABEL_WIDTH) + where.get(model, ""),
+            marker=styles[model].marker,
+            markersize=7,
+            markeredgecolor="white",
             **_style(model, sweep, styles),
         )
         for model in order
     ]
     return [
         *models,
-        Line2D([], [], color=INK, label="temperature 1", **PLAIN),
+        Line2D([], [], color=INK, label="temperature 1: a model's own mark", **PLAIN),
         *outside,
         Line2D([], [], color=INK, marker=".", markersize=6, linestyle="", label="other temperatures"),
         Line2D([], [], color=INK, linewidth=0.6, alpha=0.5, label=f"one seed (n = {_seeds(sweep.points)})"),

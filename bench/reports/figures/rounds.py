@@ -9,12 +9,20 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from bench.analysis.learning import QUALITY
 from bench.records.frames import KEYS, completed
-from bench.reports.figures.style import INK, LABEL_WIDTH, Styles, finish, outside_legend, usual_limits
+from bench.reports.figures.style import (
+    INK,
+    LABEL_WIDTH,
+    Styles,
+    band,
+    finish,
+    legend_line,
+    outside_legend,
+    usual_limits,
+)
 
 __all__ = ["figures", "rounds"]
 
@@ -97,7 +105,7 @@ def _figure(lines: pd.DataFrame, controls: set[str], styles: Styles) -> Figure:
     marks: list[Artist] = []
     for model in models:
         label = fill(model + (" (control)" if model in controls else ""), LABEL_WIDTH)
-        marks.append(Line2D([], [], color=styles[model][0], linestyle=styles[model][1], linewidth=1.8, label=label))
+        marks.append(legend_line(styles[model], label))
     marks.append(Patch(color=INK, alpha=0.15, linewidth=0, label="lowest to highest seed"))
     outside_legend(figure, marks)
     return figure
@@ -109,9 +117,13 @@ def _panel(axes: Axes, lines: pd.DataFrame, models: list[str], styles: Styles) -
         own = lines[lines["model"] == model]
         seeds = own.groupby("step")["value"].agg(["size", "mean", "min", "max"])
         seeds = seeds[seeds["size"] == own["run_id"].nunique()]
-        colour, dashes = styles[model]
-        axes.fill_between(seeds.index, seeds["min"], seeds["max"], color=colour, alpha=0.15, linewidth=0)
-        axes.plot(seeds.index, seeds["mean"], dashes, color=colour, linewidth=1.8)
+        colour, dashes, marker = styles[model]
+        axes.fill_between(seeds.index, seeds["min"], seeds["max"], color=colour, alpha=band(len(models)), linewidth=0)
+        every = max(1, len(seeds) // 5)
+        axes.plot(
+            *(seeds.index, seeds["mean"]), linestyle=dashes, color=colour, linewidth=1.8, marker=marker, markersize=5,
+            markevery=(min(models.index(model), every - 1), every),
+        )  # fmt: skip
     if lines["name"].iloc[0] in QUALITY:  # one that collapses would flatten all others
         axes.set_ylim(*usual_limits(lines))
     axes.set_xlim(left=0)

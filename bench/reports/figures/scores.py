@@ -85,7 +85,7 @@ def _score_panel(axes: Axes, board: pd.DataFrame, scores: pd.DataFrame, models: 
     low, high = limits(marks, [*intervals["low"], *intervals["high"]], references)
     values = dict(list(scores.groupby(["model", "checkpoint"])["value"]))
     for row in as_rows(board):
-        colour, final = styles[row["model"]][0], row["checkpoint"] == FINAL
+        colour, final = styles[row["model"]].colour, row["checkpoint"] == FINAL
         height = models.index(row["model"]) + (0 if final else 0.36)
         if not low <= row["mean"] <= high:
             _beyond(axes, row["mean"], height, row["mean"] > high, colour)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import pandas as pd
@@ -11,6 +12,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cbook import boxplot_stats
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from bench.records.frames import REAL_DATA
 
@@ -20,9 +22,14 @@ __all__ = [
     "LABEL_LINE",
     "LABEL_WIDTH",
     "LINES",
+    "MARKERS",
     "PALETTE",
+    "STRANGERS",
+    "Style",
     "Styles",
+    "band",
     "finish",
+    "legend_line",
     "outside_legend",
     "styles_of",
     "usual_limits",
@@ -32,22 +39,79 @@ mpl.rcParams["text.parse_math"] = False  # a dollar in somebody's label begins n
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F5F3F")
 """Okabe and Ito's colours, which colour-blind readers can tell apart; brown replaces yellow, too pale on white."""
+STRANGERS = "#882255"
+"""The colour of models that are of none of the families."""
 LINES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+"""As many as there are models in a family, and more than lines, so that no two of a family share both."""
+FAMILIES = (
+    ("mle", "scheduled-sampling", "cnn-mle", "transformer-mle"),
+    ("seqgan", "rloo", "grpo", "seqgan-baselined"),
+    ("ngram", "bigram", "random", "uniform"),
+    ("cot", "relgan", "maligan", "residual-ebm"),
+    ("constant-reward", "random-reward", "random-reward-baselined", "pg-bleu"),
+    ("mle-tuned", "mle-longer", "mle-tempered", "mle-ensemble", "mle-ngram", "relational-mle"),
+    ("repeat", "replay"),
+)
+"""What is alike, in the order of :data:`PALETTE`: likelihood, policy gradient on a discriminator, counts, other
+adversarial training, policy gradient on another reward, controls of likelihood, copies."""
 LABEL_WIDTH = 26
 """Most characters of a model's label on one line."""
 LABEL_LINE = 0.165
 """Height of a line of a legend or of a label, in inches."""
 INK, GREY = "#333333", "#888888"
-Styles = dict[str, tuple[str, Any]]
+
+
+class Style(NamedTuple):
+    """How a model is drawn: its family's colour, and a line and a marker of its own."""
+
+    colour: str
+    line: Any
+    marker: str
+
+
+Styles = dict[str, Style]
 
 
 def styles_of(models: Iterable[str]) -> Styles:
-    """A colour and a line for each model, the same in every figure."""
+    """A style for each model; that of the project's own models is the same in every figure and folder.
+
+    Of one model with several settings, ``seqgan[rounds=60]`` beside ``seqgan``, each has a line and a marker of its
+    own, too, as long as there are so many. So has a stranger's model, by its place among the strangers.
+    """
     names = sorted(set(models) - {REAL_DATA})
-    return {
-        name: (PALETTE[index % len(PALETTE)], LINES[index // len(PALETTE) % len(LINES)])
-        for index, name in enumerate(names)
-    }
+    strangers = [name for name in names if _family(name) is None]
+    styles: Styles = {}
+    for name in sorted(names, key=lambda name: "[" in name):  # what has settings gives way
+        found = _family(name)
+        colour, first = (STRANGERS, strangers.index(name)) if found is None else found
+        looks = [
+            Style(colour, LINES[index % len(LINES)], MARKERS[index % len(MARKERS)])
+            for index in range(first, first + len(LINES) * len(MARKERS))
+        ]
+        styles[name] = next((style for style in looks if style not in styles.values()), looks[0])
+    return {name: styles[name] for name in names}
+
+
+def _family(name: str) -> tuple[str, int] | None:
+    """The colour of a model's family, and the model's place in it; settings move it by a number of their own."""
+    plain = name.partition("[")[0].partition("@")[0]
+    moved = zlib.crc32(name.encode()) if name != plain else 0
+    for colour, family in zip(PALETTE, FAMILIES, strict=True):
+        if plain in family:
+            return colour, family.index(plain) + moved
+    return None
+
+
+def band(models: int) -> float:
+    """How opaque the band of a model's seeds is: many bands on top of each other would hide all lines."""
+    return 0.15 if models <= 6 else 0.05
+
+
+def legend_line(style: Style, label: str) -> Line2D:
+    """A model's entry in a legend: its line with its marker."""
+    looks = {"color": style.colour, "linestyle": style.line, "marker": style.marker}
+    return Line2D([], [], markersize=5, linewidth=1.8, label=label, **looks)
 
 
 def finish(axes: Axes) -> None:

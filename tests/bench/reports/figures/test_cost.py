@@ -6,8 +6,9 @@ import pytest
 
 from bench.analysis.learning import at_cost, learning
 from bench.reports.figures.cost import figures
+from bench.reports.figures.style import Style
 
-STYLES = dict.fromkeys(("mle", "seqgan", "maligan", "rollouts", "constant"), ("#0072B2", "--"))
+STYLES = dict.fromkeys(("mle", "seqgan", "maligan", "rollouts", "constant"), Style("#0072B2", "--", "o"))
 
 
 def png(figure):

@@ -8,9 +8,9 @@ from matplotlib.lines import Line2D
 
 from bench.records.frames import CURVE_COLUMNS, RUN_COLUMNS
 from bench.reports.figures.rounds import figures, rounds
-from bench.reports.figures.style import outside_legend, usual_limits
+from bench.reports.figures.style import Style, outside_legend, usual_limits
 
-STYLES = dict.fromkeys(("mle", "seqgan", "constant-reward"), ("#0072B2", "--"))
+STYLES = dict.fromkeys(("mle", "seqgan", "constant-reward"), Style("#0072B2", "--", "o"))
 SCORED = (5, 10, 15)
 
 

@@ -7,8 +7,9 @@ import pytest
 from matplotlib.colors import to_hex
 
 from bench.analysis.leaderboard import aggregate
+from bench.plans import registry
 from bench.reports.figures.scores import figures
-from bench.reports.figures.style import LINES, PALETTE, styles_of
+from bench.reports.figures.style import MARKERS, PALETTE, STRANGERS, styles_of
 
 
 def drawn(results):
@@ -79,7 +80,7 @@ def test_the_last_step_is_full_and_the_pretraining_hollow_and_the_selected_is_no
         for line in axes.get_lines()
         if line.get_markersize() == 6 and line.get_marker() == "o" and round(line.get_ydata()[0], 2) in (1, 1.36)
     }
-    colour, _ = styles_of(results.runs["model"])["seqgan"]
+    colour = styles_of(results.runs["model"])["seqgan"].colour
     assert means == {8.3533: colour.lower(), 7.92: "#ffffff"}
 
 
@@ -133,8 +134,27 @@ def test_no_headline_metric_no_figure(results):
 
 
 def test_models_have_styles_of_their_own_and_the_real_data_none():
-    names = [f"model {number:02}" for number in range(len(PALETTE) * len(LINES))]
+    names = [f"model {number:02}" for number in range(len(MARKERS))]
     styles = styles_of([*names, "real data", *names[::-1]])
     assert list(styles) == names
     assert len(set(styles.values())) == len(names)
-    assert {dashes for _, dashes in list(styles.values())[: len(PALETTE)]} == {"-"}
+    assert {style.colour for style in styles.values()} == {STRANGERS}
+
+
+def test_a_model_of_ours_looks_the_same_in_every_folder_and_like_its_family():
+    ours = list(registry.available("model"))
+    styles = styles_of(ours)
+    assert len(set(styles.values())) == len(ours)
+    assert STRANGERS not in {style.colour for style in styles.values()}
+    for some in (["seqgan"], ["mle", "seqgan"], ours[::3]):
+        assert styles_of([*some, "a stranger"]).items() >= {name: styles[name] for name in some}.items()
+    families = [{name for name in ours if styles[name].colour == colour} for colour in PALETTE]
+    assert {"seqgan", "seqgan-baselined", "rloo", "grpo"} in families
+    assert {"replay", "repeat"} in families
+
+
+def test_settings_of_a_model_have_its_colour_and_a_mark_of_their_own():
+    labels = ["seqgan", *(f"seqgan[rounds={rounds}]" for rounds in range(20, 60, 10)), "rloo"]
+    styles = styles_of(labels)
+    assert len({style.colour for style in styles.values()}) == 1
+    assert len(set(styles.values())) == len(labels)
