@@ -11,17 +11,23 @@ import click
 from bench.commands.options import Command, against, check_against
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from rich.console import Console
 
     from bench.records.store import Store
 
 
+FORMATS = ("pdf", "svg")
+"""Of figures, beside PNG: those of :data:`bench.reports.figures.drawing.METADATA`, without importing it."""
+
+
 @click.command(cls=Command)
 @click.argument("folder", default="results", type=click.Path(path_type=Path))
 @against
-def report(folder: Path, against: tuple[str, ...]) -> None:
+@click.option("--figures", metavar="FORMATS", default="png", show_default=True,
+              help="Formats of the figures: pdf and svg for papers, beside png, as in pdf,svg.")  # fmt: skip
+def report(folder: Path, against: tuple[str, ...], figures: str) -> None:
     """Rebuild the leaderboards and figures of a results FOLDER from its records.
 
     Writes index.html, which opens in a browser, without a network, leaderboard.md, leaderboard.csv, verdicts.csv and
@@ -29,17 +35,28 @@ def report(folder: Path, against: tuple[str, ...]) -> None:
 
     Exit code 0, 1 when a file of the folder cannot be read and is left out, or 2 for a usage error.
     """
+    from bench.errors import unknown
     from bench.records.store import Store
     from bench.reports.terminal import Screen
 
+    formats = dict.fromkeys(part.strip() for part in figures.split(",") if part.strip())
+    for name in formats:
+        if name not in ("png", *FORMATS):
+            raise unknown("format of figures", name, ("png", *FORMATS))
     store = Store(folder)
     store.require()
     check_against(against, (), store)
-    if not write_reports(Screen(), store, against=against):
+    if not write_reports(Screen(), store, against=against, formats=[name for name in formats if name != "png"]):
         sys.exit(1)
 
 
-def write_reports(console: Console, store: Store, told: Collection[str] = (), against: tuple[str, ...] = ()) -> bool:
+def write_reports(
+    console: Console,
+    store: Store,
+    told: Collection[str] = (),
+    against: tuple[str, ...] = (),
+    formats: Sequence[str] = (),
+) -> bool:
     """Rebuild index.html, leaderboard.csv, leaderboard.md and the figures from the records.
 
     Args:
@@ -47,6 +64,7 @@ def write_reports(console: Console, store: Store, told: Collection[str] = (), ag
         store: The results folder.
         told: What was already said about its files.
         against: Labels of the models that verdicts compare with; empty for the usual ones.
+        formats: Of figures, beside PNG.
 
     Returns:
         Whether all files of the folder could be read.
@@ -62,7 +80,7 @@ def write_reports(console: Console, store: Store, told: Collection[str] = (), ag
     if not results.any_ended:
         console.print("No run is finished: there is nothing to report, and nothing was written.")
         return not frames.notes
-    console.print(terminal.render(reports.write_reports(results, store.path)))
+    console.print(terminal.render(reports.write_reports(results, store.path, formats)))
     if frames.superseded:
         console.print(f"{frames.superseded} older runs of changed code or settings are left out.", highlight=False)
     if going := len(store.under_way()):

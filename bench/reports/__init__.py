@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,18 +13,19 @@ if TYPE_CHECKING:
     from bench.reports.document import Document
 
 
-def write_reports(results: Results, folder: Path) -> Document:
+def write_reports(results: Results, folder: Path, formats: Sequence[str] = ()) -> Document:
     """Write ``leaderboard.csv`` and ``.md``, ``index.html``, ``verdicts.csv`` and ``figures/``; return them in brief.
 
     Args:
         results: What to show.
         folder: The results folder.
+        formats: Of figures, beside PNG: "pdf", "svg".
 
     Raises:
         Halted: for a file that cannot be written.
     """
     try:
-        return _write_reports(results, folder)
+        return _write_reports(results, folder, formats)
     except OSError as error:
         raise Halted(
             f"cannot write the reports to '{folder}': {error.strerror or error}. The runs are kept: 'bench report' "
@@ -31,7 +33,7 @@ def write_reports(results: Results, folder: Path) -> Document:
         ) from error
 
 
-def _write_reports(results: Results, folder: Path) -> Document:
+def _write_reports(results: Results, folder: Path, formats: Sequence[str]) -> Document:
     from bench.analysis.answers import table
     from bench.analysis.leaderboard import write_csv
     from bench.records.files import write_atomically
@@ -41,7 +43,7 @@ def _write_reports(results: Results, folder: Path) -> Document:
 
     write_csv(folder / "leaderboard.csv", results.board)
     write_csv(folder / "verdicts.csv", table(results.answers))
-    drawn = write_figures(results, folder / "figures")
+    drawn = write_figures(results, folder / "figures", formats)
     figures = [(caption, f"figures/{name}") for caption, name in drawn]
     document = leaderboard.page(results)
     write_atomically(folder / "leaderboard.md", markdown.render([*document, *leaderboard.figures_of(figures)]))

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib as mpl
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -23,8 +24,11 @@ from bench.records.files import write_atomically
 from bench.reports.figures import cost, frontier, rounds, scores
 from bench.reports.figures.style import Styles, styles_of
 
-__all__ = ["write_figures"]
+__all__ = ["METADATA", "write_figures"]
 
+METADATA = {"pdf": ("CreationDate", "Creator", "Producer"), "svg": ("Date", "Creator")}
+"""The formats for papers that figures can be written in beside PNG, and what would make their bytes differ."""
+mpl.rcParams["svg.hashsalt"] = "bench"  # the same names in the same figure
 FEW = 3
 """So many tasks and presets are drawn before another process has imported what it needs."""
 
@@ -32,19 +36,21 @@ Written = list[tuple[str, str]]
 """Caption and file name of figures."""
 
 
-def write_figures(results: Results, folder: Path) -> Written:
+def write_figures(results: Results, folder: Path, formats: Sequence[str] = ()) -> Written:
     """Draw the scores, the frontier, quality against cost and the rounds of policy gradient of each task and preset.
 
     Args:
         results: All frames.
         folder: Where the PNG files go; created if it does not exist.
+        formats: Of :data:`METADATA`, those to be written as well.
 
     Returns:
-        Caption and file name of each figure; the same results give the same bytes.
+        Caption and name of the PNG file of each figure; the same results give the same bytes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     runs = results.runs
-    drawing = Drawing(runs, results.scores, results.board, results.curves, results.frontier, styles_of(runs["model"]))
+    frames = runs, results.scores, results.board, results.curves, results.frontier
+    drawing = Drawing(*frames, styles_of(runs["model"]), tuple(formats))
     sections = list(dict.fromkeys(runs[["task", "preset"]].itertuples(index=False, name=None)))
     processes = 1 if len(sections) <= FEW or not sys.executable else min(_processors(), len(sections))
     shares = [drawing.of(sections[first::processes]) for first in range(processes)]
@@ -67,6 +73,7 @@ class Drawing:
     curves: pd.DataFrame
     frontier: pd.DataFrame
     styles: Styles
+    formats: tuple[str, ...] = ()
 
     def of(self, sections: Sequence[tuple[str, str]]) -> Drawing:
         """The same for some tasks and presets alone; models look as they do among all."""
@@ -80,10 +87,10 @@ class Drawing:
         runs, scores, board, curves, frontier = map(
             some, (self.runs, self.scores, self.board, self.curves, self.frontier)
         )
-        return Drawing(runs, scores, board, curves, frontier, self.styles)
+        return Drawing(runs, scores, board, curves, frontier, self.styles, self.formats)
 
     def write(self, folder: Path) -> list[Written]:
-        """Draw, and write PNG files; the figures of each kind."""
+        """Draw, and write PNG files and those of the other formats; the figures of each kind."""
         kinds = (
             scores.figures(self.runs, self.scores, self.board, self.styles),
             frontier.figures(self.runs, self.frontier, self.styles),
@@ -101,7 +108,11 @@ class Drawing:
                     figure.set_dpi(150)
                     # Not ``savefig``, which goes through all that is to be drawn once more, for the layout.
                     FigureCanvasAgg(figure).print_png(image, metadata={"Software": None})  # type: ignore[no-untyped-call]
-                write_atomically(folder / name, image.getvalue())
+                    write_atomically(folder / name, image.getvalue())
+                    for form in self.formats:
+                        image = io.BytesIO()
+                        figure.savefig(image, format=form, metadata=dict.fromkeys(METADATA[form]))
+                        write_atomically((folder / name).with_suffix(f".{form}"), image.getvalue())
                 files.append((caption, name))
             written.append(files)
         return written

@@ -302,6 +302,7 @@ def test_lists_of_names_are_joined(bench, tmp_path):
     [
         (["report", "nowhere"], "expected a results folder"),
         (["report", "."], "expected a results folder"),
+        (["report", "nowhere", "--figures", "pdf,jpg"], "unknown format of figures 'jpg'. Did you mean 'png'?"),
         (["validate", "mel"], "Did you mean 'mle'?"),
         (["validate", "a:b:c"], "expected a model as NAME or package.module:Class"),
     ],

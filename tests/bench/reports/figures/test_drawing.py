@@ -9,9 +9,10 @@ import pytest
 from rich.console import Console
 
 from bench.analysis.results import Results
+from bench.commands.report import FORMATS
 from bench.reports import write_reports
 from bench.reports.figures import drawing
-from bench.reports.figures.drawing import write_figures
+from bench.reports.figures.drawing import METADATA, write_figures
 
 NAMES = [
     *("oracle-quick-scores.png", "quatrains-quick-scores.png"),
@@ -147,3 +148,18 @@ def test_what_another_process_could_not_draw_is_drawn_here(executable, many, tmp
     monkeypatch.setattr(drawing, "_processors", lambda: 2)
     monkeypatch.setattr(drawing.sys, "executable", executable)
     assert len(write_figures(many, tmp_path)) == len(contents(tmp_path)) == 4 * len(NAMES)
+
+
+def test_figures_for_papers_stand_beside_the_others_and_have_the_same_bytes_each_time(results, tmp_path):
+    task = results.runs["task"].iloc[0]
+    some = Results(*(frame[frame["task"] == task] for frame in frames_of(results)))
+    for folder in ("one", "two"):
+        assert [name for _, name in write_figures(some, tmp_path / folder, ["pdf", "svg"])]
+    files = contents(tmp_path / "one")
+    assert files == contents(tmp_path / "two")
+    stems = {name.partition(".")[0] for name in files}
+    assert set(files) == {f"{stem}.{form}" for stem in stems for form in ("png", "pdf", "svg")}
+    for name, content in files.items():
+        beginning = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[name.rpartition(".")[2]]
+        assert content.startswith(beginning), name
+    assert METADATA.keys() == set(FORMATS)
