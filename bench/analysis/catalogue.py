@@ -33,7 +33,7 @@ __all__ = [
 ARROWS = {"lower": "↓", "higher": "↑", "real": "→"}
 """Direction of a score to the arrow that points to better values."""
 MEANINGS = {"lower": "lower is better", "higher": "higher is better", "real": "nearer to the real data is better"}
-UNIT_DECIMALS = {"": 3, "words": 2, "types": 0, "nats/token": 3}
+UNIT_DECIMALS = {"": 3, "words": 2, "types": 0, "nats/token": 3, "log10": 3, "g/mol": 2}
 """Unit to decimals where a single text is scored: its intervals are wider than those over runs."""
 
 LIKELIHOOD = "Likelihood and divergence"

@@ -92,6 +92,7 @@ def export(
         question=QUESTIONS["tune" if any(each.notes for each in draws) else "text"],
     )
     key_file = _key_file(output)
+    _keep_other(key_file, key_to_json(key))
     _write(key_file, key_to_json(key))
     _write(output, sheet.page(key))
     say(f"{output}: sheet {key.sheet}, {len(key.items)} texts on {key.task}: {n} of each of {_listed(sources)}.")
@@ -104,6 +105,12 @@ def export(
 
 def _key_file(output: Path) -> Path:
     return output.with_name(f"{output.stem}.key.json")
+
+
+def _keep_other(file: Path, content: str) -> None:
+    """Refuse to replace the key of another sheet, without which its answers say nothing."""
+    if file.exists() and _bytes(file) != content.encode():
+        raise UsageError(f"'{file}' is there already, and not of this sheet: choose another --output, or remove it.")
 
 
 def _write(file: Path, content: str) -> None:
@@ -133,7 +140,7 @@ def _notes(key: Key) -> Iterable[str]:
         )
     copies = Counter(name for item in key.items if item.copied for name in (names[at] for at in item.sources))
     for name, count in copies.items():
-        yield f"{count} of the texts of {name} are in the training split word for word: humans wrote those."
+        yield f"{count} of the texts of {name} are in the training split word for word: those are real."
 
 
 @rate.command(cls=Command)
@@ -159,6 +166,8 @@ def read(files: tuple[Path, ...], key_file: Path | None, output: Path | None, re
     if output is not None and output.suffix.lower() not in ENDINGS:
         raise UsageError(f"expected an --output that ends in {', '.join(ENDINGS)}, got '{output}'.")
     tables = _tables(files)
+    if output is not None and output.resolve() in {table.resolve() for table in tables}:
+        raise UsageError(f"'{output}' holds answers: choose another --output.")
     key = _key(key_file, tables)
     answers, notes = answers_of(((str(file), _bytes(file)) for file in tables), key)
     if not answers:

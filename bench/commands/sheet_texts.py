@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -61,6 +62,8 @@ def choose(runs: Sequence[str], results: Path, choice: Choice) -> list[Run]:
             raise UsageError("expected runs, or one results folder; several folders are joined by 'bench merge'.")
         found = _in_folder(Path(runs[0]), choice)
     elif choice != Choice(None, (), ONE_SEED, None):
+        if len(runs) == 1 and not Path(runs[0]).exists() and not re.fullmatch("[0-9a-f]{4,}", runs[0]):
+            raise UsageError(f"there is no results folder '{runs[0]}' to choose from.")
         raise UsageError("--task, --models, --seeds and --preset choose from a results folder: name it, and no runs.")
     else:
         found = [find_run(run, results) for run in runs]
@@ -71,6 +74,8 @@ def choose(runs: Sequence[str], results: Path, choice: Choice) -> list[Run]:
             raise UsageError(f"run {spec.run_id} is the real data, and real texts are on every sheet: leave it out.")
         if (spec.task_label, spec.data) != (first.task_label, first.data):
             here, there = (f"{each.run_id} is on {each.task_label} ({each.preset_label})" for each in (first, spec))
+            if here.partition(" ")[2] == there.partition(" ")[2]:
+                there += ", of which each seed has its own data: take one seed"
             raise UsageError(
                 f"expected runs on the same data, since a sheet is about one task, but {here} and {there}."
             )
@@ -88,13 +93,16 @@ def _in_folder(folder: Path, choice: Choice) -> list[Run]:
 
     store = Store(folder)
     store.require()
-    if choice.task is None or not choice.models:
-        raise UsageError(f"expected --task and --models, to choose from '{folder}'.")
+    if not choice.models:
+        raise UsageError(f"expected --models, to choose from '{folder}'.")
     shown = set(store.load().runs["run_id"])  # of each model the configuration that the leaderboard shows
     finished = [record for record in store.records() if record.status == "ok" and record.spec.run_id in shown]
-    here = [record for record in finished if record.spec.task_label == choice.task]
+    tasks = sorted({record.spec.task_label for record in finished})
+    if choice.task is None and len(tasks) > 1:
+        raise UsageError(f"expected a --task, for '{folder}' has {', '.join(tasks)}.")
+    here = [record for record in finished if record.spec.task_label in (choice.task or tasks)]
     if not here:
-        raise unknown("task", choice.task, {record.spec.task_label for record in finished})
+        raise unknown("task", choice.task or "", tasks)
     presets = sorted({record.spec.preset_label for record in here})
     if choice.preset is not None and choice.preset not in presets:
         raise unknown("preset", choice.preset, presets)

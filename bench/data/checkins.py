@@ -83,6 +83,8 @@ class Box:
             south, north, west, east = map(float, text.split(":"))
         except ValueError as error:
             raise ValueError(wanted) from error
+        if -90 <= north <= south <= 90:
+            raise ValueError(f"{wanted}: its south, {south:g}, is not below its north, {north:g}.")
         if not (-90 <= south < north <= 90 and -180 <= west <= 180 and -180 <= east <= 180 and west != east):
             raise ValueError(wanted)
         return cls(south, north, west, east)

@@ -211,6 +211,7 @@ class Flights(Corpus):
     min_count: Size = 1
     """Places seen less often in training become <unk>."""
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"smoke": {"train_size": 1_000}, **Corpus.presets}
     corpus: ClassVar[str] = "flights"
     level: ClassVar[str] = "place"
     kind: ClassVar[str] = "places"
@@ -234,6 +235,7 @@ class Surnames(Corpus):
     min_count: Size = 1
     """Letters seen less often in training become <unk>."""
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"smoke": {"train_size": 1_000}, **Corpus.presets}
     corpus: ClassVar[str] = "surnames"
     level: ClassVar[str] = "char"
     kind: ClassVar[str] = "characters"

@@ -99,6 +99,8 @@ def options(
     families = chosen_families(names, chosen)
     if families == ["copy"] and not trained:
         raise UsageError("copies can be found only if the training text is given, too.")
+    if "augmented" in names and not trained:
+        raise UsageError("samples are added to the training text (augmented): give it, too, with --train.")
     if "molecules" in names and tokenizer != SMILES:
         raise UsageError(f"molecules are read by the tokenizer {SMILES}: choose it, too.")
     return tokenizer or "word", families, chosen

@@ -84,7 +84,7 @@ def test_a_sheet_has_twenty_texts_of_each_source_and_real_ones_from_the_held_out
     assert answer.code == 0
     assert f"{output}: sheet {key.sheet}, " in answer.out
     assert "20 of each of real data, bigram and replay." in answer.out
-    assert "20 of the texts of replay are in the training split word for word: humans wrote those." in answer.out
+    assert "20 of the texts of replay are in the training split word for word: those are real." in answer.out
     assert key.protocol == "paper"
     assert [sum(item.sources.count(at) for item in key.items) for at in range(3)] == [20, 20, 20]
     test = {line.replace(" ", "") for line in corpus_bytes("quatrains-tang", "test").decode().splitlines()}
@@ -297,10 +297,26 @@ def test_what_nobody_can_judge_and_what_is_not_one_task_are_refused(bench, finis
     assert "expected an --output that ends in .html, got" in of(poems, output="s.txt")
     assert "choose from a results folder" in of(poems, more=["--task", "toy"])
     assert "there is no run 'abcdef012345'" in of("abcdef012345")
-    assert "expected --task and --models, to choose from" in of(finished)
+    assert "expected --models, to choose from" in of(finished)
+    assert "expected a --task, for" in of(finished, more=["--models", "replay"])
+    assert "there is no results folder 'nowhere' to choose from." in of("nowhere", more=["--task", "toy"])
     assert "expected runs, or one results folder" in of(finished, poems)
     assert "cannot write" in of(poems, output="none/s.html")
     assert "expected a results folder" in of(tmp_path, more=["--task", "toy", "--models", "mle"])
+
+
+def test_neither_a_key_nor_answers_are_replaced(bench, export, tmp_path):
+    _, output, key = export()
+    before = [path.read_bytes() for path in (output, tmp_path / "sheet.key.json")]
+    assert export()[0].code == 0  # the same sheet
+    again, *_ = export("--seed", 1)
+    assert (again.code, "is there already, and not of this sheet: choose another --output" in again.err) == (2, True)
+    assert [path.read_bytes() for path in (output, tmp_path / "sheet.key.json")] == before
+    file = write_answers(tmp_path / "a", key, "Ann", is_real)
+    kept = file.read_bytes()
+    answer = bench("rate", "read", file, "--key", tmp_path / "sheet.key.json", "--output", file)
+    assert (answer.code, "holds answers: choose another --output" in answer.err) == (2, True)
+    assert file.read_bytes() == kept
 
 
 def test_answers_are_read(bench, export, tmp_path):

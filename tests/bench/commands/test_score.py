@@ -268,6 +268,7 @@ def test_a_protocol_brings_its_tokenizer(bench, files):
         (["--protocol", "textgan", "--tokenizer", "space"], "protocol textgan brings its own tokenizer"),
         (["--protocol", "texygen", "--metrics", "copy"], "texygen defines bleu and self-bleu only, not copy"),
         (["--metrics", "molecules"], "molecules are read by the tokenizer smiles: choose it, too"),
+        (["--metrics", "augmented"], "samples are added to the training text (augmented): give it, too, with --train"),
         (["--train", "nowhere.txt"], "nowhere.txt"),
         (["-", "-"], "read once only"),
     ],

@@ -1,5 +1,6 @@
 """Molecules against RDKit called plainly, scipy and MOSES' definitions by hand; and how each column is gamed."""
 
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -21,6 +22,8 @@ from bench.metrics.text.scoring import score
 from bench.metrics.text.tokenizers import encode
 from bench.records.frames import FINAL, REAL_DATA
 from bench.records.store import Store
+from bench.reports import markdown
+from bench.reports.pages.scores import page
 from bench.tasks.vocabulary import WordVocabulary
 
 CORPUS = Path(bench.__file__).parent / "corpora" / "smiles"
@@ -390,6 +393,12 @@ def test_a_file_has_the_scores_of_a_model(report, texts):
             model[name].signature
         )
         assert each.low < each.value < each.high
+
+
+def test_people_can_read_them(report):
+    shown = markdown.render(page(report))
+    assert re.search(r"logp_distance ↓ log10 +\| *\d\.\d{3}", shown)
+    assert re.search(r"weight_distance ↓ g/mol +\| *\d+\.\d\d ", shown)
 
 
 def test_real_text_stands_beside_it(report, texts):

@@ -269,6 +269,8 @@ def test_other_mistakes(tmp_path, path):
     for box in ("30:30.5:-98", "30.5:30:-98:-97", "a:b:c:d", "30:30.5:-98:200", "30:30.5:-98:-98", "nan:30:-98:-97"):
         with pytest.raises(ValueError, match="expected box=SOUTH:NORTH:WEST:EAST in degrees"):
             task(path, box=box)
+    with pytest.raises(ValueError, match=r"its south, 30\.5, is not below its north, 30"):
+        task(path, box="30.5:30:-98:-97")
 
 
 def test_the_command_line_spells_it(path, monkeypatch):
