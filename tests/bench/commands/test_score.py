@@ -227,7 +227,8 @@ def test_some_metrics_only(bench, files):
     assert names == ["distinct2", "distinct3", "length_mean", "length_distance"]
 
 
-def test_molecules_have_scores_of_their_own(bench, tmp_path):
+def test_molecules_have_scores_of_their_own(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")  # no path is broken
     pytest.importorskip("rdkit", reason="RDKit is not installed: pip install 'seqgan-bench[molecules]'")
     folder = VALID.parent.parent / "smiles"
     whole = [line.replace(" ", "") for line in (folder / "valid.txt").read_text("utf-8").splitlines()[:60]]
