@@ -25,11 +25,12 @@ TIMED = ("quick", "medium")
 def list_plugins(kind: str, name: str | None) -> None:
     """List the installed models, tasks or metrics; with the NAME of a model or a task, list its fields.
 
-    The fields are what "bench run --set NAME.field=value" sets. NAME may be package.module:Class, and for your own data
-    text or midi. Without NAME nothing is imported.
+    The fields are what "bench run --set NAME.field=value" sets. NAME may be package.module:Class, and for your own
+    files text, midi, checkins or samples. Without NAME nothing is imported.
     """
     from rich.table import Table
 
+    from bench.plans.own_files import EXAMPLES, OWN
     from bench.plans.registry import OURS, available, remarks
     from bench.reports.terminal import Screen
 
@@ -51,6 +52,9 @@ def list_plugins(kind: str, name: str | None) -> None:
         console.print(_sets(), highlight=False)
     for remark in remarks():
         say(f"bench: {remark}", err=True)
+    own = ", ".join(EXAMPLES[prefix] for prefix, plugin in OWN.items() if plugin.kind == kind[:-1])
+    if own:
+        console.print(f"Of your own files: {own}", highlight=False)
     if kind != "metrics":
         console.print(f"Fields of one of them: bench list {kind} NAME", highlight=False)
 

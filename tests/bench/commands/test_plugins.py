@@ -253,7 +253,11 @@ def test_whose_a_plugin_is_stands_there_where_there_are_strangers(bench, monkeyp
 def test_the_list_says_how_to_see_fields(bench):
     for kind in ("models", "tasks"):
         assert bench("list", kind).out.splitlines()[-1] == f"Fields of one of them: bench list {kind} NAME"
-    assert "Fields" not in bench("list", "metrics").out
+    shown = " ".join(bench("list", "tasks").out.split())
+    assert "Of your own files: text:train.txt,level=char, midi:tunes, checkins:" in shown
+    assert "Of your own files: samples:mine-{seed}.txt,name=mine\n" in bench("list", "models").out
+    assert "Fields" not in (metrics := bench("list", "metrics").out)
+    assert "Of your own" not in metrics
 
 
 def test_the_fields_of_a_model_are_listed(bench, monkeypatch):
