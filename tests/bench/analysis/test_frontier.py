@@ -20,6 +20,7 @@ from bench.analysis.frontier import (
 from bench.analysis.standing import Standing
 from bench.analysis.stats import mean_interval
 from bench.reports.figures.frontier import figures
+from bench.reports.figures.style import Style
 from bench.reports.markdown import render
 from bench.reports.pages.frontier import page
 
@@ -199,7 +200,7 @@ def test_a_quality_that_is_infinite_at_some_temperature_gives_way_to_the_next(be
     assert len(sweep.of("mle")) == 6 * len(TEMPERATURES)
     text = "\n".join(markdown(*every))
     assert "Quality is `lm_nll` here, and not `nll_oracle`, which is infinite for samples" in text
-    assert len(figures(*every, {"cold": ("#000000", "-")})) == 1
+    assert len(figures(*every, {"cold": Style("#000000", "-", "o")})) == 1
 
 
 def test_a_rivals_infinite_quality_changes_no_axes():
@@ -385,7 +386,7 @@ def test_the_order_of_the_input_does_not_matter(mixed):
 
 # The figure.
 
-STYLES = dict.fromkeys(("mle", "worse", "better", "constant", "uniform", "gan", "greedy"), ("#0072B2", "-"))
+STYLES = dict.fromkeys(("mle", "worse", "better", "constant", "uniform", "gan", "greedy"), Style("#0072B2", "-", "o"))
 
 
 def png(figure):
@@ -436,7 +437,9 @@ def test_temperature_1_of_every_model_is_seen(point, mark):
     (sweep,) = sweeps(*frames(arm))
     pairs = sweep.points[["quality", "coverage"]]
     place = point(pairs.min().tolist(), sweep.corner)
-    ((_, figure, _),) = figures(*frames(arm, rows("gan", lambda *_: place)), STYLES | {"gan": ("#D55E00", "--")})
+    ((_, figure, _),) = figures(
+        *frames(arm, rows("gan", lambda *_: place)), STYLES | {"gan": Style("#D55E00", "--", "o")}
+    )
     (axes,) = figure.axes
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     shown = [line for line in axes.lines if line.get_color() == "#D55E00" and line.get_marker() == mark]
