@@ -200,7 +200,7 @@ def test_a_quality_that_is_infinite_at_some_temperature_gives_way_to_the_next(be
     assert len(sweep.of("mle")) == 6 * len(TEMPERATURES)
     text = "\n".join(markdown(*every))
     assert "Quality is `lm_nll` here, and not `nll_oracle`, which is infinite for samples" in text
-    assert len(figures(*every, {"cold": Style("#000000", "-", "o")})) == 1
+    assert len(figures(*every, dict.fromkeys(("cold", "mle"), Style("#000000", "-", "o")))) == 1
 
 
 def test_a_rivals_infinite_quality_changes_no_axes():
