@@ -1,11 +1,11 @@
 # The benchmark on CPUs, as the tests know it: every version is that of constraints.txt.
 # Untested: it was written where no Docker could be run.
 #   docker build -t seqgan-bench .
-#   docker run --rm -v "$PWD/mine:/work/mine" --user "$(id -u):$(id -g)" seqgan-bench run --models all --output mine
+#   docker run --rm -v "$PWD/mine:/home/bench/mine" --user "$(id -u):$(id -g)" seqgan-bench run --models all --output mine
 FROM python:3.11-slim-bookworm
 
 # numba and matplotlib write caches beside the home folder; any user may (docker run --user).
-ENV HOME=/work \
+ENV HOME=/home/bench \
     MPLCONFIGDIR=/tmp/matplotlib \
     NUMBA_CACHE_DIR=/tmp/numba \
     OMP_NUM_THREADS=1 \
@@ -24,8 +24,8 @@ COPY baselines ./baselines
 COPY seqgan ./seqgan
 RUN python -m pip install -c constraints.txt '.[tune]' && rm -rf /src/*
 
-RUN useradd --create-home --home-dir /work --uid 1000 bench && chmod 1777 /work
+RUN useradd --create-home --home-dir /home/bench --uid 1000 bench && chmod 1777 /home/bench
 USER bench
-WORKDIR /work
+WORKDIR /home/bench
 ENTRYPOINT ["bench"]
 CMD ["--help"]

@@ -14,7 +14,7 @@ from bench.tasks.corpus import Surnames
 from seqgan.mle import MLE
 
 UNIGRAM = 2.95
-"""Nats per letter of the held-out names without any order, as the datasheet's reference has it."""
+"""Nats per letter of the held-out names without any order, as docs/tasks/surnames.md has it."""
 
 
 @pytest.fixture(scope="module")
