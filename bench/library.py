@@ -39,8 +39,8 @@ class Benchmark:
     """The results of a folder, as its leaderboards and figures show them.
 
     Attributes:
-        folder: The results folder: ``index.html``, ``leaderboard.md``, ``leaderboard.csv``, ``verdicts.csv``,
-            ``figures/`` and the records of the runs.
+        folder: The results folder: ``index.html``, ``leaderboard.md``, ``leaderboard/``, ``leaderboard.csv``,
+            ``verdicts.csv``, ``figures/`` and the records of the runs.
         results: The frames that the properties below return.
         notes: What is wrong with files of the folder, which are left out, a sentence for each.
     """

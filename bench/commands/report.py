@@ -30,8 +30,8 @@ FORMATS = ("pdf", "svg")
 def report(folder: Path, against: tuple[str, ...], figures: str) -> None:
     """Rebuild the leaderboards and figures of a results FOLDER from its records.
 
-    Writes index.html, which opens in a browser, without a network, leaderboard.md, leaderboard.csv, verdicts.csv and
-    figures/.
+    Writes index.html, which opens in a browser, without a network, leaderboard.md and a page for each task in
+    leaderboard/, leaderboard.csv, verdicts.csv and figures/.
 
     Exit code 0, 1 when a file of the folder cannot be read and is left out, or 2 for a usage error.
     """

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def write_reports(results: Results, folder: Path, formats: Sequence[str] = ()) -> Document:
-    """Write ``leaderboard.csv`` and ``.md``, ``index.html``, ``verdicts.csv`` and ``figures/``; return them in brief.
+    """Write the leaderboard and its pages; return it in brief.
+
+    They are ``leaderboard.csv`` and ``.md``, ``leaderboard/`` with a page for each task, ``index.html``,
+    ``verdicts.csv`` and ``figures/``.
 
     Args:
         results: What to show.
@@ -39,13 +42,15 @@ def _write_reports(results: Results, folder: Path, formats: Sequence[str]) -> Do
     from bench.records.files import write_atomically
     from bench.reports import markdown
     from bench.reports.figures.drawing import write_figures
-    from bench.reports.pages import leaderboard, site, summary
+    from bench.reports.pages import front, leaderboard, site, summary
 
     write_csv(folder / "leaderboard.csv", results.board)
     write_csv(folder / "verdicts.csv", table(results.answers))
     drawn = write_figures(results, folder / "figures", formats)
     figures = [(caption, f"figures/{name}") for caption, name in drawn]
     document = leaderboard.page(results)
-    write_atomically(folder / "leaderboard.md", markdown.render([*document, *leaderboard.figures_of(figures)]))
+    (folder / front.FOLDER).mkdir(exist_ok=True)
+    for path, page in front.pages(results, document, figures).items():
+        write_atomically(folder / path, markdown.render(page))
     write_atomically(folder / "index.html", site.page(results, document, figures))
     return summary.page(results)

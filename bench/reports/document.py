@@ -30,20 +30,28 @@ __all__ = [
     "emphasis",
     "joined",
     "line",
+    "link",
     "prose",
     "strong",
     "table",
 ]
 
-Style = Literal["", "own", "code", "strong", "emphasis"]
+Style = Literal["", "own", "code", "strong", "emphasis", "link"]
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Some text in one style: "" is data, "own" a sentence of ours in which nothing needs to be escaped."""
+    """Some text in one style: "" is data, "own" a sentence of ours in which nothing needs to be escaped.
+
+    Attributes:
+        text: What is read.
+        style: How it is shown.
+        to: Of a "link": the file that it leads to, relative to the page's folder.
+    """
 
     text: str
     style: Style = ""
+    to: str = ""
 
 
 Line: TypeAlias = tuple[Span, ...]
@@ -176,6 +184,11 @@ def strong(text: str) -> Line:
 def emphasis(text: str) -> Line:
     """Something to be emphasised, but less."""
     return (Span(text, "emphasis"),)
+
+
+def link(text: str, to: str) -> Line:
+    """A link to another file of the report, by its path relative to the page's folder."""
+    return (Span(text, "link", to),)
 
 
 def joined(separator: str, parts: Iterable[Words]) -> Line:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -112,6 +113,9 @@ def _aligned(index: int, table: Table) -> str:
 def _inline(words: Words) -> str:
     shown = ""
     for span in line(words):
+        if span.style == "link":
+            shown += f'<a href="{escape(quote(span.to))}">{_text(span.text)}</a>'
+            continue
         tag = TAGS.get(span.style)
         shown += f"<{tag}>{_text(span.text)}</{tag}>" if tag else _text(span.text)
     return shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from urllib.parse import quote
 
 from bench.reports.document import Block, Bullets, Figure, Heading, Item, Paragraph, Table, Words, line
 from bench.visible import visible
@@ -25,7 +26,7 @@ def _block(block: Block) -> str:
         items = "\n".join(map(_item, block.items))
         return f"{_inline(block.title)}\n\n{items}" if block.title else items
     if isinstance(block, Figure):
-        return f"![{_inline(block.caption)}]({block.path})"
+        return f"![{_inline(block.caption)}]({quote(block.path)})"
     return _table(block)
 
 
@@ -67,6 +68,9 @@ def _inline(words: Words) -> str:
     marks = {"strong": "**", "emphasis": "*"}
     shown = ""
     for span in line(words):
+        if span.style == "link":
+            shown += f"[{_escape(span.text)}]({quote(span.to)})"
+            continue
         mark = marks.get(span.style, "")
         shown += _code(span.text) if span.style == "code" else span.text if span.style == "own" else ""
         shown += f"{mark}{_escape(span.text)}{mark}" if span.style not in ("code", "own") else ""

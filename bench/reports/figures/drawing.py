@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 import pickle
-import re
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bench.analysis.results import Results
 from bench.records.files import write_atomically
+from bench.reports import names
 from bench.reports.figures import cost, frontier, rounds, scores
 from bench.reports.figures.style import Styles, styles_of
 
@@ -100,8 +100,8 @@ class Drawing:
         written = []
         for kind in kinds:
             files = []
-            for caption, figure, stem in kind:
-                name = re.sub(r"(?:[^\w.]|_)+", "-", stem).strip("-") + ".png"
+            for caption, figure, words in kind:
+                name = f"{names.stem(words)}.png"
                 with warnings.catch_warnings():
                     warnings.filterwarnings("ignore", "Glyph .* missing")  # characters that the font lacks become boxes
                     image = io.BytesIO()

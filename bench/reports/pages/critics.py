@@ -15,10 +15,12 @@ samples, as many of each; the mean over seeds. *Held out* is the share of
 validation sequences and samples that it judges rightly: 0.5 by guessing. It has not been trained on validation
 sequences, and they are as real as training sequences: where P(real) is much lower on them, it has learnt the training
 set by heart."""
+HEADER = ("model", "held out", "P(real) train", "validation", "samples", "n")
+"""Of the table of discriminators."""
 
 
 def page(curves: pd.DataFrame) -> Document:
-    """A table of all discriminators, and a sentence for each that is near chance or has learnt by heart.
+    """A table of all discriminators of a task, and a sentence for each that is near chance or has learnt by heart.
 
     Args:
         curves: One row for each (run, phase, step, name) of completed runs.
@@ -26,25 +28,12 @@ def page(curves: pd.DataFrame) -> Document:
     found = critics(curves)
     if not found:
         return []
-    header = ["task", "preset", "model", "held out", "P(real) train", "validation", "samples", "n"]
-    lines = [
-        [
-            each.task,
-            each.preset,
-            each.model,
-            *(f"{part:.3f}" for part in (each.held_out, *each.p_real)),
-            str(each.seeds),
+    blocks: Document = [Heading(2, "Discriminators"), Paragraph(prose(READING))]
+    for task, preset in dict.fromkeys((each.task, each.preset) for each in found):
+        here = [each for each in found if (each.task, each.preset) == (task, preset)]
+        lines = [
+            [each.model, *(f"{part:.3f}" for part in (each.held_out, *each.p_real)), str(each.seeds)] for each in here
         ]
-        for each in found
-    ]
-    told = [
-        prose("{}, {}: the discriminator of `{}` {}", each.task, each.preset, each.model, words)
-        for each in found
-        for words in each.words
-    ]
-    return [
-        Heading(3, "Discriminators"),
-        Paragraph(prose(READING)),
-        table(header, lines, left=3),
-        *bullets("In words:", told),
-    ]
+        told = [prose("The discriminator of `{}` {}", each.model, words) for each in here for words in each.words]
+        blocks += [Heading(3, f"{task}, {preset}"), table(HEADER, lines), *bullets("In words:", told)]
+    return blocks

@@ -1,9 +1,9 @@
-"""The complete leaderboard for people: the page ``leaderboard.md``."""
+"""The complete leaderboard as one document, of which ``index.html`` and the pages of ``leaderboard.md`` are made."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from textwrap import shorten
 
 import pandas as pd
@@ -65,6 +65,11 @@ resembling the data; if it does not rise, it gave no direction to improve in, or
 the model. Entropy is that of the policy, in nats per token: where it falls, the model writes less varied sequences.
 `d_accuracy` is the accuracy of the discriminator on batches it has not been trained on before, in the last tenth; 0.5
 is chance."""
+SIGNAL_COLUMNS = (
+    *("model", "phase", "reward, first 10%", "last 10%", "seeds in which it rose"),
+    *("entropy, first 10%", "last 10%", "d_accuracy"),
+)
+"""Of the table on the reward."""
 
 
 def page(results: Results, figures: Sequence[tuple[str, str]] = ()) -> Document:
@@ -298,30 +303,31 @@ def _training_signal(curves: pd.DataFrame) -> Document:
     """Whether the reward rose while a model trained on it, with its entropy and its discriminator's accuracy."""
     logged = curves[curves["name"].isin(["reward", "entropy", "d_accuracy"])].sort_values("step")
     phases = set(logged.loc[logged["name"] == "reward", "phase"])
-    lines = []
-    for key, rows in logged[logged["phase"].isin(phases)].groupby(["task", "preset", "model", "phase"]):
-        ends: dict[str, list[tuple[float, float]]] = {"reward": [], "entropy": [], "d_accuracy": []}
-        for (name, _), values in rows.groupby(["name", "seed"])["value"]:
-            tenth = max(1, len(values) // 10)
-            ends[str(name)].append((values.iloc[:tenth].mean(), values.iloc[-tenth:].mean()))
-        if not ends["reward"]:
-            continue
-        first, last = (sum(side) / len(ends["reward"]) for side in zip(*ends["reward"], strict=True))
-        rose = sum(late > early for early, late in ends["reward"])
-        entropy = [sum(side) / len(side) for side in zip(*ends["entropy"], strict=True)] or [None, None]
-        accuracy = [late for _, late in ends["d_accuracy"]]
-        lines.append(
-            [
-                *(*map(str, key), f"{first:.4f}", f"{last:.4f}", f"{rose} of {len(ends['reward'])}"),
-                *("n/a" if mean is None else f"{mean:.3f}" for mean in entropy),
-                f"{sum(accuracy) / len(accuracy):.3f}" if accuracy else "n/a",
-            ]
-        )
-    header = ["task", "preset", "model", "phase", "reward, first 10%", "last 10%", "seeds in which it rose"]
-    header += ["entropy, first 10%", "last 10%", "d_accuracy"]
-    if not lines:
-        return []
-    return [Heading(2, "Training signal"), Paragraph(prose(SIGNAL)), table(header, lines, left=4)]
+    blocks: Document = []
+    for (task, preset), section in logged[logged["phase"].isin(phases)].groupby(["task", "preset"], sort=False):
+        lines = [line for key, rows in section.groupby(["model", "phase"]) for line in _signal_of(key, rows)]
+        if lines:
+            blocks += [Heading(3, f"{task}, {preset}"), table(SIGNAL_COLUMNS, lines, left=2)]
+    return [Heading(2, "Training signal"), Paragraph(prose(SIGNAL)), *blocks] if blocks else []
+
+
+def _signal_of(key: Sequence[Hashable], rows: pd.DataFrame) -> Iterator[list[str]]:
+    """The line of a model's phase, if it has a reward."""
+    ends: dict[str, list[tuple[float, float]]] = {"reward": [], "entropy": [], "d_accuracy": []}
+    for (name, _), values in rows.groupby(["name", "seed"])["value"]:
+        tenth = max(1, len(values) // 10)
+        ends[str(name)].append((values.iloc[:tenth].mean(), values.iloc[-tenth:].mean()))
+    if not ends["reward"]:
+        return
+    first, last = (sum(side) / len(ends["reward"]) for side in zip(*ends["reward"], strict=True))
+    rose = sum(late > early for early, late in ends["reward"])
+    entropy = [sum(side) / len(side) for side in zip(*ends["entropy"], strict=True)] or [None, None]
+    accuracy = [late for _, late in ends["d_accuracy"]]
+    yield [
+        *(*map(str, key), f"{first:.4f}", f"{last:.4f}", f"{rose} of {len(ends['reward'])}"),
+        *("n/a" if mean is None else f"{mean:.3f}" for mean in entropy),
+        f"{sum(accuracy) / len(accuracy):.3f}" if accuracy else "n/a",
+    ]
 
 
 def _throughput(board: pd.DataFrame, scores: pd.DataFrame) -> Document:

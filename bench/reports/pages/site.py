@@ -6,22 +6,20 @@ and the samples from :mod:`bench.reports.pages.site_data`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from bench.analysis.frontier import sweeps
 from bench.analysis.learning import learning
 from bench.analysis.results import Results
 from bench.records.frames import as_rows
-from bench.reports.document import Block, Document, Heading, Table, text_of
+from bench.reports.document import Block, Document
 from bench.reports.grid import Grid
 from bench.reports.html import as_data, filled, render
 from bench.reports.pages import costs, outcome, samples, site_data
+from bench.reports.parts import parts
 
 __all__ = ["SCRIPTS", "page"]
 
-BEGINNING = "How to read it, and how it was made"
-"""The name of what stands before the first task."""
 SCRIPTS = ("nodes.js", "board.js", "charts.js", "detail.js", "page.js")
 """Parts of the page's script, in their order."""
 
@@ -35,12 +33,12 @@ def page(results: Results, document: Document, figures: Sequence[tuple[str, str]
         figures: Pairs of caption and path, relative to where the page will be, which it links.
     """
     sections = results.sections()
-    parts = _parts(document, [section.title for section in sections])
-    swept = {f"{found.task}, {found.preset}": found for found in sweeps(results.runs, results.frontier)}
-    curves = {f"{found.task}, {found.preset}": found for found in learning(results.runs, results.curves)}
+    found = parts(document, [section.title for section in sections])
+    swept = {f"{each.task}, {each.preset}": each for each in sweeps(results.runs, results.frontier)}
+    curves = {f"{each.task}, {each.preset}": each for each in learning(results.runs, results.curves)}
     tasks, data = [], []
     for section in sections:
-        grid, own, price = Grid(as_rows(section.board), section.best), parts.tasks[section.title], costs.price(section)
+        grid, own, price = Grid(as_rows(section.board), section.best), found.tasks[section.title], costs.price(section)
         tasks.append(
             {
                 "title": section.title,
@@ -54,62 +52,8 @@ def page(results: Results, document: Document, figures: Sequence[tuple[str, str]
         data.append(site_data.task(section, grid, curves.get(section.title), swept.get(section.title)))
     return filled(
         "index.html.j2", ["index.css"], SCRIPTS,
-        tasks=tasks, general=_rendered(parts.general), figures=figures, data=as_data({"tasks": data}),
+        tasks=tasks, general=_rendered(found.general), figures=figures, data=as_data({"tasks": data}),
     )  # fmt: skip
-
-
-@dataclass(slots=True)
-class Own:
-    """What a document says of one task: before all else, in words, and the tables by their headings."""
-
-    remarks: list[Block] = field(default_factory=list)
-    words: list[Block] = field(default_factory=list)
-    parts: dict[str, list[Block]] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Parts:
-    """A document by tasks, and what it says of all."""
-
-    tasks: dict[str, Own]
-    general: dict[str, list[Block]]
-
-
-def _parts(document: Document, titles: Iterable[str]) -> Parts:
-    """Everything in the document once, but for introductions, which stand before the part of each task."""
-    parts = Parts({title: Own() for title in titles}, {})
-    for title, blocks in _split(document, 2):
-        intro, *others = _split(blocks, 3)
-        if title in parts.tasks:
-            own = parts.tasks[title]
-            own.remarks += intro[1]
-            for name, below in others:
-                if any(isinstance(block, Table) for block in below):
-                    own.parts[name] = below
-                else:
-                    own.words += below
-            continue
-        kept: list[Block] = []
-        for name, below in others:
-            if name in parts.tasks:
-                parts.tasks[name].parts[title] = [*intro[1], *below]
-            else:
-                kept += [Heading(3, name), *below]
-        if kept or len(others) == 0:
-            parts.general[title or BEGINNING] = [*intro[1], *kept]
-    return parts
-
-
-def _split(blocks: Iterable[Block], level: int) -> Iterator[tuple[str, list[Block]]]:
-    """Headings of a level with the blocks below each, after those before the first one; the title is left out."""
-    title, below = "", list[Block]()
-    for block in blocks:
-        if isinstance(block, Heading) and block.level == level:
-            yield title, below
-            title, below = text_of(block.words), []
-        elif not (isinstance(block, Heading) and block.level == 1):
-            below.append(block)
-    yield title, below
 
 
 def _rendered(parts: dict[str, list[Block]]) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from textwrap import shorten
 
 from bench.analysis.answers import Answer, by_metric, in_headline, summary
@@ -14,7 +15,7 @@ from bench.reports.grid import UNRANKED, Grid
 from bench.reports.pages.costs import price
 from bench.reports.pages.provenance import reasons, tuning
 
-__all__ = ["page", "so_far"]
+__all__ = ["brief", "page", "so_far"]
 
 
 def page(results: Results) -> Document:
@@ -39,25 +40,9 @@ def so_far(results: Results, part: str | None = None) -> Document:
 
 def _section(section: Section) -> Document:
     grid = Grid(as_rows(section.board), section.best)
-    kind = kind_of_task(filter(grid.measured, grid.metrics))
-    metrics = [metric for metric in headlines(kind, Shown.TERMINAL) if grid.measured(metric)]
-    header = ["model", *(f"{metric} {grid.arrow(metric)}".strip() for metric in metrics), "n"]
-    groups: dict[str, list[tuple[Words, ...]]] = {"": [], "controls": []}
-    for model, checkpoint in grid.rows:
-        if checkpoint == FINAL:
-            seeds = grid.seeds(model, checkpoint)
-            cells = [_cell(grid, model, metric, seeds) for metric in metrics]
-            groups["controls" if grid.roles[model] == "control" else ""].append(
-                (grid.label(model, checkpoint), *cells, seeds.replace(" of ", "/"))
-            )
-    kept = tuple(Group(heading, tuple(lines)) for heading, lines in groups.items() if lines)
-    note = "mean ± 95% t interval over n seeds"
-    if any(0 < row["n"] < FEW for row in grid.lines):
-        note += f"; n < {FEW}: intervals and verdicts are weak"
-    if any(metric in grid.best and not grid.best[metric].firm for metric in metrics):
-        note += "; italics: the best, if seeds scatter normally"
+    found, note = brief(section, grid)
     return [
-        Table(tuple(header), kept, caption=section.title, compact=True),
+        replace(found, caption=section.title),
         Paragraph(note),
         *tuning(section.runs),
         *bullets("Placed by another metric than the others:", grid.placed()),
@@ -68,6 +53,31 @@ def _section(section: Section) -> Document:
         *(Paragraph(f"{model}: {shorten(reason, 160)}") for model, reason in reasons(section.runs).items()),
         Paragraph(""),
     ]
+
+
+def brief(section: Section, grid: Grid) -> tuple[Table, str]:
+    """The table of the main metrics, of final steps alone, and what its cells are."""
+    kind = kind_of_task(filter(grid.measured, grid.metrics))
+    metrics = [metric for metric in headlines(kind, Shown.TERMINAL) if grid.measured(metric)]
+    header = ["model", *(f"{metric} {grid.arrow(metric)}".strip() for metric in metrics), "n"]
+    groups: dict[str, list[tuple[Words, ...]]] = {"": [], "controls": []}
+    why = reasons(section.runs)
+    for model, checkpoint in grid.rows:
+        if checkpoint == FINAL:
+            seeds = grid.seeds(model, checkpoint)
+            cells = [_cell(grid, model, metric, seeds) for metric in metrics]
+            if cells and not any(cells):
+                cells[0] = why.get(model, "no result").partition(":")[0]
+            groups["controls" if grid.roles[model] == "control" else ""].append(
+                (grid.label(model, checkpoint), *cells, seeds.replace(" of ", "/"))
+            )
+    kept = tuple(Group(heading, tuple(lines)) for heading, lines in groups.items() if lines)
+    note = "mean ± 95% t interval over n seeds"
+    if any(0 < row["n"] < FEW for row in grid.lines):
+        note += f"; n < {FEW}: intervals and verdicts are weak"
+    if any(metric in grid.best and not grid.best[metric].firm for metric in metrics):
+        note += "; italics: the best, if seeds scatter normally"
+    return Table(tuple(header), kept, compact=True), note
 
 
 def _cell(grid: Grid, model: str, metric: str, seeds: str) -> Words:

@@ -50,7 +50,7 @@ def test_in_words(line, words):
     assert len(found.words) == len(words)
     assert all(part in told for part, told in zip(words, found.words, strict=True))
     page = markdown.render(critics_page.page(curves([line])))
-    assert page.count("the discriminator of `seqgan`") == len(words)
+    assert page.count("The discriminator of `seqgan`") == len(words)
     assert f"| {line[0]:.3f} " in " ".join(page.split())
 
 

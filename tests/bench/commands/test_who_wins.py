@@ -240,8 +240,10 @@ def test_deleted_records_are_lost_seeds(bench, tmp_path):
     answer, found = unranked()
     assert found == {"mle": "it lost 1 of 3 seeds (seed 1 missing)"}
     assert "random: no verdict against mle (mle lost 1 of 3 seeds (seed 1 missing))" in answer.out
-    page = (folder / "leaderboard.md").read_text(encoding="utf-8")
+    page = (folder / "leaderboard" / "toy-smoke.md").read_text(encoding="utf-8")
     assert "mle on toy, smoke, seed 1: missing: it was planned, and there is no record of it" in page
+    page = (folder / "leaderboard.md").read_text(encoding="utf-8")
+    assert "- mle: missing: it was planned, and there is no record of it" in page
     assert "- Threads: 1\n" in page
     assert "Not all runs used the same machine" not in page
 

@@ -20,6 +20,8 @@ NAMES = [
     *("oracle-quick-cost.png", "quatrains-quick-cost.png"),
     "oracle-quick-rounds.png",
 ]
+PAGES = ["leaderboard/oracle-quick.md", "leaderboard/quatrains-quick.md"]
+FILES = ["index.html", "leaderboard.csv", "leaderboard.md", "verdicts.csv"]
 
 
 def size(png):
@@ -54,9 +56,7 @@ def written(results, tmp_path_factory):
 
 def test_a_folder_gets_tables_verdicts_and_figures(written):
     folder, text = written
-    assert sorted(contents(folder)) == sorted(
-        ["index.html", "leaderboard.csv", "leaderboard.md", "verdicts.csv", *(f"figures/{name}" for name in NAMES)]
-    )
+    assert sorted(contents(folder)) == sorted([*FILES, *PAGES, *(f"figures/{name}" for name in NAMES)])
     for name in NAMES:
         png = (folder / "figures" / name).read_bytes()
         assert all(300 < side < 2500 for side in size(png))
@@ -73,8 +73,9 @@ def test_the_same_results_give_the_same_bytes(results, written, tmp_path):
 
 def test_the_page_links_every_figure(written):
     folder, _ = written
+    pages = "".join((folder / name).read_text(encoding="utf-8") for name in PAGES)
+    assert all(pages.count(f"](../figures/{name})") == 1 for name in NAMES)
     page = (folder / "leaderboard.md").read_text(encoding="utf-8")
-    assert all(page.count(f"](figures/{name})") == 1 for name in NAMES)
     assert "![oracle, quick: each seed and the mean](figures/oracle-quick-scores.png)" in page
     assert b"\r" not in (folder / "leaderboard.md").read_bytes()
 
@@ -100,7 +101,7 @@ def test_nothing_but_failures(results, tmp_path):
     runs = results.runs[results.runs["status"] == "failed"]
     failures = Results(runs, *(frame.head(0) for frame in frames_of(results)[1:]))
     assert "broken: failed" in write(failures, tmp_path)
-    assert sorted(contents(tmp_path)) == ["index.html", "leaderboard.csv", "leaderboard.md", "verdicts.csv"]
+    assert sorted(contents(tmp_path)) == sorted([*FILES, PAGES[0]])
 
 
 def test_labels_with_brackets_make_plain_file_names(results, tmp_path):

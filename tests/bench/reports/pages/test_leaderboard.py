@@ -74,10 +74,12 @@ Control minus reference, and the verdict after Holm's correction, as a family of
 | uniform         | mle                  | +0.2380 worse, if normal (n=3) | +0.817 worse, if normal (n=3) |  +2.303 worse, if normal (n=3) |                    n/a |
 """  # noqa: E501
 SIGNAL = """
-| task   | preset | model           | phase       | reward, first 10% | last 10% | seeds in which it rose | entropy, first 10% | last 10% | d_accuracy |
-| ------ | ------ | --------------- | ----------- | ----------------: | -------: | ---------------------: | -----------------: | -------: | ---------: |
-| oracle | quick  | constant-reward | adversarial |            0.3001 |   0.5150 |                 3 of 3 |                n/a |      n/a |        n/a |
-| oracle | quick  | seqgan          | adversarial |            0.3001 |   0.5150 |                 3 of 3 |              2.486 |    1.053 |      0.625 |
+### oracle, quick
+
+| model           | phase       | reward, first 10% | last 10% | seeds in which it rose | entropy, first 10% | last 10% | d_accuracy |
+| --------------- | ----------- | ----------------: | -------: | ---------------------: | -----------------: | -------: | ---------: |
+| constant-reward | adversarial |            0.3001 |   0.5150 |                 3 of 3 |                n/a |      n/a |        n/a |
+| seqgan          | adversarial |            0.3001 |   0.5150 |                 3 of 3 |              2.486 |    1.053 |      0.625 |
 """  # noqa: E501
 THROUGHPUT = """
 | model           |       seconds ↓ s | train_tokens_per_second ↑ tokens/s | rollouts_per_second ↑ 1/s |      n |

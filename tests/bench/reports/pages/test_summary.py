@@ -43,7 +43,7 @@ mle              0.0120  7.700  9.120  0.015   1,235   3
                 ±0.0005 ±0.050 ±0.050 ±0.002     ±13
 seqgan           0.0180  8.353  8.810  0.022   4,367   3
                 ±0.0025 ±0.137 ±0.262 ±0.002    ±102
-broken                                               0/3
+broken           failed                              0/3
 uncertain †         n/a    n/a  2.760    n/a     n/a 1/2
 
 controls
@@ -51,7 +51,7 @@ constant-reward  0.0161  8.220  8.920  0.012   4,117   3
                 ±0.0002 ±0.050 ±0.066 ±0.002     ±38
 uniform          0.2500  8.517 11.423  0.000    0.01   3
                 ±0.0000 ±0.000 ±0.014 ±0.000   ±0.00
-replay                                               0/3
+replay           failed                              0/3
 mean ± 95% t interval over n seeds; n < 5: intervals and verdicts are weak;
 italics: the best, if seeds scatter normally
 † No rank, because:
@@ -74,7 +74,7 @@ mle         3.150  0.320  0.054    12.4   5
            ±0.051 ±0.009 ±0.007    ±0.1
 random      4.154  0.120  0.000    0.10   5
            ±0.060 ±0.009 ±0.000   ±0.00
-pg-bleu                                 0/1
+pg-bleu   skipped                       0/1
 mean ± 95% t interval over n seeds; italics: the best, if seeds scatter normally
 By nll_test on this test set, paired by seed:
   random: worse than mle, if seeds scatter normally (n = 5)
