@@ -65,16 +65,16 @@ uncertain: failed: OutOfMemoryError: no room
 """
 QUATRAINS = """\
 quatrains, quick
-            nll ↓  bleu2 copy ↓ seconds
-model        test      ↑  8gram       ↓   n
-───────────────────────────────────────────
-real data     n/a  0.400  1.000     n/a   5
-                  ±0.000 ±0.000
-mle         3.150  0.320  0.054    12.4   5
-           ±0.051 ±0.009 ±0.007    ±0.1
-random      4.154  0.120  0.000    0.10   5
-           ±0.060 ±0.009 ±0.000   ±0.00
-pg-bleu   skipped                       0/1
+             nll ↓  bleu2 copy ↓ seconds
+model         test      ↑  8gram       ↓   n
+────────────────────────────────────────────
+real data      n/a  0.400  1.000     n/a   5
+                   ±0.000 ±0.000
+mle          3.150  0.320  0.054    12.4   5
+            ±0.051 ±0.009 ±0.007    ±0.1
+random       4.154  0.120  0.000    0.10   5
+            ±0.060 ±0.009 ±0.000   ±0.00
+pg-bleu    skipped                       0/1
 mean ± 95% t interval over n seeds; italics: the best, if seeds scatter normally
 By nll_test on this test set, paired by seed:
   random: worse than mle, if seeds scatter normally (n = 5)
