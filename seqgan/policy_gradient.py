@@ -37,6 +37,8 @@ class PolicyGradient:
     """Whether the batch's mean at each position is subtracted from the action values (:func:`advantages`)."""
     standardize: bool = False
     """Whether they are then divided by their standard deviation."""
+    exchange: torch.Generator | None = None
+    """Draws whose action values each sequence gets, of those of its batch; None for its own."""
 
     def step(
         self,
@@ -70,6 +72,8 @@ class PolicyGradient:
             count(sampled_tokens=learnt, rollout_tokens=finished - learnt - begun)
             if reads:
                 count(reward_tokens=finished)
+        if self.exchange is not None:
+            values = values[torch.randperm(len(values), generator=self.exchange, device=values.device)]
         weights = advantages(values, mask, self.baseline, self.standardize)
         with run.measure(train_tokens=learnt, updates=1):
             # Tokens after the end of a sequence have no effect: their log-probabilities are not part of the loss.

@@ -60,7 +60,7 @@ OTHERS = (
 OF_GENERATORS = [page for page in PAGES if page.parent == DOCS and page.stem not in OTHERS]
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
 GENERATORS = {**GROUPS["bench.generators"], **GROUPS["bench.controls"]}
-AS_SEQGAN = ("seqgan-baselined", "constant-reward", "random-reward", "random-reward-baselined")
+AS_SEQGAN = ("seqgan-baselined", "constant-reward", "random-reward", "random-reward-baselined", "permuted-reward")
 """Their tables leave out the rows that are SeqGAN's."""
 HEADER = "| field | default | medium | quick | smoke | meaning |"
 MEASURED = "<!-- measured: oracle-published -->\n\n| setting | nll_oracle | nll_test | n | command |\n"

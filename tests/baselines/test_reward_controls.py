@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from baselines.mle_longer import MLELonger
-from baselines.reward_controls import BaselinedRandomReward, ConstantReward, RandomReward
+from baselines.reward_controls import BaselinedRandomReward, ConstantReward, PermutedReward, RandomReward
 from bench.api import Decoding
 from bench.runs.session import Session
 from bench.tasks.toy import Toy
+from seqgan import policy_gradient
 from seqgan.mle import MLE
 from seqgan.policy_gradient import PolicyGradient, PolicyGradientGenerator
 from seqgan.seqgan import BaselinedSeqGAN, SeqGAN
@@ -76,6 +77,32 @@ def test_the_same_seed_gives_the_same_tokens(control, data):
     first, second = (Session("control/0").train(control(**SMALL), data) for _ in range(2))
     drawn = [model.sample(50, Decoding(), torch.Generator().manual_seed(0)) for model in (first, second)]
     assert torch.equal(*drawn)
+
+
+def test_permuted_rewards_are_those_of_the_batch_and_not_of_the_sequence(data, monkeypatch):
+    """In the first step action values are SeqGAN's, whole sequences exchanged; the loop costs as much as SeqGAN's."""
+    values, costs = [], []
+    original = policy_gradient.advantages
+
+    def spy(each, *others):
+        values.append(each)
+        return original(each, *others)
+
+    monkeypatch.setattr(policy_gradient, "advantages", spy)
+    for kind in (SeqGAN, PermutedReward):
+        session = Session("control/0")
+        session.train(kind(**SMALL, d_pretrain_steps=1, d_steps=1, d_epochs=1, d_samples=16), data)
+        costs.append(session.cost.amounts)
+    own, exchanged = (sorted(map(tuple, each.tolist())) for each in values[:: SMALL["rounds"]])
+    assert own == exchanged
+    assert not torch.equal(*values[:: SMALL["rounds"]])
+    assert costs[0] == costs[1]
+
+
+def test_permuted_rewards_begin_with_seqgans_own_discriminator():
+    fields = {"d_epochs": 2, "d_samples": 320, "rounds": 7}
+    assert PermutedReward(**fields).beginning(1000) == SeqGAN(**fields).beginning(1000)
+    assert type(PermutedReward().beginning(1000)) is SeqGAN
 
 
 def test_longer_mle_continues_from_the_shared_checkpoint(data):

@@ -49,7 +49,7 @@ FAMILIES = (
     ("seqgan", "rloo", "grpo", "seqgan-baselined"),
     ("ngram", "bigram", "random", "uniform"),
     ("cot", "relgan", "maligan", "residual-ebm"),
-    ("constant-reward", "random-reward", "random-reward-baselined", "pg-bleu"),
+    ("constant-reward", "random-reward", "random-reward-baselined", "pg-bleu", "permuted-reward"),
     ("mle-tuned", "mle-longer", "mle-tempered", "mle-ensemble", "mle-ngram", "relational-mle"),
     ("repeat", "replay"),
 )

@@ -296,8 +296,8 @@ def test_roles():
     assert {spec.role for spec in contenders} == {"", "contender"}
     controls = {spec.model for spec in everything} - {spec.model for spec in contenders}
     assert controls == {
-        "constant-reward", "random-reward", "random-reward-baselined", "mle-longer", "mle-tempered", "mle-tuned",
-        "mle-ngram", "mle-ensemble", "relational-mle", "bigram", "ngram", "replay", "repeat", "uniform",
+        "constant-reward", "random-reward", "random-reward-baselined", "permuted-reward", "mle-longer", "mle-tempered",
+        "mle-tuned", "mle-ngram", "mle-ensemble", "relational-mle", "bigram", "ngram", "replay", "repeat", "uniform",
     }  # fmt: skip
     assert {spec.run_id for spec in contenders} < {spec.run_id for spec in everything}
 

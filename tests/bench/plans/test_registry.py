@@ -323,6 +323,7 @@ REINFORCED = CRITICS | {
     "constant-reward",
     "random-reward",
     "random-reward-baselined",
+    "permuted-reward",
 }
 LIKELY = {
     "mle", "mle-longer", "mle-tempered", "mle-tuned", "mle-ngram", "mle-ensemble", "scheduled-sampling", "cnn-mle",

@@ -21,7 +21,16 @@ pytestmark = pytest.mark.usefixtures("memory_not_measured")
 
 TRAINED = (
     *("mle", "scheduled-sampling", "pg-bleu", "seqgan", "seqgan-baselined", "constant-reward", "random-reward"),
-    *("random-reward-baselined", "mle-longer", "mle-tempered", "mle-ngram", "mle-ensemble", "mle-tuned", "cnn-mle"),
+    *(
+        "random-reward-baselined",
+        "permuted-reward",
+        "mle-longer",
+        "mle-tempered",
+        "mle-ngram",
+        "mle-ensemble",
+        "mle-tuned",
+        "cnn-mle",
+    ),
     *("transformer-mle", "rloo", "grpo", "maligan", "relgan", "relational-mle", "cot", "residual-ebm"),
 )
 COUNTED = ("random", "bigram", "repeat", "replay", "uniform")
