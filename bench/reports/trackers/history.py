@@ -19,7 +19,7 @@ __all__ = ["SHOWN", "History", "Point", "history"]
 SHOWN = ("ok", "failed")
 """Statuses of the runs that are written: the others have not ended, or have nothing to show."""
 LONGEST = 80
-"""Most characters of a folder's name."""
+"""Most bytes of a folder's name; file systems allow 255."""
 HARMLESS = "-_.=+"
 """What names of folders keep, beside letters and digits."""
 
@@ -180,7 +180,7 @@ def _identity(run_id: str) -> str:
 def _folder(name: str) -> str:
     """A name as that of a folder: never empty, hidden, "..", or a path. Two names may become one folder."""
     kept = "".join(letter if letter.isalnum() or letter in HARMLESS else "-" for letter in name)
-    return kept.strip(".-")[:LONGEST].rstrip(".-") or "unnamed"
+    return kept.strip(".-").encode()[:LONGEST].decode(errors="ignore").rstrip(".-") or "unnamed"
 
 
 def _seconds(when: str | None) -> float | None:

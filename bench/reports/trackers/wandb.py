@@ -111,6 +111,7 @@ class Wandb:
     def _run(self, given: IO[bytes], said: IO[bytes], seconds: float) -> None:
         command = [sys.executable, "-m", f"{__package__}.wandb_process", self.project, str(self.folder)]
         environment = {name: value for name, value in os.environ.items() if name not in UNWANTED}
+        environment.setdefault("WANDB_ERROR_REPORTING", "false")  # to W&B's makers, of whatever this process does
         if self._stopped:
             return
         self._process = subprocess.Popen(
@@ -118,7 +119,7 @@ class Wandb:
         )
         try:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(seconds)
+                self._process.wait(0.0 if self._stopped else seconds)
         finally:
             _kill(self._process)
 

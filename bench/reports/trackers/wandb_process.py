@@ -100,8 +100,6 @@ def _log(told: History, project: str, folder: Path, offline: bool) -> Path:
 
     known = getattr(wandb.Settings, "model_fields", {})
     settings: dict[str, Any] = {name: value for name, value in SETTINGS.items() if name in known}
-    if "x_start_time" in known and told.started:
-        settings["x_start_time"] = told.started
     run = wandb.init(
         project=project, id=told.id, dir=str(folder), mode="offline" if offline else "online",
         name=f"{told.model} seed {told.seed}"[:LONGEST_NAME],
@@ -120,10 +118,8 @@ def _log(told: History, project: str, folder: Path, offline: bool) -> Path:
             row = {"phase": point.phase, f"{point.phase}/step": point.step, **point.named}
             row |= {name: cost for name, cost in costs.items() if cost is not None}
             run.log({**row, "_timestamp": told.started + point.seconds}, step=number)
-        if told.samples:
-            table = wandb.Table(columns=["sample"], data=[[sample] for sample in told.samples])
-            run.log({"samples": table, "_timestamp": told.ended}, step=len(told.points))
-        run.summary.update({**told.scores, "status": told.status})
+        # Samples are plain text: W&B would keep a table of them in the user's home, where 'wandb sync' looks for it.
+        run.summary.update({**told.scores, "status": told.status, "samples": list(told.samples)})
     finally:
         run.finish(exit_code=0 if told.status == "ok" else 1)
     return kept
