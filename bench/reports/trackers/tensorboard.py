@@ -24,9 +24,9 @@ __all__ = ["EVENTS", "TensorBoard", "event_file"]
 EVENTS = "events.out.tfevents.seqgan-bench"
 """Name of an event file; TensorBoard knows them by ``tfevents``."""
 UNFINISHED = "unfinished"
-"""Its name until it is whole, by which TensorBoard does not know it."""
+"""How its name begins until it is whole, by which TensorBoard does not know it."""
 PARTS = {"fields": "model.", "task_fields": "task."}
-"""Settings of which each stands in the tab HParams by itself, sorted by name: after the label that they belong to."""
+"""How names of fields begin in the tab HParams, which sorts them: after the label that they belong to."""
 VERSION = "brain.Event:2"
 """The first event of a file says the format of the others."""
 
@@ -77,7 +77,7 @@ class TensorBoard:
         if file.is_file() and file.read_bytes() == content:  # a TensorBoard that shows it need not read it again
             return
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_name(UNFINISHED)
+        partial = file.with_name(f"{UNFINISHED}.{os.getpid()}")  # another command may write the same run
         write_atomically(partial, content)
         partial.replace(file)
 

@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from bench.records.record import RunRecord, checksum, from_json
 from bench.reports.trackers.history import History, history
 
@@ -21,6 +23,7 @@ __all__ = ["main"]
 
 MARK = "seqgan-bench.json"
 """In the folder that W&B makes for a run: what was written, once all of it was."""
+LOCK = "seqgan-bench.lock"
 SETTINGS = {
     "silent": True, "console": "off", "disable_git": True, "disable_code": True, "disable_job_creation": True,
     "save_code": False, "x_disable_meta": True, "x_disable_stats": True, "x_disable_machine_info": True,
@@ -80,18 +83,24 @@ def _ready() -> bool:
 
 
 def _write(record: RunRecord, project: str, folder: Path, offline: bool) -> None:
+    """Write a run, unless it is there as it is; what was written of it before goes."""
+    (folder / "wandb").mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "wandb" / LOCK):  # another command in the results folder may write the same run
+        _write_alone(record, project, folder, offline)
+
+
+def _write_alone(record: RunRecord, project: str, folder: Path, offline: bool) -> None:
     told = history(record)
     digest = checksum(dataclasses.asdict(told))
     place = {"project": project, "offline": offline}
-    marks = {file: _read(file) for file in folder.glob(f"wandb/*run-*-{told.id}/{MARK}")}
+    marks = {there: _read(there / MARK) for there in folder.glob(f"wandb/*run-*-{told.id}")}
     if {**place, "sha256": digest} in marks.values():
         return
-    folder.mkdir(parents=True, exist_ok=True)
     kept = _log(told, project, folder, offline)
     (kept / MARK).write_text(json.dumps({**place, "sha256": digest}), encoding="utf-8")
-    for file, mark in marks.items():  # of the same run, as it was before: 'wandb sync' would send both
-        if place.items() <= mark.items() and file.parent != kept:
-            shutil.rmtree(file.parent, ignore_errors=True)
+    for there, mark in marks.items():  # as it was before, or half of it: 'wandb sync' would send both
+        if there != kept and (not mark or place.items() <= mark.items()):
+            shutil.rmtree(there, ignore_errors=True)
 
 
 def _log(told: History, project: str, folder: Path, offline: bool) -> Path:

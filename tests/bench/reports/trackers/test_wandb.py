@@ -124,7 +124,10 @@ def test_a_run_is_written_once_and_replaced_when_it_was_repeated(folder, make_re
         return sorted(path.name for path in folder.glob("wandb/offline-run-*"))
 
     record, wandb = make_record(), Wandb("mine", folder)
+    killed = folder / "wandb" / f"offline-run-20200101_000000-{record.spec.run_id}"
+    killed.mkdir(parents=True)
     assert wandb.write([record, record]) == {}
+    assert not killed.exists()
     first = there()
     assert len(first) == 1
     time.sleep(1.1)  # W&B's folders are named by the second
