@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from bench.commands.so_far import SoFar
+from bench.commands.tracking import Tracking
 from bench.plans.costs import Costs
 from bench.records.record import RunRecord, RunSpec
 from bench.runs.campaign import Campaign, Cluster, executor
@@ -113,6 +114,11 @@ class Display:
         if known:
             (self._bars.console if self._bars else self.console).print(terminal.render(known))
 
+    def warn(self, lines: Iterable[str]) -> None:
+        """Show what is wrong with something beside the runs, a line for each."""
+        for line in lines:
+            self._say(f"warning: {line}", "yellow")
+
     def _say(self, line: str, style: str | None) -> None:
         console = self._bars.console if self._bars else self.console
         console.print(line, style=style, highlight=False, soft_wrap=True, markup=False)
@@ -192,6 +198,7 @@ def follow(
     so_far: SoFar | None = None,
     costs: Costs | None = None,
     cluster: Cluster | None = None,
+    tracking: Tracking | None = None,
 ) -> int:
     """Do the missing runs of a campaign, and show their progress.
 
@@ -203,6 +210,7 @@ def follow(
         so_far: Says what is known while runs go on; None for nobody.
         costs: How long runs are expected to take; None where nothing is known.
         cluster: The Ray cluster that does the runs; None for this machine.
+        tracking: Passes ended runs on to trackers; None for nobody.
 
     Returns:
         The number of the signal that ended them, as Ctrl-C does, and 0 where none did; by then the runs that it
@@ -217,6 +225,8 @@ def follow(
         with stop.listening(), display, closing(campaign.events(doing)) as events:
             for event in events:
                 display.see(event)
+                if tracking:
+                    display.warn(tracking.see(event, campaign.store))
                 if so_far and not console.quiet:
                     display.show(so_far, event)
     except KeyboardInterrupt:  # the second signal, or one from elsewhere

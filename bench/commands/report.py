@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.commands.options import Command, against, check_against
+from bench.commands.tracking import tracked, tracking_options
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -27,13 +28,15 @@ FORMATS = ("pdf", "svg")
 @against
 @click.option("--figures", metavar="FORMATS", default="png", show_default=True,
               help="Formats of the figures: pdf and svg for papers, beside png, as in pdf,svg.")  # fmt: skip
-def report(folder: Path, against: tuple[str, ...], figures: str) -> None:
+@tracking_options
+def report(folder: Path, against: tuple[str, ...], figures: str, events: Path | None, project: str | None) -> None:
     """Rebuild the leaderboards and figures of a results FOLDER from its records.
 
     Writes index.html, which opens in a browser, without a network, leaderboard.md and a page for each task in
     leaderboard/, leaderboard.csv, verdicts.csv and figures/.
 
-    Exit code 0, 1 when a file of the folder cannot be read and is left out, or 2 for a usage error.
+    Exit code 0, 1 when a file of the folder cannot be read and is left out, or a tracker lacks a run, or 2 for a usage
+    error.
     """
     from bench.errors import unknown
     from bench.records.store import Store
@@ -46,7 +49,14 @@ def report(folder: Path, against: tuple[str, ...], figures: str) -> None:
     store = Store(folder)
     store.require()
     check_against(against, (), store)
-    if not write_reports(Screen(), store, against=against, formats=[name for name in formats if name != "png"]):
+    tracking, console = tracked(events, project, store), Screen()
+    is_whole = write_reports(console, store, against=against, formats=[name for name in formats if name != "png"])
+    if tracking.is_on:
+        shown = set(store.load().runs["run_id"])  # without older runs of changed code or settings
+        with tracking:
+            tracking.put(record for record in store.records() if record.spec.run_id in shown)
+            is_whole = tracking.finish(console) and is_whole
+    if not is_whole:
         sys.exit(1)
 
 

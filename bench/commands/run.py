@@ -12,6 +12,7 @@ import click
 
 from bench.commands.options import Command, against, check_against
 from bench.commands.request import given, request_options, requested
+from bench.commands.tracking import Tracking, tracked, tracking_options
 from bench.errors import SIGNALLED, UsageError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 @click.option("--timeout", metavar="TIME", help="What a run may take at most, a worker's start included: 90s, 30m, 8h.")
 @click.option("--output", default="results", show_default=True, type=click.Path(path_type=Path), help="Results folder.")
 @against
+@tracking_options
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.pass_context
 def run(
@@ -52,6 +54,8 @@ def run(
     timeout: str | None,
     output: Path,
     against: tuple[str, ...],
+    events: Path | None,
+    project: str | None,
     dry_run: bool,
     **asked: Any,
 ) -> None:
@@ -88,6 +92,7 @@ def run(
     cluster = _cluster(how, address, wanted, workers)
     store = Store(output)
     check_against(against, plan, store)
+    tracking = tracked(events, project, store)
     console = Screen()
     if dry_run:
         store.check()
@@ -95,14 +100,14 @@ def run(
         return
     with lasting_output():
         announce(console, plan, tasks)
-        with begin(plan, store, list(whole.values()) if cells else None) as campaign:
+        with begin(plan, store, list(whole.values()) if cells else None) as campaign, tracking:
             warn_of(console, campaign.unreadable)
             console.print(plan_table(plan, campaign.missing))
             if not cells:
                 say_grade(console, plan, against)
             costs = Costs.here(campaign.timed)
             say_cost(console, plan, campaign.missing, workers, costs)
-            code = _execute(console, campaign, workers, seconds, against, costs, cluster, report=not cells)
+            code = _execute(console, campaign, workers, seconds, against, costs, cluster, tracking, report=not cells)
     sys.exit(code)
 
 
@@ -148,6 +153,7 @@ def _execute(
     against: tuple[str, ...],
     costs: Costs,
     cluster: Cluster | None,
+    tracking: Tracking,
     report: bool,
 ) -> int:
     """Do the missing runs and show their progress, write the reports, and print the outcome."""
@@ -159,12 +165,15 @@ def _execute(
     # What a cluster takes depends on its nodes, of which nothing is known here.
     expected = None if cluster else expected_seconds(campaign.missing, workers, costs)
     since = time.monotonic()
-    signal = follow(console, campaign, workers, timeout, SoFar(campaign, against) if report else None, costs, cluster)
+    tracking.begin(campaign)
+    so_far = SoFar(campaign, against) if report else None
+    signal = follow(console, campaign, workers, timeout, so_far, costs, cluster, tracking)
     took = time.monotonic() - since
     try:
         if report:
             with campaign.store.briefly():  # another command in the folder may have ended at the same moment
                 write_reports(console, campaign.store, set(map(str, campaign.unreadable)), against)
+        tracking.finish(console)
     finally:  # what the runs did is said even if the reports cannot be written
         if signal == 0 and not campaign.left:
             say_took(console, took, expected)
