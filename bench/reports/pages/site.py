@@ -22,7 +22,7 @@ __all__ = ["SCRIPTS", "page"]
 
 BEGINNING = "How to read it, and how it was made"
 """The name of what stands before the first task."""
-SCRIPTS = ("nodes.js", "board.js", "charts.js", "detail.js", "page.js")
+SCRIPTS = ("nodes.js", "marks.js", "grid.js", "board.js", "charts.js", "detail.js", "theme.js", "page.js")
 """Parts of the page's script, in their order."""
 
 
