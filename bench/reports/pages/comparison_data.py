@@ -98,11 +98,16 @@ def places(records: Iterable[RunRecord]) -> dict[str, str]:
 
 
 def differences(base: Iterable[RunRecord], head: Iterable[RunRecord]) -> list[Difference]:
-    """What the runs of two groups do not have in common, but for seeds: fields, code, versions, machine, data."""
+    """What the runs of two groups do not have in common: fields, code, versions, machine, data.
+
+    Of runs with seeds that both have, these alone count: other seeds may have other data.
+    """
+    sides = list(base), list(head)
+    seeds = set.intersection(*({record.spec.seed for record in side} for side in sides))
     found: list[dict[str, set[str]]] = [{}, {}]
-    for side, records in zip(found, (base, head), strict=True):
+    for side, records in zip(found, sides, strict=True):
         for record in records:
-            for name, value in _facts(record).items():
+            for name, value in _facts(record).items() if not seeds or record.spec.seed in seeds else ():
                 side.setdefault(name, set()).add(value)
     names = dict.fromkeys([*found[0], *found[1]])
     listed = [Difference(name, *(tuple(sorted(side.get(name, ()))) for side in found)) for name in names]
@@ -122,7 +127,7 @@ def _facts(record: RunRecord) -> dict[str, str]:
         **{f"version of {name}": version for name, version in spec.metrics.items()},
         "sequences scored": str(spec.samples),
         "temperatures": _shown(spec.temperatures),
-        "data of the task": (spec.family or spec.data)[:HASH],
+        "data (SHA-256)": (record.data_sha256 or "")[:HASH],
         "density": record.density,
         **_place(record),
     }

@@ -107,7 +107,7 @@ def _reality(comparison: Comparison) -> Document:
         f"{comparison.family} cells changed and were tested, paired by seed. The probability of calling any of them "
         f"better or worse by chance is at most {100 * ALPHA:g} %, for all of them together."
     )
-    found = f"So {counts[WORSE]} are worse and {counts[BETTER]} better."
+    found = f"Called worse: {counts[WORSE]}; called better: {counts[BETTER]}."
     more = " Some changed on too few seeds to decide: use more seeds." if comparison.undecided else ""
     return [Paragraph(said), Paragraph(f"{found}{more}")]
 

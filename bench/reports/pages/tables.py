@@ -62,11 +62,16 @@ class Scores:
         """What marks in the table mean, and why rows of it have no numbers."""
         grid, why = self.grid, reasons(self.section.runs)
         empty = [model for model, checkpoint in self.rows if grid.of(model, checkpoint)[0]["metric"] == ""]
-        models = {model for model, _ in self.rows}
-        barred = [line for line in grid.reasons() if line.partition(":")[0] in models]
+        last = all(checkpoint == FINAL for _, checkpoint in self.rows)  # of other steps, nothing is shown
+        marked = [
+            line for line in grid.reasons() if not last or any(line.startswith(f"{row[0]}: ") for row in self.rows)
+        ]
+        told = {
+            f"{UNRANKED} No rank, and never called better.": marked,
+            "Placed by another metric than the others.": grid.placed(),
+        }
         return [
-            *([f"{UNRANKED} No rank, and never called better. {'. '.join(barred)}."] if barred else []),
-            *([f"Placed by another metric than the others: {'. '.join(placed)}."] if (placed := grid.placed()) else []),
+            *(f"{title} {'. '.join(lines)}." for title, lines in told.items() if lines),
             *(f"{model}: {why.get(model, 'no result')}." for model in empty),
         ]
 
@@ -102,8 +107,11 @@ def chosen(
         for metric in metrics:
             if metric not in known:
                 raise unknown("metric", metric, known)
+        return found
+    if not found:
+        raise UsageError("no run has a score: there is no table.")
     wanted = _names(names or (HEADLINE,), list(dict.fromkeys(each.name for each in found)))
-    return found if metrics else [each for each in found if each.name in wanted]
+    return [each for each in found if each.name in wanted]
 
 
 def as_latex(tables: Sequence[Scores]) -> str:
