@@ -29,7 +29,7 @@ FORMATS = ("pdf", "svg")
 @click.argument("other", required=False, metavar="[AFTER]", type=click.Path(path_type=Path))
 @against
 @click.option("--figures", metavar="FORMATS",
-              help="Formats of the figures: pdf and svg for papers, beside png, as in pdf,svg.")  # fmt: skip
+              help="Formats of the figures: pdf and svg for papers, beside png (the default).")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["latex", "markdown", "csv", "json"]),
               help="Print tables for papers or programs instead; nothing in FOLDER is written.")  # fmt: skip
 @click.option("--table", "tables", multiple=True, metavar="NAME",

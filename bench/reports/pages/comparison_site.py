@@ -6,6 +6,7 @@ that can be sorted, filtered and opened from :mod:`bench.reports.pages.compariso
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 
@@ -48,6 +49,11 @@ MEANINGS = {
 """What each verdict means, those that matter most first; cells that did not change are apart, and last."""
 SAID = {NO_DIFFERENCE: "changed, but no difference could be shown"}
 """Verdicts that a sentence says in other words."""
+INTERVALS = (
+    "Differences are head - base, paired by seed, with Student's 95 % interval; where nearness to the real data is the "
+    "goal, they are those of the distance from it. An interval is that of one cell alone, and p is corrected for the "
+    "number of tests: an interval may exclude zero where no difference could be shown."
+)
 SILENT = "is a file of accepted results, which says nothing of fields, versions, commits and machines"
 
 
@@ -72,7 +78,7 @@ def page(comparison: Comparison, base: Side, head: Side, against: Sequence[str] 
         ending=comparison.summary.partition(": ")[2], red=f"{', '.join(RED[:-1])} or {RED[-1]}",
         answers=[(question, render(answer)) for question, answer in answers.items()],
         table=render(tables.page(comparison)), obstacles=render(_obstacles(comparison)),
-        meanings=render([table(["verdict", "what it means"], MEANINGS.items(), left=2)]),
+        meanings=render([table(["verdict", "what it means"], MEANINGS.items(), left=2), Paragraph(INTERVALS)]),
         data=as_data(data(comparison, base, head, against)),
     )  # fmt: skip
 
@@ -138,7 +144,9 @@ def _renamed(comparison: Comparison) -> list[Words]:
             if other[:2] == (task, preset) and _plain(other[2]) == _plain(model):
                 found[other[2], model] = None
     return [
-        prose("Fields that were set are part of a name: `--against {old}` compares {new} with {old}.", old=old, new=new)
+        prose(
+            "Fields that were set are part of a name: `--against {}` compares {} with {}.", shlex.quote(old), new, old
+        )
         for old, new in found
     ]
 

@@ -105,7 +105,8 @@ function line(cell) {
     make("td", { class: "number" }, cell.metric ? short(cell.means[0]) : ""),
     make("td", { class: "number" }, cell.metric ? short(cell.means[1]) : ""),
     make("td", { class: "drawn" }, drawn ? [make("span", null, size(cell), cell.distance ? make("small", null, " distance") : null), difference(cell.difference, axes.get(JSON.stringify([cell.task, cell.metric])), tone(cell.verdict))] : null),
-    make("td", null, make("span", { class: tone(cell.verdict) }, cell.kind), " ", make("small", null, test || (drawn ? "" : text(cell.words)))));
+    make("td", null, make("span", { class: tone(cell.verdict) }, cell.kind), " ",
+      test ? make("small", { class: "test" }, test) : drawn || cell.kind === "the same" ? null : make("small", { class: "reason" }, text(cell.words))));
 }
 function table() {
   const cells = sorted();
