@@ -58,6 +58,7 @@ ROOMS = {
 """Room to the rooms that it may import from, in functions too; within a room, every module may import every other."""
 
 COMMANDS = (
+    "comparison",
     "data",
     "gate",
     "merge",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 import pandas as pd
@@ -59,6 +59,8 @@ class Cell:
         words: What was found, or why nothing could be found.
         seeds: Seeds with a value on both sides.
         small: Whether it changed by less than what counts as a difference.
+        losses: What the seeds say of by how much head is worse than base, from which the verdict was made; None where
+            something kept the two from being compared.
     """
 
     key: Key
@@ -66,6 +68,7 @@ class Cell:
     words: str
     seeds: int = 0
     small: bool = False
+    losses: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +171,7 @@ def compare(base: pd.DataFrame, head: pd.DataFrame, min_seeds: int = 1) -> Compa
     pairs = [_pair(match, copies.get(key[:4], "")) for key, match in tested.items()]
     verdicts = judge(pairs, "lower", ALPHA)
     for (key, match), verdict in zip(tested.items(), verdicts, strict=True):
-        cells[key] = _cell(match, verdict)
+        cells[key] = replace(_cell(match, verdict), losses=verdict)
     for cell in _without_scores(then, now):
         cells[cell.key] = cell
     return Comparison(tuple(cells[key] for key in arranged(cells)), verdicts[0].family if verdicts else 0)

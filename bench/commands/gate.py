@@ -7,20 +7,23 @@ from pathlib import Path
 
 import click
 
+from bench.commands.comparison import HTML, PAGE, compared, show, write
 from bench.commands.options import Command, against
 from bench.commands.output import say
 from bench.errors import UsageError
 
 
 @click.command(cls=Command)
-@click.argument("base", metavar="BASE.csv", type=click.Path(path_type=Path))
+@click.argument("base", metavar="BASE", type=click.Path(path_type=Path))
 @click.argument("head", metavar="HEAD_DIR", type=click.Path(path_type=Path))
 @click.option("--fail-on-regression", is_flag=True, help="Exit code 1 if anything is red.")
 @against
-@click.option("--format", "form", type=click.Choice(["text", "markdown", "junit"]), default="text", show_default=True,
-              help="For a terminal, a summary page or a test report.")  # fmt: skip
+@click.option("--format", "form", type=click.Choice(["text", "markdown", "junit", HTML]), default="text",
+              show_default=True, help="For a terminal, a summary page, a test report or a browser.")  # fmt: skip
 @click.option("--min-seeds", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
               help="A score with fewer seeds on both sides is red, changed or not.")  # fmt: skip
+@click.option("--output", metavar="FILE", type=click.Path(path_type=Path),
+              help=f"Write to this file instead of printing it; a page goes to {PAGE} by default.")  # fmt: skip
 @click.option("--junit", "report", metavar="FILE", type=click.Path(path_type=Path),
               help="Write the test report to this file, too.")  # fmt: skip
 def compare(
@@ -30,40 +33,26 @@ def compare(
     against: tuple[str, ...],
     form: str,
     min_seeds: int,
+    output: Path | None,
     report: Path | None,
 ) -> None:
-    """Compare a results folder, HEAD_DIR, with the accepted results of 'bench accept', BASE.csv.
+    """Compare a results folder, HEAD_DIR, with BASE: another one, or the accepted results of 'bench accept'.
 
     Every score gets a verdict. The verdicts worse, missing, failed and untested are red, and so is a comparison in
     which nothing could be compared. Untested is what changed where no test says how, as with one seed or another
     signature: 'bench accept' accepts it.
 
-    With --against, every model of HEAD_DIR is compared with these models of BASE.csv instead of with itself, in the
-    metrics that both have. Exit code 0, 1 with --fail-on-regression if anything is red, 2 for a usage error.
+    With --against, every model of HEAD_DIR is compared with these models of BASE instead of with itself, in the
+    metrics that both have. With --format html, comparison.html opens in a browser, without a network. Exit code 0, 1
+    with --fail-on-regression if anything is red, 2 for a usage error.
     """
-    from bench.analysis import accepted
-    from bench.analysis.compare import compare as compare_results
-    from bench.analysis.opponents import opposed
-    from bench.commands.progress import warn_of
-    from bench.records.files import write_atomically
-    from bench.records.store import Store
-    from bench.reports.pages.comparison import FORMATS, junit
-    from bench.reports.terminal import Screen
+    from bench.reports.pages.comparison import junit
 
-    old = accepted.read(base)
-    store = Store(head)
-    store.require()
-    frames = store.load()
-    warn_of(Screen(stderr=True), frames.notes)
-    new = accepted.tidy(frames.runs, frames.scores)
-    comparison = compare_results(*(opposed(old, new, against) if against else (old, new)), min_seeds)
-    click.echo(FORMATS[form](comparison))
+    found = compared(base, head, against, min_seeds)
+    show(found, form, output)
     if report:
-        try:
-            write_atomically(report, junit(comparison) + "\n")
-        except OSError as error:
-            raise UsageError(f"cannot write '{report}': {error.strerror}; choose another --junit.") from error
-    sys.exit(1 if fail_on_regression and not comparison.passes else 0)
+        write(report, junit(found.comparison) + "\n", "--junit")
+    sys.exit(1 if fail_on_regression and not found.comparison.passes else 0)
 
 
 @click.command(cls=Command)

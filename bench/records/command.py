@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.records.record import RunSpec
 
-__all__ = ["command"]
+__all__ = ["command", "with_seeds"]
 
 OWN_FILES = ("text", "midi", "samples")
 """Prefixes of the names of tasks and models that are made of files, whose fields are part of the name."""
@@ -45,6 +45,12 @@ def command(spec: RunSpec) -> str:
     if spec.execution.get("bfloat16") is False:
         parts.append("--no-bfloat16")
     return shlex.join(parts)
+
+
+def with_seeds(command: str, seeds: Sequence[int]) -> str:
+    """The command for these seeds; "" stays so. One seed alone is written as a range, since a number counts seeds."""
+    named = ",".join(map(str, seeds)) if len(seeds) > 1 else f"{seeds[0]}-{seeds[0]}"
+    return f"{command} --seeds {named}" if command else ""
 
 
 def _named(name: str, fields: Mapping[str, Any]) -> tuple[str, list[str]]:

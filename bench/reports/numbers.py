@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from bench.analysis.catalogue import entry
@@ -9,8 +11,10 @@ from bench.analysis.stats import mean_interval
 from bench.analysis.verdicts import FEW
 from bench.records.frames import Row
 
-__all__ = ["FEW_SEEDS", "cell", "estimate", "few", "seed_count"]
+__all__ = ["DIGITS", "FEW_SEEDS", "cell", "estimate", "few", "rounded", "seed_count"]
 
+DIGITS = 7
+"""Of numbers in the data of a page: as many as single precision has. Files of tables have all."""
 FEW_SEEDS = f"n < {FEW}: intervals from fewer than five seeds are wide, and assume normally distributed scores."
 
 
@@ -30,6 +34,14 @@ def estimate(values: pd.Series, seeds: int, decimals: int = 3, sign: str = "") -
     if interval.low is not None and interval.high is not None:
         text += f" ± {(interval.high - interval.low) / 2:.{decimals}f}"
     return text + (f" (n={interval.n})" if interval.n < seeds else "")
+
+
+def rounded(value: Any) -> float | int | None:
+    """A number as the data of a page hold it, with :data:`DIGITS` digits; None where there is none."""
+    if value is None or pd.isna(value):
+        return None
+    short = float(f"{value:.{DIGITS}g}")
+    return int(short) if short.is_integer() else short
 
 
 def few(n: int) -> bool:

@@ -20,7 +20,7 @@ from bench.reports.parts import parts
 
 __all__ = ["SCRIPTS", "page"]
 
-SCRIPTS = ("nodes.js", "board.js", "charts.js", "detail.js", "page.js")
+SCRIPTS = ("nodes.js", "marks.js", "grid.js", "board.js", "charts.js", "detail.js", "theme.js", "page.js")
 """Parts of the page's script, in their order."""
 
 

@@ -1,6 +1,6 @@
 """What the script of ``index.html`` sorts, filters and draws: the rows, cells and verdicts of other pages, as data.
 
-Nothing is computed here that decides anything. Numbers have :data:`DIGITS` digits; where there is none it is null.
+Nothing is computed here that decides anything. Numbers have seven digits; where there is none it is null.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from bench.analysis.catalogue import MEANINGS, OTHERS, Shown, entry, headline, h
 from bench.analysis.frontier import Sweep
 from bench.analysis.learning import Learning
 from bench.analysis.results import Section
+from bench.records.command import with_seeds
 from bench.records.frames import COSTS, FINAL, REAL_DATA, Row, as_rows, as_tuples
 from bench.reports.axis import limits, near, sweep_limits
 from bench.reports.document import line, text_of
 from bench.reports.grid import Grid
+from bench.reports.numbers import rounded as _number
 from bench.reports.pages.provenance import reasons
 
 __all__ = ["task"]
 
-DIGITS = 7
-"""As many as single precision has; ``leaderboard.csv`` has all."""
 POINTS = 60
 """Most points of a run's curve: more would not be seen."""
 CURVES = 2
@@ -193,9 +193,7 @@ def _models(runs: pd.DataFrame, texts: dict[str, int]) -> dict[str, Row]:
             }
         )
     for known in models.values():
-        numbers = [str(run["seed"]) for run in known["runs"]]
-        named = numbers if len(numbers) > 1 else [f"{numbers[0]}-{numbers[0]}"]
-        known["command"] += f" --seeds {','.join(named)}" if known["command"] else ""
+        known["command"] = with_seeds(known["command"], [run["seed"] for run in known["runs"]])
     return models
 
 
@@ -228,13 +226,6 @@ def _sweep(sweep: Sweep, corner: tuple[float, float]) -> Row:
             for model, own in means.groupby("model")
         },
     }
-
-
-def _number(value: Any) -> float | int | None:
-    if value is None or pd.isna(value):
-        return None
-    short = float(f"{value:.{DIGITS}g}")
-    return int(short) if short.is_integer() else short
 
 
 def _text(value: Any) -> str:

@@ -70,21 +70,6 @@ function build() {
   const row = task().rows.find((each) => each.model === model && each.checkpoint === checkpoint);
   if (row && metricAt(name) >= 0) show(row, metricAt(name));
 }
-function theme(wanted) {
-  document.documentElement.dataset.theme = wanted;
-  const button = document.getElementById("theme");
-  button.textContent = wanted === "dark" ? "Light" : "Dark";
-  button.title = `switch to ${button.textContent.toLowerCase()} colours`;
-}
-function remembered(value) {
-  try {
-    if (value) localStorage.setItem("theme", value);
-    return localStorage.getItem("theme");
-  } catch (error) { // a browser may keep nothing for files
-    return null;
-  }
-}
-
 const choice = document.getElementById("task");
 TASKS.forEach((each, index) => choice.append(make("option", { value: index }, each.title)));
 choice.addEventListener("change", () => {
@@ -93,13 +78,7 @@ choice.addEventListener("change", () => {
   write();
   build();
 });
-document.getElementById("theme").addEventListener("click", () => {
-  const wanted = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
-  theme(wanted);
-  remembered(wanted);
-});
 window.addEventListener("hashchange", () => { read(); choice.value = state.task; build(); });
-theme(remembered() || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
 document.querySelector("header .tools").hidden = false;
 choice.closest("label").hidden = TASKS.length < 2;
 if (TASKS.length) {

@@ -296,7 +296,8 @@ def test_a_leaderboard_is_no_base_and_is_not_overwritten(bench, base, tmp_path):
     [
         (["compare", "nowhere.csv", "RESULTS"], "cannot read the accepted results 'nowhere.csv': No such file"),
         (["compare", "empty.csv", "RESULTS"], "expected accepted results in 'empty.csv', which is empty"),
-        (["compare", "RESULTS", "RESULTS"], "expected a file of accepted results, but '.*' is a folder"),
+        (["compare", ".", "RESULTS"], "expected a results folder"),
+        (["compare", "RESULTS", "BASE"], "expected a results folder"),
         (["compare", "BASE", "."], "expected a results folder"),
         (["accept", "."], "expected a results folder"),
         (["accept", "unused"], "expected a finished run in 'unused', got none; 'bench run' makes them"),

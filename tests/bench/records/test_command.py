@@ -7,7 +7,7 @@ import pytest
 from bench.commands.request import requested
 from bench.commands.run import run
 from bench.plans.plan import make_plan
-from bench.records.command import command
+from bench.records.command import command, with_seeds
 from bench.records.record import RunRecord, from_json, to_json
 
 SHORT = ("--tasks", "toy", "--preset", "smoke", "--device", "cpu")
@@ -61,3 +61,9 @@ def test_what_a_shell_would_obey_is_quoted(make_spec):
 def test_where_it_ran_and_under_which_preset_file(make_spec):
     spec = make_spec(device="cuda", execution={"mode": "graph", "bfloat16": False}, tuning={"preset": "mine"})
     assert command(spec).endswith("--preset mine --temperatures none --device cuda --execution graph --no-bfloat16")
+
+
+def test_one_seed_is_written_as_a_range_since_a_number_counts():
+    assert with_seeds("bench run --models mle", [3]) == "bench run --models mle --seeds 3-3"
+    assert with_seeds("bench run --models mle", [0, 2]) == "bench run --models mle --seeds 0,2"
+    assert with_seeds("", [0]) == ""

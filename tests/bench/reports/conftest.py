@@ -1,9 +1,54 @@
 """What the tests of the pages share."""
 
+import os
+import shutil
 from dataclasses import replace
+from importlib import resources
+from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from bench.analysis import accepted
+from bench.records.frames import frames
+from bench.records.store import Store
+from bench.reports.pages.comparison_data import Side
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """One browser for all tests of a file."""
+    missing = "NOT TESTED IN A BROWSER: Playwright is not installed"
+    playwright = pytest.importorskip("playwright.sync_api", reason=missing)
+    if not CHROMIUM:
+        pytest.skip("NOT TESTED IN A BROWSER: there is no Chromium")
+    sandbox = [] if os.geteuid() else ["--no-sandbox"]
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=sandbox)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def axe():
+    """Loads axe-core into a page; then ``violations(rules)`` are the serious ones, by rule, with an element each."""
+    missing = "NOT TESTED BY AXE: axe-playwright-python is not there"
+    script = resources.files(pytest.importorskip("axe_playwright_python", reason=missing)) / "axe.min.js"
+
+    def load(page):
+        page.evaluate(script.read_text(encoding="utf-8"))
+
+        def violations(rules=None):
+            asked = {"resultTypes": ["violations"], **({"runOnly": rules} if rules else {})}
+            found = page.evaluate("(asked) => axe.run(document, asked)", asked)["violations"]
+            return {each["id"]: each["nodes"][0]["html"] for each in found if each["impact"] in ("serious", "critical")}
+
+        return violations
+
+    return load
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +68,55 @@ def with_twin(results):
             copies.append(copy)
         frames[name] = pd.concat([frame, *copies], ignore_index=True)
     return replace(results, **frames)
+
+
+NASTY = "<script>document.title = 'hacked'</script>"
+"""A name that would be a script, if anything obeyed it."""
+
+
+@pytest.fixture(scope="session")
+def sides():
+    """The records of the golden store on ``toy``, before and after a change: some cells of most verdicts.
+
+    After it, ``seqgan`` has another field and is worse in one score, better in one and signed anew in one; ``mle`` was
+    made at another commit and lacks a score, one seed of ``random`` failed, ``uniform`` is gone, ``replay`` is new.
+    """
+    records = [
+        replace(each, spec=replace(each.spec, model=NASTY if each.spec.model == "bigram" else each.spec.model))
+        for each in Store(GOLDEN / "store").records()
+        if each.spec.task == "toy" and each.spec.model in ("real data", "mle", "seqgan", "bigram", "random", "uniform")
+    ]
+    (replay, *_) = [each for each in Store(GOLDEN / "store").records() if each.spec.model == "replay"]
+    replay = replace(replay, spec=replace(replay.spec, task="toy"))
+    after = [changed for each in records if (changed := _changed(each)) is not None]
+    found = []
+    for name, own in (("before", records), ("after", [*after, replay])):
+        loaded = frames(own)
+        found.append(Side(name, accepted.tidy(loaded.runs, loaded.scores), tuple(own)))
+    return tuple(found)
+
+
+def _changed(record):
+    """What a change makes of a record; None for one that it loses."""
+    model, seed = record.spec.model, record.spec.seed
+    if model == "uniform":
+        return None
+    if model == "random" and seed == 1:
+        return replace(record, status="failed", reason=f"ValueError: {NASTY}", scores={})
+    if model == "mle":
+        final = tuple(score for score in record.scores["final"] if score.metric != "bleu3")
+        environment = {**record.environment, "commit": "f" * 40}
+        return replace(record, scores={**record.scores, "final": final}, environment=environment)
+    if model == "seqgan":
+        moved = {"nll_test": 0.5 + 0.0001 * seed, "bleu2": 0.1 + 0.0001 * seed}
+        final = tuple(
+            replace(score, signature=f"{score.signature}|v=next")
+            if score.metric == "bleu5"
+            else replace(score, value=score.value + moved[score.metric])
+            if score.metric in moved
+            else score
+            for score in record.scores["final"]
+        )
+        spec = replace(record.spec, config={**record.spec.config, "lr": 0.5})
+        return replace(record, spec=spec, scores={**record.scores, "final": final})
+    return record

@@ -6,11 +6,8 @@ Where there is no Chromium (Debian's ``chromium``, or the path in ``CHROMIUM``) 
 import csv
 import io
 import json
-import os
 import re
-import shutil
 import tarfile
-from importlib import resources
 from pathlib import Path
 
 import pandas as pd
@@ -21,9 +18,6 @@ from bench.records.store import Store
 from bench.reports.pages import leaderboard, site
 
 ROOT = Path(__file__).parents[3]
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-playwright = pytest.importorskip("playwright.sync_api", reason="NOT TESTED IN A BROWSER: Playwright is not installed")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="NOT TESTED IN A BROWSER: there is no Chromium")
 
 NASTY = "<script>document.title = 'hacked'</script><img src=x onerror=\"document.title = 'hacked'\">"
 QUATRAINS = {"task": "quatrains, quick"}
@@ -44,16 +38,6 @@ def index(with_twin, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "index.html"
     path.write_text(site.page(results, leaderboard.page(results)), encoding="utf-8")
     return path
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """One browser for all tests."""
-    sandbox = [] if os.geteuid() else ["--no-sandbox"]
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=sandbox)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -306,17 +290,11 @@ def test_without_a_script_it_is_a_document(visit):
     assert "0.0120 ± 0.0005" in page.locator("details[open]").first.inner_text()
 
 
-def test_axe_finds_nothing_serious(visit):
-    axe = pytest.importorskip("axe_playwright_python", reason="NOT TESTED BY AXE: axe-playwright-python is not there")
+def test_axe_finds_nothing_serious(visit, axe):
     page = quatrains(visit, color_scheme="light")
-    page.evaluate((resources.files(axe) / "axe.min.js").read_text(encoding="utf-8"))
+    violations = axe(page)
     for parts in page.locator(".parts").locator("visible=true").all():
         parts.locator("summary").first.click()
-
-    def violations(rules=None):
-        asked = {"resultTypes": ["violations"], **({"runOnly": rules} if rules else {})}
-        found = page.evaluate("(asked) => axe.run(document, asked)", asked)["violations"]
-        return {each["id"]: each["nodes"][0]["html"] for each in found if each["impact"] in ("serious", "critical")}
 
     page.evaluate("document.querySelector('main').append(document.createElement('button'))")
     assert list(violations(["button-name"])) == ["button-name"]  # it would find something
