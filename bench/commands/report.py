@@ -74,7 +74,8 @@ def report(
 
     trackers = {"--tensorboard": events, "--wandb": project is not None}
     if other is not None:
-        _refuse({**trackers, "--figures": figures, "--format": form, "--table": tables, "--metrics": metrics, "--steps": steps},
+        chosen = {"--format": form, "--table": tables, "--metrics": metrics, "--steps": steps}
+        _refuse({**trackers, "--figures": figures, **chosen},
                 "is for one folder; 'bench compare' has other formats for two")  # fmt: skip
         show(compared(folder, other, against), HTML if html else "text", output)
         return
