@@ -14,7 +14,12 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from bench.perf.throughput import FAST, REFERENCE, at_main_shape, growth, times
 from bench.records.frames import Row, as_rows
-from bench.reports.figures.style import GREY, INK, LINES, PALETTE, finish
+from bench.reports.families import LINES, PALETTE
+from bench.reports.figures.style import (
+    GREY,
+    INK,
+    finish,
+)
 
 __all__ = ["png"]
 

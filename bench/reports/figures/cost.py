@@ -17,17 +17,14 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 from bench.analysis.learning import Course, Learning, course, equal_costs, learning
 from bench.analysis.references import REFERENCE
 from bench.records.frames import COSTS
+from bench.reports.families import Group, Style, Styles, groups
 from bench.reports.figures.marks import Position, inches, leaving, mark_at, nested
 from bench.reports.figures.style import (
     BAND,
     GREY,
     INK,
     PALE,
-    Group,
-    Style,
-    Styles,
     finish,
-    groups,
     key,
     legend_height,
     legend_in,

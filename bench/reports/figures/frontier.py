@@ -19,16 +19,13 @@ from bench.analysis.frontier import Sweep, indicators, nondominated, sweeps
 from bench.analysis.references import REFERENCE
 from bench.records.frames import as_rows
 from bench.reports.axis import sweep_limits
+from bench.reports.families import Group, Style, Styles, groups
 from bench.reports.figures.marks import Position, inches, mark_at, nested
 from bench.reports.figures.style import (
     GREY,
     INK,
     PALE,
-    Group,
-    Style,
-    Styles,
     finish,
-    groups,
     key,
     legend_height,
     legend_in,

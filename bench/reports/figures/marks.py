@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import ArrayLike
 
-from bench.reports.figures.style import Style
+from bench.reports.families import Style
 
 __all__ = ["Position", "inches", "leaving", "mark_at", "nested"]
 

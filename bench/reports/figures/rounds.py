@@ -14,14 +14,12 @@ from matplotlib.patches import Patch
 
 from bench.analysis.learning import QUALITY
 from bench.records.frames import KEYS, completed
+from bench.reports.families import Group, Styles, groups
 from bench.reports.figures.marks import leaving, mark_at
 from bench.reports.figures.style import (
     BAND,
     INK,
-    Group,
-    Styles,
     finish,
-    groups,
     key,
     legend_height,
     legend_in,

@@ -14,7 +14,13 @@ from matplotlib.patheffects import withStroke
 from bench.analysis.catalogue import MEANINGS, Shown, headlines, kind_of_task
 from bench.records.frames import FINAL, PRETRAINED, REAL_DATA, as_rows, completed
 from bench.reports.axis import limits, near
-from bench.reports.figures.style import GREY, INK, LABEL_LINE, LABEL_WIDTH, Styles, finish
+from bench.reports.families import LABEL_WIDTH, Styles
+from bench.reports.figures.style import (
+    GREY,
+    INK,
+    LABEL_LINE,
+    finish,
+)
 
 __all__ = ["figures"]
 

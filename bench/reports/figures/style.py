@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from textwrap import fill
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import matplotlib as mpl
 import pandas as pd
@@ -15,62 +14,25 @@ from matplotlib.cbook import boxplot_stats
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.records.frames import REAL_DATA
+from bench.reports.families import LABEL_WIDTH, Style
 
 __all__ = [
     "BAND",
-    "FAMILIES",
     "GREY",
     "INK",
     "LABEL_LINE",
-    "LABEL_WIDTH",
-    "LINES",
-    "MARKERS",
     "PALE",
-    "PALETTE",
-    "STRANGERS",
-    "TOGETHER",
-    "Group",
-    "Style",
-    "Styles",
     "finish",
-    "groups",
     "key",
     "legend_height",
     "legend_in",
     "legend_line",
-    "styles_of",
     "usual_limits",
     "wrapped",
 ]
 
 mpl.rcParams["text.parse_math"] = False  # a dollar in somebody's label begins no formula
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F5F3F")
-"""Okabe and Ito's colours, which colour-blind readers can tell apart; brown replaces yellow, too pale on white."""
-STRANGERS = "#882255"
-"""The colour of models that are of none of the families."""
-LINES = ("-", "--", "-.", ":")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-"""As many as there are models in a family, and more than lines, so that no two of a family share both."""
-FAMILIES = {
-    "likelihood": ("mle", "scheduled-sampling", "cnn-mle", "transformer-mle"),
-    "policy gradient on a discriminator": ("seqgan", "rloo", "grpo", "seqgan-baselined"),
-    "counts": ("ngram", "bigram", "random", "uniform"),
-    "other adversarial training": ("cot", "relgan", "maligan", "residual-ebm"),
-    "policy gradient on another reward": ("constant-reward", "random-reward", "random-reward-baselined", "pg-bleu"),
-    "controls of likelihood": (
-        *("mle-tuned", "mle-longer", "mle-tempered", "mle-ensemble", "mle-ngram", "relational-mle"),
-    ),
-    "copies": ("repeat", "replay"),
-}
-"""What is alike, in the order of :data:`PALETTE`."""
-OTHERS = "other models"
-"""What models that are of none of the families are called together."""
-TOGETHER = 6
-"""Most models in one panel: of more, lines hide each other and bands become one."""
-LABEL_WIDTH = 26
-"""Most characters of a model's label on one line."""
 LABEL_LINE = 0.165
 """Height of a line of a legend or of a label, in inches."""
 KEY_WIDTH = 2.7
@@ -79,69 +41,6 @@ INK, GREY, PALE = "#333333", "#888888", "#d4d4d4"
 """The colours of words and of the reference, of lines that help, and of models that another panel shows."""
 BAND = 0.15
 """How opaque the band of a model's seeds is."""
-
-
-class Style(NamedTuple):
-    """How a model is drawn: its family's colour, and a line and a marker of its own."""
-
-    colour: str
-    line: Any
-    marker: str
-
-
-Styles = dict[str, Style]
-
-
-def styles_of(models: Iterable[str]) -> Styles:
-    """A style for each model; that of the project's own models is the same in every figure and folder.
-
-    Of one model with several settings, ``seqgan[rounds=60]`` beside ``seqgan``, each has a line and a marker of its
-    own, too, as long as there are so many. So has a stranger's model, by its place among the strangers.
-    """
-    names = sorted(set(models) - {REAL_DATA})
-    strangers = [name for name in names if _family(name) is None]
-    styles: Styles = {}
-    for name in sorted(names, key=lambda name: "[" in name):  # what has settings gives way
-        found = _family(name)
-        colour, first = (STRANGERS, strangers.index(name)) if found is None else found
-        looks = [
-            Style(colour, LINES[index % len(LINES)], MARKERS[index % len(MARKERS)])
-            for index in range(first, first + len(LINES) * len(MARKERS))
-        ]
-        styles[name] = next((style for style in looks if style not in styles.values()), looks[0])
-    return {name: styles[name] for name in names}
-
-
-def _family(name: str) -> tuple[str, int] | None:
-    """The colour of a model's family, and the model's place in it; settings move it by a number of their own."""
-    plain = name.partition("[")[0].partition("@")[0]
-    moved = zlib.crc32(name.encode()) if name != plain else 0
-    for colour, family in zip(PALETTE, FAMILIES.values(), strict=True):
-        if plain in family:
-            return colour, family.index(plain) + moved
-    return None
-
-
-class Group(NamedTuple):
-    """Models that share a panel: of one family, whose name is the title, or all there are, without one."""
-
-    title: str
-    models: list[str]
-
-
-def groups(models: Iterable[str], styles: Styles) -> list[Group]:
-    """All models in one group where they are few, else those of each family, at most :data:`TOGETHER` in each group."""
-    names = list(models)
-    if len(names) <= TOGETHER:
-        return [Group("", names)]
-    families = dict(zip(PALETTE, FAMILIES, strict=True))
-    found = []
-    for title in (*FAMILIES, OTHERS):
-        own = [name for name in names if families.get(styles[name].colour, OTHERS) == title]
-        parts = [own[first : first + TOGETHER] for first in range(0, len(own), TOGETHER)]
-        for number, part in enumerate(parts, start=1):
-            found.append(Group(title + (f", {number} of {len(parts)}" if len(parts) > 1 else ""), part))
-    return found
 
 
 def legend_line(style: Style, label: str) -> Line2D:

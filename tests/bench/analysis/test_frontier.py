@@ -20,8 +20,8 @@ from bench.analysis.frontier import (
 )
 from bench.analysis.standing import Standing
 from bench.analysis.stats import mean_interval
+from bench.reports.families import Style
 from bench.reports.figures.frontier import figures
-from bench.reports.figures.style import Style
 from bench.reports.markdown import render
 from bench.reports.pages.frontier import page
 

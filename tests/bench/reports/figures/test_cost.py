@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from bench.analysis.learning import at_cost, course, learning
+from bench.reports.families import Style
 from bench.reports.figures.cost import figures
-from bench.reports.figures.style import Style
 
 STYLES = dict.fromkeys(("mle", "seqgan", "maligan", "rollouts", "constant"), Style("#0072B2", "--", "o"))
 

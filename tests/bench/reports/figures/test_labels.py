@@ -20,9 +20,9 @@ from bench.analysis.learning import learning
 from bench.analysis.results import Results
 from bench.records.frames import REAL_DATA
 from bench.records.store import Store
+from bench.reports.families import MARKERS, OTHERS, PALETTE, STRANGERS, TOGETHER, groups, styles_of
 from bench.reports.figures import cost, frontier, rounds, scores
 from bench.reports.figures.marks import CLOSE, leaving, nested
-from bench.reports.figures.style import MARKERS, OTHERS, PALETTE, STRANGERS, TOGETHER, groups, styles_of
 
 ARMS = Path(__file__).parents[4] / "results" / "arms"
 DPI = 100
