@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from bench.perf.throughput import FAST, REFERENCE, at_main_shape, growth, times
+from bench.analysis.throughput import FAST, REFERENCE, at_main_shape, growth
 from bench.records.frames import Row, as_rows
 from bench.reports.families import LINES, PALETTE
 from bench.reports.figures.style import (
@@ -20,6 +20,7 @@ from bench.reports.figures.style import (
     INK,
     finish,
 )
+from bench.reports.timings import times
 
 __all__ = ["png"]
 

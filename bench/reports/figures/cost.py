@@ -17,6 +17,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 from bench.analysis.learning import Course, Learning, course, equal_costs, learning
 from bench.analysis.references import REFERENCE
 from bench.records.frames import COSTS
+from bench.reports.axis import usual_limits
 from bench.reports.families import Group, Style, Styles, groups
 from bench.reports.figures.marks import Position, inches, leaving, mark_at, nested
 from bench.reports.figures.style import (
@@ -29,7 +30,6 @@ from bench.reports.figures.style import (
     legend_height,
     legend_in,
     legend_line,
-    usual_limits,
     wrapped,
 )
 

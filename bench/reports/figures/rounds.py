@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 
 from bench.analysis.learning import QUALITY
 from bench.records.frames import KEYS, completed
+from bench.reports.axis import usual_limits
 from bench.reports.families import Group, Styles, groups
 from bench.reports.figures.marks import leaving, mark_at
 from bench.reports.figures.style import (
@@ -24,7 +25,6 @@ from bench.reports.figures.style import (
     legend_height,
     legend_in,
     legend_line,
-    usual_limits,
     wrapped,
 )
 

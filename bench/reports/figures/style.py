@@ -7,10 +7,8 @@ from textwrap import fill
 from typing import Literal
 
 import matplotlib as mpl
-import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.cbook import boxplot_stats
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -27,7 +25,6 @@ __all__ = [
     "legend_height",
     "legend_in",
     "legend_line",
-    "usual_limits",
     "wrapped",
 ]
 
@@ -83,16 +80,3 @@ def key(figure: Figure, marks: Sequence[Artist]) -> None:
 def wrapped(label: str) -> str:
     """A label in lines of at most :data:`LABEL_WIDTH` characters."""
     return fill(label, LABEL_WIDTH)
-
-
-def usual_limits(lines: pd.DataFrame) -> tuple[float, float]:
-    """Ends of the y axis, set by the values of the runs after their random start; what is far off does not count.
-
-    Args:
-        lines: The points of curves, with ``run_id`` and ``value``.
-    """
-    runs = lines.groupby("run_id")["value"]
-    usual = boxplot_stats([*runs.min(), *runs.quantile(0.9)])[0]
-    low, high = float(usual["whislo"]), float(usual["whishi"])
-    margin = 0.08 * max(high - low, 0.02 * abs(high), 1e-6)
-    return low - margin, high + margin

@@ -14,6 +14,7 @@ from bench.analysis.learning import learning
 from bench.analysis.results import Results
 from bench.records.frames import as_rows
 from bench.reports.document import Block, Document, Heading, Table, text_of
+from bench.reports.families import styles_of
 from bench.reports.grid import Grid
 from bench.reports.html import as_data, filled, render
 from bench.reports.pages import costs, outcome, samples, site_data
@@ -22,7 +23,7 @@ __all__ = ["SCRIPTS", "page"]
 
 BEGINNING = "How to read it, and how it was made"
 """The name of what stands before the first task."""
-SCRIPTS = ("nodes.js", "board.js", "charts.js", "detail.js", "page.js")
+SCRIPTS = ("nodes.js", "board.js", "charts.js", "families.js", "matrix.js", "detail.js", "page.js")
 """Parts of the page's script, in their order."""
 
 
@@ -38,7 +39,7 @@ def page(results: Results, document: Document, figures: Sequence[tuple[str, str]
     parts = _parts(document, [section.title for section in sections])
     swept = {f"{found.task}, {found.preset}": found for found in sweeps(results.runs, results.frontier)}
     curves = {f"{found.task}, {found.preset}": found for found in learning(results.runs, results.curves)}
-    tasks, data = [], []
+    tasks, data, styles = [], [], styles_of(results.runs["model"])
     for section in sections:
         grid, own, price = Grid(as_rows(section.board), section.best), parts.tasks[section.title], costs.price(section)
         tasks.append(
@@ -51,9 +52,9 @@ def page(results: Results, document: Document, figures: Sequence[tuple[str, str]
                 "parts": _rendered(own.parts),
             }
         )
-        data.append(site_data.task(section, grid, curves.get(section.title), swept.get(section.title)))
+        data.append(site_data.task(section, grid, curves.get(section.title), swept.get(section.title), styles))
     return filled(
-        "index.html.j2", ["index.css"], SCRIPTS,
+        "index.html.j2", ["index.css", "charts.css"], SCRIPTS,
         tasks=tasks, general=_rendered(parts.general), figures=figures, data=as_data({"tasks": data}),
     )  # fmt: skip
 

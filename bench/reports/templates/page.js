@@ -63,8 +63,11 @@ function build() {
       make("p", { class: "muted" }, make("span", { class: "shown", role: "status" }), " A cell opens its seeds, curve, settings and samples; arrow keys move between cells. Dots and lines: mean and 95 % interval on one axis per column; dashed: real data; † has no rank."));
     table();
   } else board.hidden = true;
+  matrix(section.querySelector(".tool.matrix"));
   verdicts(section.querySelector(".verdicts"));
   prices(section.querySelector(".tool.cost"));
+  courses(section.querySelector(".tool.courses"));
+  frontiers(section.querySelector(".tool.frontiers"));
   samples(section.querySelector(".tool.samples"));
   const [model, checkpoint, name] = state.cell;
   const row = task().rows.find((each) => each.model === model && each.checkpoint === checkpoint);

@@ -3,11 +3,9 @@ import pandas as pd
 import pytest
 
 from bench.records.frames import CURVE_COLUMNS, RUN_COLUMNS
+from bench.reports.axis import usual_limits
 from bench.reports.families import Style
 from bench.reports.figures.rounds import figures, rounds
-from bench.reports.figures.style import (
-    usual_limits,
-)
 
 STYLES = dict.fromkeys(("mle", "seqgan", "constant-reward"), Style("#0072B2", "--", "o"))
 SCORED = (5, 10, 15)
