@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -22,7 +22,7 @@ __all__ = [
     "growth",
     "least",
     "nearer",
-    "read",
+    "parse",
     "sizes",
     "work_of",
 ]
@@ -41,25 +41,24 @@ NUMBERS = (
     *("gbytes_per_s", "copy_fraction", "peak_bytes"),
 )
 """Columns of numbers."""
-SHAPE = re.compile(r"(?:[^\s=]+=[0-9.e+]+(?: [^\s=]+=[0-9.e+]+)*)?")
+SHAPE = re.compile(r"(?:[^\s=]+=\d+(?:\.\d+)?(?: [^\s=]+=\d+(?:\.\d+)?)*)?")
 
 
-def read(file: Path) -> pd.DataFrame | None:
-    """The timings in a ``throughput.csv``; None where the file is not there, or not what ``bench perf`` writes."""
+def parse(text: str) -> pd.DataFrame | None:
+    """The timings in the text of a ``throughput.csv``; None where it is not what ``bench perf`` writes."""
     try:
-        table = pd.read_csv(file, keep_default_na=False, na_values=[""])
+        table = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=[""])
         table = table.astype(dict.fromkeys(NUMBERS, "float64"))
-    except (OSError, ValueError, KeyError):
+        table["threads"] = table["threads"].fillna(0).astype(int)
+        for name in ("kernel", "variant", "device", "shape"):
+            table[name] = table[name].fillna("").astype(str)
+    except (ValueError, KeyError):
         return None
-    names = [name for name in COLUMNS if name not in NUMBERS]
-    if table.empty or not set(names) <= set(table.columns):
+    if table.empty or not set(COLUMNS) <= set(table.columns):
         return None
-    words = table[["kernel", "variant", "device", "shape"]].fillna("").astype(str)
-    table = table.assign(**{str(name): words[name] for name in words}, threads=table["threads"].fillna(0).astype(int))
-    usable = table["median_s"].between(0, math.inf, inclusive="neither") & words["shape"].map(
-        lambda shape: SHAPE.fullmatch(shape) is not None
-    )
-    return table if usable.all() else None
+    timed = table["median_s"].between(0, math.inf, inclusive="neither").all()
+    shaped = all(SHAPE.fullmatch(shape) and all(sizes(shape).values()) for shape in table["shape"])
+    return table if timed and shaped else None
 
 
 def at_main_shape(table: pd.DataFrame) -> pd.DataFrame:

@@ -47,5 +47,13 @@ def _write_reports(results: Results, folder: Path, formats: Sequence[str]) -> Do
     figures = [(caption, f"figures/{name}") for caption, name in drawn]
     document = leaderboard.page(results)
     write_atomically(folder / "leaderboard.md", markdown.render([*document, *leaderboard.figures_of(figures)]))
-    write_atomically(folder / "index.html", site.page(results, document, figures))
+    write_atomically(folder / "index.html", site.page(results, document, figures, _timings(folder)))
     return summary.page(results)
+
+
+def _timings(folder: Path) -> str | None:
+    """What ``bench perf`` wrote into the folder; None where it wrote nothing."""
+    try:
+        return (folder / "throughput.csv").read_text(encoding="utf-8-sig", errors="replace")
+    except FileNotFoundError:
+        return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from bench.analysis import throughput
 from bench.analysis.frontier import sweeps
 from bench.analysis.learning import learning
 from bench.analysis.results import Results
@@ -17,7 +18,7 @@ from bench.reports.document import Block, Document, Heading, Table, text_of
 from bench.reports.families import styles_of
 from bench.reports.grid import Grid
 from bench.reports.html import as_data, filled, render
-from bench.reports.pages import costs, outcome, samples, site_data
+from bench.reports.pages import costs, kernels, outcome, samples, site_data
 
 __all__ = ["SCRIPTS", "page"]
 
@@ -27,13 +28,16 @@ SCRIPTS = ("nodes.js", "board.js", "charts.js", "families.js", "matrix.js", "det
 """Parts of the page's script, in their order."""
 
 
-def page(results: Results, document: Document, figures: Sequence[tuple[str, str]] = ()) -> str:
-    """The complete page as text; the same results give the same text.
+def page(
+    results: Results, document: Document, figures: Sequence[tuple[str, str]] = (), timings: str | None = None
+) -> str:
+    """The complete page as text; the same results and timings give the same text.
 
     Args:
         results: All frames.
         document: Their leaderboard, from :func:`bench.reports.pages.leaderboard.page`, without figures.
         figures: Pairs of caption and path, relative to where the page will be, which it links.
+        timings: The text of the folder's ``throughput.csv``; None where it has none.
     """
     sections = results.sections()
     parts = _parts(document, [section.title for section in sections])
@@ -56,7 +60,14 @@ def page(results: Results, document: Document, figures: Sequence[tuple[str, str]
     return filled(
         "index.html.j2", ["index.css", "charts.css"], SCRIPTS,
         tasks=tasks, general=_rendered(parts.general), figures=figures, data=as_data({"tasks": data}),
+        kernels=None if timings is None else _kernels(timings),
     )  # fmt: skip
+
+
+def _kernels(timings: str) -> list[kernels.Device]:
+    """What is shown of timings: nothing of a file that is not one of them."""
+    table = throughput.parse(timings)
+    return [] if table is None else kernels.devices(table)
 
 
 @dataclass(slots=True)

@@ -110,7 +110,7 @@ function place(text, x, y, taken, width) {
   const long = text.length * 6.1;
   for (const [left, base, anchor] of [[x + 10, y + 4, "start"], [x - 10 - long, y + 4, "end"], [x - long / 2, y - 11, "middle"], [x - long / 2, y + 18, "middle"]]) {
     const box = [left, base - 10, long, 12];
-    const free = left > 62 && left + long < width && taken.every(([a, b, w, h]) => a + w < box[0] || box[0] + box[2] < a || b + h < box[1] || box[1] + box[3] < b);
+    const free = left > 62 && left + long < width && base > 10 && taken.every(([a, b, w, h]) => a + w < box[0] || box[0] + box[2] < a || b + h < box[1] || box[1] + box[3] < b);
     if (!free) continue;
     taken.push(box);
     return draw("text", { x: anchor === "start" ? left : anchor === "end" ? left + long : x, y: base, "text-anchor": anchor }, text);

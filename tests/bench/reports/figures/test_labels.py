@@ -5,9 +5,7 @@ They are drawn of the records in ``results/arms``, all models of this project, a
 
 import itertools
 import math
-import tarfile
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,53 +15,23 @@ from matplotlib.text import Text
 
 from bench.analysis.frontier import sweeps
 from bench.analysis.learning import learning
-from bench.analysis.results import Results
 from bench.records.frames import REAL_DATA
-from bench.records.store import Store
 from bench.reports.families import MARKERS, OTHERS, PALETTE, STRANGERS, TOGETHER, groups, styles_of
 from bench.reports.figures import cost, frontier, rounds, scores
 from bench.reports.figures.marks import CLOSE, leaving, nested
 
-ARMS = Path(__file__).parents[4] / "results" / "arms"
 DPI = 100
 
 
-def of(results, **where):
-    """The results of some tasks alone."""
-    frames = {}
-    for name in ("runs", "scores", "curves", "frontier"):
-        frame = getattr(results, name)
-        for column, wanted in where.items():
-            frame = frame[frame[column] == wanted]
-        frames[name] = frame
-    return Results(**frames)
-
-
 @pytest.fixture(scope="module")
-def arms(tmp_path_factory):
-    if not ARMS.is_dir():
-        pytest.skip("the tests are not beside results/")
-    folder = tmp_path_factory.mktemp("arms")
-    with tarfile.open(ARMS / "records.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
-    (folder / "store.json").write_bytes((ARMS / "store.json").read_bytes())
-    return Results.of(Store(folder).load())
-
-
-@pytest.fixture(scope="module")
-def oracle(arms):
-    return of(arms, task="oracle")
-
-
-@pytest.fixture(scope="module")
-def strange(oracle):
+def strange(arms):
     """The same, of models that are of no family and have long names."""
 
     def renamed(frame):
         names = {name: f"{name} of somebody else[learning_rate=0.001]" for name in frame["model"] if name != "mle"}
         return frame.assign(model=frame["model"].replace(names | {REAL_DATA: REAL_DATA}))
 
-    return replace(oracle, **{name: renamed(getattr(oracle, name)) for name in ("runs", "curves", "frontier")})
+    return replace(arms, **{name: renamed(getattr(arms, name)) for name in ("runs", "curves", "frontier")})
 
 
 def drawn(kind, results):
@@ -136,10 +104,10 @@ def expected(kind, results):
     [(scores, 28, 1), (frontier, 22, 1), (cost, 22, 2), (rounds, 9, 1)],
     ids=["scores", "frontier", "cost", "rounds"],
 )
-def test_every_model_is_there_and_no_text_is_on_another(kind, models, figures, oracle):
-    wanted = expected(kind, oracle)
+def test_every_model_is_there_and_no_text_is_on_another(kind, models, figures, arms):
+    wanted = expected(kind, arms)
     assert len(wanted) == models
-    found = drawn(kind, oracle)
+    found = drawn(kind, arms)
     assert len(found) == figures
     for _, figure, texts in found:
         check_texts(figure, texts)
@@ -221,8 +189,8 @@ def test_colours_of_families_differ_for_all_eyes(eyes):
         assert np.linalg.norm(lab(one, SEEN[eyes]) - lab(other, SEEN[eyes])) > 15, (one, other)
 
 
-def test_models_of_a_family_differ_without_any_colour(oracle):
-    styles = styles_of(oracle.runs["model"])
+def test_models_of_a_family_differ_without_any_colour(arms):
+    styles = styles_of(arms.runs["model"])
     for colour in {style.colour for style in styles.values()}:
         marks = [style.marker for style in styles.values() if style.colour == colour]
         assert len(set(marks)) == len(marks) <= len(MARKERS)
