@@ -52,8 +52,10 @@ def _write_reports(results: Results, folder: Path, formats: Sequence[str]) -> Do
 
 
 def _timings(folder: Path) -> str | None:
-    """What ``bench perf`` wrote into the folder; None where it wrote nothing."""
+    """What ``bench perf`` wrote into the folder; None where it wrote nothing, and "" where it cannot be read."""
     try:
         return (folder / "throughput.csv").read_text(encoding="utf-8-sig", errors="replace")
     except FileNotFoundError:
         return None
+    except OSError:
+        return ""

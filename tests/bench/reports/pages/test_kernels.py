@@ -96,3 +96,9 @@ def test_a_folder_with_timings_shows_them_and_one_without_nothing_of_them(timing
     assert b"Kernels on cpu" in first
     write_reports(results, tmp_path)
     assert (tmp_path / "index.html").read_bytes() == first
+
+
+def test_a_folder_in_the_place_of_the_file_stops_nothing(results, tmp_path, no_figures):
+    (tmp_path / "throughput.csv").mkdir()
+    write_reports(results, tmp_path)
+    assert "cannot be read" in (tmp_path / "index.html").read_text(encoding="utf-8")
