@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from bench.records.frames import KEYS, REAL_DATA, completed
+from bench.records.frames import COSTS, KEYS, REAL_DATA, completed
 
-__all__ = ["QUALITY", "Learning", "at_cost", "equal_costs", "learning", "values_at"]
+__all__ = ["QUALITY", "Course", "Learning", "at_cost", "course", "equal_costs", "learning", "values_at"]
 
 QUALITY = ("jsd_valid", "nll_valid", "nll_oracle")
 """Curves of quality, lower is better; the first that a task has is its headline."""
@@ -42,6 +43,57 @@ class Learning:
         """The models whose runs count a cost: contenders by name, then controls."""
         models = self.lines.loc[self.lines[cost].notna(), "model"].unique()
         return sorted(models, key=lambda model: (model in self.controls, model))
+
+
+class Course(NamedTuple):
+    """What a model's runs went through, point by point of their training.
+
+    Attributes:
+        costs: Name of a cost to its means, shape (points,); NaN if a run does not count it.
+        mean: Mean over runs, shape (points,).
+        low: The lowest run, shape (points,).
+        high: The highest run, shape (points,).
+        borders: Index of the last point of each phase; the last one is the end of training.
+    """
+
+    costs: dict[str, NDArray[np.float64]]
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    borders: list[int]
+
+
+def course(own: pd.DataFrame) -> Course:
+    """One model's runs at equal progress, phase by phase: scores and costs are both means over runs.
+
+    So a phase ends where the mean of its runs ends, whether these are equally fast or not. Where runs have different
+    numbers of points in a phase, each gets as many as the longest has, on straight lines between its own; a run
+    without a phase does not count in it.
+
+    Args:
+        own: The points of one type of curve, in the order of training.
+    """
+    phases: dict[str, list[NDArray[np.float64]]] = {}
+    for (phase, _), run in own.groupby(["phase", "run_id"], sort=False):
+        phases.setdefault(str(phase), []).append(run[[*COSTS, "value"]].to_numpy(dtype=float))
+    parts = []
+    for runs in phases.values():
+        most = max(map(len, runs))
+        parts.append(
+            [np.stack([_stretched(column, most) for column in run.T]) for run in runs]
+        )  # runs x columns x points
+    means = np.concatenate([np.mean(part, axis=0) for part in parts], axis=1)
+    low, high = (np.concatenate([end(part, axis=0)[-1] for part in parts]) for end in (np.min, np.max))
+    ends = np.cumsum([len(part[0][0]) for part in parts]) - 1
+    return Course(dict(zip(COSTS, means[:-1], strict=True)), means[-1], low, high, ends.tolist())
+
+
+def _stretched(values: NDArray[np.float64], points: int) -> NDArray[np.float64]:
+    """As many points, on straight lines between these."""
+    if len(values) == points:
+        return values
+    found: NDArray[np.float64] = np.interp(np.linspace(0, len(values) - 1, points), np.arange(len(values)), values)
+    return found
 
 
 def learning(runs: pd.DataFrame, curves: pd.DataFrame) -> list[Learning]:

@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.stats import holm, rank_test, smallest_p
-from bench.perf.throughput import as_table, duration
+from bench.perf.throughput import as_table
 from bench.records.frames import Row, as_rows
 from bench.reports.document import Document, Heading, Paragraph, bullets, prose
+from bench.reports.timings import duration
 
 __all__ = ["BASE", "FASTER", "HEAD", "OTHER_WORK", "SLOWER", "UNCLEAR", "brief", "changes", "page", "reach"]
 

@@ -12,9 +12,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from bench.perf.throughput import FAST, REFERENCE, at_main_shape, growth, times
+from bench.analysis.throughput import FAST, REFERENCE, at_main_shape, growth
 from bench.records.frames import Row, as_rows
-from bench.reports.figures.style import GREY, INK, LINES, PALETTE, finish
+from bench.reports.families import LINES, PALETTE
+from bench.reports.figures.style import (
+    GREY,
+    INK,
+    finish,
+)
+from bench.reports.timings import times
 
 __all__ = ["png"]
 

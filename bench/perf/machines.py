@@ -7,9 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench.perf.throughput import as_table, at_main_shape, duration, frame, times
+from bench.analysis.throughput import at_main_shape
+from bench.perf.throughput import as_table, frame
 from bench.records.frames import as_rows
 from bench.reports.document import Document, Heading, Paragraph, bullets, prose
+from bench.reports.timings import duration, times
 
 __all__ = ["page"]
 

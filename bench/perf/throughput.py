@@ -3,43 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from bench.analysis.throughput import (
+    CEILING,
+    COLUMNS,
+    FAST,
+    REFERENCE,
+    SAME_WORK,
+    at_main_shape,
+    growth,
+    least,
+    nearer,
+    work_of,
+)
 from bench.records.frames import Row, as_rows
 from bench.reports import document
 from bench.reports.document import Document, Figure, Heading, Paragraph, Table, bullets, prose
+from bench.reports.timings import digits, duration, percent, times
 
-__all__ = [
-    "COLUMNS",
-    "as_table",
-    "at_main_shape",
-    "brief",
-    "duration",
-    "frame",
-    "growth",
-    "page",
-    "provenance",
-    "sizes",
-    "times",
-    "to_csv",
-]
+__all__ = ["as_table", "brief", "frame", "page", "provenance", "to_csv"]
 
 
-FAST, REFERENCE = "fast", "reference"
-CEILING = "ceiling: "
-COLUMNS = (
-    *("kernel", "variant", "device", "device_name", "threads", "shape", "unit", "amount", "rounds"),
-    *("median_s", "iqr_s", "min_s", "per_second", "ratio", "precision", "gflops", "matmul_fraction"),
-    *("gbytes_per_s", "copy_fraction", "peak_bytes", "commit", "dirty", "torch", "python", "machine"),
-)
-"""The columns of ``throughput.csv``; the frame also has ``id`` and ``clock_mhz``."""
 TEXT = ("benchmark", "kernel", "shape", "variant", "device", "size", "median at each")
 """Columns of words, which come before those of numbers."""
-SAME_WORK = ("kernel", "device", "threads", "shape")
 
 READING = """\
 A time is the median of its rounds, with the interquartile range in brackets: the rounds are of one process, so the
@@ -72,9 +62,9 @@ def frame(report: Mapping[str, Any]) -> pd.DataFrame:
     facts = {name: environment.get(name) for name in ("commit", "dirty", "python", "machine")}
     facts["torch"] = environment.get("packages", {}).get("torch")
     rows = [_row(benchmark) | facts for benchmark in report["benchmarks"]]
-    references = {_work(row): row["median_s"] for row in rows if row["variant"] == REFERENCE}
+    references = {work_of(row): row["median_s"] for row in rows if row["variant"] == REFERENCE}
     for row in rows:
-        row["ratio"] = _quotient(references.get(_work(row)), row["median_s"])
+        row["ratio"] = _quotient(references.get(work_of(row)), row["median_s"])
         for name, rate in (("matmul", "gflops"), ("copy", "gbytes_per_s")):
             row[f"{name}_fraction"] = _quotient(row[rate], _ceiling(rows, name, rate, row))
     table = pd.DataFrame(rows, columns=[*COLUMNS, "id", "clock_mhz"])
@@ -144,70 +134,6 @@ def provenance(table: pd.DataFrame, date: str) -> list[str]:
     return [f"{name}: {fact}" for name, fact in facts.items() if fact]
 
 
-def at_main_shape(table: pd.DataFrame) -> pd.DataFrame:
-    """The timings of each kernel at its main shape on each device: kernels in the given order, the fast variant first.
-
-    The main shape is the most common one that has a reference, or at least a library, to compare with; else the one
-    from which most others differ in only one size, of these the one that was timed most often, else the largest.
-    """
-    kept = []
-    for _, rows in _timed(table).groupby(["kernel", "device"], sort=False):
-        here = rows[rows["shape"] == _main_shape(as_rows(rows))]
-        kept.append(here.sort_values("variant", key=lambda names: names.map(_variant_order), kind="stable"))
-    return pd.concat(kept) if kept else table.head(0)
-
-
-def growth(table: pd.DataFrame) -> list[Row]:
-    """How the cost of each kernel grows when one size differs from the main shape.
-
-    Returns:
-        For each kernel, variant, device, threads and size that was varied: its name as ``size``, the ``points``
-        (value, seconds) sorted by value, the ``main`` value, and the ``exponent`` of the power law from first to last.
-    """
-    grown = []
-    for _, rows in _timed(table).groupby(["kernel", "device"], sort=False):
-        lines = as_rows(rows)
-        main = sizes(_main_shape(lines))
-        for variant, threads in dict.fromkeys((row["variant"], row["threads"]) for row in lines):
-            mine = [row for row in lines if (row["variant"], row["threads"]) == (variant, threads)]
-            for size in main:
-                points = sorted(
-                    {
-                        sizes(row["shape"])[size]: row["median_s"]
-                        for row in mine
-                        if _differing(sizes(row["shape"]), main) <= {size}
-                    }.items()
-                )
-                if len(points) > 1:
-                    (first, short), (last, long) = points[0], points[-1]
-                    grown.append(
-                        {name: mine[0][name] for name in ("kernel", "variant", "device", "threads")}
-                        | {"size": size, "points": points, "main": main[size]}
-                        | {"exponent": math.log(long / short) / math.log(last / first)}
-                    )
-    return grown
-
-
-def sizes(shape: str) -> dict[str, float]:
-    """The sizes of a shape: ``B=64 V=5000`` as a dictionary."""
-    return {name: float(size) for name, _, size in (part.partition("=") for part in shape.split())}
-
-
-def duration(seconds: float) -> str:
-    """Seconds with three digits, in a suitable unit: 37.4 ms, 0.67 s."""
-    if seconds >= 0.5:
-        return f"{seconds:.{0 if seconds >= 100 else 1 if seconds >= 10 else 2}f} s"
-    for factor, unit in ((1e3, "ms"), (1e6, "µs")):
-        if seconds * factor >= 1:
-            return f"{_digits(seconds * factor)} {unit}"
-    return f"{_digits(seconds * 1e9)} ns"
-
-
-def times(ratio: float) -> str:
-    """A ratio with three digits at most: 12.3×."""
-    return f"{ratio:,.0f}×" if ratio >= 100 else f"{ratio:.1f}×" if ratio >= 10 else f"{ratio:.2f}×"
-
-
 def _row(benchmark: Mapping[str, Any]) -> Row:
     extra, stats = benchmark["extra_info"], benchmark["stats"]
     seconds, shape, amount = stats["median"], extra.get("shape"), extra.get("amount")
@@ -232,11 +158,6 @@ def _row(benchmark: Mapping[str, Any]) -> Row:
     }
 
 
-def _work(row: Row) -> tuple[Any, ...]:
-    """What must be equal for a ratio; a run that measures memory does not match one that measures time."""
-    return (*(row[name] for name in SAME_WORK), row["peak_bytes"] is None)
-
-
 def _ceiling(rows: list[Row], name: str, rate: str, like: Row) -> float | None:
     found = [
         row[rate]
@@ -253,48 +174,15 @@ def _quotient(above: float | None, below: float | None) -> float | None:
     return None if above is None or not below else above / below
 
 
-def _timed(table: pd.DataFrame) -> pd.DataFrame:
-    """The kernels' timings: no ceilings, and nothing that was run to measure memory."""
-    timed: pd.DataFrame = table[~table["kernel"].str.startswith(CEILING) & table["peak_bytes"].isna()]
-    return timed
-
-
-def _main_shape(rows: list[Row]) -> str:
-    counts: Counter[str] = Counter(row["shape"] for row in rows)
-    referenced = {row["shape"] for row in rows if row["variant"] == REFERENCE}
-    referenced = referenced or {row["shape"] for row in rows if row["variant"] != FAST}
-
-    rounds = {row["shape"]: row["rounds"] for row in rows}
-
-    def rank(shape: str) -> tuple[float, ...]:
-        mine = sizes(shape)
-        near = sum(len(_differing(mine, sizes(other))) == 1 for other in counts)
-        return counts[shape] if referenced else 0, near, rounds[shape], math.prod(mine.values())
-
-    return max(referenced or counts, key=rank)
-
-
-def _differing(one: dict[str, float], other: dict[str, float]) -> set[str]:
-    return {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
-
-
-def _variant_order(variant: str) -> tuple[int, str]:
-    return {FAST: 0, REFERENCE: 1}.get(variant, 2), variant
-
-
 def _main_cells(rows: pd.DataFrame, brief: bool = False) -> tuple[list[str], list[list[str]]]:
     lines = as_rows(rows)
-    medians = {(_work(row | {"peak_bytes": None}), row["variant"]): row["median_s"] for row in lines}
+    medians = {(work_of(row | {"peak_bytes": None}), row["variant"]): row["median_s"] for row in lines}
     threads = len({row["threads"] for row in lines}) > 1
-    least: dict[tuple[Any, ...], float] = {}
-    for row in lines:  # the same for all that do the same work: what the least of them has to do
-        work = _work(row | {"peak_bytes": None})
-        least[work] = min(least.get(work, math.inf), _least(row))
-    least = {work: seconds for work, seconds in least.items() if math.isfinite(seconds)}
+    bounds = least(rows)
     cells = []
     before = None
     for row in lines:
-        work = _work(row | {"peak_bytes": None})
+        work = work_of(row | {"peak_bytes": None})
         against = [] if row["variant"] == REFERENCE or pd.isna(row["ratio"]) else [f"{times(row['ratio'])} reference"]
         if row["variant"] == FAST:
             rivals = [name for of, name in medians if of == work and name not in (FAST, REFERENCE)]
@@ -307,7 +195,7 @@ def _main_cells(rows: pd.DataFrame, brief: bool = False) -> tuple[list[str], lis
                 duration(row["median_s"]) + (f" ({duration(row['iqr_s'])})" if row["rounds"] > 1 and not brief else ""),
                 "" if brief else _rate(row),
                 ("\n" if brief else ", ").join(against),
-                "" if brief or work not in least else duration(least[work]),
+                "" if brief or work not in bounds else duration(bounds[work]),
                 _of_ceiling(row),
             ]
         )
@@ -343,7 +231,7 @@ def _memory_cells(rows: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     for row in lines:
         reference = references.get(tuple(row[name] for name in SAME_WORK))
         share = "" if reference is None or row["variant"] == REFERENCE else f"{row['peak_bytes'] / reference:.0%}"
-        peak = f"{_digits(row['peak_bytes'] / 2**20)} MiB"
+        peak = f"{digits(row['peak_bytes'] / 2**20)} MiB"
         cells.append([row["kernel"], row["shape"], row["variant"], row["device"], peak, share])
     return ["kernel", "shape", "variant", "device", "peak", "of the reference"], cells
 
@@ -356,32 +244,14 @@ def _ceilings(table: pd.DataFrame) -> list[str]:
             for precision, products in rows.dropna(subset=["gflops"]).groupby("precision", sort=False)
         }
         rates |= {"copy": (rows["gbytes_per_s"], "GB/s")}
-        reached = [f"{name} {_digits(rate.max())} {unit}" for name, (rate, unit) in rates.items() if rate.notna().any()]
+        reached = [f"{name} {digits(rate.max())} {unit}" for name, (rate, unit) in rates.items() if rate.notna().any()]
         lines.append(f"{threads} threads: {', '.join(reached)}")
     return lines
 
 
-def _nearer(row: Row) -> tuple[str, float] | None:
-    """The ceiling that a kernel comes closer to, and the share of it that it reaches; None where nothing is counted."""
-    shares = {"matmul": row["matmul_fraction"], "copy": row["copy_fraction"]}
-    present = {name: share for name, share in shares.items() if not pd.isna(share)}
-    nearer = max(present, key=lambda name: present[name], default=None)
-    return None if nearer is None else (nearer, present[nearer])
-
-
-def _least(row: Row) -> float:
-    """Seconds that the counted work takes at the ceiling; infinite where nothing is counted."""
-    found = _nearer(row)
-    return row["median_s"] * found[1] if found else math.inf
-
-
 def _of_ceiling(row: Row) -> str:
-    found = _nearer(row)
-    return f"{_percent(found[1])} {found[0]}" if found else ""
-
-
-def _percent(share: float) -> str:
-    return "<1%" if 0 < share < 0.01 else f"{share:.0%}"
+    found = nearer(row)
+    return f"{percent(found[1])} {found[0]}" if found else ""
 
 
 def _rate(row: Row) -> str:
@@ -390,13 +260,8 @@ def _rate(row: Row) -> str:
         return ""
     for factor, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
         if rate >= factor:
-            return f"{_digits(rate / factor)}{letter} {row['unit']}"
-    return f"{_digits(rate)} {row['unit']}"
-
-
-def _digits(number: float) -> str:
-    """Three digits, or all digits before the point where these are more."""
-    return f"{number:,.{0 if number >= 99.95 else 1 if number >= 9.995 else 2}f}"
+            return f"{digits(rate / factor)}{letter} {row['unit']}"
+    return f"{digits(rate)} {row['unit']}"
 
 
 def as_table(header: list[str], lines: list[list[str]], caption: str = "") -> Table:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 
 from bench.analysis.frontier import Sweep
 
-__all__ = ["limits", "near", "sweep_limits"]
+__all__ = ["limits", "near", "sweep_limits", "usual_limits"]
 
 ROOM = 0.5
 """How far beyond the box the axes may extend to show a point at temperature 1, in sides of the box."""
@@ -61,3 +62,22 @@ def sweep_limits(sweep: Sweep, corner: tuple[float, float]) -> tuple[tuple[float
         low, high = min([inside[axis].min(), *near[axis]]), max([worst, *near[axis]])
         ends.append((low - 0.1 * (high - low), high + 0.05 * (high - low)))
     return ends[0], ends[1]
+
+
+def usual_limits(lines: pd.DataFrame) -> tuple[float, float]:
+    """Ends of the y axis of curves, set by the values of the runs after their random start.
+
+    What is far off does not count: more than one and a half interquartile ranges beyond the quartiles, as in a boxplot
+    (Tukey 1977).
+
+    Args:
+        lines: The points of curves, with ``run_id`` and ``value``.
+    """
+    runs = lines.groupby("run_id")["value"]
+    values = np.array([*runs.min(), *runs.quantile(0.9)])
+    first, third = np.percentile(values, [25, 75])
+    reach = 1.5 * (third - first)
+    usual = values[(values >= first - reach) & (values <= third + reach)]
+    low, high = float(usual.min()), float(usual.max())
+    margin = 0.08 * max(high - low, 0.02 * abs(high), 1e-6)
+    return low - margin, high + margin

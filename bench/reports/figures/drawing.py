@@ -21,8 +21,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from bench.analysis.results import Results
 from bench.records.files import write_atomically
 from bench.reports import names
+from bench.reports.families import Styles, styles_of
 from bench.reports.figures import cost, frontier, rounds, scores
-from bench.reports.figures.style import Styles, styles_of
 
 __all__ = ["METADATA", "write_figures"]
 

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from itertools import zip_longest
-from textwrap import fill
+from typing import Any
 
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from bench.analysis.learning import QUALITY
 from bench.records.frames import KEYS, completed
+from bench.reports.axis import usual_limits
+from bench.reports.families import Group, Styles, groups
+from bench.reports.figures.marks import leaving, mark_at
 from bench.reports.figures.style import (
+    BAND,
     INK,
-    LABEL_WIDTH,
-    Styles,
-    band,
     finish,
+    key,
+    legend_height,
+    legend_in,
     legend_line,
-    outside_legend,
-    usual_limits,
+    wrapped,
 )
 
 __all__ = ["figures", "rounds"]
@@ -41,6 +45,9 @@ PANELS = {
 }
 """Names of curves, in the order in which they are drawn, and what each is of."""
 COLUMNS = 4
+"""Most panels side by side where all models share each of them."""
+WIDTH, HEIGHT, LOWER, BESIDE = 3.2, 2.1, 1.75, 2.3
+"""Of a panel, its height where a column is a family, and the width of a legend beside panels, in inches."""
 LEAST_POINTS = 3
 """Scored rounds without which there is nothing to draw."""
 
@@ -89,43 +96,88 @@ def rounds(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def _figure(lines: pd.DataFrame, controls: set[str], styles: Styles) -> Figure:
+    """A panel for each curve, or for each curve and family of models: then a column is a family."""
     names = [name for name in PANELS if (lines["name"] == name).any()]
-    models = sorted(set(lines["model"]), key=lambda model: (model in controls, model))
-    columns = min(COLUMNS, len(names))
-    rows = -(-len(names) // columns)
-    figure = Figure(figsize=(2.4 + 3.2 * columns, 1.1 + 2.7 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False, sharex=True)
-    for axes, name in zip_longest(panels.flat, names):
-        if name is None:
+    families = groups(sorted(set(lines["model"]), key=lambda model: (model in controls, model)), styles)
+    legends = [
+        [legend_line(styles[model], wrapped(model + (" (control)" if model in controls else ""))) for model in own]
+        for _, own in families
+    ]
+    limits = {name: _limits(lines[lines["name"] == name]) for name in names}
+    if len(families) == 1:
+        columns = min(COLUMNS, len(names))
+        rows = -(-len(names) // columns)
+        size = WIDTH * columns + BESIDE, 1.0 + (HEIGHT + 0.6) * rows
+        figure = Figure(figsize=size, layout="constrained")
+        widths = [*[WIDTH] * columns, BESIDE]
+        grid = figure.subplots(rows, columns + 1, squeeze=False, gridspec_kw={"width_ratios": widths})
+        legend_in(grid[0, -1], legends[0], "")
+        for axes in grid[1:, -1]:
+            axes.remove()
+        cells = [(axes, name, families[0]) for axes, name in zip_longest(grid[:, :-1].flat, names)]
+    else:
+        above = max(legend_height(marks, own.title) for marks, own in zip(legends, families, strict=True))
+        heights = [above, *[LOWER] * len(names)]
+        figure = Figure(figsize=(WIDTH * len(families), 1.2 + sum(heights)), layout="constrained")
+        grid = figure.subplots(
+            len(heights), len(families), squeeze=False, sharey="row", gridspec_kw={"height_ratios": heights}
+        )
+        for axes, marks, own in zip(grid[0], legends, families, strict=True):
+            legend_in(axes, marks, own.title, "lower left")
+        cells = [(axes, name, own) for name, row in zip(names, grid[1:], strict=True)
+                 for axes, own in zip(row, families, strict=True)]  # fmt: skip
+    drawn: list[tuple[Axes, str]] = []
+    crossed = False
+    for axes, name, own in cells:
+        here = lines[(lines["name"] == name) & lines["model"].isin(own.models)] if name else lines.head(0)
+        if here.empty:
             axes.remove()
             continue
-        _panel(axes, lines[lines["name"] == name], models, styles)
-        axes.set_title(f"{name}\n{PANELS[name]}", fontsize=9)
+        drawn.append((axes, name))
+        axes.set_xlim(0, 1.02 * float(lines["step"].max()))
+        crossed |= _panel(axes, here, own, limits[name], styles)
+    told: set[str] = set()
+    for axes, name in drawn:  # once for all families
+        if name not in told:
+            axes.set_title(f"{name}\n{PANELS[name]}", fontsize=9, loc="left", pad=12)
+        told.add(name)
         axes.set_xlabel("rounds", fontsize=9)
-    marks: list[Artist] = []
-    for model in models:
-        label = fill(model + (" (control)" if model in controls else ""), LABEL_WIDTH)
-        marks.append(legend_line(styles[model], label))
-    marks.append(Patch(color=INK, alpha=0.15, linewidth=0, label="lowest to highest seed"))
-    outside_legend(figure, marks)
+        axes.label_outer(remove_inner_ticks=False) if len(families) > 1 else None
+    meaning: list[Artist] = [Patch(color=INK, alpha=BAND, linewidth=0, label="lowest to highest seed")]
+    if crossed:
+        beyond: dict[str, Any] = {"color": INK, "marker": "^", "markersize": 5, "linestyle": ""}
+        meaning.append(Line2D([], [], label="leaves the axes", **beyond))
+    key(figure, meaning)
     return figure
 
 
-def _panel(axes: Axes, lines: pd.DataFrame, models: list[str], styles: Styles) -> None:
-    """Mean and range over seeds of each model, at the steps that all of its runs have."""
-    for model in models:
-        own = lines[lines["model"] == model]
-        seeds = own.groupby("step")["value"].agg(["size", "mean", "min", "max"])
-        seeds = seeds[seeds["size"] == own["run_id"].nunique()]
-        colour, dashes, marker = styles[model]
-        axes.fill_between(seeds.index, seeds["min"], seeds["max"], color=colour, alpha=band(len(models)), linewidth=0)
+def _limits(lines: pd.DataFrame) -> tuple[float, float] | None:
+    """Ends of the axis of a score of quality, of which one that collapses would flatten all others."""
+    return usual_limits(lines) if lines["name"].iloc[0] in QUALITY else None
+
+
+def _panel(axes: Axes, lines: pd.DataFrame, own: Group, limits: tuple[float, float] | None, styles: Styles) -> bool:
+    """Mean and range over seeds of each model, at the steps that all of its runs have; whether any leaves the axes."""
+    if limits:
+        axes.set_ylim(*limits)
+    crossed = False
+    for index, model in enumerate(own.models):
+        rows = lines[lines["model"] == model]
+        seeds = rows.groupby("step")["value"].agg(["size", "mean", "min", "max"])
+        seeds = seeds[seeds["size"] == rows["run_id"].nunique()]
+        if seeds.empty:
+            continue
+        style = styles[model]
+        axes.fill_between(seeds.index, seeds["min"], seeds["max"], color=style.colour, alpha=BAND, linewidth=0)
         every = max(1, len(seeds) // 5)
         axes.plot(
-            *(seeds.index, seeds["mean"]), linestyle=dashes, color=colour, linewidth=1.8, marker=marker, markersize=5,
-            markevery=(min(models.index(model), every - 1), every),
+            *(seeds.index, seeds["mean"]), linestyle=style.line, color=style.colour, linewidth=1.8,
+            marker=style.marker, markersize=5, markeredgecolor="white", markeredgewidth=0.5,
+            markevery=(min(index, every - 1), every),
         )  # fmt: skip
-    if lines["name"].iloc[0] in QUALITY:  # one that collapses would flatten all others
-        axes.set_ylim(*usual_limits(lines))
-    axes.set_xlim(left=0)
+        for x, y, up in leaving(seeds.index, seeds["mean"], limits) if limits else ():
+            mark_at(axes, (x, y), (0, up), style, 6)
+            crossed = True
     axes.locator_params(axis="x", nbins=5)
     finish(axes)
+    return crossed

@@ -9,13 +9,23 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 from bench.analysis.catalogue import MEANINGS, Shown, headlines, kind_of_task
 from bench.records.frames import FINAL, PRETRAINED, REAL_DATA, as_rows, completed
 from bench.reports.axis import limits, near
-from bench.reports.figures.style import GREY, INK, LABEL_LINE, LABEL_WIDTH, Styles, finish
+from bench.reports.families import LABEL_WIDTH, Styles
+from bench.reports.figures.style import (
+    GREY,
+    INK,
+    LABEL_LINE,
+    finish,
+)
 
 __all__ = ["figures"]
+
+EDGE = 0.015
+"""A mean nearer to an end of the axis than this part of it is written as a number: its mark would be cut."""
 
 
 def figures(
@@ -84,16 +94,23 @@ def _score_panel(axes: Axes, board: pd.DataFrame, scores: pd.DataFrame, models: 
     intervals = board[close].dropna(subset=["low"])
     low, high = limits(marks, [*intervals["low"], *intervals["high"]], references)
     values = dict(list(scores.groupby(["model", "checkpoint"])["value"]))
+    edge = EDGE * (high - low)
     for row in as_rows(board):
-        colour, final = styles[row["model"]].colour, row["checkpoint"] == FINAL
-        height = models.index(row["model"]) + (0 if final else 0.36)
-        if not low <= row["mean"] <= high:
-            _beyond(axes, row["mean"], height, row["mean"] > high, colour)
+        style, final = styles[row["model"]], row["checkpoint"] == FINAL
+        colour, height = style.colour, models.index(row["model"]) + (0 if final else 0.36)
+        if not low + edge <= row["mean"] <= high - edge:
+            _beyond(axes, row["mean"], height, row["mean"] > high - edge, colour)
             continue
         seeds = values[row["model"], row["checkpoint"]]
         axes.plot(seeds, [height - 0.16] * len(seeds), "o", markersize=4, color=colour, alpha=0.5, markeredgewidth=0)
+        for end, up in ((max(seeds), 1), (min(seeds), -1)):
+            if not low <= end <= high:  # some seeds, though not their mean, are beyond
+                axes.plot(
+                    high if up > 0 else low, height - 0.16, "<>"[up > 0], markersize=4, color=colour, clip_on=False
+                )
         axes.plot([row["low"], row["high"]], [height, height], color=colour, linewidth=1.6 if final else 0.9)
-        axes.plot(row["mean"], height, "o", markersize=6, color=colour, markerfacecolor=colour if final else "white")
+        looks: dict[str, Any] = {"markersize": 6, "color": colour, "markerfacecolor": colour if final else "white"}
+        axes.plot(row["mean"], height, style.marker, **looks)
     axes.set_xlim(low, high)
     for value in references:
         _reference(axes, value)
@@ -114,6 +131,7 @@ def _beyond(axes: Axes, value: float, height: float, right: bool, colour: str) -
         va="center",
         fontsize=8,
         color=colour,
+        path_effects=[withStroke(linewidth=2.5, foreground="white")],
     )
 
 

@@ -8,35 +8,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.analysis import throughput
 from bench.analysis.frontier import sweeps
 from bench.analysis.learning import learning
 from bench.analysis.results import Results
 from bench.records.frames import as_rows
 from bench.reports.document import Block, Document
+from bench.reports.families import styles_of
 from bench.reports.grid import Grid
 from bench.reports.html import as_data, filled, render
-from bench.reports.pages import costs, outcome, samples, site_data
+from bench.reports.pages import costs, kernels, outcome, samples, site_data
 from bench.reports.parts import parts
 
 __all__ = ["SCRIPTS", "page"]
 
-SCRIPTS = ("nodes.js", "marks.js", "grid.js", "board.js", "charts.js", "detail.js", "theme.js", "page.js")
+SCRIPTS = (
+    *("nodes.js", "marks.js", "grid.js", "board.js", "charts.js", "families.js", "matrix.js", "detail.js", "theme.js"),
+    "page.js",
+)
 """Parts of the page's script, in their order."""
 
 
-def page(results: Results, document: Document, figures: Sequence[tuple[str, str]] = ()) -> str:
-    """The complete page as text; the same results give the same text.
+def page(
+    results: Results, document: Document, figures: Sequence[tuple[str, str]] = (), timings: str | None = None
+) -> str:
+    """The complete page as text; the same results and timings give the same text.
 
     Args:
         results: All frames.
         document: Their leaderboard, from :func:`bench.reports.pages.leaderboard.page`, without figures.
         figures: Pairs of caption and path, relative to where the page will be, which it links.
+        timings: The text of the folder's ``throughput.csv``; None where it has none.
     """
     sections = results.sections()
     found = parts(document, [section.title for section in sections])
     swept = {f"{each.task}, {each.preset}": each for each in sweeps(results.runs, results.frontier)}
     curves = {f"{each.task}, {each.preset}": each for each in learning(results.runs, results.curves)}
-    tasks, data = [], []
+    tasks, data, styles = [], [], styles_of(results.runs["model"])
     for section in sections:
         grid, own, price = Grid(as_rows(section.board), section.best), found.tasks[section.title], costs.price(section)
         tasks.append(
@@ -49,11 +57,18 @@ def page(results: Results, document: Document, figures: Sequence[tuple[str, str]
                 "parts": _rendered(own.parts),
             }
         )
-        data.append(site_data.task(section, grid, curves.get(section.title), swept.get(section.title)))
+        data.append(site_data.task(section, grid, curves.get(section.title), swept.get(section.title), styles))
     return filled(
-        "index.html.j2", ["index.css"], SCRIPTS,
+        "index.html.j2", ["index.css", "charts.css"], SCRIPTS,
         tasks=tasks, general=_rendered(found.general), figures=figures, data=as_data({"tasks": data}),
+        kernels=None if timings is None else _kernels(timings),
     )  # fmt: skip
+
+
+def _kernels(timings: str) -> list[kernels.Device]:
+    """What is shown of timings: nothing of a file that is not one of them."""
+    table = throughput.parse(timings)
+    return [] if table is None else kernels.devices(table)
 
 
 def _rendered(parts: dict[str, list[Block]]) -> list[tuple[str, str]]:

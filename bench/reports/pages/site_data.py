@@ -6,6 +6,7 @@ Nothing is computed here that decides anything. Numbers have seven digits; where
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -13,12 +14,14 @@ import pandas as pd
 from bench.analysis.answers import Answer
 from bench.analysis.catalogue import MEANINGS, OTHERS, Shown, entry, headline, headlines, kind_of_task
 from bench.analysis.frontier import Sweep
-from bench.analysis.learning import Learning
+from bench.analysis.learning import Course, Learning, course
+from bench.analysis.references import REFERENCE
 from bench.analysis.results import Section
 from bench.records.command import with_seeds
 from bench.records.frames import COSTS, FINAL, REAL_DATA, Row, as_rows, as_tuples
-from bench.reports.axis import limits, near, sweep_limits
+from bench.reports.axis import limits, near, sweep_limits, usual_limits
 from bench.reports.document import line, text_of
+from bench.reports.families import LINES, PALETTE, Style, Styles, groups, styles_of
 from bench.reports.grid import Grid
 from bench.reports.numbers import rounded as _number
 from bench.reports.pages.provenance import reasons
@@ -40,7 +43,9 @@ Values = dict[tuple[str, str, str], dict[int, float]]
 """Model, checkpoint and metric to values by seed."""
 
 
-def task(section: Section, grid: Grid, curves: Learning | None, sweep: Sweep | None) -> dict[str, Any]:
+def task(
+    section: Section, grid: Grid, curves: Learning | None, sweep: Sweep | None, styles: Styles | None = None
+) -> dict[str, Any]:
     """The data of one task and preset.
 
     Args:
@@ -48,7 +53,9 @@ def task(section: Section, grid: Grid, curves: Learning | None, sweep: Sweep | N
         grid: Its leaderboard, costs included.
         curves: Its learning curves, where it has any.
         sweep: Its scores over temperatures, where it has any.
+        styles: How models look in all figures; by default, as if there were no others.
     """
+    styles = styles or styles_of(section.runs["model"])
     metrics = [metric for metric in grid.metrics if grid.measured(metric)]
     kind = kind_of_task(metrics)
     seeds = sorted({int(seed) for seed in section.runs["seed"]})
@@ -66,8 +73,10 @@ def task(section: Section, grid: Grid, curves: Learning | None, sweep: Sweep | N
         and {"model": best.best, "metric": best.metric, "alike": best.not_separable, "compared": best.compared},
         "verdicts": [_verdict(answer) for answer in section.answers if answer.metric in shown or answer.stated],
         "models": _models(section.runs, texts),
+        "looks": {model: _look(styles[model]) for model in dict.fromkeys(section.runs["model"]) if model in styles},
         "curves": _curves(curves) if curves else {},
-        "sweep": _sweep(sweep, sweep.corner) if sweep and sweep.corner else None,
+        "courses": _courses(curves, styles) if curves else {},
+        "sweep": _sweep(sweep, sweep.corner, styles) if sweep and sweep.corner else None,
         "texts": list(texts),  # the last, when all are known
     }
 
@@ -210,7 +219,46 @@ def _curves(section: Learning) -> dict[str, dict[str, list[Any]]]:
     return found
 
 
-def _sweep(sweep: Sweep, corner: tuple[float, float]) -> Row:
+def _look(style: Style) -> list[Any]:
+    """Number of the family's colour, number of the line, and marker."""
+    colour = PALETTE.index(style.colour) if style.colour in PALETTE else len(PALETTE)
+    return [colour, LINES.index(style.line), style.marker]
+
+
+def _groups(models: Iterable[str], styles: Styles) -> list[Row]:
+    return [group._asdict() for group in groups(models, styles)]
+
+
+def _courses(section: Learning, styles: Styles) -> Row:
+    """Metric to the means over seeds while models trained, with their ranges and the ends of phases, thinned out."""
+    found: Row = {}
+    for metric in section.metrics[:CURVES]:
+        lines = section.lines[section.lines["name"] == metric]
+        models = {str(model): course(own) for model, own in lines.groupby("model")}
+        order = sorted(models, key=lambda model: (model in section.controls, model))
+        found[metric] = {
+            "axis": [_number(end) for end in usual_limits(lines)],
+            "reference": _number(models[REFERENCE].mean[-1]) if REFERENCE in models else None,
+            "groups": _groups(order, styles),
+            "models": {model: _course(models[model]) for model in order},
+        }
+    return found
+
+
+def _course(each: Course) -> list[Any]:
+    """Costs, mean, lowest and highest, and where among these points phases end."""
+    points = len(each.mean)
+    kept = sorted(
+        {*range((points - 1) % math.ceil(points / POINTS), points, math.ceil(points / POINTS)), *each.borders}
+    )
+    columns = (*each.costs.values(), each.mean, each.low, each.high)
+    return [
+        *([_number(value) for value in column[kept]] for column in columns),
+        [kept.index(border) for border in each.borders],
+    ]
+
+
+def _sweep(sweep: Sweep, corner: tuple[float, float], styles: Styles) -> Row:
     """Quality and coverage of each model by rising temperature, means over seeds, and the ends of both axes."""
     means = sweep.points.groupby(["model", "temperature"])[["quality", "coverage"]].mean().reset_index()
     return {
@@ -218,6 +266,7 @@ def _sweep(sweep: Sweep, corner: tuple[float, float]) -> Row:
         "coverage": sweep.coverage,
         "unit": sweep.unit,
         "reference": sweep.reference,
+        "groups": _groups(sorted(set(means["model"]), key=lambda model: (model in sweep.controls, model)), styles),
         "axes": [[_number(end) for end in ends] for ends in sweep_limits(sweep, corner)],
         "models": {
             str(model): [

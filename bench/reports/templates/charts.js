@@ -34,7 +34,7 @@ function ticks(low, high, log) {
     for (let power = Math.ceil(Math.log10(low)); power <= Math.log10(high); power += 1) found.push(10 ** power);
     return found.length > 1 ? found : [low, high];
   }
-  const rough = (high - low) / 5 || 1, power = 10 ** Math.floor(Math.log10(rough));
+  const rough = (high - low) / 6 || 1, power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= rough);
   const found = [];
   for (let value = Math.ceil(low / step) * step; value <= high + step / 1e6; value += step) found.push(Number(value.toPrecision(10)));
@@ -44,10 +44,11 @@ const amount = (value) => {
   const [size, suffix] = [[1e9, "G"], [1e6, "M"], [1e3, "k"]].find(([each]) => Math.abs(value) >= each) || [1, ""];
   return Number((value / size).toPrecision(3)) + suffix;
 };
-function frame(label, x, y, xName, yName, log) {
+function frame(label, x, y, xName, yName, log, size) {
   // Axes with their ticks, and where values stand on them.
-  const width = Math.max(320, Math.min(900, document.documentElement.clientWidth - 40)); // letters keep their size on a phone
-  const [height, left, right, top, bottom] = [360, 62, 16, 12, 42];
+  const room = Math.max(320, Math.min(900, document.documentElement.clientWidth - 40)); // letters keep their size on a phone
+  const [width, height] = size || [room, 360];
+  const [left, right, top, bottom] = [62, 16, 12, 42];
   const toX = scale(x[0], x[1], left, width - right, log), toY = scale(y[0], y[1], height - bottom, top);
   const svg = draw("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
   ticks(x[0], x[1], log).forEach((value) => svg.append(
@@ -78,25 +79,25 @@ function priceChart(name) {
   if (metric.real !== null && metric.real >= metric.axis[0] && metric.real <= metric.axis[1])
     svg.append(draw("path", { class: "real", d: `M62 ${toY(metric.real)}H${width - right}` }), draw("text", { x: width - right, y: toY(metric.real) - 4, "text-anchor": "end" }, "real data"));
   for (const row of [...rows].sort((a, b) => rank(a) - rank(b))) {
-    const cell = row.cells[index], [x, y] = [middleX(row), middleY(row)], kind = row.group === "control" ? " control" : "";
+    const cell = row.cells[index], [x, y] = [middleX(row), middleY(row)];
     const inside = cell[MEAN] >= metric.axis[0] && cell[MEAN] <= metric.axis[1];
     const clip = (value) => toY(Math.min(metric.axis[1], Math.max(metric.axis[0], value)));
     svg.append(draw("g", { class: "point", click: () => show(row, index) },
       draw("title", null, `${row.label}: ${cell[TEXT]}, ${row.cells[cost][TEXT]} s`),
-      inside && cell[LOW] !== null ? draw("path", { class: "interval" + kind, d: `M${x} ${clip(cell[LOW])}V${clip(cell[HIGH])}` }) : null,
-      inside ? draw("circle", { class: "dot" + kind, cx: x, cy: y, r: 4 })
-        : draw("path", { class: "dot" + kind, d: `M${x - 4} ${y}h8l-4 ${cell[MEAN] > metric.axis[1] ? -6 : 6}Z` }),
+      inside && cell[LOW] !== null ? draw("path", { class: `line f${look(row.model)[0]}`, d: `M${x} ${clip(cell[LOW])}V${clip(cell[HIGH])}` }) : null,
+      glyph(row.model, x, y, 5, row.group === "control"),
+      inside ? null : draw("path", { class: `mark f${look(row.model)[0]}`, d: arrow(x, y, cell[MEAN] > metric.axis[1]) }),
       mark(row) ? draw("circle", { class: "ring", cx: x, cy: y, r: 8 }) : null,
       place(row.label, x, y, taken, width)));
   }
-  return svg;
+  return [svg, legend(rows.map((row) => row.model), (model) => rows.find((row) => row.model === model).cells[index][TEXT], null, false)];
 }
 function place(text, x, y, taken, width) {
   // A label where it hides nothing; none where there is no such position.
   const long = text.length * 6.1;
   for (const [left, base, anchor] of [[x + 10, y + 4, "start"], [x - 10 - long, y + 4, "end"], [x - long / 2, y - 11, "middle"], [x - long / 2, y + 18, "middle"]]) {
     const box = [left, base - 10, long, 12];
-    const free = left > 62 && left + long < width && taken.every(([a, b, w, h]) => a + w < box[0] || box[0] + box[2] < a || b + h < box[1] || box[1] + box[3] < b);
+    const free = left > 62 && left + long < width && base > 10 && taken.every(([a, b, w, h]) => a + w < box[0] || box[0] + box[2] < a || b + h < box[1] || box[1] + box[3] < b);
     if (!free) continue;
     taken.push(box);
     return draw("text", { x: anchor === "start" ? left : anchor === "end" ? left + long : x, y: base, "text-anchor": anchor }, text);
@@ -108,9 +109,9 @@ function prices(section) {
   section.hidden = metricAt("seconds") < 0 || !metrics.length;
   if (section.hidden) return;
   const box = make("div", null, priceChart(task().headline || metrics[0].name));
-  add(section, make("div", { class: "row" }, make("label", null, "Score", make("select", { change: (event) => box.replaceChildren(priceChart(event.target.value)) },
+  add(section, make("div", { class: "row" }, make("label", null, "Score", make("select", { change: (event) => box.replaceChildren(...[priceChart(event.target.value)].flat()) },
     metrics.map((metric) => make("option", { selected: metric.name === task().headline }, metric.name))))),
-    make("p", { class: "muted" }, "Filled: contenders; hollow: controls; ringed: the best, and those not separable from it. A triangle is beyond the axis."), box);
+    make("p", { class: "muted" }, "Filled: contenders; hollow: controls; ringed: the best, and those not separable from it. What has an arrow is beyond the axis."), box);
 }
 function curveChart(name, cost, model) {
   const lines = model.runs.map((run) => task().curves[name][run.id]).filter(Boolean)
@@ -134,12 +135,12 @@ function sweepChart(chosen) {
   const taken = [];
   for (const model of [...Object.keys(models).filter((each) => !named.includes(each)), ...named]) {
     const [temperatures, x, y] = models[model], index = named.indexOf(model);
-    const kind = index < 0 ? "other" : `line c${index % 7}`;
+    const kind = index < 0 ? "other" : model === reference ? "line reference" : `line f${look(model)[0]}`;
     svg.append(draw("polyline", { class: kind, "clip-path": `url(#inside-${state.task})`, points: x.map((value, at) => `${toX(value).toFixed(1)},${toY(y[at]).toFixed(1)}`).join(" ") }, draw("title", null, model)));
     const one = temperatures.indexOf(1);
     if (index < 0 || one < 0) continue;
     const at = [Math.min(width - right, Math.max(left, toX(x[one]))), Math.min(height - bottom, Math.max(top, toY(y[one])))];
-    svg.append(draw("circle", { class: `at1 c${index % 7}`, cx: at[0], cy: at[1], r: 4.5 }));
+    svg.append(glyph(model, at[0], at[1], 5.5));
     const label = place(model, at[0], at[1], taken, width);
     if (label) svg.append(label);
   }

@@ -39,7 +39,7 @@ function samples(section) {
   };
   add(section, make("details", { class: "columns" }, title, make("div", null, models.map((model) => toggle(model, chosen().includes(model), (on) => change(model, on))))),
     task().sweep ? [make("h4", null, "Quality and diversity over temperatures"), make("p", { class: "muted" },
-      `Each line goes from the lowest to the highest temperature, means over seeds; the ring is temperature 1. Nearer to the lower left corner is better. Grey: all other models.`), sweep] : null,
+      `Each line goes from the lowest to the highest temperature, means over seeds; the mark is temperature 1. Nearer to the lower left corner is better. Grey: all other models.`), sweep] : null,
     make("h4", null, "Samples"),
     make("p", { class: "muted" }, "The first of each run, not hand-picked; verses and lines of tunes are broken at their slashes. ", make("code", null, "bench sample"), " draws more from a run, by its id."),
     make("div", { class: "row" }, make("label", null, "Seed", make("select", { class: "seed", change: (event) => { state.seed = event.target.value; write(); redraw(); } },
@@ -63,8 +63,11 @@ function build() {
       make("p", { class: "muted" }, make("span", { class: "shown", role: "status" }), " A cell opens its seeds, curve, settings and samples; arrow keys move between cells. Dots and lines: mean and 95 % interval on one axis per column; dashed: real data; † has no rank."));
     table();
   } else board.hidden = true;
+  matrix(section.querySelector(".tool.matrix"));
   verdicts(section.querySelector(".verdicts"));
   prices(section.querySelector(".tool.cost"));
+  courses(section.querySelector(".tool.courses"));
+  frontiers(section.querySelector(".tool.frontiers"));
   samples(section.querySelector(".tool.samples"));
   const [model, checkpoint, name] = state.cell;
   const row = task().rows.find((each) => each.model === model && each.checkpoint === checkpoint);

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from bench.analysis.frontier import (
     MARGIN,
@@ -19,8 +20,8 @@ from bench.analysis.frontier import (
 )
 from bench.analysis.standing import Standing
 from bench.analysis.stats import mean_interval
+from bench.reports.families import Style
 from bench.reports.figures.frontier import figures
-from bench.reports.figures.style import Style
 from bench.reports.markdown import render
 from bench.reports.pages.frontier import page
 
@@ -409,12 +410,12 @@ def test_extreme_points_leave_the_axes_readable():
     greedy = rows("greedy", mle, temperatures=(0.02, 0.05, 0.5, 1.0, 5.0))
     lines = rows("mle", mle, temperatures=(0.02, *TEMPERATURES)), rows("uniform", lambda *_: (30.0, 8.5)), greedy
     ((_, figure, _),) = figures(*frames(*lines), STYLES)
-    (axes,) = figure.axes
+    axes = figure.axes[0]
     usual = np.array([mle(t, seed) for t in TEMPERATURES for seed in range(6)])
     for (low, high), column in ((axes.get_xlim(), usual[:, 0]), (axes.get_ylim(), usual[:, 1])):
         assert low < column.min()
         assert high - low < 2.5 * np.ptp(column)
-    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    labels = [text.get_text() for text in figure.findobj(Text)]
     assert "uniform\noutside at (30.00, 8.50)" in labels
 
 
@@ -440,7 +441,7 @@ def test_temperature_1_of_every_model_is_seen(point, mark):
     ((_, figure, _),) = figures(
         *frames(arm, rows("gan", lambda *_: place)), STYLES | {"gan": Style("#D55E00", "--", "o")}
     )
-    (axes,) = figure.axes
+    axes = figure.axes[0]
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     shown = [line for line in axes.lines if line.get_color() == "#D55E00" and line.get_marker() == mark]
     (x,), (y,) = shown[-1].get_data()
@@ -451,15 +452,15 @@ def test_temperature_1_of_every_model_is_seen(point, mark):
     else:
         assert not shown[-1].get_clip_on()
         assert (x, y) == pytest.approx((min(max(place[0], left), right), min(max(place[1], bottom), top)))
-    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    labels = [text.get_text() for text in figure.findobj(Text)]
     assert (f"gan\noutside at ({place[0]:.2f}, {place[1]:.2f})" in labels) == (mark != "o")
     assert ("temperature 1, outside" in labels) == (mark != "o")
 
 
 def test_the_reference_stands_out(mixed):
     figure = figures(*mixed, STYLES)[0][1]
-    widths = {line.get_label(): line.get_linewidth() for line in figure.legends[0].get_lines()}
-    models = {label: width for label, width in widths.items() if label.partition(" ")[0].split("\n")[0] in STYLES}
+    (legend,) = (axes.get_legend() for axes in figure.axes if axes.get_legend())
+    models = {line.get_label(): line.get_linewidth() for line in legend.get_lines()}
     assert max(models, key=models.get) == "mle (reference)"
     assert sorted(models.values())[-2] <= models["mle (reference)"] / 2
 

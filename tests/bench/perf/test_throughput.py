@@ -9,23 +9,15 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from bench.analysis.throughput import COLUMNS, at_main_shape, growth
 from bench.perf.change import brief as brief_comparison
 from bench.perf.change import changes, reach
 from bench.perf.change import page as comparison
 from bench.perf.figure import png
-from bench.perf.throughput import (
-    COLUMNS,
-    at_main_shape,
-    brief,
-    duration,
-    frame,
-    growth,
-    page,
-    times,
-    to_csv,
-)
+from bench.perf.throughput import brief, frame, page, to_csv
 from bench.reports import terminal
 from bench.reports.markdown import render
+from bench.reports.timings import duration, times
 
 
 def markdown(*arguments):

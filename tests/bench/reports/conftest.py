@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tarfile
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.analysis import accepted
+from bench.analysis import accepted, throughput
+from bench.analysis.results import Results
 from bench.records.frames import frames
 from bench.records.store import Store
 from bench.reports.pages.comparison_data import Side
 
 GOLDEN = Path(__file__).parents[2] / "golden"
+ARMS = Path(__file__).parents[3] / "results" / "arms"
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
 
@@ -49,6 +52,37 @@ def axe():
         return violations
 
     return load
+
+
+@pytest.fixture(scope="session")
+def arms(tmp_path_factory):
+    """The results of all models on ``oracle``, as they are in ``results/arms``; read-only."""
+    if not ARMS.is_dir():
+        pytest.skip("the tests are not beside results/")
+    folder = tmp_path_factory.mktemp("arms")
+    with tarfile.open(ARMS / "records.tar.gz") as archive:
+        wanted = [each for each in archive.getmembers() if Path(each.name).name.startswith("oracle.")]
+        archive.extractall(folder, wanted, filter="data")
+    (folder / "store.json").write_bytes((ARMS / "store.json").read_bytes())
+    return Results.of(Store(folder).load())
+
+
+COLUMNS = "kernel,variant,threads,shape,rounds,median_s,ratio,gflops,matmul_fraction,gbytes_per_s,copy_fraction"
+TIMINGS = (
+    ("rollouts", "fast", 2, "N=16 T=20", 5, 0.5, 4, 10, 0.25, None, None),
+    ("rollouts", "reference", 2, "N=16 T=20", 5, 2.0, 1, 10, 0.125, None, None),
+    ("rollouts", "fast", 2, "N=4 T=20", 5, 0.125, 4, 10, 0.25, None, None),
+    ("<i>scoring</i>", "fast", 2, "N=16 T=20", 5, 0.25, None, None, None, 9, 1.5),
+)
+"""A kernel that reaches a quarter of its bound, and one that beats it."""
+
+
+@pytest.fixture(scope="session")
+def timings():
+    """A ``throughput.csv`` as ``bench perf`` writes it."""
+    table = pd.DataFrame(TIMINGS, columns=COLUMNS.split(","))
+    facts = {"device": "cpu", "commit": "c0ffee", "dirty": False, "torch": "2.13.0", "machine": "a machine"}
+    return table.assign(**facts).reindex(columns=throughput.COLUMNS).to_csv(index=False)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from bench.reports.figures.drawing import METADATA, write_figures
 NAMES = [
     *("oracle-quick-scores.png", "quatrains-quick-scores.png"),
     "oracle-quick-frontier.png",
-    *("oracle-quick-cost.png", "quatrains-quick-cost.png"),
+    *("oracle-quick-cost.png", "oracle-quick-cost-nll-oracle.png", "quatrains-quick-cost.png"),
     "oracle-quick-rounds.png",
 ]
 PAGES = ["leaderboard/oracle-quick.md", "leaderboard/quatrains-quick.md"]
@@ -109,7 +109,8 @@ def test_labels_with_brackets_make_plain_file_names(results, tmp_path):
     renamed = Results(*(frame.assign(task="oracle[seq_len=40]", preset="quick, 60 seconds each") for frame in frames))
     written = write_figures(renamed, tmp_path / "new" / "folder")
     assert [name for _, name in written] == [
-        f"oracle-seq-len-40-quick-60-seconds-each-{kind}.png" for kind in ("scores", "frontier", "cost", "rounds")
+        f"oracle-seq-len-40-quick-60-seconds-each-{kind}.png"
+        for kind in ("scores", "frontier", "cost", "cost-nll-oracle", "rounds")
     ]
     assert written[0][0] == "oracle[seq_len=40], quick, 60 seconds each: each seed and the mean"
     assert all((tmp_path / "new" / "folder" / name).stat().st_size > 5_000 for _, name in written)

@@ -8,8 +8,8 @@ from matplotlib.colors import to_hex
 
 from bench.analysis.leaderboard import aggregate
 from bench.plans import registry
+from bench.reports.families import MARKERS, PALETTE, STRANGERS, styles_of
 from bench.reports.figures.scores import figures
-from bench.reports.figures.style import MARKERS, PALETTE, STRANGERS, styles_of
 
 
 def drawn(results):

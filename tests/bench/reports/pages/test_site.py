@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from bench.analysis.learning import learning
+from bench.analysis.learning import course, learning
 from bench.analysis.results import Results
 from bench.records.frames import FINAL, as_rows
+from bench.reports.families import LINES, PALETTE, STRANGERS, styles_of
 from bench.reports.grid import Grid
 from bench.reports.markdown import render as as_markdown
 from bench.reports.pages import leaderboard, outcome, site, site_data
@@ -168,3 +169,29 @@ def test_a_long_curve_is_thinned_out_and_keeps_its_end(made, monkeypatch):
         assert 2 <= len(values) <= 4
         assert len(seconds) == len(tokens) == len(updates) == len(values)
         assert (seconds[-1], values[-1]) == pytest.approx((last["seconds"], last["value"]), rel=1e-6)
+
+
+def test_courses_are_means_over_seeds_in_groups_that_hold_every_model(made, monkeypatch):
+    (section,) = learning(*made.frames(*made.trained(3)))
+    models = ["mle", "seqgan", "maligan"]
+    monkeypatch.setattr(site_data, "POINTS", 4)
+    found = site_data._courses(section, styles_of(models))["jsd_valid"]
+    assert [group["models"] for group in found["groups"]] == [sorted(models)]
+    for model in models:
+        own = section.lines[(section.lines["name"] == "jsd_valid") & (section.lines["model"] == model)]
+        whole, (*costs, mean, low, high, borders) = course(own), found["models"][model]
+        assert {len(column) for column in (*costs, mean, low, high)} == {len(mean)}
+        assert len(mean) < len(whole.mean)
+        assert [mean[border] for border in borders] == pytest.approx(whole.mean[whole.borders], rel=1e-6)
+        assert borders[-1] == len(mean) - 1
+        assert all(least <= middle <= most for least, middle, most in zip(low, mean, high, strict=True))
+    assert found["reference"] == found["models"]["mle"][len(costs)][-1]
+
+
+def test_models_look_as_in_the_figures(results, tasks):
+    styles = styles_of(results.runs["model"])
+    for task in tasks.values():
+        assert "real data" not in task["looks"]
+        for model, (colour, line, marker) in task["looks"].items():
+            assert (*PALETTE, STRANGERS)[colour] == styles[model].colour
+            assert (LINES[line], marker) == styles[model][1:]
