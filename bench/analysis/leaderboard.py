@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -103,7 +104,7 @@ def write_csv(path: Path, aggregate: pd.DataFrame) -> None:
     Texts are no formulas to a spreadsheet: see :func:`bench.visible.cell`.
     """
     texts = aggregate.select_dtypes(include=["object", "string"]).columns
-    safe = aggregate.assign(**{name: aggregate[name].map(cell) for name in texts})
+    safe = aggregate.assign(**{name: aggregate[name].map(cache(cell)) for name in texts})  # most texts repeat
     write_atomically(path, safe.to_csv(index=False, lineterminator="\n"))
 
 

@@ -105,18 +105,18 @@ def detectable_difference(
 
         most = float(special.stdtrit(n - 1, 1 - level / 2)) + 10 * math.sqrt(n)
         # So far out that it has no number, scipy's distribution is beyond any doubt.
-        seeds = np.array(n)
-        effect = float(
-            optimize.brentq(lambda d: np.nan_to_num(_power_of_t(seeds, d, level), nan=1.0) - power, 0.0, most)
-        )
+
+        def beyond(effect: float) -> float:
+            return float(np.nan_to_num(_power_of_t(np.array(n), effect, level), nan=1.0)) - power
+
+        effect = float(optimize.brentq(beyond, 0.0, most))
     return effect * float(sample.std(ddof=1))
 
 
 def _power_of_t(n: NDArray[np.int64], effect: float, level: float) -> NDArray[np.float64]:
     """The power of the two-sided t-test of n differences whose mean is so many standard deviations."""
     critical = special.stdtrit(n - 1, 1 - level / 2)
-    power: NDArray[np.float64] = 1 - special.nctdtr(n - 1, effect * np.sqrt(n), critical)
-    return power
+    return np.asarray(1 - special.nctdtr(n - 1, effect * np.sqrt(n), critical), dtype=float)
 
 
 def _seeds_of_signs(wins: float, first: int, level: float, power: float) -> int | None:

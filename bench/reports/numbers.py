@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
+
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bench.analysis.catalogue import entry
 from bench.analysis.stats import mean_interval
 from bench.analysis.verdicts import FEW
 from bench.records.frames import Row
 
-__all__ = ["FEW_SEEDS", "cell", "estimate", "few", "seed_count"]
+__all__ = ["FEW_SEEDS", "cell", "estimate", "few", "missing", "seed_count"]
 
 FEW_SEEDS = f"n < {FEW}: intervals from fewer than five seeds are wide, and assume normally distributed scores."
 
 
-def estimate(values: pd.Series, seeds: int, decimals: int = 3, sign: str = "") -> str:
+def estimate(values: Collection[float] | NDArray[np.float64], seeds: int, decimals: int = 3, sign: str = "") -> str:
     """Mean ± half of Student's 95% t interval, without the interval for one value.
 
     Args:
@@ -23,13 +28,18 @@ def estimate(values: pd.Series, seeds: int, decimals: int = 3, sign: str = "") -
         decimals: Number of decimals.
         sign: ``+`` to write a sign before positive numbers too.
     """
-    if values.empty:
+    if not len(values):
         return "n/a"
     interval = mean_interval(values)
     text = f"{round(interval.mean, decimals) + 0.0:{sign}.{decimals}f}"  # adding zero turns -0.0 into 0.0
     if interval.low is not None and interval.high is not None:
         text += f" ± {(interval.high - interval.low) / 2:.{decimals}f}"
     return text + (f" (n={interval.n})" if interval.n < seeds else "")
+
+
+def missing(value: object) -> bool:
+    """Whether a value of a frame is none, whatever stands for it there."""
+    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
 
 
 def few(n: int) -> bool:
@@ -46,7 +56,7 @@ def cell(row: Row) -> str:
     """Mean ± half of Student's interval of a row of the leaderboard."""
     decimals = _decimals(row["mean"]) if row["kind"] == "cost" else entry(row["metric"]).decimals
     mean = f"{round(row['mean'], decimals) + 0.0:,.{decimals}f}"  # adding zero turns -0.0 into 0.0
-    return mean if pd.isna(row["low"]) else f"{mean} ± {(row['high'] - row['low']) / 2:,.{decimals}f}"
+    return mean if missing(row["low"]) else f"{mean} ± {(row['high'] - row['low']) / 2:,.{decimals}f}"
 
 
 def _decimals(cost: float) -> int:

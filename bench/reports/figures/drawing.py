@@ -61,8 +61,11 @@ def _sections(results: Results, formats: tuple[str, ...]) -> list[Drawing]:
     frames = [results.runs, results.scores, results.board, results.curves, results.frontier]
     parts = [dict(list(frame.groupby(["task", "preset"], sort=False))) for frame in frames]
     return [
-        Drawing(*(part.get(key, frame.head(0)) for part, frame in zip(parts, frames, strict=True)), models, formats)
+        Drawing(runs, scores, board, curves, swept, models, formats)
         for key in parts[0]
+        for runs, scores, board, curves, swept in [
+            [part.get(key, frame.head(0)) for part, frame in zip(parts, frames, strict=True)]
+        ]
     ]
 
 

@@ -40,7 +40,8 @@ def digest(frames: Iterable[pd.DataFrame], models: Iterable[str], formats: Seque
     """
     found = hashlib.sha256(repr((sorted(set(models)), list(formats), _program(), _settings())).encode())
     for frame in frames:
-        plain = frame.assign(**{name: frame[name].map(repr) for name in frame if frame[name].dtype == object})
+        mixed = frame.select_dtypes(include=["object"])  # lists, for example
+        plain = frame.assign(**{str(name): mixed[name].map(repr) for name in mixed})
         found.update(repr((frame.shape, [(name, str(kind)) for name, kind in frame.dtypes.items()])).encode())
         found.update(pd.util.hash_pandas_object(plain, index=False).to_numpy().tobytes())
     return found.hexdigest()
