@@ -104,9 +104,9 @@ def detectable_difference(
         from scipy import optimize  # not at the top: it takes a while, and no report needs it
 
         most = float(special.stdtrit(n - 1, 1 - level / 2)) + 10 * math.sqrt(n)
-        # So far out that it has no number, scipy's distribution is beyond any doubt.
 
         def beyond(effect: float) -> float:
+            # So far out that it has no number, scipy's distribution is beyond any doubt.
             return float(np.nan_to_num(_power_of_t(np.array(n), effect, level), nan=1.0)) - power
 
         effect = float(optimize.brentq(beyond, 0.0, most))

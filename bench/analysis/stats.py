@@ -288,7 +288,10 @@ def _ends(outcomes: Floats, orders: NDArray[np.intp], level: float) -> Floats:
     """The ends of percentile intervals: of outcomes (..., R), each so many times there as in (R,), to (..., 2)."""
     # Outwards to the next outcome: where there are few of them, no quantile is between two outcomes.
     last = int(orders.sum()) - 1
-    wanted = math.floor(last * ((1 - level) / 2)), math.ceil(last * ((1 + level) / 2))
+    wanted = [math.floor(last * ((1 - level) / 2)), math.ceil(last * ((1 + level) / 2))]
+    if len(orders) == last + 1:  # each counts once
+        drawn: Floats = np.partition(outcomes, wanted, -1)[..., wanted]
+        return drawn
     ascending = outcomes.argsort(-1)
     through = orders[ascending].cumsum(-1)
     ends = [(through <= position).sum(-1, keepdims=True) for position in wanted]
