@@ -17,6 +17,7 @@ constant reward takes more policy steps than SeqGAN, which spends part of the bu
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -286,12 +287,14 @@ def _values(rows: pd.DataFrame) -> Values:
 
 def _from_the_reference(scores: pd.DataFrame) -> set[str]:
     """Models whose pre-training is the reference arm's final checkpoint, judged by all scores of one task."""
-    index = ["metric", "seed", "signature"]
-    final = scores[(scores["model"] == REFERENCE) & (scores["checkpoint"] == FINAL)].set_index(index)["value"]
-    before = scores[scores["checkpoint"] == PRETRAINED].groupby("model")
-    return {
-        str(model) for model, rows in before if rows.set_index(index)["value"].sort_index().equals(final.sort_index())
-    }
+    final = scores[(scores["model"] == REFERENCE) & (scores["checkpoint"] == FINAL)]
+    before = scores[scores["checkpoint"] == PRETRAINED]
+    own: dict[str, dict[tuple[Hashable, ...], float]] = {}
+    columns = ["model", "metric", "seed", "signature", "value"]
+    for model, *key, value in itertools.chain(*(as_tuples(rows[columns]) for rows in (before, final.assign(model="")))):
+        own.setdefault(str(model), {})[tuple(key)] = value
+    reference = own.pop("", {})
+    return {model for model, values in own.items() if values == reference}
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,13 +37,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from bench.analysis.catalogue import entry
-from bench.records.frames import CELL, FINAL, REAL_DATA
+from bench.records.frames import CELL, FINAL, REAL_DATA, as_tuples
 
 __all__ = ["COLUMNS", "SLACK", "WORDS", "copiers"]
 
@@ -95,8 +96,10 @@ def copiers(scores: pd.DataFrame) -> dict[tuple[str, str, str, str], str]:
     """
     rates: dict[tuple[str, str], dict[tuple[str, str, str], _Rate]] = {}
     copied = scores[scores["metric"].isin(COLUMNS) & scores["value"].notna()]
-    for key, rows in copied.groupby(CELL, sort=False):
-        task, preset, model, checkpoint, metric = map(str, key)
+    measured: dict[tuple[str, ...], list[tuple[float, str]]] = {}
+    for *key, value, signature in as_tuples(copied[[*CELL, "value", "signature"]]):
+        measured.setdefault(tuple(map(str, key)), []).append((value, signature))
+    for (task, preset, model, checkpoint, metric), rows in measured.items():
         rates.setdefault((task, preset), {})[model, checkpoint, metric] = _rate(rows, model == REAL_DATA)
     found: dict[tuple[str, str, str, str], str] = {}
     for (task, preset), here in rates.items():
@@ -117,9 +120,10 @@ def _most(metric: str, rate: _Rate, real: _Rate) -> float:
     return real.mean + slack + ERRORS * math.sqrt(real.variance(metric) + rate.variance(metric))
 
 
-def _rate(rows: pd.DataFrame, real: bool) -> _Rate:
-    counts = [_sequences(signature) for signature in rows["signature"]]
-    return _Rate(float(rows["value"].mean()), min(counts) if real else sum(counts))
+def _rate(rows: Sequence[tuple[float, str]], real: bool) -> _Rate:
+    """The rate of one cell, from the values of its seeds and their signatures."""
+    counts = [_sequences(signature) for _, signature in rows]
+    return _Rate(float(np.mean([value for value, _ in rows])), min(counts) if real else sum(counts))
 
 
 def _sequences(signature: Hashable) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import pandas as pd
 from bench.analysis.catalogue import entry, position
 from bench.analysis.ranking import Configuration, Place, places
 from bench.analysis.standing import Standing, standing
-from bench.analysis.stats import bootstrap_interval, collapses, mean_interval
+from bench.analysis.stats import bootstrap_intervals, collapses, mean_intervals
 from bench.analysis.verdicts import SIGNS
 from bench.records.files import write_atomically
 from bench.records.frames import (
@@ -75,7 +76,7 @@ def aggregate(runs: pd.DataFrame, scores: pd.DataFrame, who: Standing | None = N
         row, with no metric, whose ``status`` says what happened.
     """
     done = completed(runs, scores)
-    rows = list(_cells(done, usable(done).to_numpy()))
+    rows = _cells(done, usable(done).to_numpy())
     statuses = {key: group["status"].value_counts().to_dict() for key, group in runs.groupby(CONFIGURATION)}
     unscored = statuses.keys() - {_configuration(row) for row in rows}
     rows += [dict(zip(CELL, (*key, FINAL, ""), strict=True)) | {"n": 0} for key in unscored]
@@ -103,7 +104,7 @@ def write_csv(path: Path, aggregate: pd.DataFrame) -> None:
     Texts are no formulas to a spreadsheet: see :func:`bench.visible.cell`.
     """
     texts = aggregate.select_dtypes(include=["object", "string"]).columns
-    safe = aggregate.assign(**{name: aggregate[name].map(cell) for name in texts})
+    safe = aggregate.assign(**{name: aggregate[name].map(cache(cell)) for name in texts})  # most texts repeat
     write_atomically(path, safe.to_csv(index=False, lineterminator="\n"))
 
 
@@ -111,37 +112,48 @@ def _configuration(row: dict[str, Any]) -> tuple[str, str, str]:
     return row["task"], row["preset"], row["model"]
 
 
-def _cells(scores: pd.DataFrame, present: npt.NDArray[np.bool_]) -> Iterator[dict[str, Any]]:
+def _cells(scores: pd.DataFrame, present: npt.NDArray[np.bool_]) -> list[dict[str, Any]]:
     """One row for each (task, preset, model, checkpoint, metric) and each signature of its values that are present."""
     values = scores["value"].to_numpy(dtype=float)
-    infinite = scores["absent"].astype(str).str.endswith("inf").to_numpy()
+    counted = (present & ~np.isnan(values)).tolist()
+    infinite = scores["absent"].astype(str).str.endswith("inf").to_numpy().tolist()
     described = list(as_tuples(scores[_DESCRIPTION]))
     cells: dict[tuple[str, ...], list[int]] = {}
     for row, key in enumerate(as_tuples(scores[CELL])):
         cells.setdefault(key, []).append(row)
+    found = []
     for key, every in cells.items():
         alike: dict[Any, list[int]] = {}
         for row in [row for row in every if present[row]] or every[:1]:
             alike.setdefault(str(described[row][-1]), []).append(row)
         for same in alike.values():
             about = dict(zip(_DESCRIPTION, described[same[0]], strict=True))
-            numbers = _summary(about, values[[row for row in same if present[row] and not math.isnan(values[row])]])
-            yield dict(zip(CELL, key, strict=True)) | numbers | {"infinite": bool(infinite[every].any())}
+            about |= dict(zip(CELL, key, strict=True)) | {"infinite": any(infinite[row] for row in every)}
+            found.append((about, [row for row in same if counted[row]]))
+    by_number: dict[int, list[tuple[dict[str, Any], list[int]]]] = {}
+    for about, rows in found:
+        by_number.setdefault(len(rows), []).append((about, rows))
+    for n, alike_cells in by_number.items():
+        _summarize(
+            [about for about, _ in alike_cells], values[np.array([rows for _, rows in alike_cells], dtype=int)], n
+        )
+    return [about for about, _ in found]
 
 
-def _summary(described: dict[str, Any], values: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """The numbers of one cell; no numbers where the metric is absent."""
-    if not len(values):
-        return described | {"n": 0}
-    interval, middle = mean_interval(values), bootstrap_interval(values)
-    sign = SIGNS.get(described["direction"])
-    if sign and entry(described["metric"]).merit and described["kind"] == "quality":
-        apart = SERIOUS * abs(float(np.median(values)))
-        described = described | {"collapsed": len(collapses(values.tolist(), sign, apart))}
-    return described | {
-        **{"mean": interval.mean, "low": interval.low, "high": interval.high, "n": interval.n},
-        **{"interquartile_mean": middle.mean, "bootstrap_low": middle.low, "bootstrap_high": middle.high},
-    }
+def _summarize(cells: list[dict[str, Any]], values: npt.NDArray[np.float64], n: int) -> None:
+    """Add the numbers to cells of n values each, (cells, n); no numbers where the metric is absent."""
+    if not n:
+        for cell_ in cells:
+            cell_["n"] = 0
+        return
+    for about, sample, interval, middle in zip(
+        cells, values.tolist(), mean_intervals(values), bootstrap_intervals(values), strict=True
+    ):
+        sign = SIGNS.get(about["direction"])
+        if sign and entry(about["metric"]).merit and about["kind"] == "quality":
+            about["collapsed"] = len(collapses(sample, sign, SERIOUS * abs(median(sample))))
+        about |= {"mean": interval.mean, "low": interval.low, "high": interval.high, "n": interval.n}
+        about |= {"interquartile_mean": middle.mean, "bootstrap_low": middle.low, "bootstrap_high": middle.high}
 
 
 def _ordered(rows: list[dict[str, Any]], placed: Mapping[Configuration, Place]) -> list[dict[str, Any]]:

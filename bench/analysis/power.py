@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
-from scipy import optimize, special
+from numpy.typing import NDArray
+from scipy import special
 
 from bench.analysis.stats import finite, seeds_of_sign_test
 
@@ -58,8 +60,9 @@ def seeds_needed(
     if (sample == sample[0]).all():
         return first
     effect = mean / float(sample.std(ddof=1))
-    by_t = next((n for n in range(2, first) if _power_of_t(n, effect, level) >= power), None)
-    return by_t or _seeds_of_signs(float(special.ndtr(effect)), first, level, power)
+    n = np.arange(2, first)
+    by_t = n[_power_of_t(n, effect, level) >= power]
+    return int(by_t[0]) if by_t.size else _seeds_of_signs(float(special.ndtr(effect)), first, level, power)
 
 
 def detectable_difference(
@@ -98,31 +101,45 @@ def detectable_difference(
         losses -= int(special.bdtr(losses, n, 0.5) > level / 2)
         effect = float(special.ndtri(1 - special.bdtri(losses, n, power)))
     else:
+        from scipy import optimize  # not at the top: it takes a while, and no report needs it
+
         most = float(special.stdtrit(n - 1, 1 - level / 2)) + 10 * math.sqrt(n)
-        # So far out that it has no number, scipy's distribution is beyond any doubt.
-        effect = float(optimize.brentq(lambda d: np.nan_to_num(_power_of_t(n, d, level), nan=1.0) - power, 0.0, most))
+
+        def beyond(effect: float) -> float:
+            # So far out that it has no number, scipy's distribution is beyond any doubt.
+            return float(np.nan_to_num(_power_of_t(np.array(n), effect, level), nan=1.0)) - power
+
+        effect = float(optimize.brentq(beyond, 0.0, most))
     return effect * float(sample.std(ddof=1))
 
 
-def _power_of_t(n: int, effect: float, level: float) -> float:
+def _power_of_t(n: NDArray[np.int64], effect: float, level: float) -> NDArray[np.float64]:
     """The power of the two-sided t-test of n differences whose mean is so many standard deviations."""
     critical = special.stdtrit(n - 1, 1 - level / 2)
-    return 1 - float(special.nctdtr(n - 1, effect * math.sqrt(n), critical))
+    return np.asarray(1 - special.nctdtr(n - 1, effect * np.sqrt(n), critical), dtype=float)
 
 
 def _seeds_of_signs(wins: float, first: int, level: float, power: float) -> int | None:
     """The number of seeds, from ``first`` on, with which the sign test shows that so many of them are wins."""
-    # A normal law in place of the binomial one is right to a few seeds: start a little below its number.
+    # A normal law in place of the binomial one is at most three seeds above: start well below its number.
     z = float(-special.ndtri(level / 2)) / 2 + float(special.ndtri(power)) * math.sqrt(wins * (1 - wins))
     if wins - 0.5 < z / (2 * math.sqrt(SEEDS_LIMIT)):
         return None
-    start = max(first, math.floor(0.9 * (z / (wins - 0.5)) ** 2) - 5)
-    for begin in range(start, SEEDS_LIMIT + 1, CHUNK):
-        n = np.arange(begin, begin + CHUNK)
-        # The most losses with which it rejects, by the same binomial law as its p.
-        losses = np.floor(special.bdtrik(level / 2, n, 0.5))
-        losses -= special.bdtr(losses, n, 0.5) > level / 2
-        enough = (losses >= 0) & (special.bdtr(np.maximum(losses, 0), n, 1 - wins) >= power)
+    start = max(first, math.floor((z / (wins - 0.5)) ** 2) - 16)
+    for chunk in range(start // CHUNK, SEEDS_LIMIT // CHUNK + 1):
+        n, losses = _most_losses(level, chunk)
+        enough = (n >= start) & (n <= SEEDS_LIMIT) & (losses >= 0)
+        enough &= special.bdtr(np.maximum(losses, 0), n, 1 - wins) >= power
         if enough.any():
             return int(n[enough.argmax()])
     return None
+
+
+@lru_cache(maxsize=4096)
+def _most_losses(level: float, chunk: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Numbers of seeds, and the most losses with which the sign test of each rejects; below 0 where it never does."""
+    n = np.arange(chunk * CHUNK, (chunk + 1) * CHUNK)
+    n[0] = max(n[0], 1)  # of none there is no test
+    losses = np.floor(special.bdtrik(level / 2, n, 0.5))
+    losses -= special.bdtr(losses, n, 0.5) > level / 2  # by the same binomial law as its p
+    return n, losses

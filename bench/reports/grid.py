@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import pandas as pd
-
 from bench.analysis.catalogue import ARROWS, headline, in_order
 from bench.analysis.verdicts import FEW, Best
 from bench.records.frames import FINAL, PRETRAINED, REAL_DATA, SELECTED, Row
 from bench.reports.document import Words, emphasis, strong
-from bench.reports.numbers import cell
+from bench.reports.numbers import cell, missing
 
 __all__ = ["LABELS", "UNRANKED", "Grid"]
 
@@ -34,25 +32,38 @@ class Grid:
         self.rows = list(dict.fromkeys((row["model"], row["checkpoint"]) for row in lines))
         self.roles = {row["model"]: row["role"] for row in lines}
         self.metrics = in_order({row["metric"] for row in lines if row["metric"]})
-        self._cells: dict[tuple[str, str], list[Row]] = {}
+        self._lines: dict[tuple[str, str], list[Row]] = {}
+        self._cells: dict[tuple[str, str, str], list[Row]] = {}
+        self._models: dict[str, list[Row]] = {}
+        self._columns: dict[str, list[Row]] = {}
         for row in lines:
-            self._cells.setdefault((row["model"], row["checkpoint"]), []).append(row)
+            key = row["model"], row["checkpoint"]
+            self._lines.setdefault(key, []).append(row)
+            self._cells.setdefault((*key, row["metric"]), []).append(row)
+            self._models.setdefault(row["model"], []).append(row)
+            self._columns.setdefault(row["metric"], []).append(row)
+        self._unranked: dict[tuple[str, str], bool] = {}
+        self._most = {key: max(row["n"] for row in rows) for key, rows in self._lines.items()}
 
     def measured(self, metric: str) -> bool:
         """Whether any row has a number for a metric."""
-        return any(row["n"] for row in self.lines if row["metric"] == metric)
+        return any(row["n"] for row in self.column(metric))
 
     def arrow(self, metric: str) -> str:
         """The arrow that points to better values of a metric."""
-        return next((ARROWS.get(row["direction"], "") for row in self.lines if row["metric"] == metric), "")
+        return next((ARROWS.get(row["direction"], "") for row in self.column(metric)), "")
 
     def unit(self, metric: str) -> str:
         """The unit of a metric, "" for pure numbers."""
-        return next((row["unit"] for row in self.lines if row["metric"] == metric and row["unit"]), "")
+        return next((row["unit"] for row in self.column(metric) if row["unit"]), "")
+
+    def column(self, metric: str) -> list[Row]:
+        """The lines of one metric."""
+        return self._columns.get(metric, [])
 
     def of(self, model: str, checkpoint: str) -> list[Row]:
         """The lines of one row."""
-        return self._cells[model, checkpoint]
+        return self._lines[model, checkpoint]
 
     def label(self, model: str, checkpoint: str) -> str:
         """The label at the beginning of a row, marked where the row has no rank."""
@@ -61,16 +72,20 @@ class Grid:
 
     def unranked(self, model: str, checkpoint: str) -> bool:
         """Whether a row has no rank: it may not win in the metric that it is placed by, or in none that it has."""
-        found = [row for row in self.of(model, checkpoint) if row["n"] and row["kind"] != "cost"]
-        barred = {row["metric"] for row in found if _because(row)}
-        return bool(barred) and (
-            self.ranked_by(model) in barred or len(barred) == len({row["metric"] for row in found})
-        )
+        known = self._unranked.get((model, checkpoint))
+        if known is None:
+            found = [row for row in self.of(model, checkpoint) if row["n"] and row["kind"] != "cost"]
+            barred = {row["metric"] for row in found if _because(row)}
+            known = bool(barred) and (
+                self.ranked_by(model) in barred or len(barred) == len({row["metric"] for row in found})
+            )
+            self._unranked[model, checkpoint] = known
+        return known
 
     def ranked_by(self, model: str) -> str:
         """The metric that a model is placed by, "" where it has none; the first where the lines do not say."""
-        metrics = [row["ranked_by"] for row in self.lines if row["model"] == model and "ranked_by" in row]
-        known = (str(metric) for metric in metrics if not pd.isna(metric))
+        metrics = [row["ranked_by"] for row in self._models[model] if "ranked_by" in row]
+        known = (str(metric) for metric in metrics if not missing(metric))
         return next(known, "") if metrics else str(headline(self.metrics))
 
     def placed(self) -> list[str]:
@@ -133,36 +148,36 @@ class Grid:
         best = self.best.get(metric)
         if checkpoint == FINAL and best is not None and best.model == model:
             return strong(text) if best.firm else emphasis(text)
-        rows = [row for row in self.of(model, checkpoint) if row["metric"] == metric]
-        barred = any(map(_because, rows)) and not self.unranked(model, checkpoint)
+        barred = any(map(_because, self._cells.get((model, checkpoint, metric), ()))) and not self.unranked(
+            model, checkpoint
+        )
         return f"{text} {UNRANKED}" if barred else text
 
     def cell(self, model: str, checkpoint: str, metric: str) -> str:
         """Mean ± half-width; also the number of seeds, where it is small or some of the row's seeds have no value."""
-        rows = self.of(model, checkpoint)
-        if rows[0]["metric"] == "":
+        if self.of(model, checkpoint)[0]["metric"] == "":
             return ""
-        most = max(row["n"] for row in rows)
+        expected = max(self._most[model, checkpoint], FEW)
         cells = [
-            cell(row) + (f" (n={row['n']})" if row["n"] < max(most, FEW) else "")
-            for row in rows
-            if row["metric"] == metric and row["n"]
+            cell(row) + (f" (n={row['n']})" if row["n"] < expected else "")
+            for row in self._cells.get((model, checkpoint, metric), ())
+            if row["n"]
         ]
         return " / ".join(cells) or "n/a"
 
     def seeds(self, model: str, checkpoint: str) -> str:
         """The number of seeds behind a row; where some are missing, also how many were started."""
         rows = self.of(model, checkpoint)
-        n = max(row["n"] for row in rows)
+        n = self._most[model, checkpoint]
         begun = sum(int(number) for number in re.findall(r"\d+", rows[0]["status"]))
         return f"{n} of {begun}" if n < begun else str(n)
 
 
 def _because(row: Row) -> str:
     """Why a score may not win, "" where it may."""
-    return "" if pd.isna(row.get("unranked_because")) else str(row["unranked_because"])
+    return "" if missing(row.get("unranked_because")) else str(row["unranked_because"])
 
 
 def _collapsed(row: Row) -> int:
     """How many seeds collapsed; none where that is not known."""
-    return 0 if pd.isna(row.get("collapsed")) else int(row["collapsed"])
+    return 0 if missing(row.get("collapsed")) else int(row["collapsed"])

@@ -55,6 +55,8 @@ def as_data(value: Any) -> Markup:
 
 
 def _visible(value: Any) -> Any:
+    if isinstance(value, float | int):  # as most are
+        return value
     if isinstance(value, str):
         return visible(value)
     if isinstance(value, Mapping):

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bench.analysis.catalogue import entry
 from bench.analysis.stats import mean_interval
 from bench.analysis.verdicts import FEW
 from bench.records.frames import Row
 
-__all__ = ["DIGITS", "FEW_SEEDS", "cell", "estimate", "few", "rounded", "seed_count"]
+__all__ = ["DIGITS", "FEW_SEEDS", "cell", "estimate", "few", "missing", "rounded", "seed_count"]
 
 DIGITS = 7
 """Of numbers in the data of a page: as many as single precision has. Files of tables have all."""
 FEW_SEEDS = f"n < {FEW}: intervals from fewer than five seeds are wide, and assume normally distributed scores."
 
 
-def estimate(values: pd.Series, seeds: int, decimals: int = 3, sign: str = "") -> str:
+def estimate(values: Collection[float] | NDArray[np.float64], seeds: int, decimals: int = 3, sign: str = "") -> str:
     """Mean ± half of Student's 95% t interval, without the interval for one value.
 
     Args:
@@ -27,7 +31,7 @@ def estimate(values: pd.Series, seeds: int, decimals: int = 3, sign: str = "") -
         decimals: Number of decimals.
         sign: ``+`` to write a sign before positive numbers too.
     """
-    if values.empty:
+    if not len(values):
         return "n/a"
     interval = mean_interval(values)
     text = f"{round(interval.mean, decimals) + 0.0:{sign}.{decimals}f}"  # adding zero turns -0.0 into 0.0
@@ -38,10 +42,15 @@ def estimate(values: pd.Series, seeds: int, decimals: int = 3, sign: str = "") -
 
 def rounded(value: Any) -> float | int | None:
     """A number as the data of a page hold it, with :data:`DIGITS` digits; None where there is none."""
-    if value is None or pd.isna(value):
+    if missing(value):
         return None
     short = float(f"{value:.{DIGITS}g}")
     return int(short) if short.is_integer() else short
+
+
+def missing(value: object) -> bool:
+    """Whether a value of a frame is none, whatever stands for it there."""
+    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
 
 
 def few(n: int) -> bool:
@@ -58,7 +67,7 @@ def cell(row: Row) -> str:
     """Mean ± half of Student's interval of a row of the leaderboard."""
     decimals = _decimals(row["mean"]) if row["kind"] == "cost" else entry(row["metric"]).decimals
     mean = f"{round(row['mean'], decimals) + 0.0:,.{decimals}f}"  # adding zero turns -0.0 into 0.0
-    return mean if pd.isna(row["low"]) else f"{mean} ± {(row['high'] - row['low']) / 2:,.{decimals}f}"
+    return mean if missing(row["low"]) else f"{mean} ± {(row['high'] - row['low']) / 2:,.{decimals}f}"
 
 
 def _decimals(cost: float) -> int:

@@ -8,7 +8,7 @@ from bench.analysis.catalogue import entry
 from bench.analysis.cheapest import Cheapest
 from bench.analysis.learning import Learning, at_cost, equal_costs, learning
 from bench.analysis.results import Section
-from bench.records.frames import COSTS
+from bench.records.frames import COSTS, as_tuples
 from bench.reports.document import Document, Heading, Paragraph, prose, table
 from bench.reports.numbers import FEW_SEEDS, estimate, few, seed_count
 
@@ -81,11 +81,13 @@ def _table(section: Learning, cost: str, metric: str) -> Document:
     blocks: Document = []
     if amounts:
         rows = []
-        values = dict(list(reached.groupby(["model", "amount"])["value"]))
+        values: dict[tuple[str, float], list[float]] = {}
+        for model, amount, value in as_tuples(reached[["model", "amount", "value"]].dropna()):
+            values.setdefault((model, amount), []).append(value)
         ends, runs = lines.groupby("model")[cost].max(), reached.groupby("model")["run_id"].nunique()
         for model in counting:
             n = int(runs[model])
-            cells = [_cell(values[model, amount], ends[model] < amount, n, metric) for amount in amounts]
+            cells = [_cell(values.get((model, amount), []), ends[model] < amount, n, metric) for amount in amounts]
             rows.append([model, *cells, seed_count(n)])
         header = ["model", *(_amount(amount, cost) for amount in amounts), "n"]
         blocks += [Paragraph(prose("`{}` ↓ at equal {}:", metric, cost)), table(header, rows)]
@@ -94,12 +96,11 @@ def _table(section: Learning, cost: str, metric: str) -> Document:
     return blocks
 
 
-def _cell(reached: pd.Series, ended: bool, n: int, metric: str) -> str:
+def _cell(reached: list[float], ended: bool, n: int, metric: str) -> str:
     """Mean ± half the width of the interval at one cost, or why there is none; and whether all seeds ended before."""
-    values = reached.dropna()
-    if values.empty:
+    if not reached:
         return "not begun"
-    text = estimate(values, n, entry(metric).decimals)
+    text = estimate(reached, n, entry(metric).decimals)
     return f"ended: {text}" if ended else text
 
 

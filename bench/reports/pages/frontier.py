@@ -132,9 +132,10 @@ def _temperatures(sweep: Sweep, order: list[str]) -> Table:
     lines = []
     for model in order:
         rows = sweep.of(model)
-        n = int(rows["seed"].nunique())
+        n, at = int(rows["seed"].nunique()), rows["temperature"].to_numpy()
         for label, name, axis in ((model, sweep.quality, "quality"), ("", sweep.coverage, "coverage")):
-            cells = [estimate(rows.loc[rows["temperature"] == temperature, axis], n) for temperature in temperatures]
+            values = rows[axis].to_numpy()
+            cells = [estimate(values[at == temperature], n) for temperature in temperatures]
             lines.append([label, name, *cells, seed_count(n)])
     header = ["model", f"{sweep.unit} ↓", *(f"T = {temperature:g}" for temperature in temperatures), "n"]
     return table(header, lines, left=2)
@@ -143,9 +144,9 @@ def _temperatures(sweep: Sweep, order: list[str]) -> Table:
 def _areas(sweep: Sweep, found: pd.DataFrame, order: list[str]) -> Table:
     """Area, its difference from the reference's, and the excess at equal quality."""
     differences = _differences(found, "area", sweep.reference)
-    lines = []
+    lines, own = [], dict(list(found.groupby("model")))
     for model in order:
-        rows = found[found["model"] == model]
+        rows = own[model]
         cells = [estimate(rows["area"], len(rows)), "", ""]
         if model != sweep.reference:
             beside = pd.Series(differences.get(model, {}), dtype=float)
@@ -192,6 +193,7 @@ def _verdicts(
 
 def _incomparable(sweep: Sweep, found: pd.DataFrame, order: list[str]) -> list[Words]:
     """Which models have seeds whose quality the reference did not reach at any temperature."""
+    outside = dict(list(found[found["outside"] != ""].groupby("model")))
     return [
         prose(
             "{}: not available in {} of {} seeds, where its `{}` is {} than any that {} reached.",
@@ -203,7 +205,7 @@ def _incomparable(sweep: Sweep, found: pd.DataFrame, order: list[str]) -> list[W
             sweep.reference,
         )
         for model in order
-        for side, seeds in found[(found["model"] == model) & (found["outside"] != "")].groupby("outside")
+        for side, seeds in outside.get(model, found.head(0)).groupby("outside")
     ]
 
 

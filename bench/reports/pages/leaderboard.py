@@ -288,10 +288,10 @@ def _signatures(grid: Grid) -> list[Words]:
     lines: list[Words] = []
     for metric in grid.metrics:
         models: dict[str, list[str]] = {}
-        for row in grid.lines:
-            if row["metric"] == metric and row["n"]:
+        for row in grid.column(metric):
+            if row["n"]:
                 models.setdefault(str(row["signature"]), []).append(row["model"])
-        direction = next((row["direction"] for row in grid.lines if row["metric"] == metric), "")
+        direction = next((row["direction"] for row in grid.column(metric)), "")
         about = ", ".join(filter(None, (grid.unit(metric), MEANINGS.get(direction))))
         for signature, who in models.items():
             only = f"; {', '.join(dict.fromkeys(who))} only, so not comparable with the others"

@@ -23,6 +23,7 @@ from bench.reports.axis import limits, near, sweep_limits, usual_limits
 from bench.reports.document import line, text_of
 from bench.reports.families import LINES, PALETTE, Style, Styles, groups, styles_of
 from bench.reports.grid import Grid
+from bench.reports.numbers import missing
 from bench.reports.numbers import rounded as _number
 from bench.reports.pages.provenance import reasons
 
@@ -83,13 +84,13 @@ def task(
 
 def _metric(grid: Grid, metric: str) -> Row:
     """What its column is called, and the ends of the axis of the intervals in it."""
-    rows = [row for row in grid.lines if row["metric"] == metric and row["n"]]
+    rows = [row for row in grid.column(metric) if row["n"]]
     final = [row for row in rows if row["checkpoint"] == FINAL] or rows
     real = [row["mean"] for row in final if row["model"] == REAL_DATA]
     made = [row for row in final if row["model"] != REAL_DATA] or final
     close = near(pd.Series([row["mean"] for row in made])) | (grid.unit(metric) == "")  # a proportion is bounded
     kept = [row for row, inside in zip(made, close, strict=True) if inside]
-    ends = [end for row in kept for end in (row["low"], row["high"]) if not pd.isna(end)]
+    ends = [end for row in kept for end in (row["low"], row["high"]) if not missing(end)]
     about = entry(metric)
     return {
         "name": metric,
@@ -279,6 +280,6 @@ def _sweep(sweep: Sweep, corner: tuple[float, float], styles: Styles) -> Row:
 
 def _text(value: Any) -> str:
     """A value of a frame as text; whole numbers beside gaps are floats."""
-    if value is None or pd.isna(value):
+    if missing(value):
         return ""
     return f"{value:g}" if isinstance(value, float) else str(value)

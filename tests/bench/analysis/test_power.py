@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bench.analysis import power as power_of
 from bench.analysis.power import detectable_difference, seeds_needed
 from bench.analysis.stats import paired_test, seeds_of_sign_test
 
@@ -31,6 +32,19 @@ def test_seeds_needed_is_the_first_number_with_the_power(effect, comparisons):
     n = seeds_needed(differences_of_effect(effect), comparisons)
     assert power(n, abs(effect), comparisons) >= 0.8 - 1e-9
     assert all(power(fewer, abs(effect), comparisons) < 0.8 for fewer in range(max(2, n - 15), n))
+
+
+@pytest.mark.parametrize("comparisons", [1, 3, 20, 60])
+@pytest.mark.parametrize("effect", [0.07, 0.11, 0.2, 0.45, 1.1])
+def test_the_first_number_of_seeds_is_that_of_a_plain_search(effect, comparisons):
+    level, wins = 0.05 / comparisons, stats.norm.cdf(effect)
+    n = np.arange(seeds_of_sign_test(comparisons), 5000)
+    losses = stats.binom.ppf(level / 2, n, 0.5)
+    losses -= stats.binom.cdf(losses, n, 0.5) > level / 2
+    enough = n[stats.binom.cdf(losses, n, 1 - wins) >= 0.8]
+    expected = int(enough[0]) if len(enough) else None
+    found = power_of._seeds_of_signs(float(wins), int(n[0]), level, 0.8)
+    assert found == expected if expected else found is None or found >= 5000
 
 
 @pytest.mark.parametrize(("effect", "comparisons"), [(1.0, 1), (2.5, 6), (0.8, 6)])

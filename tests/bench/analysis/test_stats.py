@@ -5,15 +5,17 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from bench.analysis.stats import (
     Interval,
     bootstrap_interval,
+    bootstrap_intervals,
     collapses,
     holm,
     interquartile_mean,
     mean_interval,
+    mean_intervals,
     paired_difference,
     paired_test,
     probability_of_improvement,
@@ -33,6 +35,35 @@ def test_mean_interval_is_scipys_t_interval(n, level):
     low, high = stats.t.interval(level, n - 1, loc=values.mean(), scale=stats.sem(values))
     assert (interval.low, interval.high) == pytest.approx((low, high), rel=1e-12)
     assert (interval.mean, interval.n) == (values.mean(), n)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 6, 7, 8, 16, 130])
+def test_many_intervals_at_once_have_the_bits_of_one_after_the_other(n, monkeypatch):
+    monkeypatch.setattr("bench.analysis.stats.AT_ONCE", 20_000)  # in several parts
+    samples = np.random.default_rng(n).normal(9, 1, (40, n))
+    samples[1], samples[2] = samples[1, 0], samples[2].round()
+    assert mean_intervals(samples) == [mean_interval(sample) for sample in samples]
+    assert mean_intervals(samples.T.copy().T, 0.5) == [mean_interval(sample, 0.5) for sample in samples]
+    assert bootstrap_intervals(samples, 0.9) == [bootstrap_interval(sample, level=0.9) for sample in samples]
+
+
+@pytest.mark.parametrize("n", [2, 5, 9, 40])
+def test_mean_and_deviation_have_the_bits_of_numpys(n):
+    for sample in np.random.default_rng(n).normal(1, 1, (50, n)):
+        half = float(special.stdtrit(n - 1, 0.975) * sample.std(ddof=1) / np.sqrt(n))
+        interval = mean_interval(sample)
+        assert (interval.mean, interval.low) == (sample.mean(), sample.mean() - half)
+
+
+@pytest.mark.parametrize("n", [5, 6, 7, 12])
+def test_the_bootstrap_takes_the_quantiles_of_all_resamples_in_any_order(n):
+    sample = np.sort(np.random.default_rng(n).normal(9, 1, n))
+    every = itertools.product(range(n), repeat=n) if n <= 7 else np.random.default_rng(0).choice(n, (4000, n))
+    resamples = np.sort(sample[np.array(list(every))])
+    outcomes = np.sort(resamples[:, n // 4 : n - n // 4].mean(1))
+    last, interval = len(outcomes) - 1, bootstrap_interval(sample)
+    assert interval.low == outcomes[math.floor(last * 0.025)]
+    assert interval.high == outcomes[math.ceil(last * (1.95 / 2))]
 
 
 def test_paired_difference_is_scipys_paired_t_test():

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import struct
 
+import matplotlib
 import pandas as pd
 import pytest
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.console import Console
 from bench.analysis.results import Results
 from bench.commands.report import FORMATS
 from bench.reports import write_reports
-from bench.reports.figures import drawing
+from bench.reports.figures import drawing, drawn
 from bench.reports.figures.drawing import METADATA, write_figures
 
 NAMES = [
@@ -22,6 +23,7 @@ NAMES = [
 ]
 PAGES = ["leaderboard/oracle-quick.md", "leaderboard/quatrains-quick.md"]
 FILES = ["index.html", "leaderboard.csv", "leaderboard.md", "verdicts.csv"]
+KEPT = [*NAMES, drawn.FILE]
 
 
 def size(png):
@@ -56,7 +58,7 @@ def written(results, tmp_path_factory):
 
 def test_a_folder_gets_tables_verdicts_and_figures(written):
     folder, text = written
-    assert sorted(contents(folder)) == sorted([*FILES, *PAGES, *(f"figures/{name}" for name in NAMES)])
+    assert sorted(contents(folder)) == sorted([*FILES, *PAGES, *(f"figures/{name}" for name in KEPT)])
     for name in NAMES:
         png = (folder / "figures" / name).read_bytes()
         assert all(300 < side < 2500 for side in size(png))
@@ -130,9 +132,9 @@ def test_several_processes_draw_the_same_figures(many, tmp_path, monkeypatch):
     started = []
     original = drawing.Share.__init__
 
-    def start(self, share, folder):
-        started.append(share.runs["preset"].unique().tolist())
-        original(self, share, folder)
+    def start(self, sections, folder):
+        started.append([section.runs["preset"].unique().tolist() for section in sections])
+        original(self, sections, folder)
 
     monkeypatch.setattr(drawing.Share, "__init__", start)
     monkeypatch.setattr(drawing, "_processors", lambda: 3)
@@ -149,7 +151,7 @@ def test_several_processes_draw_the_same_figures(many, tmp_path, monkeypatch):
 def test_what_another_process_could_not_draw_is_drawn_here(executable, many, tmp_path, monkeypatch):
     monkeypatch.setattr(drawing, "_processors", lambda: 2)
     monkeypatch.setattr(drawing.sys, "executable", executable)
-    assert len(write_figures(many, tmp_path)) == len(contents(tmp_path)) == 4 * len(NAMES)
+    assert len(write_figures(many, tmp_path)) == len(list(tmp_path.glob("*.png"))) == 4 * len(NAMES)
 
 
 def test_figures_for_papers_stand_beside_the_others_and_have_the_same_bytes_each_time(results, tmp_path):
@@ -159,9 +161,105 @@ def test_figures_for_papers_stand_beside_the_others_and_have_the_same_bytes_each
         assert [name for _, name in write_figures(some, tmp_path / folder, ["pdf", "svg"])]
     files = contents(tmp_path / "one")
     assert files == contents(tmp_path / "two")
+    del files[drawn.FILE]
     stems = {name.partition(".")[0] for name in files}
     assert set(files) == {f"{stem}.{form}" for stem in stems for form in ("png", "pdf", "svg")}
     for name, content in files.items():
         beginning = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[name.rpartition(".")[2]]
         assert content.startswith(beginning), name
     assert METADATA.keys() == set(FORMATS)
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """The tasks whose figures are drawn, in one process."""
+    found = []
+    original = drawing.Drawing.write
+
+    def write(section, folder):
+        found.extend(section.runs["task"].unique())
+        return original(section, folder)
+
+    monkeypatch.setattr(drawing.Drawing, "write", write)
+    monkeypatch.setattr(drawing, "_processors", lambda: 1)
+    return found
+
+
+def test_only_what_has_changed_is_drawn_again(results, tmp_path, counted):
+    first = write_figures(results, tmp_path)
+    before = contents(tmp_path)
+    assert sorted(counted) == ["oracle", "quatrains"]
+    assert write_figures(Results(*frames_of(results)), tmp_path) == first
+    assert len(counted) == 2
+    (tmp_path / "quatrains-quick-cost.png").write_bytes(b"damaged")
+    (tmp_path / "quatrains-quick-scores.png").unlink()
+    assert write_figures(results, tmp_path) == first
+    assert counted[2:] == ["quatrains"]
+    assert contents(tmp_path) == before
+    runs = results.runs.copy()
+    runs.loc[runs.index[runs["task"] == "quatrains"][0], "reason"] = "another"
+    write_figures(dataclasses.replace(results, runs=runs), tmp_path)
+    assert counted[3:] == ["quatrains"]
+
+
+@pytest.mark.parametrize("part", ["scores", "curves", "frontier"])
+def test_a_value_that_differs_in_its_last_digits_changes_one_task(part, results):
+    def digests(results):
+        return {section.runs["task"].iloc[0]: section.digest for section in drawing._sections(results, ())}
+
+    frame = getattr(results, part).copy()
+    row = frame.index[(frame["task"] == "oracle") & frame["value"].notna()][0]
+    frame.loc[row, "value"] *= 1 + 1e-12
+    before, after = digests(results), digests(dataclasses.replace(results, **{part: frame}))
+    assert before["oracle"] != after["oracle"]
+    assert before["quatrains"] == after["quatrains"]
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"a": [[["b"]]]}', "\udcff"])
+def test_a_damaged_list_of_what_is_drawn_is_written_anew(content, results, tmp_path, counted):
+    some = Results(*(frame[frame["task"] == "quatrains"] for frame in frames_of(results)))
+    write_figures(some, tmp_path)
+    before = contents(tmp_path)
+    (tmp_path / drawn.FILE).write_bytes(content.encode("utf-8", "surrogateescape"))
+    write_figures(some, tmp_path)
+    assert counted == 2 * ["quatrains"]
+    assert contents(tmp_path) == before
+
+
+def test_a_list_that_names_a_file_elsewhere_is_not_believed(results, tmp_path, counted):
+    some = Results(*(frame[frame["task"] == "quatrains"] for frame in frames_of(results)))
+    folder = tmp_path / "figures"
+    written = write_figures(some, folder)
+    (tmp_path / "elsewhere.png").write_bytes((folder / written[0][1]).read_bytes())
+    listed = (folder / drawn.FILE).read_text()
+    (folder / drawn.FILE).write_text(listed.replace(written[0][1], "../elsewhere.png"))
+    assert write_figures(some, folder) == written
+    assert counted == 2 * ["quatrains"]
+
+
+def test_other_libraries_settings_and_formats_draw_anew(results, monkeypatch):
+    def found(formats=()):
+        return drawing._sections(results, formats)[0].digest
+
+    digests = [found(), found(("svg",)), found(("pdf", "svg"))]
+    with matplotlib.rc_context({"lines.linewidth": 3}):
+        digests.append(found())
+    drawn._program.cache_clear()
+    monkeypatch.setattr(drawn, "version", lambda name: "0")
+    digests.append(found())
+    drawn._program.cache_clear()
+    assert len(set(digests)) == 5
+    monkeypatch.undo()
+    assert found() == digests[0]
+
+
+def test_a_paper_figure_that_is_gone_is_drawn_anew(results, tmp_path, counted):
+    some = Results(*(frame[frame["task"] == "quatrains"] for frame in frames_of(results)))
+    write_figures(some, tmp_path, ["svg"])
+    before = contents(tmp_path)
+    write_figures(some, tmp_path, ["svg"])
+    assert len(counted) == 1
+    (tmp_path / "quatrains-quick-scores.svg").unlink()
+    write_figures(some, tmp_path, ["svg"])
+    assert len(counted) == 2
+    assert contents(tmp_path) == before
