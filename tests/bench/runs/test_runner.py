@@ -14,7 +14,8 @@ from bench.plans.presets import PRESETS, TEMPERATURES
 from bench.records.frames import REAL_DATA
 from bench.records.record import from_json, to_json
 from bench.runs.checkpoints import CheckpointFolder
-from bench.runs.judge import SHOWN_SAMPLES, load_task
+from bench.runs.examples import SHOWN_SAMPLES
+from bench.runs.judge import load_task
 from bench.runs.runner import Watcher, run
 from bench.runs.session import Session
 from bench.runs.streams import named_stream
