@@ -16,14 +16,16 @@ from bench.records.frames import as_rows
 from bench.reports.document import Block, Document, Heading, Table, text_of
 from bench.reports.grid import Grid
 from bench.reports.html import as_data, filled, render
-from bench.reports.pages import costs, outcome, samples, site_data
+from bench.reports.pages import costs, outcome, samples, site_data, site_samples
 
 __all__ = ["SCRIPTS", "page"]
 
 BEGINNING = "How to read it, and how it was made"
 """The name of what stands before the first task."""
-SCRIPTS = ("nodes.js", "board.js", "charts.js", "detail.js", "page.js")
+SCRIPTS = ("nodes.js", "board.js", "charts.js", "samples.js", "detail.js", "page.js")
 """Parts of the page's script, in their order."""
+DRAWING = {site_samples.TUNE: ("notation.js", "player.js"), site_samples.MOLECULE: ("molecule.js",)}
+"""More of them, where the samples of any task have this form."""
 
 
 def page(results: Results, document: Document, figures: Sequence[tuple[str, str]] = ()) -> str:
@@ -52,8 +54,10 @@ def page(results: Results, document: Document, figures: Sequence[tuple[str, str]
             }
         )
         data.append(site_data.task(section, grid, curves.get(section.title), swept.get(section.title)))
+    forms = {task["form"] for task in data}
+    drawing = [script for form, scripts in DRAWING.items() if form in forms for script in scripts]
     return filled(
-        "index.html.j2", ["index.css"], SCRIPTS,
+        "index.html.j2", ["index.css", "samples.css"], [SCRIPTS[0], *drawing, *SCRIPTS[1:]],
         tasks=tasks, general=_rendered(parts.general), figures=figures, data=as_data({"tasks": data}),
     )  # fmt: skip
 

@@ -19,6 +19,7 @@ from bench.records.frames import COSTS, FINAL, REAL_DATA, Row, as_rows, as_tuple
 from bench.reports.axis import limits, near, sweep_limits
 from bench.reports.document import line, text_of
 from bench.reports.grid import Grid
+from bench.reports.pages import site_samples
 from bench.reports.pages.provenance import reasons
 
 __all__ = ["task"]
@@ -55,6 +56,8 @@ def task(section: Section, grid: Grid, curves: Learning | None, sweep: Sweep | N
     texts: dict[str, int] = {}
     shown = [metric for metric in headlines(kind, Shown.TERMINAL) if metric in metrics]
     best = section.cheapest
+    models, form = _models(section.runs, texts), site_samples.form(section.runs, metrics)
+    molecules = [run for model in models.values() for run in model["runs"]] if form == site_samples.MOLECULE else []
     return {
         "title": section.title,
         "seeds": seeds,
@@ -65,7 +68,9 @@ def task(section: Section, grid: Grid, curves: Learning | None, sweep: Sweep | N
         "best": best
         and {"model": best.best, "metric": best.metric, "alike": best.not_separable, "compared": best.compared},
         "verdicts": [_verdict(answer) for answer in section.answers if answer.metric in shown or answer.stated],
-        "models": _models(section.runs, texts),
+        "models": models,
+        "form": form,
+        **(site_samples.drawings(molecules) if molecules else {}),
         "curves": _curves(curves) if curves else {},
         "sweep": _sweep(sweep, sweep.corner) if sweep and sweep.corner else None,
         "texts": list(texts),  # the last, when all are known
@@ -189,7 +194,7 @@ def _models(runs: pd.DataFrame, texts: dict[str, int]) -> dict[str, Row]:
                 "finished": _text(run["finished"])[:10],
                 "where": texts.setdefault(place, len(texts)),
                 "warnings": list(run.get("warnings") or ()),
-                "samples": [str(sample).strip() for sample in run["samples"]],
+                **site_samples.samples(run),
             }
         )
     for known in models.values():
