@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import pandas as pd
 
@@ -73,13 +72,14 @@ def drawings(runs: Iterable[Row]) -> Row:
 
 
 def _said(each: Nearest, noun: str) -> str:
+    one = noun.removesuffix("s")
     if each.is_copy:
-        return f"a copy: all {each.words} {noun} are those of a training example"
+        return f"it is a training example, {one} for {one}"
     if not each.example:
-        return f"no training example shares any of the {each.words} {noun}" if each.words else "the sample is empty"
+        return f"no training example has any of its {noun}" if each.words else "the sample is empty"
     row = f", {each.longest} in a row" if each.longest > 1 else ""
     other = "" if each.example_words == each.words else f"; the example has {each.example_words}"
-    return f"shares {each.shared} of {each.words} {noun}{row}{other}"
+    return f"shares {each.shared} of {each.words} {one if each.words == 1 else noun}{row}{other}"
 
 
 def _stripped(pieces: tuple[str, ...]) -> list[str]:

@@ -71,7 +71,8 @@ function staff(pieces, name) {
     return node;
   });
   const shared = events.filter((each) => each.shared).length;
-  const said = [`${sounding.length} notes`, `${events.filter((each) => each.rest).length} rests`, shared ? `${shared} of them shared` : ""].filter(Boolean).join(", ");
+  const count = (number, what) => (number ? `${number} ${what}${number === 1 ? "" : "s"}` : "");
+  const said = [count(sounding.length, "note"), count(events.filter((each) => each.rest).length, "rest"), shared ? `${shared} of them shared` : ""].filter(Boolean).join(", ") || "no note";
   const picture = draw("svg", { class: "staff", viewBox: `0 0 ${WIDTH} ${Math.ceil(top)}`, role: "img", "aria-label": `${name}: ${said}` }, drawn);
   return make("div", { class: "tune" }, picture,
     sounding.length && typeof AudioContext !== "undefined" ? playButton(events, name) : null,

@@ -1,5 +1,7 @@
 """What the tests of the pages share."""
 
+import os
+import shutil
 from dataclasses import replace
 
 import pandas as pd
@@ -23,3 +25,18 @@ def with_twin(results):
             copies.append(copy)
         frames[name] = pd.concat([frame, *copies], ignore_index=True)
     return replace(results, **frames)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One browser for all tests: Debian's ``chromium``, or the path in ``CHROMIUM``."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="NOT TESTED IN A BROWSER: no Playwright")
+    named = (os.environ.get("CHROMIUM"), *map(shutil.which, ("chromium", "chromium-browser")))
+    path = next(filter(None, named), None)
+    if not path:
+        pytest.skip("NOT TESTED IN A BROWSER: there is no Chromium")
+    sandbox = [] if os.geteuid() else ["--no-sandbox"]
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=sandbox)
+        yield browser
+        browser.close()

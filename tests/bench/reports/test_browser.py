@@ -46,16 +46,6 @@ def index(with_twin, tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """One browser for all tests."""
-    sandbox = [] if os.geteuid() else ["--no-sandbox"]
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=sandbox)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def visit(browser, index):
     """Opens the page; afterwards nothing may have been complained of, nor asked of any other file or host."""
