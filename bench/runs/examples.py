@@ -26,7 +26,8 @@ SHOWN_SAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """A few samples in readable form, and each beside the training sequence nearest to it; none beside those of trials.
+    """A few samples in readable form, and each beside the training sequence nearest to it; none beside those of trials,
+    nor where the data are of persons.
 
     Attributes:
         samples: The samples.
@@ -62,7 +63,7 @@ def examples(samples: Tensor, data: TaskData, spec: RunSpec) -> Examples:
             rows = real[torch.randperm(len(real), generator=rng)[:SHOWN_SAMPLES]]
     kind = data.training.spec.kind
     shown, words = _texts(rows, data), _words(rows, data)
-    if spec.is_trial:
+    if spec.is_trial or data.of_persons:
         return Examples(tuple(shown), (), kind)
     given = torch.cat([data.training.train, data.training.valid])
     lengths = [data.training.spec.lengths(tokens).numpy() for tokens in (rows, given)]

@@ -44,7 +44,7 @@ function samples(section) {
     make("p", { class: "muted" }, "The first of each run, not hand-picked; verses are broken at their slashes. ", make("code", null, "bench sample"), " draws more from a run, by its id."),
     make("p", { class: "muted" }, nearest
       ? ["Below each stands the training example nearest to it: the one with the longest common subsequence, as a part of the longer of the two. What both share, in this order, is ", make("mark", null, "underlined"), ". Real data here are test sequences, or any where all are listed: what they share is chance, not copying."]
-      : "These runs were made before the nearest training examples were kept; made again, they show what was copied."),
+      : "No training examples are kept beside these samples: the runs were made by an earlier version, or their data are of persons."),
     task().undrawn ? make("p", { class: "muted" }, task().undrawn) : null,
     make("div", { class: "row" }, make("label", null, "Seed", make("select", { class: "seed", change: (event) => { state.seed = event.target.value; write(); redraw(); } },
       make("option", { value: "" }, "the first of each"), task().seeds.map((seed) => make("option", { value: seed, selected: String(seed) === state.seed }, String(seed))))),
@@ -62,7 +62,7 @@ const whole = (pieces) => (isCell(pieces) ? pieces.join("") : pieces);
 function specimens(run, model) {
   const shown = run.samples.map((sample, index) => specimen(sample, state.alone ? null : run.nearest[index], `${model}, sample ${index + 1}`));
   const earlier = !run.nearest.length && anyNearest(task());
-  return [earlier ? make("p", { class: "muted" }, "made before nearest training examples were kept") : null, shown];
+  return [earlier ? make("p", { class: "muted" }, "made by an earlier version, which kept no training examples") : null, shown];
 }
 
 function specimen(sample, nearest, name) {

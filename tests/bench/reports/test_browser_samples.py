@@ -125,7 +125,10 @@ def test_training_examples_can_be_hidden_and_the_address_keeps_it(visit):
 
 def test_earlier_records_say_that_nothing_was_kept(visit):
     page = visit("earlier")
-    assert "made before the nearest training examples were kept" in page.locator(".samples:visible").inner_text()
+    assert (
+        "the runs were made by an earlier version, or their data are of persons"
+        in page.locator(".samples:visible").inner_text()
+    )
     assert card(page).locator(".sample").all_inner_texts() == ["old\nverse"]
     assert not page.get_by_label("nearest training examples").count()
 

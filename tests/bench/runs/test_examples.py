@@ -83,7 +83,11 @@ def test_tokens_without_symbols_are_numbers(make_spec):
     assert found.kind == "synthetic"
 
 
-def test_a_trial_of_a_search_shows_no_training_sequences(make_spec):
+def test_trials_and_data_of_persons_show_no_training_sequences(make_spec):
+    task = replace(data(), of_persons=True)
+    found = examples(task.test, task, make_spec())
+    assert len(found.samples) == len(task.test)
+    assert found.nearest == ()
     assert shown(["a dog ran"], make_spec, tuning={"trial": 0, "study": "s", "metric": "nll"}).nearest == ()
 
 
