@@ -26,12 +26,11 @@ SHOWN_SAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """A few samples in readable form, and each beside the training sequence nearest to it; none beside those of trials,
-    nor where the data are of persons.
+    """A few samples in readable form, and each beside the training sequence nearest to it.
 
     Attributes:
         samples: The samples.
-        nearest: As many, or none.
+        nearest: As many; none for trials of a search, nor where the data are of persons.
         kind: What the words are, as in :class:`bench.api.SequenceSpec`.
     """
 

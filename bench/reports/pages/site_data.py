@@ -194,7 +194,7 @@ def _models(runs: pd.DataFrame, texts: dict[str, int]) -> dict[str, Row]:
                 "finished": _text(run["finished"])[:10],
                 "where": texts.setdefault(place, len(texts)),
                 "warnings": list(run.get("warnings") or ()),
-                **site_samples.samples(run),
+                **site_samples.samples(run, texts),
             }
         )
     for known in models.values():

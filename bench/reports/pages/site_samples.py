@@ -31,12 +31,16 @@ def form(runs: pd.DataFrame, metrics: Iterable[str]) -> str:
     return FORMS.get(kinds[0], "") if kinds else EARLIER.get(kind_of_task(metrics), "")
 
 
-def samples(run: Row) -> Row:
+def samples(run: Row, texts: dict[str, int]) -> Row:
     """The samples of a run; where they are known, in pieces, and the nearest training sequences.
 
+    Args:
+        run: Its row.
+        texts: Texts of the task, which are written once, and their numbers; what is said is added.
+
     Returns:
-        ``samples``, each a text or its pieces, what is not shared and what is by turns; and ``nearest``: for each what
-        is to be said of it, the pieces of the training sequence, and whether the sample is a copy.
+        ``samples``, each a text or its pieces, what is not shared and what is by turns; and ``nearest``: for each the
+        number of what is to be said of it, the pieces of the training sequence, and whether the sample is a copy.
     """
     nearest: list[Nearest] = list(run.get("nearest") or ()) if isinstance(run.get("nearest"), list) else []
     if not nearest:
@@ -44,7 +48,9 @@ def samples(run: Row) -> Row:
     noun = NOUNS.get(str(run.get("kind")), "tokens")
     return {
         "samples": [_stripped(each.sample) for each in nearest],
-        "nearest": [[_said(each, noun), _stripped(each.example), each.is_copy] for each in nearest],
+        "nearest": [
+            [texts.setdefault(_said(each, noun), len(texts)), _stripped(each.example), each.is_copy] for each in nearest
+        ],
     }
 
 

@@ -69,7 +69,7 @@ function specimen(sample, nearest, name) {
   const [said, example, copy] = nearest || [];
   return make("div", { class: "specimen" }, make("div", { class: "own" }, passage(sample, "sample", name)),
     nearest ? make("div", { class: copy ? "nearest copy" : "nearest" },
-      make("p", { class: "said" }, make("strong", null, copy ? "Copied" : "Nearest training example"), ": " + said + "."),
+      make("p", { class: "said" }, make("strong", null, copy ? "Copied" : "Nearest training example"), `: ${task().texts[said]}.`),
       example.length ? passage(example, "example", `${name}, nearest training example`) : null) : null);
 }
 function passage(text, kind, name) {

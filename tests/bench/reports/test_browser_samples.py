@@ -199,7 +199,7 @@ def test_a_tune_in_the_dialog_stops_when_it_is_closed(visit):
     page.locator("#detail .play").first.click()
     assert page.evaluate("player.playing !== null")
     page.get_by_role("button", name="Close").click()
-    assert page.evaluate("player.playing === null")
+    until(page, "player.playing === null")
 
 
 def test_a_tune_ends_by_itself(visit):

@@ -166,8 +166,9 @@ def test_a_run_that_works(do):
     assert len(record.samples) == SHOWN_SAMPLES
     assert len(record.samples[0].split()) == TOY["seq_len"]
     assert ["".join(nearest.sample) for nearest in record.nearest] == list(record.samples)
-    train = {" ".join(map(str, row)) for row in Toy(**TOY).load().training.train.tolist()}
-    assert {"".join(nearest.example) for nearest in record.nearest if nearest.shared} <= train
+    given = Toy(**TOY).load().training
+    known = {" ".join(map(str, row)) for part in (given.train, given.valid) for row in part.tolist()}
+    assert {"".join(nearest.example) for nearest in record.nearest if nearest.shared} <= known
     assert record.kind == "synthetic"
     assert record.data_sha256 == Toy(**TOY).load().sha256
     assert record.started <= record.finished

@@ -25,20 +25,21 @@ from bench.reports.pages import site_samples
     ],
 )  # fmt: skip
 def test_the_words_that_are_shared_are_counted(nearest, kind, said):
-    shown = site_samples.samples({"samples": ["x"], "nearest": [nearest], "kind": kind})
-    assert shown["nearest"][0][0] == said
+    texts = {"another": 0}
+    shown = site_samples.samples({"samples": ["x"], "nearest": [nearest], "kind": kind}, texts)
+    assert list(texts)[shown["nearest"][0][0]] == said
     assert shown["nearest"][0][2] == nearest.is_copy
 
 
 def test_white_space_around_a_sample_is_left_out_and_inside_it_is_kept():
     nearest = Nearest((" a ", " b ", "c "), ("b",), 1, 1, 3, 1)
-    shown = site_samples.samples({"samples": [" a  b c "], "nearest": [nearest], "kind": "words"})
+    shown = site_samples.samples({"samples": [" a  b c "], "nearest": [nearest], "kind": "words"}, {})
     assert shown["samples"] == [["a ", " b ", "c"]]
 
 
 @pytest.mark.parametrize("nearest", [[], None, float("nan")])
 def test_earlier_records_have_samples_alone(nearest):
-    assert site_samples.samples({"samples": [" a "], "nearest": nearest}) == {"samples": ["a"], "nearest": []}
+    assert site_samples.samples({"samples": [" a "], "nearest": nearest}, {}) == {"samples": ["a"], "nearest": []}
 
 
 @pytest.mark.parametrize(
