@@ -202,12 +202,10 @@ class Alignment(NamedTuple):
     Attributes:
         mine: int64, (L,), rising: the positions of its words in the one.
         theirs: int64, (L,), rising: those in the other.
-        longest: The most of its words that follow each other in both.
     """
 
     mine: Ints
     theirs: Ints
-    longest: int
 
 
 def aligned(one: Ints, two: Ints) -> Alignment:
@@ -242,16 +240,7 @@ def aligned(one: Ints, two: Ints) -> Alignment:
             before = ending[row - 1, column - 1]
             piece = bool(before >= 0 and ending[row, column] == before + word + 1)
             row, column = row - 1, column - 1
-    return Alignment(np.array(mine, dtype=np.int64), np.array(theirs, dtype=np.int64), _longest(mine, theirs))
-
-
-def _longest(mine: list[int], theirs: list[int]) -> int:
-    longest = run = 0
-    for index in range(len(mine)):
-        goes_on = index > 0 and mine[index] == mine[index - 1] + 1 and theirs[index] == theirs[index - 1] + 1
-        run = run + 1 if goes_on else 1
-        longest = max(longest, run)
-    return longest
+    return Alignment(np.array(mine, dtype=np.int64), np.array(theirs, dtype=np.int64))
 
 
 def reference_aligned(one: list[int], two: list[int]) -> tuple[int, int]:

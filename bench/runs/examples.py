@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from bench.data.passages import passages
-from bench.kernels.ngrams import Ints
-from bench.kernels.subsequences import aligned, nearest_rows
+from bench.metrics.nearest import nearest
+from bench.metrics.sequences import Tokens
 from bench.records.frames import REAL_DATA
 from bench.records.nearest import Nearest
 from bench.records.record import RunSpec
 from bench.runs.streams import named_stream
 from bench.tasks.base import TaskData
+from bench.tasks.passages import passages
 
 __all__ = ["SHOWN_SAMPLES", "Examples", "examples"]
 
@@ -65,40 +64,24 @@ def examples(samples: Tensor, data: TaskData, spec: RunSpec) -> Examples:
     if spec.is_trial or data.of_persons:
         return Examples(tuple(shown), (), kind)
     given = torch.cat([data.training.train, data.training.valid])
-    lengths = [data.training.spec.lengths(tokens).numpy() for tokens in (rows, given)]
-    masked = _masked(rows.numpy(), data)
-    _, found = nearest_rows(masked, lengths[0], given.numpy(), lengths[1])
-    beside = given[torch.from_numpy(found)] if len(given) else given.new_zeros(rows.shape)
-    texts, others = _texts(beside, data), _words(beside, data)
-    nearest = []
-    for index, row in enumerate(found.tolist()):
-        mine, length = masked[index], int(lengths[0][index])
-        if row < 0:
-            nearest.append(Nearest((shown[index],), (), 0, 0, length, 0))
+    text, known = _tokens(rows, data), _tokens(given, data)
+    found = []
+    for index, common in enumerate(nearest(text, known)):
+        length = int(text.lengths[index])
+        if common is None:
+            found.append(Nearest((shown[index],), (), 0, 0, length, 0))
             continue
-        common = aligned(mine[:length], given[row].numpy()[: (of := int(lengths[1][row]))])
-        runs = _runs(common.mine, common.theirs)
-        pieces = passages(shown[index], words[index], [(i, i + n) for i, _, n in runs], kind)
-        example = passages(texts[index], others[index], [(j, j + n) for _, j, n in runs], kind)
-        nearest.append(Nearest(pieces, example, len(common.mine), common.longest, length, of))
-    return Examples(tuple(shown), tuple(nearest), kind)
+        other = given[common.row][None]
+        sample = passages(shown[index], words[index], common.mine, kind)
+        example = passages(_texts(other, data)[0], _words(other, data)[0], common.theirs, kind)
+        counts = common.shared, common.longest, length, int(known.lengths[common.row])
+        found.append(Nearest(sample, example, *counts))
+    return Examples(tuple(shown), tuple(found), kind)
 
 
-def _runs(mine: Ints, theirs: Ints) -> list[tuple[int, int, int]]:
-    """Where words follow each other in both: positions in the one and in the other, and how many."""
-    runs: list[tuple[int, int, int]] = []
-    for one, two in zip(mine.tolist(), theirs.tolist(), strict=True):
-        if runs and (one, two) == (runs[-1][0] + runs[-1][2], runs[-1][1] + runs[-1][2]):
-            runs[-1] = (*runs[-1][:2], runs[-1][2] + 1)
-        else:
-            runs.append((one, two, 1))
-    return runs
-
-
-def _masked(tokens: Ints, data: TaskData) -> Ints:
-    """The tokens, with -1, which equals nothing, for words outside the vocabulary."""
+def _tokens(tokens: Tensor, data: TaskData) -> Tokens:
     unk = data.vocabulary.unk if data.vocabulary else None
-    return tokens if unk is None else np.where(tokens == unk, -1, tokens)
+    return Tokens(tokens.numpy(), data.training.spec.lengths(tokens).numpy(), unk)
 
 
 def _texts(tokens: Tensor, data: TaskData) -> list[str]:

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.data import notation
-from bench.data.passages import passages
+from bench.tasks.passages import passages
 
 
 def pieces(words, runs, kind, verse=None):
