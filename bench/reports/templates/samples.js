@@ -43,7 +43,7 @@ function samples(section) {
     make("h4", null, "Samples"),
     make("p", { class: "muted" }, "The first of each run, not hand-picked; verses are broken at their slashes. ", make("code", null, "bench sample"), " draws more from a run, by its id."),
     make("p", { class: "muted" }, nearest
-      ? ["Below each stands the training example nearest to it: the one with the longest common subsequence, as a part of the longer of the two. What both share, in this order, is ", make("mark", null, "underlined"), ". Real data here are test sequences, or any where all are listed: what they share is chance, not copying."]
+      ? ["With each stands the training example nearest to it: the one with the longest common subsequence, as a part of the longer of the two. What both share, in this order, is ", make("mark", null, "underlined"), ". Real data here are test sequences, or any where all are listed: what they share is chance, not copying."]
       : "No training examples are kept beside these samples: the runs were made by an earlier version, or their data are of persons."),
     task().undrawn ? make("p", { class: "muted" }, task().undrawn) : null,
     make("div", { class: "row" }, make("label", null, "Seed", make("select", { class: "seed", change: (event) => { state.seed = event.target.value; write(); redraw(); } },
@@ -51,7 +51,6 @@ function samples(section) {
       nearest ? toggle("nearest training examples", !state.alone, (on) => { state.alone = !on; write(); redraw(); }) : null), cards);
   redraw();
 }
-
 
 // ------------------------------------------------------------ one sample
 
@@ -69,7 +68,7 @@ function specimen(sample, nearest, name) {
   const [said, example, copy] = nearest || [];
   return make("div", { class: "specimen" }, make("div", { class: "own" }, passage(sample, "sample", name)),
     nearest ? make("div", { class: copy ? "nearest copy" : "nearest" },
-      make("p", { class: "said" }, make("strong", null, copy ? "Copied" : "Nearest training example"), `: ${task().texts[said]}.`),
+      make("p", { class: "said" }, make("strong", null, copy ? "Identical" : "Nearest training example"), `: ${task().texts[said]}.`),
       example.length ? passage(example, "example", `${name}, nearest training example`) : null) : null);
 }
 function passage(text, kind, name) {

@@ -102,7 +102,7 @@ def test_what_is_shared_is_marked_and_counted(visit):
     assert first.locator(".example").inner_text() == f"the cat\n𝄞 sat{NASTY}"
     said = "Nearest training example: shares 3 of 4 words, 2 in a row; the example has 5."
     assert first.locator(".said").inner_text() == said
-    assert second.locator(".said").inner_text() == "Copied: it is a training example, word for word."
+    assert second.locator(".said").inner_text() == "Identical: it is a training example, word for word."
     assert second.locator(".nearest.copy").count() == 1
     assert third.locator(".said").inner_text().endswith("no training example has any of its words.")
     assert third.locator(".example").count() == 0
