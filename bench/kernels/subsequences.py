@@ -7,12 +7,23 @@ pairs at a time. A negative token equals nothing, as everywhere.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.kernels.ngrams import Floats, Ints, checked, look_up, word_keys
 
-__all__ = ["BITS", "nearest", "reference_nearest"]
+__all__ = [
+    "BITS",
+    "Alignment",
+    "aligned",
+    "nearest",
+    "nearest_rows",
+    "reference_aligned",
+    "reference_nearest",
+    "reference_nearest_rows",
+]  # fmt: skip
 
 Bits = NDArray[np.uint64]
 
@@ -48,10 +59,27 @@ def nearest(tokens: Ints, lengths: Ints, others: Ints, other_lengths: Ints) -> F
     Raises:
         ValueError: If a shape or a length is wrong.
     """
+    return _searched(tokens, lengths, others, other_lengths, ties=False)[0]
+
+
+def nearest_rows(tokens: Ints, lengths: Ints, others: Ints, other_lengths: Ints) -> tuple[Floats, Ints]:
+    """:func:`nearest`, and which other sequence that is: of several that are equally similar, the first.
+
+    Returns:
+        float64, (N,), each in [0, 1], and int64, (N,): rows of the others; -1 where no other has a common word.
+
+    Raises:
+        ValueError: If a shape or a length is wrong.
+    """
+    return _searched(tokens, lengths, others, other_lengths, ties=True)
+
+
+def _searched(tokens: Ints, lengths: Ints, others: Ints, other_lengths: Ints, ties: bool) -> tuple[Floats, Ints]:
+    """Similarities and rows; without ``ties`` the row is any of those that are equally similar."""
     (tokens, lengths), (others, other_lengths) = checked(tokens, lengths), checked(others, other_lengths)
-    found = np.zeros(len(tokens))
+    found, nearest_of = np.zeros(len(tokens)), np.full(len(tokens), -1)
     if not len(others):
-        return found
+        return found, nearest_of
     mine = word_keys(tokens, lengths)
     known = np.unique(mine[mine >= 0])
     words = look_up(word_keys(others, other_lengths), known)
@@ -70,11 +98,14 @@ def nearest(tokens: Ints, lengths: Ints, others: Ints, other_lengths: Ints) -> F
             with_each = [rows[starts[element] : ends[element]] for element in wanted[sequences == sequence]]
             if with_each:
                 common[sequence] = np.bincount(np.concatenate(with_each), minlength=len(others))
-        found[some] = _nearest(these, lengths[some], words, other_lengths, common, len(known))
-    return found
+        about = these, lengths[some], words, other_lengths, common, len(known)
+        found[some], nearest_of[some] = _nearest(*about, ties)
+    return found, nearest_of
 
 
-def _nearest(mine: Ints, lengths: Ints, words: Ints, other_lengths: Ints, common: Ints, known: int) -> Floats:
+def _nearest(
+    mine: Ints, lengths: Ints, words: Ints, other_lengths: Ints, common: Ints, known: int, ties: bool
+) -> tuple[Floats, Ints]:
     """The same for some sequences; words are indices into those that are known, negative where they are not.
 
     ``common``, int64, (N, M), is the number of words that each pair has in common, in any order.
@@ -85,7 +116,7 @@ def _nearest(mine: Ints, lengths: Ints, words: Ints, other_lengths: Ints, common
     np.bitwise_or.at(masks, (positions // BITS, count, mine[count, positions]), bits)
     longer = np.maximum(np.maximum(lengths[:, None], other_lengths), 1)
     bounds = common / longer
-    found = np.zeros(len(mine))
+    found, nearest_of = np.zeros(len(mine)), np.full(len(mine), -1)
 
     def compare(which: Ints, other: Ints) -> None:
         order = np.argsort(-other_lengths[other], kind="stable")
@@ -94,14 +125,22 @@ def _nearest(mine: Ints, lengths: Ints, words: Ints, other_lengths: Ints, common
             these, those = which[start : start + PAIRS], other[start : start + PAIRS]
             of = other_lengths[those]
             columns = np.ascontiguousarray(words[those, : of[0]].T)
-            np.maximum.at(found, these, _common(masks, these, columns, of) / longer[these, those])
+            similar = _common(masks, these, columns, of) / longer[these, those]
+            before = found.copy()
+            np.maximum.at(found, these, similar)
+            nearest_of[found > before] = len(other_lengths)
+            best = (similar == found[these]) & (similar > 0)
+            np.minimum.at(nearest_of, these[best], those[best])
 
     few = min(FIRST, len(other_lengths))
     first = np.argpartition(-bounds, few - 1, axis=1)[:, :few]
     compare(np.repeat(np.arange(len(mine)), few), first.ravel())
     np.put_along_axis(bounds, first, 0.0, axis=1)
-    compare(*np.nonzero(bounds > found[:, None]))
-    return found
+    further = bounds > found[:, None]
+    if ties:
+        further |= (bounds == found[:, None]) & (bounds > 0) & (np.arange(len(other_lengths)) < nearest_of[:, None])
+    compare(*np.nonzero(further))
+    return found, nearest_of
 
 
 def _counted(words: Ints, known: int) -> tuple[Ints, Ints]:
@@ -155,6 +194,83 @@ def _ones(integers: Bits) -> Ints:
         count = (count & half) + ((count >> np.uint64(shift)) & half)
     count *= np.uint64(0x0101010101010101)  # the highest byte of the product is the sum of all bytes
     return (count >> np.uint64(56)).astype(np.int64)
+
+
+class Alignment(NamedTuple):
+    """A longest common subsequence of two sequences.
+
+    Attributes:
+        mine: int64, (L,), rising: the positions of its words in the one.
+        theirs: int64, (L,), rising: those in the other.
+    """
+
+    mine: Ints
+    theirs: Ints
+
+
+def aligned(one: Ints, two: Ints) -> Alignment:
+    """A longest common subsequence: of all of them, one that is in the fewest pieces.
+
+    A row of the table is filled at once, since what comes from the left is a running maximum. A word that continues a
+    piece counts one more than a word that begins one, and any word counts more than all continuations together.
+
+    Args:
+        one: int64, (S,).
+        two: int64, (T,).
+
+    Returns:
+        The same one at every call: from the end, a word is left out of ``one``, else of ``two``, as soon as it can be.
+    """
+    word = min(len(one), len(two)) + 1
+    best = np.zeros((len(one) + 1, len(two) + 1), dtype=np.int64)
+    ending = np.full(best.shape, -1)  # with a word that both have as the last; -1 where they differ
+    for row, token in enumerate(one, 1):
+        begun = best[row - 1, :-1] + word
+        continued = np.where(ending[row - 1, :-1] >= 0, ending[row - 1, :-1] + word + 1, 0)
+        ending[row, 1:] = np.where((two == token) & (token >= 0), np.maximum(begun, continued), -1)
+        np.maximum.accumulate(np.maximum(ending[row], best[row - 1]), out=best[row])
+    mine, theirs, row, column, piece = list[int](), list[int](), len(one), len(two), False
+    while row and column:
+        if not piece and best[row - 1, column] == best[row, column]:
+            row -= 1
+        elif not piece and best[row, column - 1] == best[row, column]:
+            column -= 1
+        else:
+            mine, theirs = [row - 1, *mine], [column - 1, *theirs]
+            before = ending[row - 1, column - 1]
+            piece = bool(before >= 0 and ending[row, column] == before + word + 1)
+            row, column = row - 1, column - 1
+    return Alignment(np.array(mine, dtype=np.int64), np.array(theirs, dtype=np.int64))
+
+
+def reference_aligned(one: list[int], two: list[int]) -> tuple[int, int]:
+    """The plain twin of :func:`aligned`: the most words in common, and of the ways to align them the fewest pieces.
+
+    Every way to align the sequences is tried.
+    """
+
+    def ways(row: int, column: int, joined: bool) -> tuple[int, int]:
+        """Words and minus the pieces, from these positions on; ``joined`` where both words before were aligned."""
+        if row == len(one) or column == len(two):
+            return 0, 0
+        found = max(ways(row + 1, column, False), ways(row, column + 1, False))
+        if one[row] >= 0 and one[row] == two[column]:
+            words, pieces = ways(row + 1, column + 1, True)
+            found = max(found, (words + 1, pieces - (not joined)))
+        return found
+
+    words, pieces = ways(0, 0, False)
+    return words, -pieces
+
+
+def reference_nearest_rows(sequences: list[list[int]], others: list[list[int]]) -> list[int]:
+    """The plain twin of :func:`nearest_rows`: each pair by itself, and the first of the most similar ones."""
+    found = []
+    for sequence in sequences:
+        similar = [reference_nearest([sequence], [other])[0] for other in others]
+        best = max(similar, default=0.0)
+        found.append(similar.index(best) if best else -1)
+    return found
 
 
 def reference_nearest(sequences: list[list[int]], others: list[list[int]]) -> list[float]:

@@ -59,7 +59,7 @@ COSTS = ("seconds", "tokens", "updates")
 RUN_COLUMNS = [
     *KEYS, "role", "status", "reason", "finished", "version", "commit", "dirty",
     "device", "machine", "python", "torch", "threads", "settings", "tuned", "samples", "data", "selected", "density",
-    "budget", "warnings", "command",
+    "budget", "warnings", "command", "nearest", "kind",
 ]  # fmt: skip
 _SCORE = ["kind", "metric", "value", "absent", "unit", "direction", "signature"]
 SCORE_COLUMNS = [*KEYS, "checkpoint", *_SCORE]
@@ -194,6 +194,8 @@ def _run_row(keys: tuple[Any, ...], record: RunRecord) -> Row:
         "budget": dict(record.spec.budget),
         "warnings": list(record.warnings),
         "command": command(record.spec),
+        "nearest": list(record.nearest),
+        "kind": record.kind,
     }
 
 
@@ -209,6 +211,7 @@ def _missing_row(plan: Configured, seed: int) -> Row:
         "samples": [],
         "density": "none",
         "warnings": [],
+        "nearest": [],
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.errors import Halted, UsageError
 from bench.records.files import write_atomically
+from bench.records.frames import REAL_DATA
 from bench.records.record import RunRecord, to_json
 from bench.records.store import DONE, Store, Unreadable
 
@@ -117,7 +118,13 @@ def _rank(record: RunRecord) -> tuple[bool, str]:
 def _difference(one: RunRecord, other: RunRecord) -> str:
     """The first part in which two finished records of a run differ, other than in time and place; empty if none."""
     parts = [_found(record) for record in (one, other)]
-    return next((name for name in parts[0] if parts[0][name] != parts[1].get(name)), "")
+    unlike = _kept_since(one) if bool(one.kind) != bool(other.kind) else ()
+    return next((name for name in parts[0] if name not in unlike and parts[0][name] != parts[1].get(name)), "")
+
+
+def _kept_since(record: RunRecord) -> tuple[str, ...]:
+    """What records did not keep before they kept the kind of the words; real data showed training sequences then."""
+    return ("nearest", "kind", "samples") if record.spec.model == REAL_DATA else ("nearest", "kind")
 
 
 def _found(record: RunRecord) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What is kept of a run: its specification, its record, and strict JSON of both. Imports none of our modules."""
+"""What is kept of a run: its specification, its record, and strict JSON of both. Imports no module of another room."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from functools import cache
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-SCHEMA = 6
+from bench.records.nearest import Nearest
+
+SCHEMA = 7
 """Version of the record's shape. Every change of it adds a step to :func:`migrate`."""
 
 STATUSES = ("started", "ok", "skipped", "failed", "interrupted")
@@ -213,6 +215,9 @@ class RunRecord:
             training.
         curve: Training curve: for each step the phase, step, seconds, tokens, updates, and scalars by name.
         samples: A few generated sequences in readable form.
+        nearest: Each of the samples beside the training sequence nearest to it; empty where nobody looked, as in
+            earlier schemas.
+        kind: What the words of the samples are, as in :class:`bench.api.SequenceSpec`; "" where that was not kept.
         warnings: What went wrong without harm to the results, a sentence for each.
         data_sha256: Hash of the exact tokens that were used.
         environment: Versions, commit, machine.
@@ -237,12 +242,16 @@ class RunRecord:
     started: str | None = None
     finished: str | None = None
     density: str = "none"
+    nearest: tuple[Nearest, ...] = ()
+    kind: str = ""
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise ValueError(f"expected status to be one of {', '.join(STATUSES)}, got '{self.status}'")
         if self.density not in DENSITIES:
             raise ValueError(f"expected density to be one of {', '.join(DENSITIES)}, got '{self.density}'")
+        if self.nearest and len(self.nearest) != len(self.samples):
+            raise ValueError(f"expected a nearest sequence for each sample or none, got {len(self.nearest)}")
 
 
 def fit_id(
@@ -311,6 +320,7 @@ def from_json(text: str) -> RunRecord:
             content[part] = {name: tuple(Score(**score) for score in scores) for name, scores in content[part].items()}
         for part in ("curve", "samples", "warnings"):
             content[part] = tuple(content[part])
+        content["nearest"] = tuple(map(Nearest.read, content["nearest"]))
         record = RunRecord(**content)
         _check(record)
         if run_id != record.spec.run_id:
@@ -349,6 +359,9 @@ def migrate(content: dict[str, Any]) -> dict[str, Any]:
     if schema == 5:  # no model was made of files
         content = {**content, "schema": 6}
         schema = 6
+    if schema == 6:  # nobody looked for the training sequences that are nearest to the samples
+        content = {**content, "schema": 7, "nearest": [], "kind": ""}
+        schema = 7
     if schema != SCHEMA:
         raise ValueError(f"expected a run record of schema {SCHEMA} or earlier, got {schema}")
     return content

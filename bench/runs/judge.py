@@ -49,7 +49,6 @@ __all__ = [
     "unchanged_data",
 ]
 
-SHOWN_SAMPLES = 5
 SELECTED_BY = "nll_valid"
 """The score that picks the selected checkpoint: held-out NLL on the validation split, which no leaderboard shows."""
 FRONTIER = ("nll", "language-model")
@@ -215,13 +214,13 @@ class Judged:
 
     Attributes:
         scores: Its scores.
-        shown: A few samples in readable form.
+        samples: int64, (N, T): the sequences that were scored.
         tokens_per_second: The speed of sampling.
         density: What its density is: one of :data:`bench.api.DENSITIES`; ``exact`` only where that was verified.
     """
 
     scores: tuple[Score, ...]
-    shown: tuple[str, ...]
+    samples: Tensor
     tokens_per_second: float
     density: str
 
@@ -255,10 +254,7 @@ def score(
         if spec.explicit_metrics and not real and (missing or not results):
             raise ValueError(f"metric '{name}' was asked for and is absent: {missing or 'this task rules it out'}")
         scores += [_as_score(result) for result in results]
-    vocabulary = task.data.vocabulary
-    rows = samples[:SHOWN_SAMPLES]
-    shown = vocabulary.decode(rows) if vocabulary else [" ".join(map(str, row)) for row in rows.tolist()]
-    return Judged(tuple(scores), tuple(shown), samples.numel() / seconds, judgement.density)
+    return Judged(tuple(scores), samples, samples.numel() / seconds, judgement.density)
 
 
 def _judgement(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from bench.api import Execution, Generator, Sampler, Unsupported
@@ -20,9 +20,11 @@ from bench.runs.checkpoints import CheckpointFolder, Kept
 from bench.runs.critic import CRITIC
 from bench.runs.curve import CURVE
 from bench.runs.devices import describe, prepare, seed_global_streams
+from bench.runs.examples import examples
 from bench.runs.judge import (
     SELECTED_BY,
     Judged,
+    LoadedTask,
     RealData,
     cost_scores,
     curve_judge,
@@ -114,7 +116,9 @@ def _message(error: BaseException) -> str:
 def _readable(record: RunRecord) -> RunRecord:
     """A record whose texts can be written as UTF-8: halves of characters, which a plugin may print, are escaped."""
     parts = {name: _escaped(getattr(record, name)) for name in ("reason", "traceback", "samples", "warnings", "curve")}
-    return replace(record, **parts)
+    nearest = tuple(replace(each, **_escaped({name: getattr(each, name) for name in ("sample", "example")}))
+                    for each in record.nearest)  # fmt: skip
+    return replace(record, nearest=nearest, **parts)
 
 
 def _escaped(part: Any) -> Any:
@@ -152,7 +156,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
             watcher.warn(remark)
         judged = judge(FINAL, RealData(task.data))
         facts = {"scores": scores, "density": judged.density}
-        return {**facts, "samples": judged.shown, "data_sha256": task.data.sha256}
+        return {**facts, **_shown(judged, task, spec), "data_sha256": task.data.sha256}
 
     generator: Generator = build(load_planned(spec), {**spec.config, **spec.files})
     preset = PRESETS[spec.preset]
@@ -220,9 +224,15 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         "frontier": tempered,
         "selected": selected,
         "curve": tuple(session.curve),
-        "samples": judged.shown,
+        **_shown(judged, task, spec),
         "data_sha256": task.data.sha256,
     }
+
+
+def _shown(judged: Judged, task: LoadedTask, spec: RunSpec) -> dict[str, Any]:
+    """The fields of the record that show samples."""
+    found = examples(judged.samples, task.data, spec)
+    return {each.name: getattr(found, each.name) for each in fields(found)}
 
 
 def load_planned(spec: RunSpec) -> Any:

@@ -50,6 +50,7 @@ class TaskData:
         tokenizer: How text became tokens, for signatures.
         remarks: What is wrong with the data, so that scores on them say little: a sentence for each.
         listed: int64, (L, T), all real sequences that there are, as the names of a census; None where nobody knows.
+        of_persons: Whether the sequences are of persons, so that none of training is shown beside a sample.
     """
 
     training: TrainingData
@@ -58,6 +59,7 @@ class TaskData:
     tokenizer: str
     remarks: tuple[str, ...] = ()
     listed: Tensor | None = None
+    of_persons: bool = False
 
     @property
     def vocabulary(self) -> Vocabulary | None:

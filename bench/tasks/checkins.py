@@ -95,7 +95,7 @@ class Checkins:
         train, valid, test = splits
         gap = "" if self.gap is None else f",gap={self.gap:g}h"
         tokenizer = f"venue,min_count={self.min_count},length={self.length}{gap}"
-        return TaskData(TrainingData(spec, train, valid, vocabulary), test, None, tokenizer)
+        return TaskData(TrainingData(spec, train, valid, vocabulary), test, None, tokenizer, of_persons=True)
 
 
 @lru_cache(maxsize=16)

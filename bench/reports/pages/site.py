@@ -17,16 +17,18 @@ from bench.reports.document import Block, Document
 from bench.reports.families import styles_of
 from bench.reports.grid import Grid
 from bench.reports.html import as_data, filled, render
-from bench.reports.pages import costs, kernels, outcome, samples, site_data
+from bench.reports.pages import costs, kernels, outcome, samples, site_data, site_samples
 from bench.reports.parts import parts
 
 __all__ = ["SCRIPTS", "page"]
 
 SCRIPTS = (
-    *("nodes.js", "marks.js", "grid.js", "board.js", "charts.js", "families.js", "matrix.js", "detail.js", "theme.js"),
-    "page.js",
+    *("nodes.js", "marks.js", "grid.js", "board.js", "charts.js", "families.js", "matrix.js", "samples.js"),
+    *("detail.js", "theme.js", "page.js"),
 )
 """Parts of the page's script, in their order."""
+DRAWING = {site_samples.TUNE: ("notation.js", "player.js"), site_samples.MOLECULE: ("molecule.js",)}
+"""More of them, where the samples of any task have this form."""
 
 
 def page(
@@ -58,8 +60,10 @@ def page(
             }
         )
         data.append(site_data.task(section, grid, curves.get(section.title), swept.get(section.title), styles))
+    forms = {task["form"] for task in data}
+    drawing = [script for form, scripts in DRAWING.items() if form in forms for script in scripts]
     return filled(
-        "index.html.j2", ["index.css", "charts.css"], SCRIPTS,
+        "index.html.j2", ["index.css", "charts.css", "samples.css"], [SCRIPTS[0], *drawing, *SCRIPTS[1:]],
         tasks=tasks, general=_rendered(found.general), figures=figures, data=as_data({"tasks": data}),
         kernels=None if timings is None else _kernels(timings),
     )  # fmt: skip

@@ -25,6 +25,7 @@ from bench.reports.families import LINES, PALETTE, Style, Styles, groups, styles
 from bench.reports.grid import Grid
 from bench.reports.numbers import missing
 from bench.reports.numbers import rounded as _number
+from bench.reports.pages import site_samples
 from bench.reports.pages.provenance import reasons
 
 __all__ = ["task"]
@@ -63,6 +64,8 @@ def task(
     texts: dict[str, int] = {}
     shown = [metric for metric in headlines(kind, Shown.TERMINAL) if metric in metrics]
     best = section.cheapest
+    models, form = _models(section.runs, texts), site_samples.form(section.runs, metrics)
+    molecules = [run for model in models.values() for run in model["runs"]] if form == site_samples.MOLECULE else []
     return {
         "title": section.title,
         "seeds": seeds,
@@ -73,7 +76,9 @@ def task(
         "best": best
         and {"model": best.best, "metric": best.metric, "alike": best.not_separable, "compared": best.compared},
         "verdicts": [_verdict(answer) for answer in section.answers if answer.metric in shown or answer.stated],
-        "models": _models(section.runs, texts),
+        "models": models,
+        "form": form,
+        **(site_samples.drawings(molecules) if molecules else {}),
         "looks": {model: _look(styles[model]) for model in dict.fromkeys(section.runs["model"]) if model in styles},
         "curves": _curves(curves) if curves else {},
         "courses": _courses(curves, styles) if curves else {},
@@ -199,7 +204,7 @@ def _models(runs: pd.DataFrame, texts: dict[str, int]) -> dict[str, Row]:
                 "finished": _text(run["finished"])[:10],
                 "where": texts.setdefault(place, len(texts)),
                 "warnings": list(run.get("warnings") or ()),
-                "samples": [str(sample).strip() for sample in run["samples"]],
+                **site_samples.samples(run, texts),
             }
         )
     for known in models.values():

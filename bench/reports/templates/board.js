@@ -10,7 +10,7 @@ const dialog = document.getElementById("detail");
 
 // ------------------------------------------------------------ state, in the address
 
-const state = { task: 0, columns: [], sort: "", filter: "", hide: [], steps: false, cell: [], samples: [], seed: "" };
+const state = { task: 0, columns: [], sort: "", filter: "", hide: [], steps: false, cell: [], samples: [], seed: "", alone: false };
 const task = () => TASKS[state.task];
 
 function read() {
@@ -27,6 +27,7 @@ function read() {
   state.cell = asked.getAll("cell");
   state.samples = asked.getAll("samples").filter((model) => model in task().models);
   state.seed = asked.get("seed") || "";
+  state.alone = asked.has("alone");
 }
 function write() {
   const kept = new URLSearchParams();
@@ -39,6 +40,7 @@ function write() {
   state.cell.forEach((part) => kept.append("cell", part));
   state.samples.forEach((model) => kept.append("samples", model));
   if (state.seed) kept.set("seed", state.seed);
+  if (state.alone) kept.set("alone", "1");
   history.replaceState(null, "", "#" + kept);
 }
 

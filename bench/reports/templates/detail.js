@@ -25,7 +25,8 @@ function show(row, index) {
   parts.push(curves(model, metric), make("h3", null, "How it was run"), facts(model));
   if (metric && isCell(cell)) parts.push(make("h3", null, "How it was computed"), make("p", null, make("code", null, `${metric.name}: ${text(cell[SIGNATURE])}`)));
   const run = model.runs.find((each) => each.status === "ok" && each.samples.length);
-  if (run) parts.push(make("h3", null, `Samples of seed ${run.seed}`), run.samples.map((each) => make("p", { class: "sample" }, verse(each))));
+  if (run) parts.push(make("h3", null, `Samples of seed ${run.seed}`), specimens(run, row.model));
+  hush();
   dialog.replaceChildren();
   add(dialog, parts);
   if (!dialog.open) dialog.showModal();
@@ -81,5 +82,5 @@ function facts(model) {
     model.command ? [make("p", null, "To run it again:"), make("pre", { class: "command", tabindex: "0" }, model.command)]
       : make("p", { class: "muted" }, "Real data are scored by every ", make("code", null, "bench run"), " on this task.")];
 }
-dialog.addEventListener("close", () => { state.cell = []; write(); });
+dialog.addEventListener("close", () => { hush(); state.cell = []; write(); });
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });

@@ -7,7 +7,15 @@ import pytest
 from nltk.metrics import edit_distance
 
 from bench.kernels import subsequences
-from bench.kernels.subsequences import BITS, nearest, reference_nearest
+from bench.kernels.subsequences import (
+    BITS,
+    aligned,
+    nearest,
+    nearest_rows,
+    reference_aligned,
+    reference_nearest,
+    reference_nearest_rows,
+)
 
 
 def drawn(n, width, seed, types=9, longest=None):
@@ -73,3 +81,46 @@ def test_wrong_lengths_are_refused():
     text = np.zeros((2, 3), np.int64)
     with pytest.raises(ValueError, match="length"):
         nearest(text, np.array([0, 4]), text, np.array([0, 0]))
+
+
+@pytest.mark.parametrize("widths", [(1, 1), (12, 20), (BITS + 1, 30)])
+@pytest.mark.parametrize("types", [2, 9, 500])
+@pytest.mark.parametrize("rows", [1, 7, 1000])
+def test_the_nearest_row_is_the_first_of_the_most_similar(monkeypatch, widths, types, rows):
+    monkeypatch.setattr(subsequences, "PAIRS", rows)
+    monkeypatch.setattr(subsequences, "FIRST", 1 + rows // 4)
+    monkeypatch.setattr(subsequences, "CELLS", 40 * rows)
+    text, others = drawn(12, widths[0], 4, types), drawn(25, widths[1], 5, types)
+    similar, found = nearest_rows(*text, *others)
+    assert similar.tolist() == nearest(*text, *others).tolist()
+    assert found.tolist() == reference_nearest_rows(spoken(*text), spoken(*others))
+
+
+def test_equal_rows_count_once_and_the_first_wins():
+    train = np.array([[9, 9, 9], [1, 2, 3], [1, 2, 4], [1, 2, 3]])
+    text, lengths = np.array([[1, 2, 3], [1, 2, 5], [7, 7, 7]]), np.full(3, 3)
+    similar, found = nearest_rows(text, lengths, train, np.full(4, 3))
+    assert similar.tolist() == [1, pytest.approx(2 / 3), 0]
+    assert found.tolist() == [1, 1, -1]
+
+
+@pytest.mark.parametrize("types", [1, 2, 4])
+def test_an_alignment_has_the_most_words_in_the_fewest_pieces(types):
+    rng = np.random.default_rng(types)
+    for _ in range(300):
+        one, two = (rng.integers(-1, types, rng.integers(0, 7)) for _ in range(2))
+        found = aligned(one, two)
+        assert (one[found.mine] == two[found.theirs]).all()
+        assert (one[found.mine] >= 0).all()
+        assert (np.diff(found.mine) > 0).all()
+        assert (np.diff(found.theirs) > 0).all()
+        ends = (np.diff(found.mine) != 1) | (np.diff(found.theirs) != 1)
+        pieces = np.split(found.mine, np.flatnonzero(ends) + 1) if len(found.mine) else []
+        assert (len(found.mine), len(pieces)) == reference_aligned(one.tolist(), two.tolist())
+
+
+def test_an_alignment_prefers_words_that_follow_each_other():
+    found = aligned(np.array([1, 2, 3]), np.array([1, 9, 1, 2, 9, 2, 3]))
+    assert found.mine.tolist() == [0, 1, 2]
+    assert found.theirs.tolist() in ([0, 5, 6], [2, 3, 6], [2, 5, 6])  # two pieces, whichever
+    assert aligned(np.array([5, 1, 2, 3]), np.array([1, 7, 1, 2, 3])).theirs.tolist() == [2, 3, 4]

@@ -103,6 +103,19 @@ def test_another_outcome_of_the_same_run_is_refused(folders):
     assert not (folders / "whole").exists()
 
 
+def test_a_record_of_an_earlier_version_is_no_other_outcome(folders):
+    again = Store(folders / "again")
+    for record in again.records():
+        shown = ("1 2 3",) * len(record.samples) if record.spec.model == "real data" else record.samples
+        again.write(replace(record, nearest=(), kind="", samples=shown))
+    merged = merge([folders / "zero", folders / "again"], folders / "whole")
+    assert (merged.taken, merged.repeated) == (3, 3)
+    for record in again.records():
+        again.write(replace(record, samples=("1 2 3",) * len(record.samples)))
+    with pytest.raises(UsageError, match="has other samples in"):
+        merge([folders / "zero", folders / "again"], folders / "other")
+
+
 def test_what_was_finished_comes_before_what_was_not(folders):
     store = Store(folders / "again")
     for record in store.records():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.records.nearest import Nearest
 from bench.records.record import SCHEMA, NewerRecord, RunRecord, RunSpec, Score, checksum, from_json, migrate, to_json
 
 STORE = Path(__file__).parents[2] / "golden" / "store" / "runs"
@@ -35,6 +36,8 @@ def record(make_spec):
         environment={"commit": None, "packages": {"torch": "2"}},
         started="2026-01-01T00:00:00+00:00",
         finished="2026-01-01T00:00:01+00:00",
+        nearest=(Nearest(("", "天", "下"), ("地", "天", ""), 1, 1, 2, 2), Nearest(("1 2 3",), (), 0, 0, 3, 0)),
+        kind="characters",
     )
 
 
@@ -128,7 +131,12 @@ def signed(content):
 def unsigned(record, schema):
     """What is left of a record in the schemas that had no checksum and no warnings."""
     content = json.loads(to_json(record)) | {"schema": schema}
-    return {name: value for name, value in content.items() if name not in ("sha256", "warnings")}
+    return {name: value for name, value in content.items() if name not in ("sha256", "warnings", "nearest", "kind")}
+
+
+def without_nearest(record):
+    """The record as schemas up to the sixth know it."""
+    return dataclasses.replace(record, nearest=(), kind="")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '"schema"', "[" * 100_000])
@@ -175,7 +183,7 @@ def test_a_damaged_record_of_a_later_schema_is_damaged_and_not_later(record):
 
 
 def test_a_record_of_the_third_schema_is_understood(record):
-    assert from_json(json.dumps(unsigned(record, 3))) == record
+    assert from_json(json.dumps(unsigned(record, 3))) == without_nearest(record)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +198,38 @@ def test_a_record_of_the_fourth_schema_had_an_exact_density_where_it_has_scores_
     assert from_json(signed(old | {"schema": 4})).density == density
     with pytest.raises(ValueError, match="expected density to be one of exact, bound, estimated, none, got 'sure'"):
         from_json(signed(old | {"density": "sure"}))
+
+
+def test_a_record_of_the_sixth_schema_says_nothing_of_the_nearest_sequences(record):
+    content = json.loads(to_json(record)) | {"schema": 6}
+    old = {name: part for name, part in content.items() if name not in ("sha256", "nearest", "kind")}
+    assert from_json(signed(old)) == without_nearest(record)
+    assert from_json(signed(old)).spec.run_id == record.spec.run_id
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"shared": 2}, "expected longest <= shared <= words of either"),
+        ({"longest": 2}, "expected longest <= shared"),
+        ({"shared": 1.0}, "numbers of words"),
+        ({"sample": "天下"}, "'nearest' has"),
+        ({"example": [1]}, "in pieces"),
+        ({"colour": "red"}, "'nearest' has"),
+        ({"words": ...}, "'nearest' has"),
+    ],
+)
+def test_what_is_no_nearest_sequence_is_refused(record, change, message):
+    content = json.loads(to_json(record))
+    first = {name: value for name, value in {**content["nearest"][0], **change}.items() if value is not ...}
+    content["nearest"][0] = first | ({"example_words": 1, "words": 1} if change == {"shared": 2} else {})
+    with pytest.raises(ValueError, match=message):
+        from_json(signed(content))
+
+
+def test_each_sample_has_a_nearest_sequence_or_none_has(record):
+    with pytest.raises(ValueError, match="a nearest sequence for each sample or none, got 1"):
+        dataclasses.replace(record, nearest=record.nearest[:1])
 
 
 def test_a_record_of_the_first_schema_is_understood(record):

@@ -14,7 +14,8 @@ from bench.plans.presets import PRESETS, TEMPERATURES
 from bench.records.frames import REAL_DATA
 from bench.records.record import from_json, to_json
 from bench.runs.checkpoints import CheckpointFolder
-from bench.runs.judge import SHOWN_SAMPLES, load_task
+from bench.runs.examples import SHOWN_SAMPLES
+from bench.runs.judge import load_task
 from bench.runs.runner import Watcher, run
 from bench.runs.session import Session
 from bench.runs.streams import named_stream
@@ -164,6 +165,11 @@ def test_a_run_that_works(do):
     assert {score.kind for score in scores.values()} == {"quality", "cost"}
     assert len(record.samples) == SHOWN_SAMPLES
     assert len(record.samples[0].split()) == TOY["seq_len"]
+    assert ["".join(nearest.sample) for nearest in record.nearest] == list(record.samples)
+    given = Toy(**TOY).load().training
+    known = {" ".join(map(str, row)) for part in (given.train, given.valid) for row in part.tolist()}
+    assert {"".join(nearest.example) for nearest in record.nearest if nearest.shared} <= known
+    assert record.kind == "synthetic"
     assert record.data_sha256 == Toy(**TOY).load().sha256
     assert record.started <= record.finished
     assert record.environment["threads"] == torch.get_num_threads()
@@ -175,8 +181,9 @@ def test_real_data_are_scored_like_a_model():
     record = run(plan("random")[REAL_DATA, 0])
     assert record.status == "ok"
     assert {score.kind for score in record.scores["final"]} == {"quality"}
-    train = {" ".join(map(str, row)) for row in Toy(**TOY).load().training.train.tolist()}
-    assert set(record.samples) <= train
+    test = {" ".join(map(str, row)) for row in Toy(**TOY).load().test.tolist()}
+    assert set(record.samples) <= test
+    assert ["".join(nearest.sample) for nearest in record.nearest] == list(record.samples)
     assert record.curve == ()
 
 
