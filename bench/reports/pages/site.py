@@ -6,8 +6,9 @@ and the samples from :mod:`bench.reports.pages.site_data`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from bench.analysis.frontier import sweeps
 from bench.analysis.learning import learning
@@ -18,21 +19,39 @@ from bench.reports.grid import Grid
 from bench.reports.html import as_data, filled, render
 from bench.reports.pages import costs, outcome, samples, site_data
 
-__all__ = ["SCRIPTS", "page"]
+__all__ = ["SCRIPTS", "Live", "page", "waiting"]
 
 BEGINNING = "How to read it, and how it was made"
 """The name of what stands before the first task."""
 SCRIPTS = ("nodes.js", "board.js", "charts.js", "detail.js", "page.js")
 """Parts of the page's script, in their order."""
+LIVE = "live"
+"""The name of the script and the style of what shows the progress of runs that are under way."""
 
 
-def page(results: Results, document: Document, figures: Sequence[tuple[str, str]] = ()) -> str:
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What makes the page one that follows runs, and asks its server how far they are.
+
+    Attributes:
+        version: Of the results on it; where the server has another, the page loads itself again.
+        provisional: Title of a task that is not over to how far it is, in sentences.
+    """
+
+    version: str
+    provisional: Mapping[str, str]
+
+
+def page(
+    results: Results, document: Document, figures: Sequence[tuple[str, str]] = (), live: Live | None = None
+) -> str:
     """The complete page as text; the same results give the same text.
 
     Args:
         results: All frames.
         document: Their leaderboard, from :func:`bench.reports.pages.leaderboard.page`, without figures.
         figures: Pairs of caption and path, relative to where the page will be, which it links.
+        live: For a page that follows runs; None for one that is a file.
     """
     sections = results.sections()
     parts = _parts(document, [section.title for section in sections])
@@ -49,12 +68,29 @@ def page(results: Results, document: Document, figures: Sequence[tuple[str, str]
                 "words": render(block for block in own.words if block not in price),  # it is one of the answers
                 "samples": render(own.parts.pop(samples.TITLE, [])),
                 "parts": _rendered(own.parts),
+                "provisional": live.provisional.get(section.title, "") if live else "",
             }
         )
         data.append(site_data.task(section, grid, curves.get(section.title), swept.get(section.title)))
+    return _filled(tasks, _rendered(parts.general), figures, data, live)
+
+
+def waiting(live: Live) -> str:
+    """The page of a folder in which no run has ended yet."""
+    return _filled([], [], (), [], live)
+
+
+def _filled(
+    tasks: Sequence[Any],
+    general: Sequence[tuple[str, str]],
+    figures: Sequence[tuple[str, str]],
+    data: Sequence[Any],
+    live: Live | None,
+) -> str:
+    styles, scripts = ["index.css", *([f"{LIVE}.css"] if live else [])], [*SCRIPTS, *([f"{LIVE}.js"] if live else [])]
     return filled(
-        "index.html.j2", ["index.css"], SCRIPTS,
-        tasks=tasks, general=_rendered(parts.general), figures=figures, data=as_data({"tasks": data}),
+        "index.html.j2", styles, scripts, {"connect-src": "'self'"} if live else {},
+        tasks=tasks, general=general, figures=figures, data=as_data({"tasks": data}), live=live,
     )  # fmt: skip
 
 
