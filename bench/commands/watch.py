@@ -35,7 +35,7 @@ def watch(folder: Path, port: int, opened: bool, against: tuple[str, ...]) -> No
     """Show the results of a FOLDER in a browser, and the progress of its runs while they go on.
 
     The page is that of 'bench report' (index.html), with the runs under way above it; it refreshes itself. FOLDER may
-    be empty yet, or not be there. Nothing is written to it, and nobody but this machine is answered, on 127.0.0.1.
+    be empty yet, or not be there. It stays as it is, and nobody but this machine is answered, on 127.0.0.1.
     Ctrl-C ends it, with exit code 0, and touches no run; 143 after SIGTERM, 2 for a usage error.
     """
     from bench.commands.outlook import outlook

@@ -28,8 +28,8 @@ __all__ = ["Content", "Kind", "Look", "Watched"]
 
 LOOK_SECONDS = 1.0
 """Least time between two looks at the folder, however many ask."""
-SHARE = 0.05
-"""Of the time, that making pages may take while runs are under way."""
+SHARE, SHARE_AT_REST = 0.05, 0.5
+"""Of the time, that making pages may take while runs are under way, and while nobody is at work."""
 NICENESS = 10
 """Of the thread that makes pages: whoever trains comes first."""
 PAGES = ("leaderboard.md", "leaderboard.csv", "verdicts.csv")
@@ -103,7 +103,7 @@ class Watched:
         self._look, self._looked = Look(False, self._content), float("-inf")
         self._page, self._made = b"", threading.Event()
         self._maker: threading.Thread | None = None
-        self._tried, self._again = "", float("-inf")
+        self._tried, self._ended, self._took = "", float("-inf"), 0.0
 
     def page(self) -> bytes:
         """The page, as it was made last; the first one is waited for."""
@@ -126,7 +126,7 @@ class Watched:
                 self._look = self._scan()
                 self._looked = time.monotonic()
             look, idle = self._look, self._maker is None or not self._maker.is_alive()
-            due = not look.working or self._looked >= self._again
+            due = self._looked >= self._ended + self._took / (SHARE if look.working else SHARE_AT_REST)
             if idle and due and look.version not in (self.version, self._tried) and (look.there or not self._page):
                 self._maker = threading.Thread(target=self._make, args=(look,), daemon=True)
                 self._maker.start()
@@ -193,7 +193,8 @@ class Watched:
             if page or not self._page:
                 self._page = (page or _empty(look)).encode("utf-8", "backslashreplace")
                 self.version = look.version
-            self._again = time.monotonic() + (time.monotonic() - since) / SHARE
+            self._ended = time.monotonic()
+            self._took = self._ended - since
         self._made.set()
 
     def _html(self, look: Look) -> str:
@@ -205,10 +206,7 @@ class Watched:
         if not look.there:
             return _empty(look)
         frames = self._store.load()
-        provisional: Mapping[str, str] = {}
-        if look.working:
-            frames, unfinished = so_far(frames)
-            provisional = {title: each.words() for title, each in unfinished.items()}
+        frames, provisional = so_far(frames) if look.working else (frames, {})
         results = Results.of(frames, self._against)
         if not results.any_ended:
             return _empty(look)

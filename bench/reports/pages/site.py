@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.analysis.frontier import sweeps
 from bench.analysis.learning import learning
+from bench.analysis.provisional import Provisional
 from bench.analysis.results import Results
 from bench.records.frames import as_rows
 from bench.reports.document import Block, Document, Heading, Table, text_of
@@ -35,11 +36,11 @@ class Live:
 
     Attributes:
         version: Of the results on it; where the server has another, the page loads itself again.
-        provisional: Title of a task that is not over to how far it is, in sentences.
+        provisional: Title of a task that is not over to how far it is. Without a complete seed nothing is compared.
     """
 
     version: str
-    provisional: Mapping[str, str]
+    provisional: Mapping[str, Provisional]
 
 
 def page(
@@ -60,18 +61,23 @@ def page(
     tasks, data = [], []
     for section in sections:
         grid, own, price = Grid(as_rows(section.board), section.best), parts.tasks[section.title], costs.price(section)
+        so_far = live.provisional.get(section.title) if live else None
+        early = so_far is not None and not so_far.complete
         tasks.append(
             {
                 "title": section.title,
-                "answers": [(question, render(answer)) for question, answer in outcome.page(section, grid)],
+                "answers": [
+                    (question, render(answer)) for question, answer in outcome.page(section, grid) if not early
+                ],
                 "remarks": render(own.remarks),
-                "words": render(block for block in own.words if block not in price),  # it is one of the answers
+                "words": render(block for block in own.words if block not in price and not early),  # an answer
                 "samples": render(own.parts.pop(samples.TITLE, [])),
                 "parts": _rendered(own.parts),
-                "provisional": live.provisional.get(section.title, "") if live else "",
+                "provisional": so_far.words() if so_far else "",
             }
         )
-        data.append(site_data.task(section, grid, curves.get(section.title), swept.get(section.title)))
+        own_data = site_data.task(section, grid, curves.get(section.title), swept.get(section.title))
+        data.append({**own_data, "verdicts": [], "best": None} if early else own_data)
     return _filled(tasks, _rendered(parts.general), figures, data, live)
 
 

@@ -39,7 +39,7 @@ function time(seconds) {
 function counts({ counts: own, left, working }) {
   const total = Object.values(own).reduce((sum, each) => sum + each, 0);
   const words = Object.entries(own).filter(([name, number]) => number || name === "done").map(([name, number]) => `${number} ${name}`);
-  if (!total) return "No run is planned here.";
+  if (!total) return "";
   const rest = left === null || !working ? "" : left < 1 ? "; about to end" : `; about ${time(left)} left`;
   return `${total} runs: ${words.join(", ")}${rest}.`;
 }
@@ -94,7 +94,8 @@ function replaced(node, key, ...children) {
   add(node, children);
 }
 function see(data) {
-  part.line.textContent !== counts(data) && (part.line.textContent = counts(data));
+  replaced(part.line, counts(data), counts(data));
+  part.bar.hidden = !counts(data);
   replaced(part.bar, JSON.stringify(data.counts), share(data));
   replaced(part.said, told(data), told(data));
   const [shown, others] = [data.runs.slice(0, MOST_CARDS), data.runs.slice(MOST_CARDS)];
