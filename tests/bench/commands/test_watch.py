@@ -190,7 +190,7 @@ def test_a_page_is_made_when_a_run_has_ended_and_not_when_it_is_asked_for(planne
 
 def test_while_runs_go_on_only_complete_seeds_are_compared(planned):
     end(planned, ("mle", 0), value=3.0)
-    end(planned, ("mle", 1), value=4.5)
+    end(planned, ("mle", 1), value=4.567)
     begin(planned, ("seqgan", 0))
     early = page(planned)
     assert "Provisional: 2 of 4 runs have ended. No seed has ended for every model" in early
@@ -199,12 +199,12 @@ def test_while_runs_go_on_only_complete_seeds_are_compared(planned):
     begin(planned, ("seqgan", 1))
     later = page(planned)
     assert "Provisional: 3 of 4 runs have ended. 1 of 2 seeds has ended for every model; only such seeds" in later
-    assert "4.5" not in later  # of a seed that not all have
+    assert "4.567" not in later  # of a seed that not all have
     end(planned, ("seqgan", 1), value=2.5)
     over = page(planned)
     assert "Provisional" not in over
     assert 'class="answers"' in over
-    assert "4.5" in over
+    assert "4.567" in over
 
 
 def test_a_folder_that_vanishes_leaves_the_page_and_one_that_comes_back_is_read(planned):

@@ -1,9 +1,28 @@
 """What the tests of the pages share."""
 
+import os
+import shutil
 from dataclasses import replace
 
 import pandas as pd
 import pytest
+
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """One browser for all tests of a module, which are skipped where there is none."""
+    if not CHROMIUM:
+        pytest.skip("NOT TESTED IN A BROWSER: there is no Chromium")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="NOT TESTED IN A BROWSER: Playwright is not installed"
+    )
+    sandbox = [] if os.geteuid() else ["--no-sandbox"]
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=sandbox)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,7 @@ Where there is no Chromium (Debian's ``chromium``, or the path in ``CHROMIUM``) 
 import csv
 import io
 import json
-import os
 import re
-import shutil
 import tarfile
 from importlib import resources
 from pathlib import Path
@@ -21,9 +19,6 @@ from bench.records.store import Store
 from bench.reports.pages import leaderboard, site
 
 ROOT = Path(__file__).parents[3]
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-playwright = pytest.importorskip("playwright.sync_api", reason="NOT TESTED IN A BROWSER: Playwright is not installed")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="NOT TESTED IN A BROWSER: there is no Chromium")
 
 NASTY = "<script>document.title = 'hacked'</script><img src=x onerror=\"document.title = 'hacked'\">"
 QUATRAINS = {"task": "quatrains, quick"}
@@ -44,16 +39,6 @@ def index(with_twin, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "index.html"
     path.write_text(site.page(results, leaderboard.page(results)), encoding="utf-8")
     return path
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """One browser for all tests."""
-    sandbox = [] if os.geteuid() else ["--no-sandbox"]
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=sandbox)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
