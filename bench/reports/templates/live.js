@@ -7,6 +7,7 @@ const part = {
   line: make("p", { class: "counts", role: "status" }),
   bar: make("div", { class: "share" }),
   said: make("p", { class: "muted", role: "status" }),
+  title: make("summary", null),
   runs: make("div", { class: "cards" }),
   more: make("details", { class: "more", hidden: true }),
   failed: make("details", { class: "more", hidden: true }),
@@ -14,6 +15,7 @@ const part = {
   moment: make("span", { class: "muted" }),
   itself: make("input", { type: "checkbox", change: () => keep({ itself: part.itself.checked }) }),
 };
+part.cards = make("details", { hidden: true, toggle: () => keep({ folded: !part.cards.open }) }, part.title, part.runs);
 // What is kept in this tab, over the moment in which the page loads itself again.
 function kept() {
   try {
@@ -99,6 +101,8 @@ function see(data) {
   replaced(part.bar, JSON.stringify(data.counts), share(data));
   replaced(part.said, told(data), told(data));
   const [shown, others] = [data.runs.slice(0, MOST_CARDS), data.runs.slice(MOST_CARDS)];
+  part.cards.hidden = !data.runs.length;
+  replaced(part.title, String(data.runs.length), data.runs.length === 1 ? "1 run under way" : `${data.runs.length} runs under way`);
   replaced(part.runs, JSON.stringify(shown), shown.map(card));
   part.more.hidden = !others.length;
   replaced(part.more, JSON.stringify(others), make("summary", null, `${others.length} more under way`), make("ul", null, others.map((run) =>
@@ -160,8 +164,9 @@ function reload() {
   location.reload();
 }
 function restore() {
-  const { data, view, itself } = kept();
+  const { data, view, itself, folded } = kept();
   part.itself.checked = itself !== false;
+  part.cards.open = folded === undefined ? matchMedia("(min-width: 40rem)").matches : !folded;
   if (data) see(data);
   keep({ view: null });
   if (!view || view.hash !== location.hash) return;
@@ -182,7 +187,7 @@ function restore() {
 }
 
 if (live) {
-  add(live, part.line, part.bar, part.said, make("div", { class: "row" }, part.again, make("label", null, part.itself, "Refresh by itself"), part.moment), part.runs, part.more, part.failed);
+  add(live, part.line, part.bar, part.said, make("div", { class: "row" }, part.again, make("label", null, part.itself, "Refresh by itself"), part.moment), part.cards, part.more, part.failed);
   for (const kind of ["keydown", "input", "pointerdown", "wheel", "touchmove"]) window.addEventListener(kind, () => { about.touched = Date.now(); }, { passive: true, capture: true });
   // Nothing tells whether the list of a select is open: from the press that may open it, it counts as open.
   document.addEventListener("mousedown", (event) => { about.menu = Boolean(event.target.closest("select")); });

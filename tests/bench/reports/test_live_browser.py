@@ -208,8 +208,11 @@ def test_axe_finds_nothing_serious_and_a_phone_is_wide_enough(visit, folder):
     for model in MODELS:
         folder.begin("toy", model, 1, curves={"loss": ((1.0, 3.0), (2.0, 2.0), (9.0, 1.0))}, scalars={"loss": 1.0})
     page = visit(width=360, height=740, color_scheme="light")
+    page.locator("#live summary", has_text="3 runs under way").click()  # on a phone they are folded
     page.locator("#live .run").nth(2).wait_for()
     page.locator("#live .more:visible summary").click()
+    page.reload()
+    page.locator("#live .run").nth(2).wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     page.evaluate((resources.files(axe) / "axe.min.js").read_text(encoding="utf-8"))
     for _ in range(2):
