@@ -123,7 +123,10 @@ class Watched:
         """What is in the folder now; another page is made if this one would show anything else."""
         with self._lock:
             if time.monotonic() - self._looked >= LOOK_SECONDS:
-                self._look = self._scan()
+                try:
+                    self._look = self._scan()
+                except OSError:  # it may not be looked into, or not any more
+                    self._look = self._gone()
                 self._looked = time.monotonic()
             look, idle = self._look, self._maker is None or not self._maker.is_alive()
             due = self._looked >= self._ended + self._took / (SHARE if look.working else SHARE_AT_REST)
@@ -137,7 +140,7 @@ class Watched:
     def _scan(self) -> Look:
         store = self._store
         if not store.path.is_dir():
-            return Look(False, self._content, version="not there")
+            return self._gone()
         self._read()
         held = Leases(store.leases).held()
         holders = {name: each for name, each in held.items() if name != ALONE and not name.startswith(COMMAND)}
@@ -147,6 +150,9 @@ class Watched:
         shown = self._content.ended, bool(held), self.files()
         version = hashlib.sha256(repr(shown).encode("utf-8", "backslashreplace")).hexdigest()[:16]
         return Look(True, self._content, holders, under_way.read(store.progress, holders), bool(held), version)
+
+    def _gone(self) -> Look:
+        return Look(False, self._content, version="not there")
 
     def _read(self) -> None:
         """Bring what is known of the records up to date."""

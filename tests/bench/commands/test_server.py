@@ -160,6 +160,13 @@ def test_what_is_no_request_is_not_answered_with_the_page_and_does_not_end_it(se
     assert ask()[0] == 200
 
 
+def test_who_says_nothing_keeps_nobody_waiting(server, ask):
+    with contextlib.ExitStack() as silent:
+        for _ in range(20):
+            silent.enter_context(socket.create_connection(server.server_address, timeout=10))
+        assert ask()[0] == 200
+
+
 def test_a_port_in_use_is_one_sentence(server):
     port = server.server_address[1]
     with pytest.raises(UsageError, match=rf"cannot listen on 127\.0\.0\.1:{port}: .*; choose another --port, or 0"):

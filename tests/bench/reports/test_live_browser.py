@@ -64,7 +64,12 @@ def folder(make_spec, tmp_path, monkeypatch):
              "scalars": {"nll_valid": 4.0 / step}}
             for step in (1, 2, 3)
         ]  # fmt: skip
-        done = {"scores": {"final": tuple(scores)}, "curve": tuple(curve), "samples": ("one / two",), "density": "exact"}
+        done = {
+            "scores": {"final": tuple(scores)},
+            "curve": tuple(curve),
+            "samples": ("one / two",),
+            "density": "exact",
+        }
         store.write(RunRecord(spec, status, reason=reason, **(done if status == "ok" else {})))
         under_way.forget(store.progress, spec.run_id)
         leases.release(spec.run_id)
