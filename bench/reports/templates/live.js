@@ -145,7 +145,12 @@ const parts = () => [...document.querySelectorAll("main details")].filter((each)
 const named = (details) => details.querySelector("summary").textContent.replace(/\d+/g, "");
 const headings = () => [...document.querySelectorAll("main h2, main h3, main summary")].filter((each) => each.getClientRects().length);
 const goals = () => [...document.querySelectorAll("button, select, input, summary, [tabindex]")].filter((each) => each.getClientRects().length);
-const sign = (node) => [node.tagName, node.id, node.className, node.dataset.sort || node.closest("label, tr")?.textContent.split("\n")[0].slice(0, 40) || node.textContent, [...(node.closest("tr")?.querySelectorAll("button") || [])].indexOf(node)].join("|");
+function sign(node) {
+  // What a node is called that has the focus: in a table by the name of its row, whatever numbers that has by then.
+  const row = node.closest("tr"), label = node.closest("label");
+  const text = row ? row.querySelector(".model, th")?.textContent : (label || node).textContent;
+  return [node.tagName, node.id, node.className, node.dataset.sort, text, row && [...row.querySelectorAll("button")].indexOf(node)].join("|");
+}
 
 function reload() {
   const top = headings().filter((each) => each.getBoundingClientRect().top < 80).pop();

@@ -164,6 +164,13 @@ def test_the_reader_stays_where_he_was(visit, folder):
     heading = section.locator(".parts h3")
     heading.evaluate("each => window.scrollTo(0, window.scrollY + each.getBoundingClientRect().top - 30)")
     assert heading.bounding_box()["y"] == pytest.approx(30, abs=1)
+    focused = (
+        "document.activeElement.closest('tr').querySelector('.model').textContent + document.activeElement.className"
+    )
+    section.locator(".board tbody tr", has_text="seqgan").locator(".cell").nth(1).evaluate(
+        "each => each.focus({preventScroll: true})"
+    )
+    assert page.evaluate(focused) == "seqgancell"
     old = page.locator("#live").get_attribute("data-version")
     folder.end("toy", "mle", 1, value=1.234)
     folder.begin("toy", "seqgan", 1)
@@ -173,6 +180,7 @@ def test_the_reader_stays_where_he_was(visit, folder):
     page.evaluate(IDLE)
     page.evaluate(NOW)
     page.locator(f'#live:not([data-version="{old}"])').wait_for(state="attached")
+    assert page.evaluate(focused) == "seqgancell"
     assert "sort=-nll_test" in page.url
     assert page.locator("section.task:visible h2").inner_text() == "toy, smoke"
     assert page.locator("section.task:visible .board tbody .model").all_inner_texts() == ["bigram", "seqgan", "mle"]
