@@ -58,6 +58,7 @@ def ended(spec, status="ok", value=3.0, minute=1):
     return RunRecord(
         spec, status, scores=scores, reason=None if status == "ok" else "<b>it</b> broke",
         started="2026-01-01T00:00:00+00:00", finished=f"2026-01-01T00:{minute:02}:00+00:00",
+        density="exact",
     )  # fmt: skip
 
 
