@@ -189,7 +189,7 @@ class Store:
                 ) from error
             raise UsageError(f"cannot lock '{self.path}': {error.strerror or error}; choose another folder.") from error
         try:
-            for folder in (self.path, self.path / "figures", self.runs, self.checkpoints):
+            for folder in (self.path, self.path / "figures", self.runs, self.checkpoints, self.progress):
                 sweep(folder)
             under_way.sweep(self.progress, Leases(self.leases))
             yield

@@ -1,6 +1,7 @@
 """What the command that does runs keeps of their progress, whoever trains."""
 
 import itertools
+import os
 from contextlib import closing
 from types import SimpleNamespace
 
@@ -140,6 +141,8 @@ def test_a_campaign_sweeps_what_a_killed_one_left(make_spec, tmp_path):
     tracker = Tracker(store.progress)
     tracker.see(Started(0, spec))
     tracker.see(Progress(0, spec.run_id, "mle", 1, 2, {}))
-    assert len(list(store.progress.iterdir())) == 1
+    (store.progress / ".x.json.0.1.partial").write_text("{")  # while it wrote
+    os.utime(store.progress / ".x.json.0.1.partial", (0, 0))
+    assert len(list(store.progress.iterdir())) == 2
     with begin([spec], store):
         assert not list(store.progress.iterdir())
