@@ -200,7 +200,8 @@ class Watched:
                 self._page = (page or _empty(look)).encode("utf-8", "backslashreplace")
                 self.version = look.version
             self._ended = time.monotonic()
-            self._took = self._ended - since
+            any_ended = any(record.finished for record in look.content.records.values())
+            self._took = self._ended - since if any_ended else 0.0  # the first result is not waited for
         self._made.set()
 
     def _html(self, look: Look) -> str:

@@ -98,6 +98,8 @@ function replaced(node, key, ...children) {
 function see(data) {
   replaced(part.line, counts(data), counts(data));
   part.bar.hidden = !counts(data);
+  const none = live.querySelector(".none");
+  if (none) replaced(none, String(data.counts.done + data.counts.failed > 0), data.counts.done + data.counts.failed ? "The first results will be here in a moment." : "No run has finished.");
   replaced(part.bar, JSON.stringify(data.counts), share(data));
   replaced(part.said, told(data), told(data));
   const [shown, others] = [data.runs.slice(0, MOST_CARDS), data.runs.slice(MOST_CARDS)];

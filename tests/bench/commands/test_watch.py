@@ -261,6 +261,15 @@ def test_pages_take_a_share_of_the_time_at_most(planned, monkeypatch):
     assert "Provisional" not in page(planned)
 
 
+def test_the_first_result_is_not_waited_for(planned, monkeypatch):
+    monkeypatch.setattr(module, "SHARE", 1e-9)
+    begin(planned, ("mle", 0))
+    assert "No run has finished." in page(planned)
+    begin(planned, ("seqgan", 0))
+    end(planned, ("mle", 0))
+    assert "Provisional: 1 of 4 runs have ended" in page(planned)
+
+
 def test_only_files_of_the_report_are_named(planned):
     folder = planned.store.path
     (folder / "figures").mkdir()
