@@ -20,6 +20,7 @@ from bench.commands.run import run
 from bench.commands.sample import sample
 from bench.commands.score import score
 from bench.commands.tune import tune
+from bench.commands.watch import watch
 from bench.errors import INTERRUPTED, Halted, UsageError
 from bench.visible import visible
 
@@ -66,5 +67,6 @@ for command in (
     score,
     tune,
     validate,
+    watch,
 ):
     main.add_command(command)

@@ -72,6 +72,7 @@ COMMANDS = (
     "score",
     "settings",
     "tune",
+    "watch",
 )
 ON_DENSITIES = [
     f"bench.metrics.{name}"

@@ -220,7 +220,12 @@ def follow(
         Halted: where records cannot be written.
     """
     display, stop = Display(console, campaign.missing, workers, costs), Stop()
-    doing = executor(campaign.store, workers, display.see, stop, timeout, cluster)
+
+    def see(event: Event) -> None:
+        campaign.track(event)
+        display.see(event)
+
+    doing = executor(campaign.store, workers, see, stop, timeout, cluster)
     try:
         with stop.listening(), display, closing(campaign.events(doing)) as events:
             for event in events:

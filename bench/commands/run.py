@@ -61,7 +61,8 @@ def run(
 ) -> None:
     """Run the benchmark; finished runs are not repeated.
 
-    Writes index.html, which opens in a browser, leaderboard.md, leaderboard.csv and figures to the results folder.
+    Writes index.html, which opens in a browser, leaderboard.md, leaderboard.csv and figures to the results folder;
+    'bench watch' shows them, and the progress of the runs, in a browser meanwhile.
     Several commands, also on several machines that share the folder, may do one plan together: each run is done by one
     of them. Ctrl-C and SIGTERM end it in
     order: the runs under way save their states, and the same command continues; once more ends it at once. Exit code 0

@@ -22,7 +22,6 @@ PAUSE_SECONDS = 60.0
 """Least time between two provisional verdicts on one task."""
 SHARE = 0.02
 """Of the time, that reading the folder for verdicts may take: a large one is read more seldom."""
-ENDED = ("ok", "skipped", "failed")
 
 
 class SoFar:
@@ -65,13 +64,13 @@ class SoFar:
 
     def _answer(self, task: tuple[str, str], whole: bool) -> Document | None:
         """The verdicts of the seeds that are complete, or of all where nothing of the task is left to be done."""
+        from bench.analysis.provisional import complete_seeds
         from bench.analysis.results import Results
         from bench.reports.pages.summary import so_far
 
         frames = self._campaign.store.load()
         runs = frames.runs[(frames.runs["task"] == task[0]) & (frames.runs["preset"] == task[1])]
-        models = runs[runs["status"].isin(ENDED)].groupby("seed")["model"].nunique()
-        complete = set(runs["seed"] if whole else models.index[models == runs["model"].nunique()])
+        complete = set(runs["seed"]) if whole else complete_seeds(runs)
         if len(complete) < FEWEST:
             return None
         results = Results.of(_only(frames, task, complete), self._against)

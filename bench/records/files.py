@@ -18,7 +18,7 @@ PARTIAL = ".partial"
 DAY_SECONDS = 86_400.0
 
 
-def write_atomically(file: Path, content: str | bytes, keep: Path | None = None) -> None:
+def write_atomically(file: Path, content: str | bytes, keep: Path | None = None, lasting: bool = True) -> None:
     """Write a file such that it is never seen half-written, whatever happens meanwhile; a pipe is just written to.
 
     Args:
@@ -26,6 +26,7 @@ def write_atomically(file: Path, content: str | bytes, keep: Path | None = None)
         content: Text is encoded as UTF-8. Halves of characters, which names of files may hold, are escaped as in JSON,
             which reads them back.
         keep: The name that the earlier file gets, if there is one.
+        lasting: Whether it is to outlast a machine that goes down now: it is then waited for the disk.
 
     Raises:
         OSError: where it cannot be written; the earlier file is then as it was.
@@ -39,7 +40,8 @@ def write_atomically(file: Path, content: str | bytes, keep: Path | None = None)
         with partial.open("wb") as stream:
             stream.write(data)
             stream.flush()
-            os.fsync(stream.fileno())
+            if lasting:
+                os.fsync(stream.fileno())
         if keep is not None:
             with contextlib.suppress(FileNotFoundError):
                 file.replace(keep)

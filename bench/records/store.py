@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bench.errors import Halted, UsageError
-from bench.records import planned, ratings
+from bench.records import planned, ratings, under_way
 from bench.records.files import sweep, write_atomically
 from bench.records.frames import Frames, frames
 from bench.records.leases import COMMAND, Holder, Leases
@@ -87,6 +87,11 @@ class Store:
         return self.runs / "leases"
 
     @property
+    def progress(self) -> Path:
+        """The folder that says how far the runs under way are (:mod:`bench.records.under_way`)."""
+        return self.runs / "progress"
+
+    @property
     def ratings(self) -> Path:
         """The folder of what people said of texts, a file for each sheet (:mod:`bench.records.ratings`)."""
         return self.path / "ratings"
@@ -126,7 +131,7 @@ class Store:
         begun = (MARKER, self.runs.name)
         strangers = [file for file in self.path.iterdir() if not file.name.lstrip(".").startswith(begun)]
         if self.runs.exists():
-            ours = (CHOSEN, PLAN, LOCK, self.checkpoints.name, self.logs.name, self.leases.name)
+            ours = (CHOSEN, PLAN, LOCK, self.checkpoints.name, self.logs.name, self.leases.name, self.progress.name)
             inside = list(self.runs.iterdir()) if self.runs.is_dir() else [self.runs]
             strangers += [file for file in inside if file.name not in ours]
         if self._is_ours():  # another command has just made it
@@ -184,8 +189,9 @@ class Store:
                 ) from error
             raise UsageError(f"cannot lock '{self.path}': {error.strerror or error}; choose another folder.") from error
         try:
-            for folder in (self.path, self.path / "figures", self.runs, self.checkpoints):
+            for folder in (self.path, self.path / "figures", self.runs, self.checkpoints, self.progress):
                 sweep(folder)
+            under_way.sweep(self.progress, Leases(self.leases))
             yield
         finally:
             lock.release()
@@ -263,7 +269,7 @@ class Store:
         """
         found: dict[str, tuple[Path, RunRecord]] = {}
         unreadable = []
-        for file in self._files() if only is None else filter(Path.is_file, map(self.file, only)):
+        for file in self.files() if only is None else filter(Path.is_file, map(self.file, only)):
             try:
                 record = from_json(file.read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
@@ -408,6 +414,13 @@ class Store:
         the configuration that is shown, and has no record, has a row with status ``missing``.
         """
         records, unreadable = self.scan()
+        kept, missing = self.current(records)
+        rated, damaged = ratings.load(self.ratings)
+        unreadable += [Unreadable(file, reason, RATED_ANEW) for file, reason in damaged]
+        return frames(kept, len(records) - len(kept), tuple(map(str, unreadable)), missing, rated)
+
+    def current(self, records: Sequence[RunRecord]) -> tuple[list[RunRecord], list[tuple[planned.Configured, int]]]:
+        """Those of the folder's records that count, and the planned seeds that have none; see :meth:`load`."""
         chosen, plan = self._chosen() or {}, self._planned()
         groups = set(chosen.values())
         newest: dict[tuple[str, ...], tuple[bool, str, str]] = {}
@@ -416,7 +429,6 @@ class Store:
             rank = (group in groups, record.finished or "", group)
             newest[labels] = max(newest.get(labels, rank), rank)
         kept = [(record, labels) for record, labels, group in found if newest[labels][2] == group]
-        current = [record for record, _ in kept]
         shown = chosen | {labels: group for labels, (_, _, group) in newest.items()}
         there = {(*labels, record.spec.seed) for record, labels in kept}
         missing = [
@@ -425,11 +437,9 @@ class Store:
             for seed in each.runs
             if shown.get(each.labels, each.group) == each.group and (*each.labels, seed) not in there
         ]
-        rated, damaged = ratings.load(self.ratings)
-        unreadable += [Unreadable(file, reason, RATED_ANEW) for file, reason in damaged]
-        return frames(current, len(records) - len(current), tuple(map(str, unreadable)), missing, rated)
+        return [record for record, _ in kept], missing
 
-    def _files(self) -> Iterator[Path]:
+    def files(self) -> Iterator[Path]:
         """The files of the records."""
         yield from sorted(file for file in self.runs.glob("*.json") if file.is_file() and not file.name.startswith("."))
 

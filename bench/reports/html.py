@@ -20,6 +20,7 @@ __all__ = ["as_data", "filled", "render"]
 
 TAGS = {"strong": "strong", "emphasis": "em", "code": "code"}
 """Style of a span to its element."""
+NOTHING: Mapping[str, str] = {}
 
 
 def render(document: Iterable[Block]) -> Markup:
@@ -27,13 +28,16 @@ def render(document: Iterable[Block]) -> Markup:
     return Markup("\n".join(map(_block, document)))
 
 
-def filled(template: str, styles: Sequence[str], scripts: Sequence[str], **values: Any) -> str:
+def filled(
+    template: str, styles: Sequence[str], scripts: Sequence[str], sources: Mapping[str, str] = NOTHING, **values: Any
+) -> str:
     """A page that holds all that it needs, in which nothing but its own style and script is obeyed.
 
     Args:
         template: Name of a file of ``templates/``. In it, what is no :class:`markupsafe.Markup` is escaped.
         styles: Names of the files there that are the page's style, one after the other.
         scripts: Names of those that are its script.
+        sources: More that the page may do, as its policy has it: ``connect-src`` to what it may ask.
         values: What the template asks for.
     """
     loader = PackageLoader("bench.reports")
@@ -44,6 +48,7 @@ def filled(template: str, styles: Sequence[str], scripts: Sequence[str], **value
     }
     digests = {name: base64.b64encode(hashlib.sha256(text.encode()).digest()) for name, text in inline.items()}
     own = "".join(f"; {name}-src 'sha256-{digest.decode()}'" for name, digest in digests.items())
+    own += "".join(f"; {name} {source}" for name, source in sources.items())
     policy = Markup(f"default-src 'none'{own}")
     return environment.get_template(template).render(**inline, policy=policy, **values)
 

@@ -24,6 +24,7 @@ from bench.records.record import RunRecord, RunSpec
 from bench.records.store import DONE, Store
 from bench.runs.executors.base import TOO_LONG, Adopted, Awaited, Event, Executor, Finished, Started, Stopping
 from bench.runs.stopping import Stop
+from bench.runs.tracking import Tracker
 
 __all__ = ["Campaign", "Cluster", "begin", "enter", "executor"]
 
@@ -74,6 +75,7 @@ class Campaign:
         self._news: list[Event] = []
         self._claims = 0
         self._leases = Leases(store.leases)
+        self._tracker = Tracker(store.progress)
 
     @property
     def missing(self) -> list[RunSpec]:
@@ -109,7 +111,9 @@ class Campaign:
         """
         events: Generator[Event, None, None] | None = None
         try:
-            missing, stopping = longest_first(self.missing, Costs.here(self.timed)), False
+            costs = Costs.here(self.timed)
+            self._tracker.expected = costs.of
+            missing, stopping = longest_first(self.missing, costs), False
             while missing:
                 self._elsewhere.clear()
                 claimed = self._claims
@@ -130,11 +134,16 @@ class Campaign:
         finally:
             if events is not None:
                 events.close()
+            self._tracker.close()
             with contextlib.suppress(Halted):  # they stay "started", which is continued, too
                 self.store.interrupt(list(self._begun.values()))
             for run_id in [spec.run_id for spec in self.plan]:
                 self._leases.release(run_id)
             self._begun.clear()
+
+    def track(self, event: Event) -> None:
+        """Keep how far a run is, as an event tells that an executor cannot yield (:func:`executor`)."""
+        self._tracker.see(event)
 
     def occupy(self) -> None:
         """Let no command work in the folder that shares it with nobody, until :meth:`close`.
@@ -201,6 +210,7 @@ class Campaign:
             self._begun[event.run_id] = event.spec
             self.store.begin(event.spec)
             self._failed.pop(event.run_id, None)
+            self._tracker.see(event)
         elif isinstance(event, Finished):
             record = event.record
             if record.status not in DONE:  # one who took this process for dead may have done it meanwhile
@@ -210,7 +220,10 @@ class Campaign:
                 self.store.write(record)
             self._take_over(record)
             self._begun.pop(event.run_id, None)
+            self._tracker.see(event)
             self._leases.release(event.run_id)
+        else:
+            self._tracker.see(event)
 
     def _take_over(self, record: RunRecord) -> None:
         if record.status in DONE:

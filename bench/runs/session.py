@@ -485,7 +485,7 @@ class Session:
 
     def _show(self, phase: str, done: int, steps: int) -> None:
         now = self._now()
-        if self._observer.progress and (now - self._shown_at > PROGRESS_SECONDS or done == steps):
+        if self._observer.progress and (now - self._shown_at > PROGRESS_SECONDS or done == steps or self._judged):
             self._shown_at = now
             self._observer.progress(phase, done, steps, {**self._scalars, **self._judged})
 

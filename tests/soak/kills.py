@@ -116,6 +116,14 @@ def saves_every_step() -> None:
     runner.Kept = functools.partial(runner.Kept, every=-1.0)
 
 
+def tells_every_step() -> None:
+    """Let this process keep how far a run is after every step, so that the same is written in every trial."""
+    from bench.runs import session, tracking
+
+    session.PROGRESS_SECONDS = tracking.PAUSE_SECONDS = tracking.PHASE_SECONDS = -1.0
+    tracking.SHARE = float("inf")
+
+
 def measures_no_memory() -> None:
     """Let this process measure no peak memory, which takes long where so much was imported."""
     from bench.records import environment
@@ -238,6 +246,7 @@ def undisturbed(folder: Path) -> tuple[list[str], dict[str, Any]]:
 
 def _points(folder: Path, last: int) -> Callable[[], object]:
     def install() -> WritePoints:
+        tells_every_step()
         file = os.open(folder / "points", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         return WritePoints(folder / "results", last, lambda name: os.write(file, f"{name}\n".encode()) and None)
 
@@ -248,8 +257,8 @@ def kind(point: str) -> str:
     """What is written at a point, for the table."""
     what, _, file = point.partition(" ")
     kinds = {
-        "checkpoint": "/checkpoints/", "lock": ".lock", "record": ".json", "figure": "figures", "choice": "chosen.list",
-        "marker": "store.json", "report": "leaderboard", "verdicts": "verdicts",
+        "progress": "/progress", "checkpoint": "/checkpoints/", "lock": ".lock", "record": ".json", "figure": "figures",
+        "choice": "chosen.list", "marker": "store.json", "report": "leaderboard", "verdicts": "verdicts",
     }  # fmt: skip
     marker = "marker" if "store.json" in file else None
     found = marker or next((kind for kind, part in kinds.items() if part in f"/{file}"), "folder")

@@ -40,8 +40,10 @@ def digest(frames: Iterable[pd.DataFrame], models: Iterable[str], formats: Seque
     """
     found = hashlib.sha256(repr((sorted(set(models)), list(formats), _program(), _settings())).encode())
     for frame in frames:
-        mixed = frame.select_dtypes(include=["object"])  # lists, for example
-        plain = frame.assign(**{str(name): mixed[name].map(repr) for name in mixed})
+        mixed = [
+            name for name, kind in frame.dtypes.items() if pd.api.types.is_object_dtype(kind)
+        ]  # lists, for example
+        plain = frame.assign(**{str(name): frame[name].map(repr) for name in mixed})
         found.update(repr((frame.shape, [(name, str(kind)) for name, kind in frame.dtypes.items()])).encode())
         found.update(pd.util.hash_pandas_object(plain, index=False).to_numpy().tobytes())
     return found.hexdigest()

@@ -89,6 +89,7 @@ def test_a_page_obeys_its_own_style_and_script_alone():
     page = filled(
         "index.html.j2", ["index.css"], ["nodes.js", "page.js"],
         tasks=[], general=[(NASTY, render([Paragraph("x")]))], figures=[(NASTY, NASTY)], data=as_data({"tasks": []}),
+        live=None, kernels=None,
     )  # fmt: skip
     found = Outline(page)
     (policy,) = [a["content"] for tag, a in found.seen if tag == "meta" and "http-equiv" in a]
