@@ -149,3 +149,15 @@ def test_a_damaged_record_is_left_out_and_said(bench, here):
     assert answer.code == 1
     assert answer.err.startswith("warning: ")
     assert answer.out.startswith("task,preset,table")
+
+
+def test_packed_records_are_no_mystery(bench, tmp_path):
+    """A folder whose records are in an archive has no runs; the answer says where they are."""
+    Store(tmp_path / "packed").open()
+    assert "unpack" not in bench("report", tmp_path / "packed").out
+    (tmp_path / "packed" / "records.tar.gz").write_bytes(b"")
+    answer = bench("report", tmp_path / "packed")
+    assert answer.code == 0
+    assert "No run is finished: there is nothing to report, and nothing was written." in answer.out
+    assert f"tar xzf {tmp_path / 'packed' / 'records.tar.gz'} -C unpacked" in answer.out
+    assert sorted(path.name for path in (tmp_path / "packed").iterdir() if path.suffix == ".html") == []
