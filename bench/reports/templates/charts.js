@@ -126,23 +126,3 @@ function curveChart(name, cost, model) {
   lines.forEach((points) => svg.append(draw("polyline", { class: "interval", points: points.map(([a, b]) => `${toX(a).toFixed(1)},${Math.max(top, toY(b)).toFixed(1)}`).join(" ") })));
   return svg;
 }
-
-function sweepChart(chosen) {
-  const { quality, coverage, unit, axes, models, reference } = task().sweep;
-  const named = Object.keys(models).filter((model) => chosen.includes(model) || model === reference);
-  const { svg, toX, toY, width, height, left, right, top, bottom } = frame(`${coverage} against ${quality} over temperatures, for ${named.join(", ") || "no model"}; all numbers are in the table Quality and diversity.`, axes[0], axes[1], `${quality} ↓ ${unit}: quality`, `${coverage} ↓: diversity`);
-  svg.append(draw("clipPath", { id: `inside-${state.task}` }, draw("rect", { x: left, y: top, width: width - left - right, height: height - top - bottom })));
-  const taken = [];
-  for (const model of [...Object.keys(models).filter((each) => !named.includes(each)), ...named]) {
-    const [temperatures, x, y] = models[model], index = named.indexOf(model);
-    const kind = index < 0 ? "other" : model === reference ? "line reference" : `line f${look(model)[0]}`;
-    svg.append(draw("polyline", { class: kind, "clip-path": `url(#inside-${state.task})`, points: x.map((value, at) => `${toX(value).toFixed(1)},${toY(y[at]).toFixed(1)}`).join(" ") }, draw("title", null, model)));
-    const one = temperatures.indexOf(1);
-    if (index < 0 || one < 0) continue;
-    const at = [Math.min(width - right, Math.max(left, toX(x[one]))), Math.min(height - bottom, Math.max(top, toY(y[one])))];
-    svg.append(glyph(model, at[0], at[1], 5.5));
-    const label = place(model, at[0], at[1], taken, width);
-    if (label) svg.append(label);
-  }
-  return svg;
-}

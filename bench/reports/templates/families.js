@@ -113,7 +113,7 @@ function frontiers(section) {
   if (section.hidden) return;
   const { quality, coverage, unit, axes, models, reference, groups } = task().sweep;
   const one = (model) => models[model][0].indexOf(1);
-  add(section, make("p", { class: "muted" }, `Each line goes from the lowest to the highest temperature, means over seeds; the mark is temperature 1, with both scores beside the name. Nearer to the lower left corner is better. Black: ${reference}, the reference; grey: models of the other charts. What has an arrow, or stands at the frame, is beyond it.`),
+  add(section, make("p", { class: "muted" }, `Each line goes from the lowest to the highest temperature, means over seeds; the mark is temperature 1, with both scores beside the name. Nearer to the lower left corner is better. The thick line: ${reference}, the reference; grey: models of the other charts. What has an arrow, or stands at the frame, is beyond it.`),
     multiples(groups, (own, title) => {
       const label = `${coverage} against ${quality} over temperatures${title ? `, ${title}` : ""}: ${own.join(", ")}. All numbers are in the table Quality and diversity.`;
       const parts = frame(label, axes[0], axes[1], `${quality} ↓ ${unit}: quality`, `${coverage} ↓: diversity`, false, groups.length > 1 ? SMALL : null);

@@ -15,14 +15,12 @@ function samples(section) {
   section.hidden = !models.length;
   if (!models.length) return;
   const cards = make("div", { class: "cards" });
-  const sweep = make("div", null);
   const title = make("summary", null);
   const chosen = () => (state.samples.length ? state.samples : usualSamples());
   const nearest = anyNearest(task());
   const redraw = () => {
     hush();
     title.textContent = `Models: ${chosen().length} of ${models.length}`;
-    if (task().sweep) sweep.replaceChildren(sweepChart(chosen()));
     const groups = Object.fromEntries(task().rows.map((row) => [row.model, row.group]));
     cards.replaceChildren(...models.filter((model) => chosen().includes(model)).map((model) => {
       const run = runWithSamples(model, state.seed);
@@ -38,9 +36,6 @@ function samples(section) {
     redraw();
   };
   add(section, make("details", { class: "columns" }, title, make("div", null, models.map((model) => toggle(model, chosen().includes(model), (on) => change(model, on))))),
-    task().sweep ? [make("h4", null, "Quality and diversity over temperatures"), make("p", { class: "muted" },
-      `Each line goes from the lowest to the highest temperature, means over seeds; the mark is temperature 1. Nearer to the lower left corner is better. Grey: all other models.`), sweep] : null,
-    make("h4", null, "Samples"),
     make("p", { class: "muted" }, "The first of each run, not hand-picked; verses are broken at their slashes. ", make("code", null, "bench sample"), " draws more from a run, by its id."),
     make("p", { class: "muted" }, nearest
       ? ["With each stands the training example nearest to it: the one with the longest common subsequence, as a part of the longer of the two. What both share, in this order, is ", make("mark", null, "underlined"), ". Real data here are test sequences, or any where all are listed: what they share is chance, not copying."]
