@@ -84,9 +84,9 @@ def test_committed_leaderboards_are_read_to_the_end():
     assert ROOT / "results" / "leaderboard" in found
     for path in (folder.with_suffix(".md") for folder in found):
         text = path.read_text(encoding="utf-8")
-        tasks = len(re.findall(r"^## .*, \w+$", text, re.MULTILINE))
+        tasks = text.count("\n## ") - 1  # the last heading is on how it was made
         assert tasks > 0
-        assert text.count("\n") < max(200, 80 * tasks), path
+        assert text.count("\n") < max(200, 100 * tasks), path
         assert all((path.parent / link).exists() for link in LINK.findall(text)), path
 
 
