@@ -70,9 +70,8 @@ class BaselinedRandomReward(RandomReward):
 class PermutedReward(SeqGAN):
     """SeqGAN whose rewards go to the wrong sequences: within each batch they are exchanged at random.
 
-    The rewards are as large, scatter as much and change as much from round to round as SeqGAN's, and the discriminator
-    goes on to train on what the policy writes; what they say of the sequence that is reinforced is lost. What SeqGAN
-    gains over this is what its discriminator knows.
+    What rewards say of the sequence that is reinforced is lost. In the first step they are SeqGAN's own; from then on
+    the discriminator follows this policy, and rewards differ as the policies do.
     """
 
     def beginning(self, sequences: int) -> SeqGAN:

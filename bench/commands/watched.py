@@ -163,7 +163,6 @@ class Watched:
         beside = [(str(file), _stamp(file)) for file in others]
         if (files, beside) == self._stamps:
             return
-        self._stamps = files, beside
         self._facts = {
             file: self._facts[file] if file in self._facts and self._facts[file][0] == stamp else _facts(file, stamp)
             for file, stamp in files.items()
@@ -182,6 +181,7 @@ class Watched:
             {labels[:3]: seconds for labels, seconds in timed(current).items()},
             hashlib.sha256(repr((ended, beside)).encode("utf-8", "backslashreplace")).hexdigest(),
         )
+        self._stamps = files, beside  # last: what could not be read is looked at again
 
     # Making the page
 
@@ -209,6 +209,7 @@ class Watched:
         """The page of what has ended: provisional where a command is at work, and otherwise as the report has it."""
         from bench.analysis.provisional import so_far
         from bench.analysis.results import Results
+        from bench.reports import timings
         from bench.reports.pages import leaderboard, site
 
         if not look.there:
@@ -219,7 +220,8 @@ class Watched:
         if not results.any_ended:
             return _empty(look)
         files = [("/".join(path), "/".join(path)) for path in self.files()]
-        return site.page(results, leaderboard.page(results), files, live=site.Live(look.version, provisional))
+        live = site.Live(look.version, provisional)
+        return site.page(results, leaderboard.page(results), files, timings(self._folder), live)
 
 
 def _empty(look: Look) -> str:
@@ -234,7 +236,7 @@ def _facts(file: Path, stamp: Stamp) -> tuple[Stamp, str, RunRecord | None]:
         record = from_json(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return stamp, "", None
-    short = replace(record, scores={}, frontier={}, curve=(), samples=(), warnings=(), traceback=None)
+    short = replace(record, scores={}, frontier={}, curve=(), samples=(), nearest=(), warnings=(), traceback=None)
     return stamp, record.spec.run_id, short
 
 

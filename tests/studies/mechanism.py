@@ -108,7 +108,8 @@ def _entropy(lines: pd.DataFrame) -> Figure:
         )
         axes.plot(means["entropy"].iloc[-1:], means["nll_oracle"].iloc[-1:], mark, color=colour, markersize=7)
     axes.invert_xaxis()
-    axes.set_title("Each arm begins at the left and ends at its mark", fontsize=9)
+    left_out = "".join(f"; {name}, which collapses, is left out" for name in FAR if name in set(scored["arm"]))
+    axes.set_title(f"Each arm begins at the left and ends at its mark{left_out}", fontsize=9)
     axes.legend(fontsize=7, frameon=False)
     return figure
 

@@ -61,7 +61,7 @@ def load(folder: Path, formats: Sequence[str]) -> dict[str, list[Written]]:
         return {
             str(key): [[(str(caption), str(name)) for caption, name, _ in kind] for kind in kinds]
             for key, kinds in entries.items()
-            if all(_checksums(folder, name, formats) == sums for kind in kinds for _, name, sums in kind)
+            if all(sums and _checksums(folder, name, formats) == sums for kind in kinds for _, name, sums in kind)
         }
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):  # none was written, or it is damaged
         return {}

@@ -18,6 +18,7 @@ function samples(section) {
   const title = make("summary", null);
   const chosen = () => (state.samples.length ? state.samples : usualSamples());
   const nearest = anyNearest(task());
+  const ofReal = task().rows.some((row) => row.group === "real" && task().models[row.model].runs.some((run) => run.nearest.length));
   const redraw = () => {
     hush();
     title.textContent = `Models: ${chosen().length} of ${models.length}`;
@@ -38,7 +39,8 @@ function samples(section) {
   add(section, make("details", { class: "columns" }, title, make("div", null, models.map((model) => toggle(model, chosen().includes(model), (on) => change(model, on))))),
     make("p", { class: "muted" }, "The first of each run, not hand-picked; verses are broken at their slashes. ", make("code", null, "bench sample"), " draws more from a run, by its id."),
     make("p", { class: "muted" }, nearest
-      ? ["With each stands the training example nearest to it: the one with the longest common subsequence, as a part of the longer of the two. What both share, in this order, is ", make("mark", null, "underlined"), ". Real data here are test sequences, or any where all are listed: what they share is chance, not copying."]
+      ? ["With each stands the training example nearest to it: the one with the longest common subsequence, as a part of the longer of the two. What both share, in this order, is ", make("mark", null, "underlined"), ". ",
+        ofReal ? "Real data here are test sequences, or any where all are listed: what they share is chance, not copying." : ""]
       : "No training examples are kept beside these samples: the runs were made by an earlier version, or their data are of persons."),
     task().undrawn ? make("p", { class: "muted" }, task().undrawn) : null,
     make("div", { class: "row" }, make("label", null, "Seed", make("select", { class: "seed", change: (event) => { state.seed = event.target.value; write(); redraw(); } },

@@ -168,7 +168,7 @@ def test_a_run_of_which_nothing_is_written_yet_is_known_by_its_record_or_the_pla
 
 def test_a_page_is_made_when_a_run_has_ended_and_not_when_it_is_asked_for(planned, monkeypatch):
     made, write = [], site.page
-    monkeypatch.setattr(site, "page", lambda *given: (made.append(given), write(*given))[1])
+    monkeypatch.setattr(site, "page", lambda *given, **named: (made.append(given), write(*given, **named))[1])
     end(planned, ("mle", 0))
     first = page(planned)
     assert "nll_test" in first
@@ -235,7 +235,7 @@ def test_a_record_that_is_half_written_does_not_count_until_it_is_whole(planned)
 def test_a_page_that_cannot_be_made_leaves_the_last_and_says_why(planned, monkeypatch):
     end(planned, ("mle", 0))
     before = page(planned)
-    monkeypatch.setattr(site, "page", lambda *_: 1 / 0)
+    monkeypatch.setattr(site, "page", lambda *_, **__: 1 / 0)
     end(planned, ("seqgan", 0))
     planned.watched.look()
     deadline = time.monotonic() + 20
@@ -362,3 +362,17 @@ def test_mistakes_are_one_sentence(bench, planned, tmp_path):
         assert message in answer.err
         assert "Traceback" not in answer.err
     assert not (tmp_path / "escaped").exists()
+
+
+def test_the_records_of_a_real_run_are_read(bench, tmp_path):
+    """End to end: what ``bench run`` keeps beside its samples is no obstacle."""
+    folder = tmp_path / "results"
+    options = ("--models", "random", "--tasks", "toy", "--preset", "smoke", "--seeds", 1, "--workers", 0,
+               "--temperatures", "none", "--metrics", "nll", "--output", folder)  # fmt: skip
+    assert bench("run", *options).code == 0
+    record = next(iter(Store(folder).records()))
+    assert record.nearest
+    watched = Watched(Store(folder), folder)
+    assert watched.look().content.records
+    assert "nll_test" in watched.page().decode()
+    assert watched.problem == ""
