@@ -209,7 +209,7 @@ class Watched:
         """The page of what has ended: provisional where a command is at work, and otherwise as the report has it."""
         from bench.analysis.provisional import so_far
         from bench.analysis.results import Results
-        from bench.reports import timings
+        from bench.reports import throughput_of
         from bench.reports.pages import leaderboard, site
 
         if not look.there:
@@ -221,7 +221,7 @@ class Watched:
             return _empty(look)
         files = [("/".join(path), "/".join(path)) for path in self.files()]
         live = site.Live(look.version, provisional)
-        return site.page(results, leaderboard.page(results), files, timings(self._folder), live)
+        return site.page(results, leaderboard.page(results), files, throughput_of(self._folder), live)
 
 
 def _empty(look: Look) -> str:

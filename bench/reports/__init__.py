@@ -52,11 +52,11 @@ def _write_reports(results: Results, folder: Path, formats: Sequence[str]) -> Do
     (folder / front.FOLDER).mkdir(exist_ok=True)
     for path, page in front.pages(results, document, figures).items():
         write_atomically(folder / path, markdown.render(page))
-    write_atomically(folder / "index.html", site.page(results, document, figures, timings(folder)))
+    write_atomically(folder / "index.html", site.page(results, document, figures, throughput_of(folder)))
     return summary.page(results)
 
 
-def timings(folder: Path) -> str | None:
+def throughput_of(folder: Path) -> str | None:
     """What ``bench perf`` wrote into the folder; None where it wrote nothing, and "" where it cannot be read."""
     try:
         return (folder / "throughput.csv").read_text(encoding="utf-8-sig", errors="replace")
