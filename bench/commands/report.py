@@ -173,12 +173,6 @@ def write_reports(
     results = Results.of(frames, against)
     if not results.any_ended:
         console.print("No run is finished: there is nothing to report, and nothing was written.")
-        for archive in sorted(store.path.glob("*records*.tar.gz"))[:1]:
-            console.print(
-                f"If its records are those in '{archive.name}', unpack it into a folder of its own, and report that: "
-                f"mkdir unpacked && tar xzf {archive} -C unpacked",
-                highlight=False, soft_wrap=True,
-            )  # fmt: skip
         return not frames.notes
     console.print(terminal.render(reports.write_reports(results, store.path, formats)))
     if frames.superseded:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from bench.records.store import Store
 
 PORT = 8765
-PACKED = "records.tar.gz"
-"""The records of a folder that are kept in one file, as in ``results`` of the project's repository."""
 
 
 @click.command(cls=Command)
@@ -100,7 +98,7 @@ def _readable(store: Store) -> Iterator[Store]:
     import tarfile
     import zlib
 
-    from bench.records.store import Store
+    from bench.records.store import PACKED, Store
 
     archive = store.path / PACKED
     if store.runs.exists() or not archive.is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import time
@@ -31,6 +32,8 @@ def write_atomically(file: Path, content: str | bytes, keep: Path | None = None,
     Raises:
         OSError: where it cannot be written; the earlier file is then as it was.
     """
+    if not file.name:  # an empty path is the current folder
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
     data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     if file.exists() and not (file.is_file() or file.is_dir()):  # a pipe or a device is not to be replaced by a file
         file.write_bytes(data)

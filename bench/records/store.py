@@ -18,6 +18,8 @@ from bench.records.frames import Frames, frames
 from bench.records.leases import COMMAND, Holder, Leases
 from bench.records.record import NewerRecord, RunRecord, RunSpec, checksum, from_json, to_json
 
+PACKED = "records.tar.gz"
+"""An archive of the records of a folder that is kept or passed on without them."""
 MARKER = "store.json"
 CHOSEN = "chosen.list"
 PLAN = "plan.list"
@@ -197,13 +199,19 @@ class Store:
             lock.release()
 
     def require(self) -> None:
-        """Accept only a folder that was made here.
+        """Accept only a folder that was made here, and whose records are not packed.
 
         Raises:
             UsageError: for any other.
         """
         if not self._is_ours():
             raise UsageError(f"expected a results folder (with a {MARKER}), got '{self.path}'.")
+        archive = self.path / PACKED
+        if archive.is_file() and not any(self.files()):
+            raise UsageError(
+                f"the records of '{self.path}' are packed in {PACKED}: unpack them into a folder of their own, and "
+                f"name that one: mkdir unpacked && tar xzf {archive} -C unpacked."
+            )
 
     def _is_ours(self) -> bool:
         """Whether the folder was made here; records show it, too, where a disk lost the marker."""

@@ -93,11 +93,12 @@ def _brief(section: Section, path: str, figures: Sequence[tuple[str, str]]) -> D
         for block in bullets(prose("By `{}`, paired by seed:", metric), (f"{each}." for each in summary(asked)))
     ]
     lost = [f"{model}: {shorten(reason, 160)}" for model, reason in reasons(section.runs).items()]
+    remarks = data_remarks(section.runs)  # a list: another right below needs a title, or they would be one
     rest = "all metrics and steps, verdicts in full, costs, signatures, samples, settings and figures"
     return [
         Heading(2, section.title),
-        *data_remarks(section.runs),
-        *bullets("", answers),
+        *remarks,
+        *bullets("And then:" if remarks else "", answers),
         replace(found, groups=groups),
         Paragraph(f"{note[:1].upper()}{note[1:]}."),
         *tuning(section.runs),

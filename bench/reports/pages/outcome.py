@@ -47,7 +47,10 @@ def _few(grid: Grid) -> list[tuple[str, Document]]:
     metric = grid.ranked_by(ranked[0])
     value = _value(grid, ranked[0], metric)
     first = prose("Of the contenders, {} stands first, with {} in `{}`.", ranked[0], value, metric)
-    doubt = f"Nobody can tell: that takes two models that may win and share {FEW} seeds or more."
+    doubt = (
+        f"Who is best cannot be told: that takes two models that may win and share {FEW} seeds or more. Single "
+        "comparisons are below, in words."
+    )
     return [("Who is first?", [Paragraph(first)]), ("Is it real?", [Paragraph(doubt)])]
 
 

@@ -147,7 +147,7 @@ const parts = () => [...document.querySelectorAll("main details")].filter((each)
 const named = (details) => details.querySelector("summary").textContent.replace(/\d+/g, "");
 const headings = () => [...document.querySelectorAll("main h2, main h3, main summary")].filter((each) => each.getClientRects().length);
 const goals = () => [...document.querySelectorAll("button, select, input, summary, [tabindex]")].filter((each) => each.getClientRects().length);
-function sign(node) {
+function placeOf(node) {
   // What a node is called that has the focus: in a table by the name of its row, whatever numbers that has by then.
   const row = node.closest("tr"), label = node.closest("label");
   const text = row ? row.querySelector(".model, th")?.textContent : (label || node).textContent;
@@ -164,7 +164,7 @@ function reload() {
     open: parts().filter((each) => each.open).map(named),
     boxes: TASKS.length ? tables().map((each) => [each.scrollLeft, each.scrollTop]) : [],
     chosen: TASKS.length ? choices().map((each) => each.value) : [],
-    focus: at && at !== document.body ? sign(at) : "",
+    focus: at && at !== document.body ? placeOf(at) : "",
   };
   keep({ view });
   history.scrollRestoration = "manual";
@@ -187,7 +187,7 @@ function restore() {
     });
     tables().forEach((each, index) => { [each.scrollLeft, each.scrollTop] = view.boxes[index] || [0, 0]; });
   }
-  const same = view.focus && goals().find((each) => sign(each) === view.focus);
+  const same = view.focus && goals().find((each) => placeOf(each) === view.focus);
   if (same) same.focus({ preventScroll: true });
   const top = view.anchor && headings().find((each) => each.textContent === view.anchor[0]);
   window.scrollTo(0, top ? window.scrollY + top.getBoundingClientRect().top - view.anchor[1] : view.y);

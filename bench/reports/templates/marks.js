@@ -11,5 +11,7 @@ function difference([mean, low = null, high = null], most, tone = "") {
   return draw("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true", focusable: "false" },
     draw("path", { class: "axis", d: `M6 ${middle}H${width - 6}` }), draw("path", { class: "real", d: `M${at(0)} 0V${height}` }),
     low === null ? null : draw("path", { class: `interval ${tone}`, d: `M${at(low)} ${middle}H${at(high)}` }),
-    draw("circle", { class: `dot ${tone}`, cx: at(mean), cy: middle, r: 3.5 }));
+    Math.abs(mean) > most
+      ? draw("path", { class: `dot ${tone}`, d: `M${at(mean)} ${middle - 4}l${4 * Math.sign(mean)} 4l${-4 * Math.sign(mean)} 4Z` })
+      : draw("circle", { class: `dot ${tone}`, cx: at(mean), cy: middle, r: 3.5 }));
 }

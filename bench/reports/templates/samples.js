@@ -37,7 +37,7 @@ function samples(section) {
     redraw();
   };
   add(section, make("details", { class: "columns" }, title, make("div", null, models.map((model) => toggle(model, chosen().includes(model), (on) => change(model, on))))),
-    make("p", { class: "muted" }, "The first of each run, not hand-picked; verses are broken at their slashes. ", make("code", null, "bench sample"), " draws more from a run, by its id."),
+    make("p", { class: "muted" }, `The first of each run, not hand-picked${task().form ? "" : "; verses are broken at their slashes"}. `, make("code", null, "bench sample"), " draws more from a run, by its id."),
     make("p", { class: "muted" }, nearest
       ? ["With each stands the training example nearest to it: the one with the longest common subsequence, as a part of the longer of the two. What both share, in this order, is ", make("mark", null, "underlined"), ". ",
         ofReal ? "Real data here are test sequences, or any where all are listed: what they share is chance, not copying." : ""]

@@ -151,13 +151,32 @@ def test_a_damaged_record_is_left_out_and_said(bench, here):
     assert answer.out.startswith("task,preset,table")
 
 
-def test_packed_records_are_no_mystery(bench, tmp_path):
-    """A folder whose records are in an archive has no runs; the answer says where they are."""
-    Store(tmp_path / "packed").open()
-    assert "unpack" not in bench("report", tmp_path / "packed").out
-    (tmp_path / "packed" / "records.tar.gz").write_bytes(b"")
-    answer = bench("report", tmp_path / "packed")
-    assert answer.code == 0
-    assert "No run is finished: there is nothing to report, and nothing was written." in answer.out
-    assert f"tar xzf {tmp_path / 'packed' / 'records.tar.gz'} -C unpacked" in answer.out
-    assert sorted(path.name for path in (tmp_path / "packed").iterdir() if path.suffix == ".html") == []
+def test_packed_records_are_no_mystery(bench, folders, tmp_path):
+    """A folder whose records are in an archive has no runs: each command that wants them says where they are."""
+    packed = tmp_path / "packed"
+    Store(packed).open()
+    assert bench("report", packed).code == 0
+    (packed / "records.tar.gz").write_bytes(b"")
+    for command in (
+        ["report", packed],
+        ["report", packed, "--format", "csv"],
+        ["compare", packed, folders / "A"],
+        ["compare", folders / "A", packed],
+        ["merge", packed, folders / "A", "--output", tmp_path / "merged"],
+    ):
+        answer = bench(*command)
+        assert answer.code == 2
+        assert f"tar xzf {packed / 'records.tar.gz'} -C unpacked" in " ".join(answer.err.split())
+
+
+@pytest.mark.parametrize("options", [["--format", "csv"], ["--format", "latex"]])
+def test_an_empty_path_is_no_file(bench, folders, options):
+    answer = bench("report", folders / "A", *options, "--output", "")
+    assert answer.code == 2
+    assert "Is a directory" in answer.err
+
+
+def test_an_empty_path_is_no_page(bench, folders):
+    sides = folders / "A", folders / "B"
+    for command in (["report", *sides, "--html"], ["compare", *sides, "--format", "html"]):
+        assert bench(*command, "--output", "").code == 2
