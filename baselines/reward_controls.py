@@ -1,4 +1,4 @@
-"""SeqGAN's loop on rewards that know nothing, as controls: without its discriminator, or with its rewards exchanged.
+"""SeqGAN's loop without its discriminator: rewards that know nothing, as controls.
 
 A constant reward was reported to lower ``nll_oracle`` as fast as the discriminator's, and a random one too
 (github.com/LantaoYu/SeqGAN/issues/21). What SeqGAN gains over these, with steps as long as its own, is what its
@@ -7,7 +7,7 @@ discriminator is worth.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 import torch
@@ -17,9 +17,8 @@ from torch import Tensor
 from bench.api import Run, TrainingData
 from seqgan.mle import adam
 from seqgan.policy import Policy
-from seqgan.policy_gradient import PolicyGradient, PolicyGradientGenerator
+from seqgan.policy_gradient import PolicyGradientGenerator
 from seqgan.rollout import Reward
-from seqgan.seqgan import SeqGAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +63,6 @@ class BaselinedRandomReward(RandomReward):
     """Whether the batch's mean at each position is subtracted from the action values."""
     standardize: bool = True
     """Whether action values are divided by their standard deviation."""
-
-
-@dataclass(frozen=True, slots=True)
-class PermutedReward(SeqGAN):
-    """SeqGAN whose rewards go to the wrong sequences: within each batch they are exchanged at random.
-
-    What rewards say of the sequence that is reinforced is lost. In the first step they are SeqGAN's own; from then on
-    the discriminator follows this policy, and rewards differ as the policies do.
-    """
-
-    def beginning(self, sequences: int) -> SeqGAN:
-        """SeqGAN's own, which both share."""
-        same = SeqGAN(**{field.name: getattr(self, field.name) for field in fields(SeqGAN)})
-        return same.beginning(sequences)
-
-    def gradient(self, policy: Policy, optimizer: torch.optim.Optimizer, run: Run) -> PolicyGradient:
-        """SeqGAN's step, in which the action values of whole sequences are exchanged within the batch."""
-        own = SeqGAN.gradient(self, policy, optimizer, run)
-        return replace(own, exchange=run.rng("exchange"))
 
 
 def reinforce(generator: PolicyGradientGenerator, data: TrainingData, run: Run, reward: Reward) -> Policy:

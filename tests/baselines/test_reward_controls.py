@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from baselines.mle_longer import MLELonger
-from baselines.reward_controls import BaselinedRandomReward, ConstantReward, PermutedReward, RandomReward
+from baselines.permuted_reward import PermutedReward
+from baselines.reward_controls import BaselinedRandomReward, ConstantReward, RandomReward
 from bench.api import Decoding
 from bench.runs.session import Session
 from bench.tasks.toy import Toy

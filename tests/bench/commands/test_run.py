@@ -27,7 +27,8 @@ def statuses(folder):
 
 
 def reports(folder):
-    files = [folder / "leaderboard.csv", folder / "leaderboard.md", *sorted((folder / "figures").iterdir())]
+    pages = [*sorted((folder / "leaderboard").iterdir()), *sorted((folder / "figures").iterdir())]
+    files = [folder / "leaderboard.csv", folder / "leaderboard.md", *pages]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
@@ -56,7 +57,7 @@ def test_one_command_benchmarks_all_models(benchmark_of_all):
 
 def test_it_leaves_leaderboards_and_figures(benchmark_of_all):
     files = reports(benchmark_of_all[0])
-    csv, markdown = files["leaderboard.csv"].decode(), files["leaderboard.md"].decode()
+    csv, markdown = (files[name].decode() for name in ("leaderboard.csv", "leaderboard/toy-smoke.md"))
     for model in (REAL_DATA, *MODELS):
         assert f",{model}," in csv
         assert model in markdown
@@ -79,7 +80,7 @@ def test_verdicts_may_be_against_any_model(bench, results):
     answer = bench("report", results, "--against", "bigram,random", "--against", "bigram")
     assert answer.code == 0
     assert references(results) == {"bigram", "random"}
-    page = (results / "leaderboard.md").read_text()
+    page = (results / "leaderboard" / "toy-smoke.md").read_text()
     assert "each contender is compared with bigram and random, where they apply" in page
     assert "seeds better than bigram" in page
     assert "11 comparisons as one family" in page  # five contenders with two, and random with bigram alone
@@ -380,7 +381,8 @@ def test_a_budget_and_temperatures_are_those_of_every_run(bench, tmp_path):
     assert dict(zip(frames.runs["model"], frames.runs["role"], strict=True)) == {
         "real data": "", "mle": "contender", "constant-reward": "control", "random": "contender",
     }  # fmt: skip
-    assert "quality against cost" in (folder / "leaderboard.md").read_text(encoding="utf-8")
+    (page,) = (folder / "leaderboard").iterdir()
+    assert "quality against cost" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -314,7 +314,7 @@ def test_an_edit_that_does_not_import_is_reported_until_it_does(write_plugin):
     assert plugin.load()().lr == 0.25
 
 
-CRITICS = {"rloo", "grpo", "maligan"}
+CRITICS = {"rloo", "grpo", "maligan", "permuted-reward"}
 """They use SeqGAN's training of a discriminator, and so its module."""
 REINFORCED = CRITICS | {
     "seqgan",
@@ -323,7 +323,6 @@ REINFORCED = CRITICS | {
     "constant-reward",
     "random-reward",
     "random-reward-baselined",
-    "permuted-reward",
 }
 LIKELY = {
     "mle", "mle-longer", "mle-tempered", "mle-tuned", "mle-ngram", "mle-ensemble", "scheduled-sampling", "cnn-mle",

@@ -85,7 +85,7 @@ def finished(bench, memory_not_measured, tmp_path_factory):
         patch.setattr("bench.reports.figures.drawing.write_figures", lambda *_: [])
         answer = bench("run", "--models", "everything", "--tasks", "toy", "--preset", "smoke", "--workers", 0,
                        "--seeds", 1, "--temperatures", "none", *SMALL, "--output", folder)  # fmt: skip
-    assert answer.out.splitlines()[-1] == "29 ok, 0 skipped, 0 failed"
+    assert answer.out.splitlines()[-1] == "30 ok, 0 skipped, 0 failed"
     return Store(folder)
 
 
@@ -144,7 +144,11 @@ def drawn_for_scoring(restored):
 @pytest.mark.parametrize("model", [*TRAINED, *COUNTED, REAL_DATA])
 def test_the_restored_sampler_is_the_one_that_was_judged(model, finished, record_of):
     restored = restore(record_of(model), finished.checkpoints)
-    assert drawn_for_scoring(restored) == restored.record.samples
+    if model == REAL_DATA:  # the record shows test sequences: nobody could have copied what is shown
+        test = {" ".join(map(str, row)) for row in restored.data.test.tolist()}
+        assert set(restored.record.samples) <= test
+    else:
+        assert drawn_for_scoring(restored) == restored.record.samples
     assert len(restored.record.samples) == 5
     assert restored.refitted == (model in COUNTED)
 
