@@ -34,7 +34,7 @@ FORMATS = ("pdf", "svg")
 @click.option("--format", "form", type=click.Choice(["latex", "markdown", "csv", "json"]),
               help="Print tables for papers or programs instead; nothing in FOLDER is written.")  # fmt: skip
 @click.option("--table", "tables", multiple=True, metavar="NAME",
-              help="With --format: headline (the default), all, or a heading of leaderboard.md; may be "
+              help="With --format: headline (the default), all, or a heading of a page in leaderboard/; may be "
               "repeated.")  # fmt: skip
 @click.option("--metrics", multiple=True, metavar="METRIC[,METRIC]", callback=labels,
               help="With --format: a table of these columns, in this order.")  # fmt: skip

@@ -92,7 +92,7 @@ class Tracking:
         self._thread = ThreadPoolExecutor(1, "wandb")
         self._sent: list[Future[None]] = []
         self._problems: list[str] = []
-        self._told = 0
+        self._told, self._given = 0, 0
         self._missed: dict[str, set[str]] = {}
 
     def __enter__(self) -> Tracking:
@@ -131,6 +131,7 @@ class Tracking:
         for record in records:
             if record.status not in SHOWN:
                 continue
+            self._given += 1
             if self._board is not None:
                 self._keep("TensorBoard", record.spec.run_id, _attempt(self._board, record))
             if self._wandb is not None:
@@ -157,7 +158,7 @@ class Tracking:
         for line in [*self.news(), *(_missing(name, len(runs)) for name, runs in self._missed.items() if runs)]:
             console.print(f"warning: {line}", style="yellow", highlight=False, soft_wrap=True, markup=False)
         for tracker in (self._board, self._wandb):
-            if tracker is not None:
+            if tracker is not None and self._given:
                 console.print(tracker.where, highlight=False, soft_wrap=True, markup=False)
         return not any(self._missed.values())
 

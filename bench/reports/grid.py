@@ -165,6 +165,11 @@ class Grid:
         ]
         return " / ".join(cells) or "n/a"
 
+    def brief(self, model: str, checkpoint: str, metric: str) -> Words:
+        """The cell as :meth:`shown`, without the number of seeds where that is what :meth:`seeds` says of the row."""
+        seeds = self.seeds(model, checkpoint).partition(" ")[0]
+        return self.shown(model, checkpoint, metric, self.cell(model, checkpoint, metric).replace(f" (n={seeds})", ""))
+
     def seeds(self, model: str, checkpoint: str) -> str:
         """The number of seeds behind a row; where some are missing, also how many were started."""
         rows = self.of(model, checkpoint)

@@ -98,7 +98,7 @@ def _brief(section: Section, path: str, figures: Sequence[tuple[str, str]]) -> D
     return [
         Heading(2, section.title),
         *remarks,
-        *bullets("And then:" if remarks else "", answers),
+        *bullets("The answers:" if remarks else "", answers),
         replace(found, groups=groups),
         Paragraph(f"{note[:1].upper()}{note[1:]}."),
         *tuning(section.runs),

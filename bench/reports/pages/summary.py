@@ -65,7 +65,7 @@ def brief(section: Section, grid: Grid) -> tuple[Table, str]:
     for model, checkpoint in grid.rows:
         if checkpoint == FINAL:
             seeds = grid.seeds(model, checkpoint)
-            cells = [_cell(grid, model, metric, seeds) for metric in metrics]
+            cells = [grid.brief(model, checkpoint, metric) for metric in metrics]
             if cells and not any(cells):
                 cells[0] = why.get(model, "no result").partition(":")[0]
             groups["controls" if grid.roles[model] == "control" else ""].append(
@@ -78,12 +78,6 @@ def brief(section: Section, grid: Grid) -> tuple[Table, str]:
     if any(metric in grid.best and not grid.best[metric].firm for metric in metrics):
         note += "; italics: the best, if seeds scatter normally"
     return Table(tuple(header), kept, compact=True), note
-
-
-def _cell(grid: Grid, model: str, metric: str, seeds: str) -> Words:
-    """The cell, without the number of seeds where the last column gives it."""
-    cell = grid.cell(model, FINAL, metric).replace(f" (n={seeds.partition(' ')[0]})", "")
-    return grid.shown(model, FINAL, metric, cell)
 
 
 def _verdicts(asked: list[Answer], one_test_set: bool) -> Document:

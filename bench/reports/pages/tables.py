@@ -203,18 +203,11 @@ def _table(table: Scores) -> Table:
     header = ["model", *("\n".join(filter(None, _named(table, metric))) for metric in table.metrics), "n"]
     groups: dict[str, list[tuple[Words, ...]]] = {"": [], "Controls": []}
     for model, checkpoint in table.rows:
-        seeds = grid.seeds(model, checkpoint)
-        cells = [_shown(grid, model, checkpoint, metric, seeds) for metric in table.metrics]
-        line = (grid.label(model, checkpoint), *cells, seeds)
+        cells = [grid.brief(model, checkpoint, metric) or "n/a" for metric in table.metrics]
+        line = (grid.label(model, checkpoint), *cells, grid.seeds(model, checkpoint))
         groups["Controls" if grid.roles[model] == "control" else ""].append(line)
     kept = tuple(Group(heading, tuple(lines)) for heading, lines in groups.items() if lines)
     return Table(tuple(header), kept, caption=_caption(table, kept))
-
-
-def _shown(grid: Grid, model: str, checkpoint: str, metric: str, seeds: str) -> Words:
-    """The cell, without the number of seeds where the last column gives it."""
-    known = grid.cell(model, checkpoint, metric).replace(f" (n={seeds.partition(' ')[0]})", "")
-    return grid.shown(model, checkpoint, metric, known) or "n/a"
 
 
 def _named(table: Scores, metric: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from bench.analysis import accepted, throughput
+from bench.analysis.compare import compare
 from bench.analysis.results import Results
 from bench.records.frames import frames
 from bench.records.store import Store
@@ -33,6 +34,43 @@ def browser():
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=sandbox)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def visitor(browser):
+    """Opens pages; afterwards nothing may have been complained of, nor asked of any other file or host.
+
+    ``visitor(file, title, script)`` is a function that opens the file, whose title then begins so; the script comes
+    before those of the page.
+    """
+    contexts, complaints, requests, files = [], [], [], []
+
+    def opener(file, title, script=None):
+        files.append(file)
+
+        def open_page(state="", width=1280, height=900, **options):
+            context = browser.new_context(viewport={"width": width, "height": height}, offline=True, **options)
+            contexts.append((context, title))
+            page = context.new_page()
+            page.set_default_timeout(5000)
+            if script:
+                page.add_init_script(script)
+            page.on("console", lambda message: complaints.append(message.text))
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on("request", lambda request: requests.append(request.url))
+            page.goto(file.as_uri() + state)
+            return page
+
+        return open_page
+
+    yield opener
+    for context, title in contexts:
+        assert context.pages[0].title().startswith(title)
+        context.close()
+    assert complaints == []
+    assert {url.partition("#")[0] for url in requests if not url.startswith("blob:")} == {
+        file.as_uri() for file in files
+    }
 
 
 @pytest.fixture
@@ -128,6 +166,12 @@ def sides():
         loaded = frames(own)
         found.append(Side(name, accepted.tidy(loaded.runs, loaded.scores), tuple(own)))
     return tuple(found)
+
+
+@pytest.fixture(scope="session")
+def compared(sides):
+    """What :func:`sides` says of the change."""
+    return compare(*(side.scores for side in sides))
 
 
 def _changed(record):

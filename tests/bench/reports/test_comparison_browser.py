@@ -7,17 +7,11 @@ import re
 
 import pytest
 
-from bench.analysis.compare import SAME, compare
+from bench.analysis.compare import SAME
 from bench.reports.pages import comparison_site
 from bench.reports.pages.comparison import text
 
 NASTY = "<script>document.title = 'hacked'</script>"
-
-
-@pytest.fixture(scope="module")
-def compared(sides):
-    base, head = sides
-    return compare(base.scores, head.scores)
 
 
 @pytest.fixture(scope="module")
@@ -28,27 +22,9 @@ def file(sides, compared, tmp_path_factory):
 
 
 @pytest.fixture
-def visit(browser, file):
-    """Opens the page; afterwards nothing may have been complained of, nor asked of any other file or host."""
-    contexts, complaints, requests = [], [], []
-
-    def open_page(state="", width=1280, height=900, **options):
-        context = browser.new_context(viewport={"width": width, "height": height}, offline=True, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(5000)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(file.as_uri() + state)
-        return page
-
-    yield open_page
-    for context in contexts:
-        assert context.pages[0].title() == "Comparison: before → after"
-        context.close()
-    assert complaints == []
-    assert {url.partition("#")[0] for url in requests} == {file.as_uri()}
+def visit(visitor, file):
+    """Opens the page."""
+    return visitor(file, "Comparison: before → after")
 
 
 def rows(page):

@@ -17,12 +17,6 @@ NASTY = "<script>document.title = 'hacked'</script>"
 
 
 @pytest.fixture(scope="module")
-def compared(sides):
-    base, head = sides
-    return compare(base.scores, head.scores)
-
-
-@pytest.fixture(scope="module")
 def found(sides, compared):
     return data(compared, *sides)
 
