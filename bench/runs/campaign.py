@@ -23,8 +23,8 @@ from bench.records.leases import COMMAND, Leases
 from bench.records.record import RunRecord, RunSpec
 from bench.records.store import DONE, Store
 from bench.runs.executors.base import TOO_LONG, Adopted, Awaited, Event, Executor, Finished, Started, Stopping
+from bench.runs.progress_files import ProgressFiles
 from bench.runs.stopping import Stop
-from bench.runs.tracking import Tracker
 
 __all__ = ["Campaign", "Cluster", "begin", "enter", "executor"]
 
@@ -75,7 +75,7 @@ class Campaign:
         self._news: list[Event] = []
         self._claims = 0
         self._leases = Leases(store.leases)
-        self._tracker = Tracker(store.progress)
+        self._progress = ProgressFiles(store.progress)
 
     @property
     def missing(self) -> list[RunSpec]:
@@ -112,7 +112,7 @@ class Campaign:
         events: Generator[Event, None, None] | None = None
         try:
             costs = Costs.here(self.timed)
-            self._tracker.expected = costs.of
+            self._progress.expected = costs.of
             missing, stopping = longest_first(self.missing, costs), False
             while missing:
                 self._elsewhere.clear()
@@ -134,7 +134,7 @@ class Campaign:
         finally:
             if events is not None:
                 events.close()
-            self._tracker.close()
+            self._progress.close()
             with contextlib.suppress(Halted):  # they stay "started", which is continued, too
                 self.store.interrupt(list(self._begun.values()))
             for run_id in [spec.run_id for spec in self.plan]:
@@ -143,7 +143,7 @@ class Campaign:
 
     def track(self, event: Event) -> None:
         """Keep how far a run is, as an event tells that an executor cannot yield (:func:`executor`)."""
-        self._tracker.see(event)
+        self._progress.see(event)
 
     def occupy(self) -> None:
         """Let no command work in the folder that shares it with nobody, until :meth:`close`.
@@ -210,7 +210,7 @@ class Campaign:
             self._begun[event.run_id] = event.spec
             self.store.begin(event.spec)
             self._failed.pop(event.run_id, None)
-            self._tracker.see(event)
+            self._progress.see(event)
         elif isinstance(event, Finished):
             record = event.record
             if record.status not in DONE:  # one who took this process for dead may have done it meanwhile
@@ -220,10 +220,10 @@ class Campaign:
                 self.store.write(record)
             self._take_over(record)
             self._begun.pop(event.run_id, None)
-            self._tracker.see(event)
+            self._progress.see(event)
             self._leases.release(event.run_id)
         else:
-            self._tracker.see(event)
+            self._progress.see(event)
 
     def _take_over(self, record: RunRecord) -> None:
         if record.status in DONE:

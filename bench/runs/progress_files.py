@@ -16,7 +16,7 @@ from bench.records.record import RunSpec
 from bench.records.under_way import UnderWay
 from bench.runs.executors.base import Event, Finished, Progress, Started
 
-__all__ = ["Tracker"]
+__all__ = ["ProgressFiles"]
 
 PAUSE_SECONDS = 1.0
 """Least time between two writes about one run in one phase."""
@@ -30,7 +30,7 @@ NAMES = 12
 """Most curves of a run: a plugin may log hundreds of values."""
 
 
-class Tracker:
+class ProgressFiles:
     """Keeps what is known of the runs under way.
 
     Attributes:

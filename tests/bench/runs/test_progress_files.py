@@ -11,34 +11,34 @@ from bench.plans.plan import Request, make_plan
 from bench.records import under_way
 from bench.records.record import RunRecord
 from bench.records.store import Store
-from bench.runs import tracking
+from bench.runs import progress_files
 from bench.runs.campaign import begin
 from bench.runs.executors.base import Finished, Progress, Started
 from bench.runs.executors.serial import SerialExecutor
+from bench.runs.progress_files import POINTS, ProgressFiles
 from bench.runs.stopping import Stop
-from bench.runs.tracking import POINTS, Tracker
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """A time.monotonic that tests can set; writing takes no time by it."""
     clock = SimpleNamespace(now=100.0)
-    monkeypatch.setattr(tracking.time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(progress_files.time, "monotonic", lambda: clock.now)
     return clock
 
 
 @pytest.fixture
 def run(make_spec, tmp_path, clock):
     """A run that has started: tells of its progress, and returns what is on disk then."""
-    spec, tracker = make_spec(), Tracker(tmp_path / "progress")
-    tracker.expected = lambda _: 60.0
+    spec, keeper = make_spec(), ProgressFiles(tmp_path / "progress")
+    keeper.expected = lambda _: 60.0
 
     def tell(phase, done=0, steps=1, **scalars):
-        tracker.see(Progress(0, spec.run_id, phase, done, steps, scalars))
+        keeper.see(Progress(0, spec.run_id, phase, done, steps, scalars))
         return under_way.read(tmp_path / "progress", [spec.run_id])[spec.run_id]
 
-    tracker.see(Started(0, spec))
-    return SimpleNamespace(spec=spec, tracker=tracker, tell=tell, files=lambda: list(tmp_path.glob("progress/*")))
+    keeper.see(Started(0, spec))
+    return SimpleNamespace(spec=spec, keeper=keeper, tell=tell, files=lambda: list(tmp_path.glob("progress/*")))
 
 
 def test_a_file_says_which_run_and_how_far(run, clock):
@@ -71,7 +71,7 @@ def test_on_a_slow_disk_it_is_written_more_seldom(run, clock, monkeypatch):
     monkeypatch.setattr(under_way, "keep", slowly)
     for done in range(300):
         clock.now += 0.1
-        run.tracker.see(Progress(0, run.spec.run_id, "mle", done, 300, {}))
+        run.keeper.see(Progress(0, run.spec.run_id, "mle", done, 300, {}))
     assert 5 <= len(written) <= 8  # of 30 seconds, 2 % were to be spent
 
 
@@ -96,18 +96,18 @@ def test_a_curve_goes_over_all_phases_that_log_and_stays_small(run, clock):
 
 def test_a_plugin_that_logs_hundreds_of_values_does_not_fill_the_disk(run):
     found = run.tell("mle", 1, 2, **{f"value{number}": 1.0 for number in range(500)})
-    assert len(found.curves) == len(found.scalars) == tracking.NAMES
+    assert len(found.curves) == len(found.scalars) == progress_files.NAMES
 
 
 def test_the_file_goes_when_the_run_ends_or_is_left(run):
     run.tell("mle", 1, 2)
-    run.tracker.see(Finished(0, RunRecord(run.spec, "ok")))
+    run.keeper.see(Finished(0, RunRecord(run.spec, "ok")))
     assert not run.files()
-    run.tracker.see(Progress(0, run.spec.run_id, "mle", 2, 2, {}))  # of nothing that is under way
+    run.keeper.see(Progress(0, run.spec.run_id, "mle", 2, 2, {}))  # of nothing that is under way
     assert not run.files()
-    run.tracker.see(Started(0, run.spec))
+    run.keeper.see(Started(0, run.spec))
     run.tell("mle", 1, 2)
-    run.tracker.close()
+    run.keeper.close()
     assert not run.files()
 
 
@@ -115,9 +115,9 @@ def test_the_file_goes_when_the_run_ends_or_is_left(run):
 def test_a_real_run_leaves_its_learning_curve_while_it_goes_on_and_nothing_afterwards(tmp_path, monkeypatch):
     settings = ("toy.train_size=64", "toy.valid_size=20", "toy.test_size=30", "mle.epochs=4")
     plan = make_plan(Request(("mle",), ("toy",), ("nll",), 1, "smoke", settings, temperatures=()))
-    monkeypatch.setattr(tracking, "PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(tracking, "PHASE_SECONDS", 0.0)
-    monkeypatch.setattr(tracking, "SHARE", 1e9)
+    monkeypatch.setattr(progress_files, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(progress_files, "PHASE_SECONDS", 0.0)
+    monkeypatch.setattr(progress_files, "SHARE", 1e9)
     kept, write = [], under_way.keep
     monkeypatch.setattr(under_way, "keep", lambda folder, now: (kept.append(now), write(folder, now)))
     store = Store(tmp_path / "results")
@@ -138,9 +138,9 @@ def test_a_campaign_sweeps_what_a_killed_one_left(make_spec, tmp_path):
     spec = make_spec()
     with begin([spec], store):
         pass
-    tracker = Tracker(store.progress)
-    tracker.see(Started(0, spec))
-    tracker.see(Progress(0, spec.run_id, "mle", 1, 2, {}))
+    keeper = ProgressFiles(store.progress)
+    keeper.see(Started(0, spec))
+    keeper.see(Progress(0, spec.run_id, "mle", 1, 2, {}))
     (store.progress / ".x.json.0.1.partial").write_text("{")  # while it wrote
     os.utime(store.progress / ".x.json.0.1.partial", (0, 0))
     assert len(list(store.progress.iterdir())) == 2
