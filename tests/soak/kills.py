@@ -118,10 +118,10 @@ def saves_every_step() -> None:
 
 def tells_every_step() -> None:
     """Let this process keep how far a run is after every step, so that the same is written in every trial."""
-    from bench.runs import session, tracking
+    from bench.runs import progress_files, session
 
-    session.PROGRESS_SECONDS = tracking.PAUSE_SECONDS = tracking.PHASE_SECONDS = -1.0
-    tracking.SHARE = float("inf")
+    session.PROGRESS_SECONDS = progress_files.PAUSE_SECONDS = progress_files.PHASE_SECONDS = -1.0
+    progress_files.SHARE = float("inf")
 
 
 def measures_no_memory() -> None:
