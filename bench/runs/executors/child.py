@@ -139,6 +139,7 @@ def _main(
 ) -> None:
     # A session of its own: Ctrl-C and a closing terminal reach the parent alone, which then ends its children.
     os.setsid()
+    _stay_nice()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     # By default, spawned processes work and import where the parent was started; a notebook may have left that folder.
@@ -151,6 +152,16 @@ def _main(
             os.dup2(file.fileno(), 2)
     with contextlib.suppress(BrokenPipeError):  # the parent is gone
         function(pipe, *arguments)
+
+
+def _stay_nice() -> None:
+    """Make a new session as nice as its process.
+
+    Linux may share its processors among sessions, and among the processes of each after that: at nice 0 the session of
+    a worker of ``nice bench run`` would get as much as those that it was to make room for.
+    """
+    with contextlib.suppress(OSError):  # there is no such thing here
+        Path("/proc/self/autogroup").write_text(str(os.nice(0)), encoding="ascii")
 
 
 def _die_with_parent() -> None:
