@@ -201,7 +201,7 @@ def test_the_python_page_runs_as_it_is_printed(tmp_path, monkeypatch):
 def test_the_study_is_computed_from_its_records(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "results").symlink_to(ROOT / "results")
-    for name, folder in (("records", "study"), ("attempt", "attempt"), ("permuted", "permuted")):
+    for name, folder in (("records", "study"), ("attempt", "attempt"), ("permuted", "permuted"), ("second", "second")):
         with tarfile.open(ROOT / "results" / "study" / f"{name}.tar.gz") as archive:
             archive.extractall(tmp_path / folder, filter="data")
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from statistics import fmean
+from statistics import fmean, median
 
 import pandas as pd
 
@@ -14,6 +14,7 @@ from bench.analysis.accepted import Key, arranged
 from bench.analysis.catalogue import ROUNDING, entry
 from bench.analysis.copying import copiers
 from bench.analysis.power import detectable_difference
+from bench.analysis.stats import FAR, FEWEST, SERIOUS
 from bench.analysis.verdicts import (
     BETTER,
     CALLED,
@@ -43,6 +44,8 @@ SAME = "the same"
 """Said of cells that differ only by rounding, or have no value on either side."""
 ALPHA = 0.05
 """Probability, over all cells together, of calling any of them better or worse by chance."""
+RANGES = 5.0
+"""So many ranges of base's seeds beyond the worst of them, a seed of head is worse without any test."""
 UNFIT = ("failed", "interrupted", "started")
 
 Configuration = tuple[str, str, str]
@@ -133,7 +136,7 @@ def compare(base: pd.DataFrame, head: pd.DataFrame, min_seeds: int = 1) -> Compa
     :func:`bench.analysis.verdicts.judge`. The real data's own row is part of the yardstick, never better or worse.
     Verdicts of both grades count: a gate that waited for the sign test would let regressions pass. A row of head that
     copies the training text is not better. A change of which only most seeds or only the mean are for the better is
-    worse.
+    worse, and so is one with a seed that is far worse than all of base's, which no test of so few seeds would show.
 
     Args:
         base: What :func:`bench.analysis.accepted.read` gave.
@@ -286,9 +289,39 @@ def _losses(match: _Match) -> dict[Hashable, float]:
     return losses
 
 
+def _burdens(match: _Match) -> tuple[dict[Hashable, float], dict[Hashable, float]]:
+    """How bad base and head are, by seed: lower is better, whatever the metric."""
+    found: list[dict[Hashable, float]] = []
+    for rows, real in zip((match.base, match.head), match.real, strict=True):
+        values = _values(rows)
+        if match.direction == "real":
+            found.append({seed: abs(values[seed] - real.get(seed, 0.0)) for seed in match.seeds})
+        else:
+            found.append({seed: -SIGNS[match.direction] * values[seed] for seed in match.seeds})
+    return found[0], found[1]
+
+
+def _fallen(match: _Match, resolution: float) -> list[Hashable]:
+    """The seeds in which head is worse than the worst seed of base, by far.
+
+    That is by :data:`RANGES` times the range of base's seeds, and by a tenth of their median. No test sees them: one
+    seed beyond all bounds leaves Student's t at 1, and no sign test rejects for one, nor for five of eight. Of cells
+    that chance alone moves, with base's scatter, such a seed is in one of 2,000 with 5 seeds and one of 100,000 with 8,
+    if scatter is normal and more than about a tenth of the median; else in fewer.
+    """
+    base, head = _burdens(match)
+    usual = list(base.values())
+    if len(usual) < FEWEST:
+        return []
+    reach = RANGES * (max(usual) - min(usual))
+    limit = max(usual) + max(reach, SERIOUS * abs(median(usual)), FAR * resolution)
+    return [seed for seed in match.seeds if head[seed] > limit]
+
+
 def _pair(match: _Match, copies: str) -> Pair:
     """Head beside base; ``copies`` says why head may not be better."""
     sides = [[_values(rows)[seed] for seed in match.seeds] for rows in (match.base, match.head)]
+    base, head = _burdens(match)
     return Pair(
         "head",
         "base",
@@ -296,6 +329,7 @@ def _pair(match: _Match, copies: str) -> Pair:
         resolution=entry(match.key.metric).resolution([*sides[0], *sides[1]]),
         constant=len(match.seeds) > 1 and all(map(is_constant, sides)),
         model_barred=copies,
+        sides=(head, base),
     )
 
 
@@ -322,6 +356,9 @@ def _cell(match: _Match, verdict: Verdict) -> Cell:
         return Cell(match.key, UNTESTED, f"{moved} ({difference}): one seed cannot be tested", n)
     p = "p < 0.0001" if verdict.corrected_p < 0.0001 else f"p = {verdict.corrected_p:.2g}"
     words = f"{moved} ({difference}, {p}, {verdict.test}, {n} seeds)"
+    if verdict.outcome.removesuffix(IF_NORMAL) != WORSE and (fallen := _fallen(match, verdict.resolution)):
+        seeds = f"seed {fallen[0]}" if len(fallen) == 1 else f"{len(fallen)} seeds ({', '.join(map(str, fallen))})"
+        return Cell(match.key, WORSE, f"{words}: far worse in {seeds} than base in any", n)
     if verdict.outcome == NO_VERDICT:
         return Cell(match.key, NOT_COMPARABLE, f"{words}: {verdict.why}", n)
     if verdict.outcome == MIXED:

@@ -15,7 +15,7 @@ import pandas as pd
 from bench.analysis.catalogue import entry, position
 from bench.analysis.ranking import Configuration, Place, places
 from bench.analysis.standing import Standing, standing
-from bench.analysis.stats import bootstrap_intervals, collapses, mean_intervals
+from bench.analysis.stats import FAR, SERIOUS, bootstrap_intervals, collapses, mean_intervals
 from bench.analysis.verdicts import SIGNS
 from bench.records.files import write_atomically
 from bench.records.frames import (
@@ -44,8 +44,6 @@ COLUMNS = (
     *("kind", "unit", "direction", "signature", "collapsed", "unranked_because", "ranked_by", "tuned"),
 )
 
-SERIOUS = 0.1
-"""By which part of the median a seed that collapsed is worse at least."""
 _PRESETS = {"smoke": 0, "quick": 1, "medium": 2, "paper": 3}
 _ROLES = {"": 0, "contender": 1, "control": 2}
 _CHECKPOINTS = {FINAL: 0, SELECTED: 1, PRETRAINED: 2}
@@ -150,8 +148,9 @@ def _summarize(cells: list[dict[str, Any]], values: npt.NDArray[np.float64], n: 
         cells, values.tolist(), mean_intervals(values), bootstrap_intervals(values), strict=True
     ):
         sign = SIGNS.get(about["direction"])
-        if sign and entry(about["metric"]).merit and about["kind"] == "quality":
-            about["collapsed"] = len(collapses(sample, sign, SERIOUS * abs(median(sample))))
+        if sign and entry(about["metric"]).merit and about["kind"] == "quality" and about["model"] != REAL_DATA:
+            known = entry(about["metric"]).resolution(sample)
+            about["collapsed"] = len(collapses(sample, sign, max(SERIOUS * abs(median(sample)), FAR * known)))
         about |= {"mean": interval.mean, "low": interval.low, "high": interval.high, "n": interval.n}
         about |= {"interquartile_mean": middle.mean, "bootstrap_low": middle.low, "bootstrap_high": middle.high}
 

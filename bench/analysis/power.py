@@ -21,7 +21,7 @@ CHUNK = 64
 
 
 def seeds_needed(
-    differences: Sequence[float], comparisons: int = 1, alpha: float = 0.05, power: float = 0.8
+    differences: Sequence[float], comparisons: int = 1, alpha: float = 0.05, power: float = 0.8, least: int = 2
 ) -> int | None:
     """How many seeds would show an effect of the size observed, by the test that is taken for that many seeds.
 
@@ -34,9 +34,10 @@ def seeds_needed(
         comparisons: How many tests are corrected for together; this one is taken to be Holm's first.
         alpha: The level of all of them together.
         power: The probability with which the test is to reject, in the right direction.
+        least: Numbers below this are not asked for, as of seeds that are there already.
 
     Returns:
-        The smallest such number, at least 2; None for one difference, for a mean of zero, and where more than
+        The smallest such number, at least ``least``; None for one difference, for a mean of zero, and where more than
         :data:`SEEDS_LIMIT` would be needed.
 
     Raises:
@@ -58,11 +59,11 @@ def seeds_needed(
         return None
     first = seeds_of_sign_test(comparisons, alpha)
     if (sample == sample[0]).all():
-        return first
+        return max(first, least)
     effect = mean / float(sample.std(ddof=1))
-    n = np.arange(2, first)
+    n = np.arange(max(2, least), first)
     by_t = n[_power_of_t(n, effect, level) >= power]
-    return int(by_t[0]) if by_t.size else _seeds_of_signs(float(special.ndtr(effect)), first, level, power)
+    return int(by_t[0]) if by_t.size else _seeds_of_signs(float(special.ndtr(effect)), max(first, least), level, power)
 
 
 def detectable_difference(

@@ -17,7 +17,10 @@ from scipy import special
 from bench.analysis.catalogue import ROUNDING
 
 __all__ = [
+    "FAR",
+    "FEWEST",
     "PAIRED_T",
+    "SERIOUS",
     "SIGN",
     "Interval",
     "PairedTest",
@@ -49,6 +52,8 @@ AT_ONCE = 1_000_000
 """Numbers that :func:`bootstrap_intervals` holds at once."""
 FAR = 10.0
 """How many median absolute deviations a seed that collapsed is worse than the median."""
+SERIOUS = 0.1
+"""By how much of the median it is worse, too."""
 FEWEST = 5
 """In fewer seeds than this, none can be called far from its fellows."""
 
@@ -398,7 +403,7 @@ def paired_test(differences: Sequence[float], comparisons: int = 1, alpha: float
     comparisons alone: tests of normality find nothing in so few seeds, and to choose a test by the data spoils it.
 
     Where all differences are equal but for rounding, and not zero, they have no variance, so that t has no value. A
-    metric of few possible values may agree with itself by chance: p is then the smallest of the sign test.
+    metric of few possible values may agree with itself by chance: then it is the sign test, whatever their number.
 
     Args:
         differences: One finite difference per seed, in any unit.
@@ -422,7 +427,7 @@ def paired_test(differences: Sequence[float], comparisons: int = 1, alpha: float
     if n == 1:
         p = None
     elif max(values := sample.tolist()) - min(values) <= ROUNDING * max(map(abs, values)):
-        p = smallest if any(values) else 1.0
+        return PairedTest(smallest if any(values) else 1.0, SIGN, smallest)
     else:
         mean, deviation = _moments(sample)
         t = mean / (deviation / math.sqrt(n))

@@ -11,11 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, median
 
 from bench.analysis.catalogue import ROUNDING
 from bench.analysis.power import seeds_needed
 from bench.analysis.stats import (
+    FAR,
+    SERIOUS,
     SIGN,
     Interval,
     PairedTest,
@@ -78,6 +80,8 @@ class Pair:
         model_barred: Why the model may not be called better, "" if it may.
         reference_barred: Why the model may not be called worse, "" if it may.
         void: Why there is no verdict at all, "" if there may be one.
+        sides: The values of both, by seed, which say whose collapse it is that a seed is lost by far; None where only
+            differences are known: then it is the side that lost.
     """
 
     model: str
@@ -88,6 +92,7 @@ class Pair:
     model_barred: str = ""
     reference_barred: str = ""
     void: str = ""
+    sides: tuple[Mapping[Hashable, float], Mapping[Hashable, float]] | None = None
 
     @classmethod
     def of(
@@ -114,7 +119,7 @@ class Pair:
         common = mine.keys() & theirs.keys()
         constant = len(common) > 1 and all(is_constant([side[seed] for seed in common]) for side in (mine, theirs))
         differences = {seed: mine[seed] - theirs[seed] for seed in common}
-        return cls(model, reference, differences, resolution, constant, *barred, void)
+        return cls(model, reference, differences, resolution, constant, *barred, void, (mine, theirs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +147,11 @@ class Verdict:
             0.8 and corrected for the family; None if that takes too many.
         alpha: The level of the family: the probability that any of its models that is in truth equal to its reference
             is called better or worse.
-        collapsed: In how many seeds the model, and in how many the reference, loses by far more than is usual: see
-            :func:`bench.analysis.stats.collapses`.
+        collapsed: In how many seeds the model, and in how many the reference, loses by far more than is usual
+            (:func:`bench.analysis.stats.collapses`), and is itself far worse than usual.
         why: Why there is no verdict.
         resolution: A difference smaller than this is none.
+        ties: In how many seeds the two differ by less than that.
     """
 
     model: str
@@ -163,6 +169,7 @@ class Verdict:
     collapsed: tuple[int, int] = (0, 0)
     why: str = ""
     resolution: float = 0.0
+    ties: int = 0
 
     @property
     def grade(self) -> int:
@@ -204,7 +211,7 @@ class Verdict:
         found = f"{size}, {_p(self.corrected_p)} by the {self.test} test"
         if self.family > 1:
             found += f" after Holm's correction for {self.family} comparisons"
-        share = f"better in {100 * self.probability:.0f} % of seeds"
+        share = f"better in {100 * self.probability:.0f} % of seeds" + ", a tie counted half" * (self.ties > 0)
         if self.outcome == NOT_SEPARABLE:
             said = f"{both} are not separable{where}: {found}; {self._outlook(unit)}."
         elif self.outcome == MIXED:
@@ -342,7 +349,7 @@ def _verdict(
 ) -> Verdict:
     raw = sorted(pair.differences.values())
     difference = mean_interval(raw, 1 - alpha) if raw else None
-    collapsed = [_collapsed(raw, side, pair.resolution) for side in (sign, -sign)]
+    collapsed = [_collapsed(pair, side, sign) for side in (0, 1)]
     wins = sum(sign * value > 0 for value in sample) - sum(sign * value < 0 for value in sample)
     outcome, why, needed = NOT_SEPARABLE, "", None
     if pair.void:
@@ -369,9 +376,7 @@ def _verdict(
         else:
             outcome = BETTER_IF_NORMAL if won else WORSE_IF_NORMAL
     elif corrected > alpha:
-        needed = seeds_needed(sample, family, alpha)
-        if needed is not None:  # it assumes normal differences, for which this sample may not look
-            needed = max(needed, len(sample) + 1)
+        needed = seeds_needed(sample, family, alpha, least=len(sample) + 1)
     return Verdict(
         model=pair.model,
         reference=pair.reference,
@@ -388,13 +393,28 @@ def _verdict(
         collapsed=(collapsed[0], collapsed[1]),
         why=why,
         resolution=pair.resolution,
+        ties=sum(not value for value in sample),
     )
 
 
-def _collapsed(differences: Sequence[float], sign: int, resolution: float) -> int:
-    """In how many seeds a side is far worse than usual beside the other one, and loses."""
-    found = collapses(differences, sign, resolution) if differences else []
-    return sum(sign * differences[index] < 0 for index in found)
+def _collapsed(pair: Pair, side: int, sign: int) -> int:
+    """In how many seeds the model (side 0) or the reference (side 1) collapsed.
+
+    It loses such a seed by far more than is usual, and at least half of that is its own doing, not the other side's
+    luck: by so much, and by :data:`bench.analysis.stats.SERIOUS` of its median, it is worse than its own median.
+    """
+    if not pair.differences:
+        return 0
+    gains = {seed: (sign if side == 0 else -sign) * value for seed, value in pair.differences.items()}
+    usual, seeds = median(gains.values()), list(gains)
+    lost = [seeds[index] for index in collapses(list(gains.values()), 1, FAR * pair.resolution)]
+    lost = [seed for seed in lost if gains[seed] < 0]
+    if pair.sides is None:
+        return len(lost)
+    own = pair.sides[side]
+    middle = median(own.values())
+    least = SERIOUS * abs(middle)
+    return sum(sign * (middle - own[seed]) > max(least, (usual - gains[seed]) / 2) for seed in lost)
 
 
 def _barred(pair: Pair, model: bool) -> str:

@@ -129,4 +129,5 @@ def _distance(metric: str, made: Ints, real: Ints, signature: Signature, what: s
     if made.any() and real.any():
         return Estimate(metric, total_variation(made, real), "", "lower", signature, possible=SHARE)
     who = "test sequence" if made.any() else "sample"
-    return Estimate(metric, None, "", "lower", signature, f"there is no {what} in any {who}")
+    why = f"there is no {what} in any {who}"
+    return Estimate(metric, None, "", "lower", signature, why, answered=bool(real.any() and not made.any()))

@@ -88,7 +88,8 @@ class NextPlace:
             ("next_place_km", "km", "lower", FARTHEST),
             ("next_place_rmse_km", "km", "lower", FARTHEST),
         ):
-            yield Estimate(name, values.get(name), unit, direction, signature, why, possible=possible)
+            empty = len(asked) > 0 and not len(moves)
+            yield Estimate(name, values.get(name), unit, direction, signature, why, answered=empty, possible=possible)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -161,11 +161,13 @@ def over_seeds(report: Report) -> list[OverSeeds]:
             elif distance and goal is None:
                 listed.append(OverSeeds(*about, values, None, "real text has no such score"))
             else:
+                least = entry(metric).resolution([*mine.values(), *theirs.values()])
                 if distance and goal is not None:
                     mine, theirs = ({seed: abs(part[seed] - goal) for seed in part} for part in (mine, theirs))
-                gaps: dict[Hashable, float] = {seed: mine[seed] - theirs[seed] for seed in mine}
                 direction = "lower" if distance else score.direction
-                pairs[direction][model.name, metric] = Pair(short(model.name), short(first.name), gaps)
+                ours: list[dict[Hashable, float]] = [dict(mine.items()), dict(theirs.items())]
+                pair = Pair.of(short(model.name), short(first.name), ours[0], ours[1], least)
+                pairs[direction][model.name, metric] = pair
                 listed.append(OverSeeds(*about, values, None))
     verdicts: dict[tuple[str, str], Verdict] = {}
     for direction, family in pairs.items():

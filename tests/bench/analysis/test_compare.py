@@ -91,13 +91,14 @@ def test_the_words_say_what_changed_and_how_sure_it_is():
 
 def test_p_is_scipys_corrected_for_all_that_changed():
     generator = np.random.default_rng(0)
+    wide = [40.0 * seed for seed in range(6)]  # so that no seed of head is beyond all of base's
     changes = generator.normal([[0.9], [0.6], [0.3], [0.0]], 0.5, (4, 6))
-    base = frame(*(rows(BASE, metric=f"m{k}") for k in range(4)), rows(BASE, metric="still"))
-    head = frame(*(rows(np.add(BASE, change), metric=f"m{k}") for k, change in enumerate(changes)),
-                 rows(BASE, metric="still"))  # fmt: skip
+    base = frame(*(rows(wide, metric=f"m{k}") for k in range(4)), rows(wide, metric="still"))
+    head = frame(*(rows(np.add(wide, change), metric=f"m{k}") for k, change in enumerate(changes)),
+                 rows(wide, metric="still"))  # fmt: skip
     comparison = compare(base, head)
     assert comparison.family == 4
-    p = [stats.ttest_rel(np.add(BASE, change), BASE).pvalue for change in changes]
+    p = [stats.ttest_rel(np.add(wide, change), wide).pvalue for change in changes]
     order = np.argsort(p)
     corrected = dict(zip(order.tolist(), np.maximum.accumulate(np.sort(p) * [4, 3, 2, 1]).clip(max=1), strict=True))
     for cell in comparison.cells[:4]:
@@ -158,6 +159,30 @@ def test_what_wins_most_seeds_and_collapses_in_one_is_worse():
     found, words = verdict(base, head)
     assert found == "worse"
     assert words.endswith("sign, 12 seeds): mixed, not all of it is for the better")
+
+
+FIVE, EIGHT = [3.0, 3.1, 2.9, 3.05, 2.95], [3.0, 3.1, 2.9, 3.05, 2.95, 3.02, 2.98, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("base", "fallen", "told"),
+    [
+        (FIVE, {4: 1000.0}, "seed 4"),  # Student's t is 1, however far it fell
+        (FIVE, {1: 8.0, 3: 9.0}, "2 seeds (1, 3)"),
+        (EIGHT[:6], dict.fromkeys(range(5), 9.0), "5 seeds (0, 1, 2, 3, 4)"),  # p = .062 by the sign test
+        (EIGHT, dict.fromkeys(range(5), 9.0), "5 seeds (0, 1, 2, 3, 4)"),
+    ],
+)
+def test_seeds_that_fell_far_are_worse_without_a_test(base, fallen, told):
+    head = [fallen.get(seed, value) for seed, value in enumerate(base)]
+    found, words = verdict(base, head)
+    assert (found, words.partition("): ")[2]) == ("worse", f"far worse in {told} than base in any")
+    assert verdict(head, base)[0] != "worse"
+    turned, _ = verdict([-value for value in base], [-value for value in head], direction="higher")
+    assert turned == "worse"
+    near = [3.3 if seed in fallen else value for seed, value in enumerate(base)]  # within a tenth
+    assert verdict(base, near)[0] == ("no difference" if len(fallen) < 5 else verdict(base, near)[0])
+    assert "far worse" not in verdict(base, near)[1]
 
 
 def test_a_head_that_copies_is_not_better(monkeypatch):

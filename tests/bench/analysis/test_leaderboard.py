@@ -142,6 +142,10 @@ def test_seeds_that_collapsed_are_counted(results):
     assert cell(board, "quatrains", "mle", "final", "bleu2")["collapsed"] == 0  # 0.31 beside 0.32 is none
     for without in ("copy_8gram", "self_bleu4", "seconds"):  # no direction, or no merit
         assert pd.isna(cell(board, "quatrains", "mle", "final", without)["collapsed"])
+    assert pd.isna(cell(board, "quatrains", "real data", "final", "bleu2")["collapsed"])
+    scores = changed(results.scores, [0.002, 0.002, 0.002, 0.002, 0.0], task="quatrains", model="mle", metric="bleu2")
+    rare = cell(aggregate(results.runs, scores), "quatrains", "mle", "final", "bleu2")
+    assert rare["collapsed"] == 0  # two samples of a thousand
 
 
 def test_a_control_comes_after_the_contenders_however_good(results):

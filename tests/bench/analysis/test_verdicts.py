@@ -239,6 +239,50 @@ def test_collapses_of_the_loser_are_counted_and_change_no_verdict():
     assert verdict.words().endswith("better in 100 % of seeds. mle collapsed in 1 of 12 seeds.")
 
 
+REFERENCE = [8.0, 8.1, 7.9, 8.05, 7.95, 8.0, 8.02, 7.98, 8.03, 8.0]
+
+
+def sides(mine, theirs, resolution=0.001):
+    return Pair.of("seqgan", "mle", dict(enumerate(mine)), dict(enumerate(theirs)), resolution)
+
+
+def test_one_lucky_seed_of_the_reference_is_no_collapse_of_the_model():
+    lucky = [*REFERENCE[:-1], 7.0]
+    mine = [value - 0.2 for value in REFERENCE]
+    [verdict] = judge([sides(mine, lucky)], "lower")
+    assert (verdict.outcome, verdict.collapsed) == (BETTER, (0, 0))
+    [verdict] = judge([sides([*mine[:-1], 9.5], REFERENCE)], "lower")  # its own doing
+    assert (verdict.outcome, verdict.collapsed) == (MIXED, (1, 0))
+    [verdict] = judge([sides(mine, [*REFERENCE[:-1], 9.5])], "lower")
+    assert (verdict.outcome, verdict.collapsed) == (BETTER, (0, 1))
+    [verdict] = judge([sides([*mine[:-1], 8.5], REFERENCE)], "lower")  # far, but not by a tenth of what is usual
+    assert verdict.collapsed == (0, 0)
+
+
+def test_what_never_varies_cannot_collapse():
+    zeros = [0.0] * 5
+    [verdict] = judge([sides(zeros, [0.0, 0.0, 0.0, 0.0, 0.0044])], "higher")
+    assert verdict.collapsed == (0, 0)
+    [verdict] = judge([sides([0.0, 0.0001, -0.0001, 0.0015, -0.0014], zeros)], "lower")
+    assert verdict.collapsed == (0, 0)
+
+
+def test_ties_are_told_where_they_count_half():
+    gains = [0.1 + 0.01 * seed for seed in range(9)]
+    [verdict] = judge([pair([*gains, 0.0, 0.0, 0.0])], "higher")
+    assert verdict.ties == 3
+    assert verdict.words().endswith("better in 88 % of seeds, a tie counted half.")
+    [verdict] = judge([pair(gains)], "higher")
+    assert verdict.words().endswith("better in 100 % of seeds.")
+
+
+def test_seeds_that_are_there_are_not_asked_for():
+    gains = [1.0 + 0.59 * place for place in (-1.4, -0.6, -0.1, 0.1, 0.6, 1.4)]  # the sign test decides from 7 seeds on
+    verdicts = judge([pair(gains), pair([0.1, -0.1, 0.2, -0.2, 0.1, -0.1])], "higher")
+    for verdict in verdicts:
+        assert verdict.needed is None or verdict.needed > 6
+
+
 def test_an_effect_of_two_standard_deviations_is_found_with_seven_seeds():
     rng = np.random.default_rng(3)
     boards = rng.normal(size=(500, 6, 7))
@@ -334,7 +378,7 @@ def test_words_of_a_pair_that_is_not_separable():
         ([], "seqgan and mle have no common seed in bleu: there is nothing to compare."),
         (
             [0.5] * 5,  # a metric with few values may agree with itself by chance
-            "seqgan and mle are not separable in bleu: +0.5 (the same in all seeds, n = 5), p = 0.062 by the paired t "
+            "seqgan and mle are not separable in bleu: +0.5 (the same in all seeds, n = 5), p = 0.062 by the sign "
             "test; about n = 6 would be needed to show a difference of this size.",
         ),
     ],

@@ -186,7 +186,9 @@ def test_silence_has_no_score():
     silence = np.full((3, 32), KEYS.index("0"))
     found = scores(silence, grid(5, 7))
     assert found["pitch_class_distance"].absent == "there is no note in any sample"
+    assert found["pitch_class_distance"].answered  # it says something of the samples, and is no failure of the metric
     assert found["mse"].value > 500
+    assert not scores(grid(5, 7), silence)["pitch_class_distance"].answered
     assert scores(grid(5, 7), silence)["pitch_class_distance"].absent == "there is no note in any test sequence"
 
 

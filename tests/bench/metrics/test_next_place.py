@@ -160,6 +160,8 @@ def test_without_a_move_there_is_no_score():
     assert {result.absent for result in scores(still, made_trips(9, 0)).values()} == {
         "there is no move to a place in any sample"
     }
+    assert all(result.answered for result in scores(still, made_trips(9, 0)).values())
+    assert not any(result.answered for result in scores(made_trips(9, 0), still).values())
     assert {result.absent for result in scores(made_trips(9, 0), still).values()} == {
         "there is no move to a place in any test sequence"
     }

@@ -80,7 +80,8 @@ def test_differences_are_judged_as_bench_run_judges_them():
     gains = []
     for place, name in ((1, "b"), (2, "c")):
         a, b = values(made, 0, "bleu2"), values(made, place, "bleu2")
-        gains.append(Pair(f"{name}-{{seed}}.txt", "a-{seed}.txt", dict(enumerate(np.subtract(b, a).tolist()))))
+        labels = f"{name}-{{seed}}.txt", "a-{seed}.txt"
+        gains.append(Pair.of(*labels, dict(enumerate(b)), dict(enumerate(a)), 0.001))
     expected = judge(gains, "higher")
     for name, verdict in zip("bc", expected, strict=True):
         each = found[f"runs/{name}-{{seed}}.txt", "bleu2"]
@@ -90,6 +91,27 @@ def test_differences_are_judged_as_bench_run_judges_them():
     assert found["runs/b-{seed}.txt", "bleu2"].outcome.startswith("better")
     assert found["runs/b-{seed}.txt", "length_distance"].outcome.startswith("worse")
     assert found["runs/c-{seed}.txt", "length_distance"].outcome == "not separable"
+
+
+def at(made, values):
+    """A report in which all scores of a row, given by its place, have one value."""
+    rows = (
+        replace(row, scores=tuple(replace(score, value=values[place]) for score in row.scores))
+        for place, row in enumerate(made.rows)
+    )
+    return replace(made, rows=tuple(rows))
+
+
+def test_rounding_is_no_difference_and_one_text_is_one_observation():
+    made = report({}, {"bleu2": 1e-9})
+    same = at(made, dict.fromkeys(range(len(made.rows)), 0.5))
+    assert {each.outcome for each in over_seeds(same) if each.verdict is not None} == {"identical"}
+    two = report({}, {"bleu2": 0.1})
+    of_b = set(two.over_seeds[1].rows.values())
+    fixed = at(two, {place: 0.7 if place in of_b else 0.5 for place in range(len(two.rows))})
+    outcomes = {each.outcome for each in over_seeds(fixed) if each.verdict is not None}
+    assert outcomes <= {"one observation", "identical"}
+    assert "one observation" in outcomes
 
 
 def test_what_is_to_be_like_real_text_is_judged_by_its_distance():
