@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 from typing import Any
@@ -24,6 +25,9 @@ from bench.commands.watch import watch
 from bench.errors import INTERRUPTED, Halted, UsageError
 from bench.visible import visible
 
+REFUSED = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
+"""What the system says of a path that a user named and may not use."""
+
 
 class Group(click.Group):
     """Turns a user's mistake into one sentence and exit code 2, whatever command it was made in."""
@@ -37,6 +41,11 @@ class Group(click.Group):
             return super().invoke(ctx)
         except UsageError as error:  # a sentence: what is from elsewhere begins no line of its own
             click.echo(f"bench: {' '.join(visible(str(error)).splitlines())}", err=True)
+            ctx.exit(2)
+        except OSError as error:
+            if error.errno not in REFUSED or not error.filename:
+                raise
+            click.echo(f"bench: cannot use '{visible(str(error.filename))}': {error.strerror}.", err=True)
             ctx.exit(2)
         except Halted as error:
             click.echo(f"bench: {visible(str(error))}", err=True)

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,8 @@ COLUMNS = (
     *("task", "preset", "model", "checkpoint", "metric", "seed", "status", "value", "absent"),
     *("unit", "direction", "signature", "data"),
 )
-UNFINISHED = ("failed", "interrupted", "started", MISSING)
+LOST = ("interrupted", "started", MISSING)
+UNFINISHED = ("failed", *LOST)
 DIRECTIONS = ("lower", "higher", "real")
 MAKE = "make one with 'bench accept RESULTS'"
 
@@ -94,17 +95,22 @@ def text(frame: pd.DataFrame) -> str:
     return content
 
 
-def require_finished(frame: pd.DataFrame, folder: Path) -> None:
-    """Accept only results in which every run is ok or skipped, and at least one is ok.
+def require_finished(frame: pd.DataFrame, folder: Path, unfit: Sequence[str] = UNFINISHED) -> None:
+    """Accept only results in which every run has ended, and at least one is ok.
+
+    Args:
+        frame: What :func:`tidy` gave.
+        folder: Where they are, for messages.
+        unfit: The states of runs that are refused.
 
     Raises:
         UsageError: otherwise; it says how many runs did not finish.
     """
     runs = frame.drop_duplicates(["task", "preset", "model", "seed"])
     counts = Counter(runs["status"])
-    unfit = ", ".join(f"{counts[status]} {status}" for status in UNFINISHED if counts[status])
-    if unfit:
-        raise UsageError(f"expected only finished runs in '{folder}', got {unfit}; fix these and run them again.")
+    found = ", ".join(f"{counts[status]} {status}" for status in unfit if counts[status])
+    if found:
+        raise UsageError(f"expected only finished runs in '{folder}', got {found}; fix these and run them again.")
     if not counts["ok"]:
         raise UsageError(f"expected a finished run in '{folder}', got none; 'bench run' makes them.")
 

@@ -40,7 +40,7 @@ class Compared:
     comparison: Comparison
 
 
-def compared(base: Path, head: Path, against: Sequence[str] = (), min_seeds: int = 1) -> Compared:
+def compared(base: Path, head: Path, against: Sequence[str] = (), min_seeds: int = 1, gates: bool = False) -> Compared:
     """Read two results and judge them.
 
     Args:
@@ -48,6 +48,7 @@ def compared(base: Path, head: Path, against: Sequence[str] = (), min_seeds: int
         head: A results folder.
         against: Labels of models of base, as for :func:`bench.analysis.opponents.opposed`.
         min_seeds: As for :func:`bench.analysis.compare.compare`.
+        gates: Whether the outcome lets a change pass: then base must be whole, because what it lost would be new.
 
     Raises:
         UsageError: for what is no results, and for a model that base lacks.
@@ -57,7 +58,7 @@ def compared(base: Path, head: Path, against: Sequence[str] = (), min_seeds: int
     from bench.analysis.opponents import opposed
     from bench.reports.pages.comparison_data import Side
 
-    old = _folder(base) if base.is_dir() else Side(str(base), accepted.read(base))
+    old = _folder(base, gates) if base.is_dir() else Side(str(base), accepted.read(base))
     new = _folder(head)
     if against:
         scores = opposed(old.scores, new.scores, against)
@@ -102,8 +103,8 @@ def write(output: Path, text: str, option: str = "--output") -> None:
         raise UsageError(f"cannot write '{output}': {error.strerror}; choose another {option}.") from error
 
 
-def _folder(path: Path) -> Side:
-    """The results of a folder; what is wrong with its files is said."""
+def _folder(path: Path, is_whole: bool = False) -> Side:
+    """The results of a folder; what is wrong with its files is said, or where all must be there, refused."""
     from bench.analysis import accepted
     from bench.commands.progress import warn_of
     from bench.records.store import Store
@@ -113,7 +114,12 @@ def _folder(path: Path) -> Side:
     store = Store(path)
     store.require()
     frames = store.load()
+    if is_whole and frames.notes:
+        raise UsageError(f"cannot compare with results of which a part cannot be read: {frames.notes[0]}")
     warn_of(Screen(stderr=True), frames.notes)
+    results = accepted.tidy(frames.runs, frames.scores)
+    if is_whole:
+        accepted.require_finished(results, path, accepted.LOST)
     shown = set(frames.runs["run_id"])
     records = tuple(record for record in store.records() if record.spec.run_id in shown)
-    return Side(str(path), accepted.tidy(frames.runs, frames.scores), records)
+    return Side(str(path), results, records)

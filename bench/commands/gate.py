@@ -48,7 +48,7 @@ def compare(
     """
     from bench.reports.pages.comparison import junit
 
-    found = compared(base, head, against, min_seeds)
+    found = compared(base, head, against, min_seeds, gates=fail_on_regression)
     show(found, form, output)
     if report:
         write(report, junit(found.comparison) + "\n", "--junit")

@@ -82,6 +82,8 @@ def run(
     from bench.runs.devices import cards
 
     whole, tasks = _planned(context, file, asked, elsewhere=how == "ray")
+    if cells and against:
+        raise UsageError("--against is of the report, and --cell writes none: give it to 'bench report'.")
     plan = choose(whole, cells) if cells else list(whole.values())
     if file is not None:
         check(plan)

@@ -113,6 +113,8 @@ def tune(
     first = studies[0].specs[0]
     if metric == "jsd_valid":
         require_oracle(studies[0].runs(0, studies[0].default)[0])
+    if target is not None and not target.parent.is_dir():
+        raise UsageError(f"expected --to in a folder that exists, got '{target}': make '{target.parent}' first.")
     file = target or output / f"tuned-{_plain(first.task_label)}-{preset}-{metric}.json"
     console = Screen()
     with lasting_output():
@@ -122,6 +124,7 @@ def tune(
             console.print(f"{study.model}: {trials} trials of {spelled}", highlight=False, soft_wrap=True)
         if dry_run:
             return
+        _require_own(file, studies)
         Store(output).open()
         store = Store(output / FOLDER)
         store.open()
@@ -131,6 +134,29 @@ def tune(
         _write_trials(file.with_suffix(".csv"), studies, ended)
         code = SIGNALLED + signal if signal else _conclude(console, store, file, studies, ended, trials)
     sys.exit(code)
+
+
+def _require_own(file: Path, studies: Sequence[Study]) -> None:
+    """Overwrite nothing but what the same search wrote, with another number of trials perhaps.
+
+    Raises:
+        UsageError: for a file that is something else.
+    """
+    trials = file.with_suffix(".csv")
+    other = "choose another file with --to, or remove it."
+    try:
+        before = json.loads(file.read_text("utf-8")) if file.exists() else None
+        header = trials.read_text("utf-8").partition("\n")[0] if trials.exists() else None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"'{file}' or '{trials}' is there, and was not written by bench tune: {other}") from error
+    if header is not None and header != ",".join(COLUMNS):
+        raise UsageError(f"'{trials}' is there, and was not written by bench tune: {other}")
+    if before is None:
+        return
+    if not isinstance(before, dict) or not isinstance(before.get("models"), dict):
+        raise UsageError(f"'{file}' is there, and was not written by bench tune: {other}")
+    if set(before["models"]) - {study.model for study in studies}:
+        raise UsageError(f"'{file}' has the fields of {', '.join(before['models'])}, which would be lost: {other}")
 
 
 def _studies(

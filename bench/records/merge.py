@@ -6,13 +6,13 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.errors import Halted, UsageError
-from bench.records.files import write_atomically
+from bench.records.files import partial_name, write_atomically
 from bench.records.frames import REAL_DATA
 from bench.records.record import RunRecord, to_json
 from bench.records.store import DONE, Store, Unreadable
@@ -81,9 +81,12 @@ def merge(sources: Sequence[Path], target: Path) -> Merged:
         for run_id in taken:
             into.write(kept[run_id])
         states = 0
+        finished = {
+            f"{kept[run_id].spec.fit_id}.safetensors": origin[run_id] for run_id in taken if kept[run_id].status in DONE
+        }
         for store in stores:
             into.adopt(store)
-            states += _states(store, into)
+            states += _states(store, into, {name for name, owner in finished.items() if owner is store})
         _take_ratings([file for file in rated if file.parent != into.ratings], into)
         repeated = sum(len(records) for _, records, _ in scanned[1:]) - len(taken)
         return Merged(len(taken), repeated, states, tuple(file for *_, damaged in scanned for file in damaged))
@@ -146,7 +149,11 @@ def _ratings(stores: Sequence[Store]) -> list[Path]:
     for store in stores:
         for file in sorted(store.ratings.glob("[!.]*.json")):
             before = kept.setdefault(file.name, file)
-            if before.read_bytes() != file.read_bytes():
+            try:
+                same = before.read_bytes() == file.read_bytes()
+            except OSError as error:
+                raise UsageError(f"cannot read '{error.filename}': {error.strerror}; nothing was merged.") from error
+            if not same:
                 raise UsageError(
                     f"'{before}' and '{file}' have other ratings of the same sheet: read the answers of all its raters "
                     "together with 'bench rate read', and remove one of them; nothing was merged."
@@ -164,21 +171,28 @@ def _take_ratings(files: Sequence[Path], into: Store) -> None:
         raise Halted(f"cannot copy ratings: {error.strerror or error}; the records are merged.") from error
 
 
-def _states(store: Store, into: Store) -> int:
-    """Take along the trained states that the target lacks: by hard links where the disk is the same."""
-    files = sorted(store.checkpoints.glob("*.safetensors")) if store.checkpoints.is_dir() else []
+def _states(store: Store, into: Store, finished: Collection[str]) -> int:
+    """Take along trained states: by hard links where the disk is the same.
+
+    Those that the target lacks, and in any case those of ``finished``, runs of which the record came from this folder,
+    too: in the target there may be one of a training that was interrupted.
+    """
     number = 0
     try:
-        for file in files:
-            target = into.checkpoints / file.name
-            if target.exists():
+        names = sorted(os.listdir(store.checkpoints)) if store.checkpoints.exists() else []
+        for name in names:
+            file, target = store.checkpoints / name, into.checkpoints / name
+            if not name.endswith(".safetensors") or (target.exists() and name not in finished):
                 continue
             target.parent.mkdir(exist_ok=True)
+            new = partial_name(target)
             with contextlib.suppress(OSError):
-                os.link(file, target)  # states are replaced as a whole, never written into
-            if not target.exists():
-                shutil.copy2(file, target)
+                os.link(file, new)  # states are replaced as a whole, never written into
+            if not new.exists():
+                shutil.copy2(file, new)
+            new.replace(target)
             number += 1
     except OSError as error:
-        raise Halted(f"cannot copy '{file}': {error.strerror or error}; the records are merged.") from error
+        where = error.filename or store.checkpoints
+        raise Halted(f"cannot copy '{where}': {error.strerror or error}; the records are merged.") from error
     return number

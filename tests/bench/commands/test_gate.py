@@ -185,6 +185,27 @@ def test_a_diverged_run_has_failed(bench, compared, tmp_path, monkeypatch):
     assert not (tmp_path / "accepted.csv").exists()
 
 
+def test_a_base_that_lost_its_records_lets_nothing_pass(bench, base, results, tmp_path):
+    def gate(folder):
+        return bench("compare", folder, base[1], "--fail-on-regression")
+
+    files = sorted((results / "runs").glob("toy.random.*.json"))
+    files[0].write_text("{")
+    answer = gate(results)
+    assert (answer.code, answer.out) == (2, "")
+    assert "cannot compare with results of which a part cannot be read" in answer.err
+    assert bench("compare", results, base[1]).code == 0  # only the gate needs all of it
+    files[0].unlink()
+    answer = gate(results)
+    assert answer.code == 2
+    assert "expected only finished runs in" in answer.err
+    assert "got 1 missing" in answer.err
+    Store(tmp_path / "new").open()
+    answer = gate(tmp_path / "new")
+    assert answer.code == 2
+    assert "got none; 'bench run' makes them" in answer.err
+
+
 def test_an_interrupted_run_has_failed(bench, compared, results):
     store = Store(results)
     for record in store.records():
@@ -199,14 +220,10 @@ def test_an_interrupted_run_has_failed(bench, compared, results):
 def test_every_model_may_be_compared_with_one_of_base(bench, base):
     folder = base[1]
     answer = bench("compare", base[0], folder, "--against", "random", "--fail-on-regression")
-    assert (answer.code, answer.err) == (1, "")  # random is not worse than itself, and pg-bleu only copies more
+    assert (answer.code, answer.err) == (1, "")  # random is not worse than itself; pg-bleu copies more
     worse = re.search(rf"worse: {re.escape(TOY)}: {re.escape(PG)} against random, final\n((?:  .*\n)*)", answer.out)
-    assert re.findall(r"^  (\w+)", worse[1], re.MULTILINE) == [
-        "copy_4gram",
-        "copy_5gram",
-        "copy_longest",
-        "copy_nearest",
-    ]
+    copied = re.findall(r"^  (\w+)", worse[1], re.MULTILINE)
+    assert {"copy_4gram", "copy_5gram", "copy_longest", "copy_nearest"} <= set(copied)
     assert f"better: {TOY}: {PG} against random, final" in answer.out
     assert counts(answer)["no difference"] > 10
     assert "pretrained" not in answer.out

@@ -82,3 +82,29 @@ def test_what_no_option_is_stays_clicks_mistake(bench):
     answer = bench("run", "--nonsense", "--seeds", "1", "--seeds", "1")
     assert answer.code == 2
     assert "No such option" in answer.err
+
+
+LONG = "x" * 300  # longer than a file's name may be
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("plan", "--models", "random", "--tasks", "toy", "--output", LONG),
+        ("run", "--models", "random", "--tasks", "toy", "--dry-run", "--output", LONG),
+        ("merge", LONG, "--output", "new"),
+        ("report", LONG),
+        ("compare", LONG, LONG),
+        ("accept", LONG),
+        ("sample", "4418a899c820", "--results", LONG),
+        ("tune", "mle", "--task", "toy", "--trials", "1", "--to", f"{LONG}/x.json"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_path_that_cannot_be_used_is_one_sentence(bench, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    answer = bench(*arguments)
+    assert answer.code == 2
+    assert len(answer.err.splitlines()) == 1
+    assert LONG in answer.err
+    assert not [*tmp_path.iterdir()]

@@ -119,6 +119,7 @@ def test_a_cell_of_options_is_that_of_the_file(bench, cells, results):
     [
         (("--seeds", "2"), "--plan says what to run: leave out --seeds."),
         (("--models", "mle", "--device", "cpu"), "leave out --models and --device."),
+        (("--cell", "1", "--against", "mle"), "--against is of the report, and --cell writes none"),
         (("--cell", "99"), "expected cells from 1 to 9 that are in the plan, got 99."),
     ],
 )

@@ -290,6 +290,27 @@ def test_a_model_without_a_density_fails_every_trial(bench, plugin, tmp_path):
     }
 
 
+def test_nothing_is_overwritten_but_what_the_same_search_wrote(bench, plugin, tmp_path):
+    search = ("tune", "mine:Sharp", *TOY, "--trials", 1, "--output", tmp_path / "out")
+    assert bench(*search).code == 0
+    found = {name: (tmp_path / "out" / f"{NAME}.{name}").read_bytes() for name in ("json", "csv")}
+    answer = bench("tune", "mine:Sharper", *TOY, "--trials", 1, "--output", tmp_path / "out")
+    assert answer.code == 2
+    assert "has the fields of mine:Sharp, which would be lost: choose another file with --to" in answer.err
+    assert {name: (tmp_path / "out" / f"{NAME}.{name}").read_bytes() for name in found} == found
+    assert bench("tune", "mine:Sharp,mine:Sharper", *TOY, "--trials", 1, "--output", tmp_path / "out").code == 0
+    for name, content in (("mine.csv", "precious"), ("mine.json", '{"a": 1}'), ("mine.json", "no JSON")):
+        (tmp_path / name).write_text(content)
+        answer = bench(*search, "--to", tmp_path / "mine.json")
+        assert (answer.code, answer.out.count("trial 0 seed")) == (2, 0)
+        assert "was not written by bench tune" in answer.err
+        assert (tmp_path / name).read_text() == content
+        (tmp_path / name).unlink()
+    answer = bench(*search, "--to", tmp_path / "nowhere" / "mine.json")
+    assert (answer.code, answer.out) == (2, "")
+    assert "expected --to in a folder that exists" in answer.err
+
+
 def test_a_dry_run_says_what_would_be_searched(bench, plugin, tmp_path):
     folder = tmp_path / "results"
     answer = bench(

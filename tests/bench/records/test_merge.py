@@ -1,6 +1,7 @@
 """Joining results folders: what is kept, what is refused, and what the reports of the whole are."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -124,6 +125,41 @@ def test_what_was_finished_comes_before_what_was_not(folders):
     assert {record.status for record in Store(folders / "whole").records()} == {"ok"}
     merge([folders / "zero", folders / "again"], folders / "other")
     assert quality(Store(folders / "other")) == quality(Store(folders / "zero"))
+
+
+@pytest.mark.parametrize("order", [("again", "zero"), ("zero", "again")])
+def test_the_trained_state_is_that_of_the_finished_record(folders, order):
+    stopped = Store(folders / "again")
+    for record in stopped.records():
+        stopped.write(replace(record, status="interrupted", reason="stopped", scores={}, frontier={}, curve=()))
+    for file in stopped.checkpoints.glob("*.safetensors"):
+        file.write_bytes(b"half of it")
+    half = contents(folders / "again")
+    merge([folders / name for name in order], folders / "whole")
+    merge([folders / "zero"], folders / "again")
+    (record,) = (each for each in Store(folders / "zero").records() if each.spec.model == "mle")
+    wanted = bench("sample", record.spec.run_id, "-n", "5", "--results", folders / "zero")
+    for name in ("whole", "again"):
+        drawn = bench("sample", record.spec.run_id, "-n", "5", "--results", folders / name)
+        assert (drawn.exit_code, drawn.output) == (0, wanted.output)
+        assert not [file for file in Store(folders / name).checkpoints.iterdir() if file.name.startswith(".")]
+    assert half.keys() <= contents(folders / "again").keys()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize(("part", "code"), [("runs/checkpoints", 1), ("ratings", 2)])
+def test_what_may_not_be_read_is_said(folders, part, code):
+    closed = folders / "zero" / part
+    closed.mkdir(exist_ok=True)
+    (closed / "one.json").write_text("{}")
+    where = closed if code == 1 else closed / "one.json"
+    where.chmod(0)
+    try:
+        answer = bench("merge", folders / "zero", "--output", folders / "new")
+    finally:
+        where.chmod(0o700)
+    assert answer.exit_code == code
+    assert where.name in answer.stderr
 
 
 def test_a_damaged_record_is_told_and_left_out(folders):
