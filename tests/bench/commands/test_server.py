@@ -149,13 +149,14 @@ def test_every_answer_says_what_a_browser_may_do_with_it(ask):
     "raw", [b"\r\n\r\n", b"GET\r\n\r\n", b"GET /\r\n\r\n", b"\xff\xfe / HTTP/9.9\r\n\r\n", b"\0" * 99999]
 )
 def test_what_is_no_request_is_not_answered_with_the_page_and_does_not_end_it(server, ask, raw):
-    with socket.create_connection(server.server_address, timeout=10) as connection:
+    answer = b""
+    with socket.create_connection(server.server_address, timeout=10) as connection, contextlib.suppress(ConnectionError):
+        # It may have hung up before all was sent: then the system says so at whatever is done next.
         connection.sendall(raw)
-        connection.shutdown(socket.SHUT_WR)
-        answer = b""
-        with contextlib.suppress(ConnectionResetError):
-            while part := connection.recv(65536):
-                answer += part
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_WR)
+        while part := connection.recv(65536):
+            answer += part
     assert PAGE not in answer
     assert ask()[0] == 200
 
