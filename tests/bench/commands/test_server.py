@@ -150,7 +150,8 @@ def test_every_answer_says_what_a_browser_may_do_with_it(ask):
 )
 def test_what_is_no_request_is_not_answered_with_the_page_and_does_not_end_it(server, ask, raw):
     answer = b""
-    with socket.create_connection(server.server_address, timeout=10) as connection, contextlib.suppress(ConnectionError):
+    connection = socket.create_connection(server.server_address, timeout=10)
+    with connection, contextlib.suppress(ConnectionError):
         # It may have hung up before all was sent: then the system says so at whatever is done next.
         connection.sendall(raw)
         with contextlib.suppress(OSError):
