@@ -274,21 +274,6 @@ def _yardstick(match: _Match) -> tuple[str, str]:
     return UNTESTED, f"{change}: the judge changed, or its random numbers, and not only models"
 
 
-def _losses(match: _Match) -> dict[Hashable, float]:
-    """By how much head is worse than base, by seed; exactly zero where they are the same except for rounding."""
-    old, new = _values(match.base), _values(match.head)
-    losses: dict[Hashable, float] = {}
-    for seed in match.seeds:
-        goals = [real.get(seed, 0.0) for real in match.real] if match.direction == "real" else [0.0, 0.0]
-        if _same(old[seed], new[seed]) and _same(*goals):
-            losses[seed] = 0.0
-        elif match.direction == "real":
-            losses[seed] = abs(new[seed] - goals[1]) - abs(old[seed] - goals[0])
-        else:
-            losses[seed] = SIGNS[match.direction] * (old[seed] - new[seed])
-    return losses
-
-
 def _burdens(match: _Match) -> tuple[dict[Hashable, float], dict[Hashable, float]]:
     """How bad base and head are, by seed: lower is better, whatever the metric."""
     found: list[dict[Hashable, float]] = []
@@ -299,6 +284,18 @@ def _burdens(match: _Match) -> tuple[dict[Hashable, float], dict[Hashable, float
         else:
             found.append({seed: -SIGNS[match.direction] * values[seed] for seed in match.seeds})
     return found[0], found[1]
+
+
+def _losses(match: _Match) -> dict[Hashable, float]:
+    """By how much head is worse than base, by seed; exactly zero where they are the same except for rounding."""
+    old, new = _values(match.base), _values(match.head)
+    base, head = _burdens(match)
+    losses: dict[Hashable, float] = {}
+    for seed in match.seeds:
+        goals = [real.get(seed, 0.0) for real in match.real] if match.direction == "real" else [0.0, 0.0]
+        is_same = _same(old[seed], new[seed]) and _same(*goals)
+        losses[seed] = 0.0 if is_same else head[seed] - base[seed]
+    return losses
 
 
 def _fallen(match: _Match, resolution: float) -> list[Hashable]:

@@ -137,26 +137,27 @@ def tune(
 
 
 def _require_own(file: Path, studies: Sequence[Study]) -> None:
-    """Overwrite nothing but what the same search wrote, with another number of trials perhaps.
+    """Overwrite nothing but what the same search wrote, perhaps of fewer models and with other trials.
 
     Raises:
         UsageError: for a file that is something else.
     """
-    trials = file.with_suffix(".csv")
-    other = "choose another file with --to, or remove it."
-    try:
-        before = json.loads(file.read_text("utf-8")) if file.exists() else None
-        header = trials.read_text("utf-8").partition("\n")[0] if trials.exists() else None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"'{file}' or '{trials}' is there, and was not written by bench tune: {other}") from error
-    if header is not None and header != ",".join(COLUMNS):
-        raise UsageError(f"'{trials}' is there, and was not written by bench tune: {other}")
-    if before is None:
+    from bench.plans.tuned import read_preset
+
+    trials, kept = file.with_suffix(".csv"), "it is not overwritten: choose another file with --to, or remove it."
+    if trials.exists() and not trials.read_bytes().startswith(",".join(COLUMNS).encode()):
+        raise UsageError(f"'{trials}' was not written by bench tune; {kept}")
+    if not file.exists():
         return
-    if not isinstance(before, dict) or not isinstance(before.get("models"), dict):
-        raise UsageError(f"'{file}' is there, and was not written by bench tune: {other}")
-    if set(before["models"]) - {study.model for study in studies}:
-        raise UsageError(f"'{file}' has the fields of {', '.join(before['models'])}, which would be lost: {other}")
+    try:
+        before = read_preset(file)
+    except UsageError as error:
+        raise UsageError(f"{str(error).removesuffix('.')}; {kept}") from error
+    spec = studies[0].specs[0]
+    search = {"task": spec.task_label, "metric": studies[0].metric}
+    is_same = before.preset == spec.preset and search.items() <= before.search.items()
+    if not is_same or before.fields.keys() - {study.model for study in studies}:
+        raise UsageError(f"'{file}' has the fields of another search, of {', '.join(before.fields)}; {kept}")
 
 
 def _studies(

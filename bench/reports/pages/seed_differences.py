@@ -42,7 +42,7 @@ class Model:
     """
 
     name: str
-    values: Mapping[str, Mapping[int, float]]
+    values: Mapping[str, Mapping[Hashable, float]]
     row: Row
     absent: Mapping[str, str]
 
@@ -94,7 +94,8 @@ def models(report: Report) -> list[Model]:
         rows = {seed: report.rows[place] for seed, place in each.rows.items()}
         scores = {seed: {score.metric: score for score in row.scores} for seed, row in rows.items()}
         metrics = list(dict.fromkeys(metric for part in scores.values() for metric in part))
-        means, values, absent = [], {}, {}
+        values: dict[str, Mapping[Hashable, float]] = {}
+        means, absent = [], {}
         for metric in metrics:
             mean = _mean(metric, {seed: part.get(metric) for seed, part in scores.items()})
             means.append(mean)
@@ -165,9 +166,8 @@ def over_seeds(report: Report) -> list[OverSeeds]:
                 if distance and goal is not None:
                     mine, theirs = ({seed: abs(part[seed] - goal) for seed in part} for part in (mine, theirs))
                 direction = "lower" if distance else score.direction
-                ours: list[dict[Hashable, float]] = [dict(mine.items()), dict(theirs.items())]
-                pair = Pair.of(short(model.name), short(first.name), ours[0], ours[1], least)
-                pairs[direction][model.name, metric] = pair
+                names = short(model.name), short(first.name)
+                pairs[direction][model.name, metric] = Pair.of(*names, mine, theirs, least)
                 listed.append(OverSeeds(*about, values, None))
     verdicts: dict[tuple[str, str], Verdict] = {}
     for direction, family in pairs.items():

@@ -55,6 +55,17 @@ def test_seeds_needed_give_the_power_promised(effect, comparisons):
     assert 0.77 < np.mean(found) < 0.95
 
 
+@pytest.mark.parametrize(("effect", "comparisons", "there", "expected"), [(1.69, 1, 6, 9), (1.85, 8, 9, 13)])
+def test_seeds_that_are_there_are_not_asked_for(effect, comparisons, there, expected):
+    differences = differences_of_effect(effect)
+    assert seeds_needed(differences, comparisons) <= there  # as many as the t test would need
+    n = seeds_needed(differences, comparisons, least=there + 1)
+    assert n == expected
+    assert power(n, effect, comparisons) >= 0.8
+    assert all(power(fewer, effect, comparisons) < 0.8 for fewer in range(there + 1, n))
+    assert seeds_needed([1.0, 1.0], comparisons, least=50) == 50
+
+
 def test_seeds_needed_knows_when_to_give_up():
     assert seeds_needed([0.5]) is None
     assert seeds_needed([1.0, -1.0]) is None

@@ -296,14 +296,16 @@ def test_nothing_is_overwritten_but_what_the_same_search_wrote(bench, plugin, tm
     found = {name: (tmp_path / "out" / f"{NAME}.{name}").read_bytes() for name in ("json", "csv")}
     answer = bench("tune", "mine:Sharper", *TOY, "--trials", 1, "--output", tmp_path / "out")
     assert answer.code == 2
-    assert "has the fields of mine:Sharp, which would be lost: choose another file with --to" in answer.err
+    assert "has the fields of another search, of mine:Sharp; it is not overwritten: choose another file" in answer.err
     assert {name: (tmp_path / "out" / f"{NAME}.{name}").read_bytes() for name in found} == found
     assert bench("tune", "mine:Sharp,mine:Sharper", *TOY, "--trials", 1, "--output", tmp_path / "out").code == 0
-    for name, content in (("mine.csv", "precious"), ("mine.json", '{"a": 1}'), ("mine.json", "no JSON")):
+    by_hand = '{"preset": "smoke", "models": {"mine:Sharp": {"fields": {"power": 2.0}}}}'
+    strangers = (("mine.csv", "precious"), ("mine.json", '{"a": 1}'), ("mine.json", "no JSON"), ("mine.json", by_hand))
+    for name, content in strangers:
         (tmp_path / name).write_text(content)
         answer = bench(*search, "--to", tmp_path / "mine.json")
         assert (answer.code, answer.out.count("trial 0 seed")) == (2, 0)
-        assert "was not written by bench tune" in answer.err
+        assert "it is not overwritten" in answer.err
         assert (tmp_path / name).read_text() == content
         (tmp_path / name).unlink()
     answer = bench(*search, "--to", tmp_path / "nowhere" / "mine.json")

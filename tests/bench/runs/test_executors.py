@@ -21,7 +21,7 @@ from bench.runs.executors import child, processes
 from bench.runs.executors.base import Finished, Progress, Started, Stopping
 from bench.runs.executors.processes import ProcessExecutor
 from bench.runs.executors.serial import SerialExecutor
-from bench.runs.stopping import Stop, Stopped
+from bench.runs.stopping import Stop
 
 PLUGINS = """
 import gc, os, signal, subprocess, sys, time
@@ -479,28 +479,6 @@ def test_asked_to_stop_runs_save_their_states_and_continue_to_the_same(workers, 
         assert [row["scalars"] for row in again[model].curve] == [row["scalars"] for row in record.curve]
 
 
-def test_a_second_request_to_stop_is_an_interrupt():
-    stop = Stop()
-    stop.check()
-    with stop.listening():
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert (stop.asked, stop.signal) == (True, signal.SIGTERM)
-        with pytest.raises(Stopped):
-            stop.check()
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-
-
-def test_signals_that_are_ignored_stay_ignored():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with Stop().listening():
-            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
-
-
 PARENT = """
 import os, sys
 from bench.plans.plan import Request, make_plan
@@ -532,29 +510,3 @@ def test_no_worker_outlives_a_parent_that_breaks(plugins, end):
     while any(map(is_alive, workers)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(map(is_alive, workers))
-
-
-AUTOGROUP = Path("/proc/self/autogroup")
-NICE = """
-import os, pathlib
-from bench.runs.executors.child import Child
-
-def tell(pipe):
-    pipe.send(pathlib.Path("/proc/self/autogroup").read_text())
-
-if __name__ == "__main__":
-    import nice
-    os.nice(7)
-    child = Child(nice.tell)
-    print(child.pipe.recv())
-    child.close()
-"""
-
-
-@pytest.mark.skipif(not AUTOGROUP.exists(), reason="this system does not share processors among sessions")
-def test_the_session_of_a_worker_is_as_nice_as_the_command(tmp_path):
-    (tmp_path / "nice.py").write_text(NICE)
-    done = subprocess.run(
-        [sys.executable, "nice.py"], capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path,
-    )  # fmt: skip
-    assert done.stdout.split()[-2:] == ["nice", str(os.nice(0) + 7)]
