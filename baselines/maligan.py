@@ -167,7 +167,7 @@ class MaliGAN(PretrainedGenerator):
     d_l2: Annotated[float, Interval(ge=0, le=1000)] = 0.2
     """Discriminator: weight of the squared norm of its output layer."""
 
-    execution: ClassVar[tuple[str, ...]] = ("mode",)
+    execution: ClassVar[tuple[str, ...]] = ("mode", "pack")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         preset: {
             **PretrainedGenerator.presets[preset],

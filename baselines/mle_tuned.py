@@ -91,6 +91,7 @@ class MLETuned(MLETempered):
     dropout: Rate = 0.6
     """Probability that a unit of the embedding or of the output is dropped in training."""
 
+    execution: ClassVar[tuple[str, ...]] = ()  # its steps, with dropout, are not taken together
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {"epochs": 30, "lr": 0.005, "batch_size": 32, "embedding_dim": 64, "hidden_dim": 64, "dropout": 0.5},
         "medium": {"epochs": 8, "lr": 0.005, "batch_size": 64, "dropout": 0.4},

@@ -20,6 +20,7 @@ class CNNMLE(MLE):
     policy: PolicyName = "cnn"
     """The network: the paper's LSTM, gated convolutions, or a small transformer."""
 
+    execution: ClassVar[tuple[str, ...]] = ()  # only steps of the LSTM are taken together
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {preset: {"epochs": n} for preset, n in EPOCHS.items()}
 
 
@@ -30,4 +31,5 @@ class TransformerMLE(MLE):
     policy: PolicyName = "transformer"
     """The network: the paper's LSTM, gated convolutions, or a small transformer."""
 
+    execution: ClassVar[tuple[str, ...]] = ()  # only steps of the LSTM are taken together
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {preset: {"epochs": n} for preset, n in EPOCHS.items()}

@@ -225,14 +225,18 @@ class Execution:
             from the same distribution.
         bfloat16: Whether rewards may be computed from operands rounded to bfloat16, on processors that multiply
             bfloat16.
+        pack: Number of seeds that train together in one process (:mod:`bench.pack`); 1 for each on its own.
     """
 
     mode: str = "eager"
     bfloat16: bool = True
+    pack: int = 1
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise ValueError(f"expected mode to be one of {', '.join(MODES)}, got {self.mode!r}")
+        if self.pack < 1:
+            raise ValueError(f"expected a pack of 1 or more, got {self.pack}")
 
 
 DENSITIES = ("exact", "bound", "estimated", "none")

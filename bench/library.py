@@ -109,6 +109,7 @@ def run(
     device: str = "auto",
     execution: str = "auto",
     bfloat16: bool = True,
+    pack: int = 1,
     workers: int | str = "auto",
     executor: str = "processes",
     address: str | None = None,
@@ -139,6 +140,7 @@ def run(
         execution: On CUDA: eager, graph (recorded), triton (graphs, and rollouts in one kernel), or auto, which is
             triton where Triton is installed.
         bfloat16: Whether rewards may be computed in bfloat16, on processors that multiply bfloat16.
+        pack: Number of seeds of a model that train together in one process: for CUDA; on a CPU nothing is gained.
         workers: Worker processes, one thread each; 0 does all runs in this process; ``auto`` is one for each processor,
             and at most 4 for each CUDA device.
         executor: ``processes`` of this machine, or ``ray``: a Ray cluster, where ``workers`` is how many runs it does
@@ -172,10 +174,11 @@ def run(
     from bench.runs.campaign import begin
     from bench.runs.devices import cards, choose_device
 
-    workers, bfloat16, progress = map(_plain, (workers, bfloat16, progress))
+    workers, bfloat16, progress, pack = map(_plain, (workers, bfloat16, progress, pack))
     auto = workers == "auto"
     if not auto:
         _expect(int, workers=workers)
+    _expect(int, pack=pack)
     _expect(str, preset=preset, device=device, execution=execution, executor=executor)
     _expect((str, type(None)), address=address)
     _expect(bool, bfloat16=bfloat16, progress=progress)
@@ -209,8 +212,11 @@ def run(
         None if temperatures is None else parse_temperatures(temperatures),
         execution,
         bfloat16,
+        pack,
     )
     plan = make_plan(request)
+    if cluster:
+        cluster.check(plan)
     references = _labels(against)
     check_against(references, plan, Store(folder))
     console = Screen(quiet=not progress)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from bench.api import Count, Positive, Run, SequenceSpec, Size, StepSize, TrainingData
+from seqgan import packed_lm
 from seqgan.kernels import execution
-from seqgan.lm import compile_language_model
+from seqgan.kernels.packing import Seat, together
+from seqgan.lm import LSTMLanguageModel, compile_language_model
 from seqgan.networks import PolicyName, new_policy
 from seqgan.policy import InitStd, Policy
 
@@ -43,6 +46,7 @@ class LikelihoodGenerator:
     init_std: InitStd = 0.1
     """Standard deviation of the initial parameters, drawn from a normal distribution."""
 
+    execution: ClassVar[tuple[str, ...]] = ("pack",)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {preset: {"epochs": n} for preset, n in EPOCHS.items()}
 
     def warm_up(self, device: torch.device) -> None:
@@ -125,6 +129,8 @@ def adam(model: torch.nn.Module, lr: float) -> torch.optim.Adam:
 class Descent:
     """Steps of gradient descent of one model: :func:`descend`, which on CUDA is recorded as a graph.
 
+    In a pack, an LSTM takes them together with those of the other seeds (:func:`seqgan.packed_lm.descent`).
+
     Attributes:
         model: What is trained.
         optimizer: Of its parameters; on CUDA a fused one.
@@ -140,7 +146,13 @@ class Descent:
         def step(*batch: Tensor) -> tuple[Tensor, Tensor]:
             return descend(self.model, self.optimizer, self.clip_norm, *batch)
 
-        object.__setattr__(self, "_step", execution.recorded(step, optimizer=self.optimizer))
+        taken = execution.recorded(step, optimizers=[self.optimizer])
+        if type(self.model) is LSTMLanguageModel:
+            kind = "descent", self.model.spec, self.clip_norm
+            taken = together(
+                taken, kind, Seat(self.model, self.optimizer), partial(packed_lm.descent, clip_norm=self.clip_norm)
+            )
+        object.__setattr__(self, "_step", taken)
 
     def __call__(self, tokens: Tensor, weights: Tensor, inputs: Tensor | None = None) -> tuple[Tensor, ...]:
         """One step: the log-probability of each token before it, (B, T), and the norm before clipping, a scalar."""

@@ -133,7 +133,7 @@ class PolicyGradientGenerator(PretrainedGenerator):
     standardize: bool = False
     """Whether action values are divided by their standard deviation; not in the paper or its code."""
 
-    execution: ClassVar[tuple[str, ...]] = ("mode",)
+    execution: ClassVar[tuple[str, ...]] = ("mode", "pack")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {**PretrainedGenerator.presets["quick"], "rounds": 50, "rollouts": 4},
         "medium": {**PretrainedGenerator.presets["medium"], "rounds": 20, "rollouts": 4},

@@ -36,6 +36,7 @@ class PretrainedGenerator:
     clip_norm: Positive = 5.0
     """Largest global norm of a generator's gradient, in pre-training and after it."""
 
+    execution: ClassVar[tuple[str, ...]] = ("pack",)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         preset: {"pretrain_epochs": epochs} for preset, epochs in EPOCHS.items()
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, ClassVar, Protocol
 
 import torch
@@ -11,8 +12,10 @@ from annotated_types import Interval, MinLen
 from torch import Tensor
 
 from bench.api import Count, Decoding, Execution, Run, Sampler, SequenceSpec, Size, StepSize, TrainingData
+from seqgan import packed_discriminator
 from seqgan.discriminator import FILTER_COUNTS, FILTER_SIZES, Discriminator, compile_discriminator
 from seqgan.kernels.execution import Step, scoring_type, training
+from seqgan.kernels.packing import Seat, together
 from seqgan.lm import compile_language_model
 from seqgan.mle import adam, minibatches
 from seqgan.policy import Policy
@@ -63,7 +66,7 @@ class SeqGAN(PolicyGradientGenerator):
     d_pretrain_samples: Count = 0
     """Positives in each set before the adversarial phase; 0 for as many as ``d_samples``."""
 
-    execution: ClassVar[tuple[str, ...]] = ("mode", "bfloat16")
+    execution: ClassVar[tuple[str, ...]] = ("mode", "bfloat16", "pack")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # A discriminator that gets a thousand updates instead of 982,800 needs larger steps to learn anything, and one
         # of a small problem fewer filters.
@@ -172,7 +175,11 @@ class SeqGAN(PolicyGradientGenerator):
         def loss(tokens: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
             return discriminator.loss(tokens, real, self.d_l2, dropout)
 
-        return training(execution, loss, optimizer, dropout)
+        alone = training(execution, loss, optimizer, dropout)
+        filters = tuple(discriminator.filters.sizes), tuple(discriminator.filters.counts)
+        kind = "discrimination", discriminator.spec, filters, discriminator.keep, self.d_l2
+        build = partial(packed_discriminator.discrimination, l2=self.d_l2, execution=execution)
+        return together(alone, kind, Seat(discriminator, optimizer, dropout), build)
 
     def train_discriminator(self, step: Step, policy: Writer, train: Tensor, run: Run) -> None:
         """Draw new negatives, as many as positives, and train for ``d_epochs`` on the mixture (eq. 5)."""

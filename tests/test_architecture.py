@@ -18,6 +18,7 @@ BELOW = [
     "bench.visible",
     "bench.api",
     "bench.kernels",
+    "bench.pack",
     "bench.data",
     "bench.records",
     "bench.tasks",
@@ -32,6 +33,7 @@ ROOMS = {
     "bench.visible": [],
     "bench.api": [],
     "bench.kernels": [],
+    "bench.pack": [],
     # plans -> runs -> records -> analysis -> reports, and what they are built on.
     "bench.data": ["bench.errors"],
     "bench.records": ["bench.errors"],
@@ -39,7 +41,9 @@ ROOMS = {
     "bench.models": ["bench.data", "bench.api", "bench.errors"],
     "bench.metrics": ["bench.kernels", "bench.data", "bench.api", "bench.errors"],
     "bench.plans": ["bench.records", "bench.errors"],
-    "bench.runs": ["bench.plans", "bench.tasks", "bench.metrics", "bench.records", "bench.api", "bench.errors"],
+    "bench.runs": [
+        *("bench.plans", "bench.tasks", "bench.metrics", "bench.records", "bench.api", "bench.pack", "bench.errors"),
+    ],
     "bench.testing": ["bench.runs", "bench.plans", "bench.tasks", "bench.api", "bench.errors"],
     "bench.analysis": ["bench.records", "bench.errors", "bench.visible"],
     "bench.reports": ["bench.analysis", "bench.records", "bench.metrics", "bench.errors", "bench.visible"],
@@ -51,7 +55,7 @@ ROOMS = {
     "bench.__main__": ["bench.cli"],
     "bench": ["bench.library"],
     # The contestants. The harness finds them by entry point, as it finds a stranger's.
-    "seqgan.kernels": ["bench.api"],
+    "seqgan.kernels": ["bench.api", "bench.pack"],
     "seqgan": ["seqgan.kernels", "bench.api", "bench.kernels"],
     "baselines": ["seqgan", "seqgan.kernels", "bench.api", "bench.kernels"],
 }

@@ -48,6 +48,7 @@ class Display:
         self.total = len(plan)
         self.missing = Counter((spec.task, spec.model) for spec in plan)
         self.took: dict[tuple[str, str], list[float]] = {}
+        self.packs = {(spec.task, spec.model): spec.pack for spec in plan}
         kinds = {(spec.task, spec.model): costs.of(spec) for spec in plan} if costs else {}
         self.expected = {kind: seconds for kind, seconds in kinds.items() if seconds is not None}
         self.now: dict[str, tuple[RunSpec, float]] = {}
@@ -132,8 +133,8 @@ class Display:
         if not known:
             return None
         overall = statistics.mean(known.values())
-        work = sum(count * known.get(kind, overall) for kind, count in self.missing.items())
-        spent = sum(time.monotonic() - since for _, since in self.now.values())
+        work = sum(count * known.get(kind, overall) / self.packs[kind] for kind, count in self.missing.items())
+        spent = sum((time.monotonic() - since) / spec.pack for spec, since in self.now.values())
         return max(0.0, work - spent) / self.workers
 
     def _started(self, spec: RunSpec) -> None:

@@ -60,6 +60,8 @@ OPTIONS = (
                  help="On CUDA: eager, graph (recorded), triton (with fused rollouts), or auto: the fastest."),
     click.option("--bfloat16/--no-bfloat16", default=True, show_default=True,
                  help="Whether rewards may be rounded to bfloat16, on processors that multiply it."),
+    click.option("--pack", default=1, show_default=True, metavar="K", type=int,
+                 help="Train K seeds of a model together in one process: for CUDA; on a CPU nothing is gained."),
 )  # fmt: skip
 
 
@@ -83,6 +85,7 @@ def requested(
     device: str,
     execution: str,
     bfloat16: bool,
+    pack: int,
     elsewhere: bool = False,
 ) -> Request:
     """What the values of the options ask for; ``elsewhere``: the runs are for machines other than this one.
@@ -106,6 +109,7 @@ def requested(
         None if temperatures is None else parse_temperatures(temperatures),
         execution,
         bfloat16,
+        pack,
     )
 
 

@@ -93,6 +93,8 @@ def run(
     if seconds is not None and workers == 0:
         raise UsageError("--timeout needs worker processes, which it can end: choose --workers of 1 or more.")
     cluster = _cluster(how, address, wanted, workers)
+    if cluster:
+        cluster.check(plan)
     store = Store(output)
     check_against(against, plan, store)
     tracking = tracked(events, project, store)

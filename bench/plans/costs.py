@@ -64,17 +64,22 @@ class Costs:
         return cls({}, _read(text)[1], 1.0), text.partition(": ")[2].partition("\n")[0]
 
     def of(self, spec: RunSpec) -> float | None:
-        """Expected seconds of a run, on one processor or CUDA device; None where nothing like it was timed."""
+        """Expected seconds from the start of a run to its end; None where nothing like it was timed.
+
+        One processor or CUDA device does it alone, or in the same time all runs of its pack.
+        """
         if (found := self.own.get(_labels(spec))) is not None:
             return found
-        usual = spec.device == "cpu" and not (spec.overrides or spec.task_overrides or spec.budget or spec.tuning)
+        changed = spec.overrides or spec.task_overrides or spec.budget or spec.tuning or spec.pack > 1
+        usual = spec.device == "cpu" and not changed
         found = self.shipped.get((spec.preset, spec.task, spec.model)) if usual else None
         return None if found is None else found * self.ratio
 
     def total(self, specs: Sequence[RunSpec]) -> tuple[float, int]:
-        """Expected seconds of all runs together, and the number of those of which nothing is known."""
+        """Expected seconds of all runs one after another, and the number of those of which nothing is known."""
         known = [self.of(spec) for spec in specs]
-        return sum(filter(None, known)), known.count(None)
+        shares = [seconds / spec.pack for seconds, spec in zip(known, specs, strict=True) if seconds]
+        return sum(shares), known.count(None)
 
 
 def timed(records: Iterable[RunRecord]) -> dict[Labels, float]:
@@ -123,7 +128,7 @@ def _write(records: Sequence[RunRecord], reference: float) -> str:
     found: dict[tuple[str, str, str], list[float]] = {}
     for record in records:
         spec = record.spec
-        changed = spec.overrides or spec.task_overrides or spec.budget or spec.tuning
+        changed = spec.overrides or spec.task_overrides or spec.budget or spec.tuning or spec.pack > 1
         if record.status == "ok" and spec.device == "cpu" and not changed:
             found.setdefault((spec.preset, spec.task, spec.model), []).append(_seconds(record))
     out = io.StringIO()

@@ -42,6 +42,7 @@ class Request:
         temperatures: Temperatures of the frontier; None for the preset's.
         execution: How work is done on CUDA: eager, graph, triton, or auto for the fastest that is there.
         bfloat16: Whether rewards may be computed from operands rounded to bfloat16.
+        pack: Number of seeds of a model that train together in one process, where the model can.
     """
 
     models: Sequence[str] = ("all",)
@@ -55,8 +56,11 @@ class Request:
     temperatures: Sequence[float] | None = None
     execution: str = "auto"
     bfloat16: bool = True
+    pack: int = 1
 
 
+MOST_PACKED = 64
+"""Most seeds of a pack: their networks, batches and logits are in one memory."""
 COPYING = "copy"
 """The metric that every run has."""
 SEED = "{seed}"
@@ -295,7 +299,7 @@ def _prepare_model(
     row["config"] = configuration(generator, preset, {**from_file, **row["overrides"]})
     require_plain(plugin.name, row["config"])
     checked_build(plugin.name, generator, row["config"])
-    row["execution"] = {name: execution[name] for name in getattr(generator, "execution", ())}
+    row["execution"] = {name: execution[name] for name in getattr(generator, "execution", ()) if name in execution}
     return row
 
 
@@ -368,4 +372,6 @@ def _execution(request: Request) -> dict[str, Any]:
             f"execution '{mode}' needs a CUDA device, and the runs are for the {request.device}: "
             "choose auto or eager, or device cuda."
         )
-    return {"mode": mode, "bfloat16": request.bfloat16}
+    if not 1 <= request.pack <= MOST_PACKED:
+        raise UsageError(f"expected a pack of 1 to {MOST_PACKED} seeds, got {request.pack}.")
+    return {"mode": mode, "bfloat16": request.bfloat16, **({"pack": request.pack} if request.pack > 1 else {})}

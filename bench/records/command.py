@@ -44,6 +44,8 @@ def command(spec: RunSpec) -> str:
         parts += ["--execution", str(spec.execution["mode"])]
     if spec.execution.get("bfloat16") is False:
         parts.append("--no-bfloat16")
+    if spec.pack > 1:
+        parts += ["--pack", str(spec.pack)]
     return shlex.join(parts)
 
 

@@ -108,6 +108,21 @@ class RunSpec:
         )
 
     @property
+    def pack(self) -> int:
+        """How many seeds train together in one process, of which this is one."""
+        return int(self.execution.get("pack", 1))
+
+    @property
+    def place(self) -> int:
+        """Its place in a pack: always the same, because the last bits of its numbers depend on it."""
+        return self.seed % self.pack
+
+    def trains_with(self, other: RunSpec) -> bool:
+        """Whether both may be in one pack: they are seeds of one configuration, with places of their own."""
+        near = (self.model, self.task) == (other.model, other.task) and self.place != other.place
+        return near and self.group_id == other.group_id
+
+    @property
     def stream(self) -> str:
         """The stem of every random stream's name: task, its data, and seed."""
         return f"{self.task_stream or self.task_target}/{self.task_version}/{self.data}/{self.seed}"
@@ -161,13 +176,21 @@ class RunSpec:
         return identity | {"execution": decisive(self.execution)}
 
 
-EXECUTION: Mapping[str, tuple[Any, ...]] = {"mode": ("eager", "graph", "triton"), "bfloat16": (True, False)}
-"""The fields of :class:`bench.api.Execution` and their values, the default first; repeated here to avoid torch."""
+EXECUTION: Mapping[str, tuple[Any, ...]] = {
+    "mode": ("eager", "graph", "triton"),
+    "bfloat16": (True, False),
+    "pack": (1,),
+}
+"""The fields of :class:`bench.api.Execution` and values, the default first; repeated here to avoid torch."""
 
 
 def decisive(execution: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of an execution that changes numbers: a recorded graph gives those of the operations in it."""
-    return {name: "eager" if value == "graph" else value for name, value in execution.items()}
+    """The part of an execution that changes numbers: a recorded graph gives those of the operations in it.
+
+    A pack of one is none: it is not named, as before there were any.
+    """
+    named = {name: value for name, value in execution.items() if name != "pack" or value != 1}
+    return {name: "eager" if value == "graph" else value for name, value in named.items()}
 
 
 @dataclass(frozen=True, slots=True)

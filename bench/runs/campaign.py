@@ -44,6 +44,17 @@ class Cluster:
     address: str | None = None
     most: int | None = None
 
+    def check(self, plan: Sequence[RunSpec]) -> None:
+        """Refuse runs that train together, which are done by one process.
+
+        Raises:
+            UsageError: then.
+        """
+        if any(spec.pack > 1 for spec in plan):
+            raise UsageError(
+                "seeds train together in a process of this machine: leave out the pack, or the executor ray."
+            )
+
 
 class Campaign:
     """A plan in a results folder: what is done already, what is missing, and how the runs ended.

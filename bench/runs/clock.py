@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 
+from bench.pack import member
 from bench.records import environment
 from bench.runs.cost import Cost
 
@@ -108,5 +109,15 @@ class Clock:
         return environment.peak_memory()
 
     def _synchronize(self) -> None:
-        if self._device.type == "cuda":
+        if self._device.type != "cuda":
+            return
+        mine = member()
+        if mine is None:
             torch.cuda.synchronize(self._device)
+        else:  # together, so that each is charged with its share of what the device still had to do for all
+            mine.meet(_synchronize, self._device)
+
+
+def _synchronize(devices: Sequence[torch.device | None]) -> Sequence[None]:
+    torch.cuda.synchronize(next(device for device in devices if device is not None))
+    return [None] * len(devices)

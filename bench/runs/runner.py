@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from bench import pack
 from bench.api import Execution, Generator, Sampler, Unsupported
 from bench.plans import registry
 from bench.plans.fields import build, configuration
@@ -64,7 +65,10 @@ def run(spec: RunSpec, checkpoints: CheckpointFolder | None = None, watcher: Wat
 
     Raises:
         Stopped: when the watcher wants it to stop.
+        ValueError: outside of a pack for a run that trains in one (:func:`bench.runs.together.run_together`).
     """
+    if spec.pack > 1 and pack.member() is None:
+        raise ValueError(f"expected a pack of {spec.pack} around a run that trains in one")
     started = environment.now()
     facts: dict[str, Any] = {"spec": spec, "environment": describe(spec), "started": started}
     warnings: list[str] = []
@@ -183,6 +187,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         observer,
         spec.budget,
         Execution(**spec.execution),
+        pack.now,
     )
     seed_global_streams(spec.stream)
     sampler = session.train(generator, private_copy(task.data.training))

@@ -28,6 +28,7 @@ __all__ = [
     "descend",
     "multiplies_bfloat16",
     "recorded",
+    "records",
     "rollouts",
     "rounded_convolutions",
     "scoring_type",
@@ -101,16 +102,16 @@ def descend(
 
 
 def recorded(
-    step: Step, streams: Sequence[torch.Generator] = (), optimizer: torch.optim.Optimizer | None = None
+    step: Step, streams: Sequence[torch.Generator] = (), optimizers: Sequence[torch.optim.Optimizer] = ()
 ) -> Step:
     """The same step; on CUDA it is recorded as a graph, in every mode, because a recorded step gives the same bits.
 
     Args:
         step: Must not wait for the device.
         streams: The generators from which it draws.
-        optimizer: The fused optimizer whose step it takes, if any.
+        optimizers: The fused optimizers whose steps it takes.
     """
-    return Captured(step, streams, optimizer)
+    return Captured(step, streams, optimizers)
 
 
 def training(execution: Execution, loss: Step, optimizer: torch.optim.Optimizer, rng: torch.Generator) -> Step:
@@ -125,7 +126,7 @@ def training(execution: Execution, loss: Step, optimizer: torch.optim.Optimizer,
     Raises:
         Unsupported: if the execution needs a GPU and there is none.
     """
-    if _recorded(execution, rng.device):
+    if records(execution, rng.device):
         return captured_training(loss, optimizer, rng)
 
     def step(*batch: Tensor) -> tuple[Tensor, ...]:
@@ -153,7 +154,7 @@ def rollouts(execution: Execution, complete: Complete, policy: object, copies: i
     Raises:
         Unsupported: if the execution needs a GPU and there is none.
     """
-    if not _recorded(execution, rng.device):
+    if not records(execution, rng.device):
         return complete
     if execution.mode == "graph" or not isinstance(policy, LanguageModel):
         return captured_rollouts(complete, rng)
@@ -214,8 +215,8 @@ def multiplies_bfloat16() -> bool:
     return any(check is not None and check() for check in checks)
 
 
-def _recorded(execution: Execution, device: torch.device) -> bool:
-    """Whether steps are recorded.
+def records(execution: Execution, device: torch.device) -> bool:
+    """Whether training steps of small batches and rollouts are recorded as graphs.
 
     Raises:
         Unsupported: if they should be recorded and the device is not CUDA.

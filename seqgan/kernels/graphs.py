@@ -32,16 +32,16 @@ class Captured:
     Args:
         step: The step to record.
         streams: Every random generator from which it draws; each may be used elsewhere as well.
-        optimizer: The fused optimizer whose step it takes, if any; made ``capturable``, which does not change results.
+        optimizers: The fused optimizers whose steps it takes; made ``capturable``, which does not change results.
 
     Raises:
         ValueError: at the first call on CUDA, for an optimizer that is not fused.
     """
 
     def __init__(
-        self, step: Step, streams: Sequence[torch.Generator], optimizer: torch.optim.Optimizer | None = None
+        self, step: Step, streams: Sequence[torch.Generator], optimizers: Sequence[torch.optim.Optimizer] = ()
     ) -> None:
-        self._step, self._streams, self._optimizer = step, streams, optimizer
+        self._step, self._streams, self._optimizers = step, streams, optimizers
         self._recorded: dict[Any, Recording] = {}
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -58,13 +58,13 @@ class Captured:
         return tuple(output.clone() for output in outputs)
 
     def _record(self, inputs: Sequence[Tensor]) -> Recording:
-        for group in [] if self._optimizer is None else self._optimizer.param_groups:
+        for group in (group for optimizer in self._optimizers for group in optimizer.param_groups):
             if not group.get("fused"):  # others keep their count of steps on the CPU
                 raise ValueError("expected a fused optimizer")
             group["capturable"] = True
         buffers = tuple(given.detach().clone() for given in inputs)
         here, aside = torch.cuda.current_stream(), torch.cuda.Stream()  # nothing can be recorded on the default stream
-        with undone(self._streams, self._optimizer):
+        with undone(self._streams, self._optimizers):
             aside.wait_stream(here)
             with torch.cuda.stream(aside):
                 for _ in range(3):
@@ -81,17 +81,17 @@ class Captured:
 
 
 @contextmanager
-def undone(streams: Sequence[torch.Generator], optimizer: torch.optim.Optimizer | None = None) -> Iterator[None]:
-    """Undo, in place, what the steps inside do to random streams, parameters and the optimizer's state.
+def undone(streams: Sequence[torch.Generator], optimizers: Sequence[torch.optim.Optimizer] = ()) -> Iterator[None]:
+    """Undo, in place, what the steps inside do to random streams, parameters and the state of optimizers.
 
-    State that the optimizer creates inside is kept, as zeros, with which Adam begins: if it were created later, while a
+    State that an optimizer creates inside is kept, as zeros, with which Adam begins: if it were created later, while a
     step is recorded, it would be set to zero again in every replay. Gradients are dropped.
     """
-    groups = [] if optimizer is None else optimizer.param_groups
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     parameters: list[Tensor] = [parameter for group in groups for parameter in group["params"]]
 
     def state() -> list[Tensor]:
-        slots = [] if optimizer is None else optimizer.state.values()
+        slots = [slot for optimizer in optimizers for slot in optimizer.state.values()]
         return [value for slot in slots for value in slot.values() if torch.is_tensor(value)]
 
     before = {id(tensor): tensor.detach().clone() for tensor in (*parameters, *state())}
@@ -146,4 +146,4 @@ def captured_training(loss: Step, optimizer: torch.optim.Optimizer, rng: torch.G
         optimizer.step()
         return value.detach(), *(other.detach() for other in others)
 
-    return Captured(step, [rng], optimizer)
+    return Captured(step, [rng], [optimizer])

@@ -99,7 +99,7 @@ def packed(seeds: int, steps: int, device: str) -> tuple[float, Tensor]:
         optimizer.step()
         return (log_prob.detach(),)
 
-    run = execution.recorded(step, optimizer=optimizer)
+    run = execution.recorded(step, optimizers=[optimizer])
     run(batches[0])
     last: list[Tensor] = []
 

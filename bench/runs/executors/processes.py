@@ -31,7 +31,7 @@ from bench.runs.executors.base import (
 )
 from bench.runs.executors.child import Child
 from bench.runs.executors.queue import Queue
-from bench.runs.stopping import GRACE_SECONDS, Stop, Stopped
+from bench.runs.stopping import GRACE_SECONDS, Stop
 
 __all__ = ["ProcessExecutor"]
 
@@ -45,16 +45,20 @@ LONGEST_MESSAGE = 1 << 28
 
 @dataclass
 class Worker:
-    """A process, and the run that it is doing."""
+    """A process, and the runs that it is doing: one, or several that train together."""
 
     number: int
     child: Child
-    spec: RunSpec | None = None
+    specs: dict[str, RunSpec] = field(default_factory=dict)
+    """The runs under way, by their ids."""
+    last: RunSpec | None = None
     since: str | None = None
     deadline: float | None = None
-    """When the run has taken too long."""
+    """When they have taken too long."""
+    waits: set[str] = field(default_factory=set)
+    """Those that wait for another run."""
     waiting: float | None = None
-    """Since when the run waits for another one."""
+    """Since when all of them do."""
     ending: float | None = None
     """When the process is killed that was asked to stop."""
 
@@ -92,13 +96,13 @@ class ProcessExecutor:
             for worker in self._workers:
                 yield from self._hand_out(worker, waiting)
             stopping, seen = False, time.monotonic()
-            while busy := [worker for worker in self._workers if worker.spec]:
+            while busy := [worker for worker in self._workers if worker.specs]:
                 if self.stop.asked and not stopping:
                     stopping = True
                     waiting.clear()
                     for worker in busy:
                         self._ask_to_stop(worker)
-                    yield Stopping(tuple(worker.spec.run_id for worker in busy if worker.spec))
+                    yield Stopping(tuple(run_id for worker in busy for run_id in worker.specs))
                 ready = wait([worker.child.pipe for worker in busy], POLL_SECONDS)
                 seen, since = time.monotonic(), seen
                 if seen - since > SUSPENDED_SECONDS:
@@ -129,30 +133,31 @@ class ProcessExecutor:
         worker.child = self._start(worker.number)
 
     def _hand_out(self, worker: Worker, waiting: Queue) -> Iterator[Event]:
-        """Give a worker its next run, if there is one, and a new process, if the last run may have spoilt the old."""
-        last = worker.spec
-        others = [each.spec.stream for each in self._workers if each is not worker and each.spec]
-        worker.spec = worker.since = worker.deadline = worker.waiting = worker.ending = None
-        spec = waiting.take(last, others)
-        if spec is None:
+        """Give a worker its next runs, if there are any, and a new process, if the last may have spoilt the old."""
+        last = worker.last
+        others = [spec.stream for each in self._workers if each is not worker for spec in each.specs.values()]
+        worker.since = worker.deadline = worker.waiting = worker.ending = None
+        specs = waiting.take_pack(last, others)
+        if not specs:
             return
-        worker.spec, worker.since = spec, environment.now()
+        worker.specs, worker.since, worker.last = {spec.run_id: spec for spec in specs}, environment.now(), specs[0]
+        worker.waits.clear()
         if worker.child.pipe.closed or (
-            last is not None and last.target and last.target != spec.target and not is_shipped(last.target)
+            last is not None and last.target and last.target != specs[0].target and not is_shipped(last.target)
         ):
             self._replace(worker)
         try:
-            worker.child.pipe.send(spec)
+            worker.child.pipe.send(specs)
         except OSError:  # it died since its last run
             self._replace(worker)
-            worker.child.pipe.send(spec)
+            worker.child.pipe.send(specs)
         if self.timeout is not None:
             worker.deadline = time.monotonic() + self.timeout
-        yield Started(worker.number, spec)
+        for spec in specs:
+            yield Started(worker.number, spec)
 
     def _hear(self, worker: Worker, waiting: Queue) -> Iterator[Event]:
         """Receive what a worker says."""
-        assert worker.spec is not None
         message: Any
         try:
             content = worker.child.pipe.recv_bytes(LONGEST_MESSAGE)
@@ -161,31 +166,45 @@ class ProcessExecutor:
         except OSError:  # it is too long, or does not end
             message = self._died(worker) if worker.child.is_over() else self._garbled(worker)
         else:
-            message = _message(content, worker.spec)
+            message = _message(content, worker.specs)
             if message is Ellipsis:
                 message = self._garbled(worker)
-        if isinstance(message, tuple):
-            phase, done, steps, scalars = message
-            self._pause(worker, phase)
-            yield Progress(worker.number, worker.spec.run_id, phase, done, steps, scalars)
-        elif isinstance(message, str):
-            yield Warned(worker.number, worker.spec.run_id, message)
-        else:
+        if isinstance(message, dict):
             yield from self._conclude(worker, message, waiting)
+            return
+        run_id, *said = message
+        if len(said) == 1:
+            yield Warned(worker.number, run_id, *said)
+        else:
+            self._pause(worker, run_id, said[0])
+            yield Progress(worker.number, run_id, *said)
 
-    def _conclude(self, worker: Worker, record: RunRecord | None, waiting: Queue) -> Iterator[Event]:
-        """Pass on a record and hand out the next run; without a record, the run was stopped."""
-        if worker.ending is not None:
+    def _conclude(self, worker: Worker, ended: Mapping[str, RunRecord | None], waiting: Queue) -> Iterator[Event]:
+        """Pass on records, by the ids of their runs, and hand out the next runs after the last of them.
+
+        A run without a record was stopped.
+        """
+        stopped = [run_id for run_id, record in ended.items() if record is None]
+        if worker.ending is not None and len(ended) == len(worker.specs):
             worker.child.kill()
-        if record is None and not self.stop.asked:
-            if worker.ending is None:
-                record = _failed(worker, "another process asked it to stop; the same command continues")
+        for run_id, sent in ended.items():
+            record = sent
+            if record is None and not self.stop.asked:
+                record = self._not_asked(worker, run_id)
+            del worker.specs[run_id]
+            worker.waits.discard(run_id)
+            if record is not None:
+                yield Finished(worker.number, record)
+        if not worker.specs:
+            if stopped and worker.ending is None and not self.stop.asked:
                 worker.child.kill()  # it would stop the next run, too
-            else:
-                record = self._timed_out(worker, "a longer one continues from its last state, if one was saved")
-        if record is not None:
-            yield Finished(worker.number, record)
-        yield from self._hand_out(worker, waiting)
+            yield from self._hand_out(worker, waiting)
+
+    def _not_asked(self, worker: Worker, run_id: str) -> RunRecord:
+        """The record of a run that was stopped, though nobody asked this command to."""
+        if worker.ending is None:
+            return _failed(worker, run_id, "another process asked it to stop; the same command continues")
+        return self._timed_out(worker, run_id, "a longer one continues from its last state, if one was saved")
 
     def _watch(self, worker: Worker, waiting: Queue, now: float) -> Iterator[Event]:
         """End a run that has taken too long: first by asking it to stop, then without."""
@@ -193,7 +212,10 @@ class ProcessExecutor:
             if now < worker.ending:
                 return
             deaf = "it did not react when it was asked to stop"
-            yield from self._conclude(worker, None if self.stop.asked else self._timed_out(worker, deaf), waiting)
+            records = {
+                run_id: None if self.stop.asked else self._timed_out(worker, run_id, deaf) for run_id in worker.specs
+            }
+            yield from self._conclude(worker, records, waiting)
         elif worker.deadline is not None and worker.waiting is None and now > worker.deadline:
             self._ask_to_stop(worker)
 
@@ -202,17 +224,20 @@ class ProcessExecutor:
         if worker.ending is None:
             worker.ending = time.monotonic() + GRACE_SECONDS
 
-    def _pause(self, worker: Worker, phase: str) -> None:
-        """Do not count the time in which a run waits for another one's training."""
+    def _pause(self, worker: Worker, run_id: str, phase: str) -> None:
+        """Do not count the time in which all its runs wait for other ones' training."""
         now = time.monotonic()
         if worker.waiting is not None and worker.deadline is not None:
             worker.deadline += now - worker.waiting
-        worker.waiting = now if phase == WAITING else None
+        worker.waits.discard(run_id)
+        if phase == WAITING:
+            worker.waits.add(run_id)
+        worker.waiting = now if worker.waits >= worker.specs.keys() else None
 
     def _end(self) -> None:
         try:
             for worker in self._workers:
-                if worker.spec is None and not worker.child.pipe.closed:
+                if not worker.specs and not worker.child.pipe.closed:
                     worker.child.close()  # an idle process sees the end of its pipe, and ends
                 else:
                     worker.child.kill()
@@ -221,53 +246,61 @@ class ProcessExecutor:
                 worker.child.kill()
             self._workers.clear()
 
-    def _died(self, worker: Worker) -> RunRecord | None:
-        """The record of a run whose process ended; None for one that had been asked to."""
+    def _died(self, worker: Worker) -> dict[str, RunRecord | None]:
+        """The records of runs whose process ended; None for those that had been asked to."""
         if worker.ending is not None:
-            return None
+            return dict.fromkeys(worker.specs)
         printed = f"; what it printed is in '{self.logs / f'worker-{worker.number}.log'}'" if self.logs else ""
-        return _failed(worker, f"the worker process ended with {worker.child.cause_of_death()}{printed}")
+        reason = f"the worker process ended with {worker.child.cause_of_death()}{printed}"
+        return {run_id: _failed(worker, run_id, reason) for run_id in worker.specs}
 
-    def _garbled(self, worker: Worker) -> RunRecord | None:
-        """The record of a run whose process sends what the harness does not; it is ended."""
+    def _garbled(self, worker: Worker) -> dict[str, RunRecord | None]:
+        """The records of runs whose process sends what the harness does not; it is ended."""
         worker.child.kill()
         if worker.ending is not None:
-            return None
-        return _failed(worker, "something else than the harness wrote to its pipe")
+            return dict.fromkeys(worker.specs)
+        reason = "something else than the harness wrote to its pipe"
+        return {run_id: _failed(worker, run_id, reason) for run_id in worker.specs}
 
-    def _timed_out(self, worker: Worker, what: str) -> RunRecord:
-        return _failed(worker, f"{TOO_LONG} of {self.timeout:g} s; {what}")
+    def _timed_out(self, worker: Worker, run_id: str, what: str) -> RunRecord:
+        return _failed(worker, run_id, f"{TOO_LONG} of {self.timeout:g} s; {what}")
 
 
-def _message(content: bytes, spec: RunSpec) -> Any:
-    """What a worker that does a run sent: progress, a warning, the run's record, or None if it was asked to stop.
+def _message(content: bytes, specs: Mapping[str, RunSpec]) -> Any:
+    """What a worker sent that does these runs: progress, a warning, or the end of a run.
 
-    Ellipsis for anything else, such as what a plugin, or a process that it forked, wrote into the pipe.
+    They are (run id, phase, done, steps, scalars), (run id, message), and {run id: record, or None if it was asked to
+    stop}. Ellipsis for anything else, such as what a plugin, or a process that it forked, wrote into the pipe.
     """
     try:
         message = pickle.loads(content)
     except Exception:
         return ...
-    if isinstance(message, RunRecord):
-        return message if message.spec == spec else ...
-    is_progress = isinstance(message, tuple) and len(message) == 4
-    return message if is_progress or isinstance(message, str | None) else ...
+    if isinstance(message, dict) and message and message.keys() <= specs.keys():
+        fits = [
+            record is None or (isinstance(record, RunRecord) and record.spec == specs[run_id])
+            for run_id, record in message.items()
+        ]
+        return message if all(fits) else ...
+    if isinstance(message, tuple) and len(message) in (2, 5) and message[0] in specs:
+        return message
+    return ...
 
 
-def _failed(worker: Worker, reason: str) -> RunRecord:
-    assert worker.spec is not None
+def _failed(worker: Worker, run_id: str, reason: str) -> RunRecord:
+    spec = worker.specs[run_id]
     return RunRecord(
-        worker.spec,
+        spec,
         "failed",
         reason=reason,
-        environment={**environment.describe(), "device": worker.spec.device, "threads": 1},
+        environment={**environment.describe(), "device": spec.device, "threads": 1},
         started=worker.since,
         finished=environment.now(),
     )
 
 
 def _work(pipe: Connection[Any, Any], checkpoints: Path | None) -> None:
-    """The loop of a worker: receive a specification, send progress and then the record, until the pipe closes."""
+    """The loop of a worker: receive what to run together, send progress and the records, until the pipe closes."""
     stop = Stop()
 
     def ask(number: int, _: object) -> None:
@@ -278,7 +311,8 @@ def _work(pipe: Connection[Any, Any], checkpoints: Path | None) -> None:
     import torch
 
     from bench.runs.checkpoints import CheckpointFolder
-    from bench.runs.runner import Watcher, run
+    from bench.runs.runner import Watcher
+    from bench.runs.together import run_together
 
     this = os.getpid()
 
@@ -290,20 +324,20 @@ def _work(pipe: Connection[Any, Any], checkpoints: Path | None) -> None:
         end_forks()
         stop.check()
 
-    def progress(phase: str, done: int, steps: int, scalars: Mapping[str, float]) -> None:
-        end_forks()
-        pipe.send((phase, done, steps, dict(scalars)))
+    def watcher(spec: RunSpec) -> Watcher:
+        def progress(phase: str, done: int, steps: int, scalars: Mapping[str, float]) -> None:
+            end_forks()
+            pipe.send((spec.run_id, phase, done, steps, dict(scalars)))
+
+        return Watcher(progress, lambda message: pipe.send((spec.run_id, message)), check)
 
     torch.set_num_threads(1)
     states = CheckpointFolder(checkpoints) if checkpoints else None
     while True:
         try:
-            spec = pipe.recv()
+            specs = pipe.recv()
         except EOFError:
             return
-        try:
-            record: RunRecord | None = run(spec, states, Watcher(progress, pipe.send, check))
-        except Stopped:
-            record = None
-        end_forks()
-        pipe.send(record)
+        for spec, record in run_together(specs, states, watcher):
+            end_forks()
+            pipe.send({spec.run_id: record})

@@ -52,6 +52,31 @@ class Queue:
             stream = ""
         return None
 
+    def take_pack(self, last: RunSpec | None = None, others: Collection[str] = ()) -> tuple[RunSpec, ...]:
+        """The next runs for a worker, which train together: a run, and as many like it of other seeds as its pack has.
+
+        Most often that is one run; and none where nothing waits.
+
+        Args:
+            last: One of the runs that the worker did last.
+            others: The streams of the runs that other workers are doing.
+        """
+        first = self.take(last, others)
+        if first is None:
+            return ()
+        pack = {first.place: first}
+        for stream, seed in list(self._seeds.items()):
+            if len(pack) == first.pack:
+                break
+            spec = next((each for each in seed if each.place not in pack and each.trains_with(first)), None)
+            if spec is not None:
+                seed.remove(spec)
+                if self._claim(spec):
+                    pack[spec.place] = spec
+            if not seed:
+                del self._seeds[stream]
+        return tuple(pack[place] for place in sorted(pack))
+
     def clear(self) -> None:
         """Hand out nothing any more."""
         self._seeds.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from bench.records.record import RunSpec
 from bench.runs.checkpoints import CheckpointFolder
 from bench.runs.executors.base import Claim, Event, Finished, Progress, Started, Stopping, Warned, unclaimed
 from bench.runs.executors.queue import Queue
-from bench.runs.runner import Watcher, run
+from bench.runs.runner import Watcher
 from bench.runs.stopping import Stop, Stopped
+from bench.runs.together import run_together
 
 __all__ = ["SerialExecutor"]
 
@@ -39,10 +41,15 @@ class SerialExecutor:
         folder = CheckpointFolder(self.checkpoints) if self.checkpoints else None
         try:
             waiting = Queue(specs, claim)
-            while spec := waiting.take():
+            while specs := waiting.take_pack():
                 self.stop.check()
-                yield Started(0, spec)
-                yield Finished(0, run(spec, folder, self._watcher(spec)))
+                for spec in specs:
+                    yield Started(0, spec)
+                with closing(run_together(specs, folder, self._watcher)) as ended:
+                    for _, record in ended:
+                        if record is not None:
+                            yield Finished(0, record)
+            self.stop.check()
         except Stopped:
             yield Stopping(())
         finally:

@@ -70,7 +70,7 @@ def test_nothing_is_left_of_what_was_undone(steps_before, device):
         train_eagerly(model, optimizer, rng, [4] * steps_before, device)
     addresses = {id(parameter): parameter.data_ptr() for parameter in model.parameters()}
     before = everything(model, optimizer, rng)
-    with undone([rng], optimizer):
+    with undone([rng], [optimizer]):
         train_eagerly(model, optimizer, rng, [4, 4, 4], device)
         assert not torch.equal(model.output.weight, before[0][0]["output.weight"])
         assert not torch.equal(rng.get_state(), before[1][0])
@@ -93,7 +93,7 @@ def test_training_goes_on_as_if_nothing_had_been_undone(steps_before):
         if steps_before:
             train_eagerly(model, optimizer, rng, [4] * steps_before, "cpu")
         if interrupted:
-            with undone([rng], optimizer):
+            with undone([rng], [optimizer]):
                 train_eagerly(model, optimizer, rng, [4, 4, 4], "cpu")
         train_eagerly(model, optimizer, rng, [4, 3], "cpu")
         results.append(everything(model, optimizer, rng))
@@ -105,7 +105,7 @@ def test_what_raises_is_undone_too():
     before = everything(model, optimizer, rng)
 
     def fail_after_a_step():
-        with undone([rng], optimizer):
+        with undone([rng], [optimizer]):
             train_eagerly(model, optimizer, rng, [4], "cpu")
             raise RuntimeError("halfway")
 
