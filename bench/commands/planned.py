@@ -32,7 +32,7 @@ MOST_TASKS = 4
 
 
 def announce(console: Console, plan: Sequence[RunSpec], tasks: Sequence[str]) -> None:
-    """Say how a user's own data were read, what is odd about plugins, and what is not among "all" and why.
+    """Say how a user's own data were read, what is odd about plugins or packs, and what is not among "all" and why.
 
     Args:
         console: Where to write.
@@ -43,6 +43,11 @@ def announce(console: Console, plan: Sequence[RunSpec], tasks: Sequence[str]) ->
         console.print(f"{task}\n  " + "\n  ".join(notes), highlight=False, markup=False)
     for remark in registry.remarks():
         console.print(f"warning: {remark}", style="yellow", highlight=False, markup=False)
+    if any(spec.pack > 1 and spec.device == "cpu" for spec in plan):
+        console.print(
+            "warning: a pack is for CUDA: a CPU trains the same seeds faster without, in as many workers as cores.",
+            style="yellow", highlight=False, soft_wrap=True,
+        )  # fmt: skip
     planned = {spec.task for spec in plan}
     missing = [name for name in registry.available("task") if name not in planned] if list(tasks) == ["all"] else []
     unused = [] if plan[0].explicit_metrics else registry.available("metric").keys() - plan[0].metrics.keys()

@@ -8,6 +8,7 @@ judging of one makes the others wait.
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 
@@ -50,6 +51,8 @@ def run_together(
     places = {spec.place: spec for spec in specs}
     running = pack.run({place: partial(work, spec) for place, spec in places.items()})
     with kept_surroundings(), settled(), contextlib.closing(running) as ended:
+        # Parameters are rows of blocks of all members (seqgan.kernels.packing): cuDNN has to copy them at each call.
+        warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
         for place, record in ended:
             yield places[place], record
 

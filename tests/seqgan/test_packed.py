@@ -14,6 +14,8 @@ from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import Descent, adam, evenly, trainable
 from seqgan.seqgan import SeqGAN
 
+pytestmark = pytest.mark.filterwarnings("ignore:RNN module weights are not part of single contiguous chunk")
+
 FIXED = SequenceSpec(50, 6, bos=50)
 ENDED = SequenceSpec(50, 6, bos=50, eos=1, pad=0)
 specs = pytest.mark.parametrize("spec", [FIXED, ENDED], ids=["fixed", "eos"])
