@@ -200,7 +200,7 @@ def test_ctrl_c_ends_it_in_order_and_the_same_command_continues(bench, plugin, t
             os.kill(os.getpid(), signal.SIGINT)
         return real(spec, *others)
 
-    monkeypatch.setattr("bench.runs.executors.serial.run", run)
+    monkeypatch.setattr("bench.runs.together.run", run)
     answer = bench(*command)
     assert answer.code == 130
     assert "Do the same again to continue" in answer.out
