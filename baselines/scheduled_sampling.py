@@ -49,6 +49,7 @@ class ScheduledSampling:
     init_std: InitStd = 0.1
     """Standard deviation of the initial parameters."""
 
+    execution: ClassVar[tuple[str, ...]] = ("pack",)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # As many epochs as MLE, and the same decrease over them as in 120 epochs of the paper: 1 to 0.76.
         "quick": {"epochs": EPOCHS["quick"], "decay": 0.02},

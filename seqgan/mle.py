@@ -149,9 +149,8 @@ class Descent:
         taken = execution.recorded(step, optimizers=[self.optimizer])
         if type(self.model) is LSTMLanguageModel:
             kind = "descent", self.model.spec, self.clip_norm
-            taken = together(
-                taken, kind, Seat(self.model, self.optimizer), partial(packed_lm.descent, clip_norm=self.clip_norm)
-            )
+            build, check = partial(packed_lm.descent, clip_norm=self.clip_norm), partial(packed_lm.check, self.model)
+            taken = together(taken, kind, Seat(self.model, self.optimizer), build, check)
         object.__setattr__(self, "_step", taken)
 
     def __call__(self, tokens: Tensor, weights: Tensor, inputs: Tensor | None = None) -> tuple[Tensor, ...]:

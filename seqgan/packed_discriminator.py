@@ -17,8 +17,8 @@ from torch import Tensor
 from bench.api import Execution
 from seqgan.discriminator import Discriminator
 from seqgan.kernels.convolution import Filters
-from seqgan.kernels.execution import Step, recorded, records
-from seqgan.kernels.packing import Parameters, Seat, Stack, give, rows_of
+from seqgan.kernels.execution import Step, awaited, recorded, records
+from seqgan.kernels.packing import Parameters, Seat, Stack, give, require_words, rows_of
 
 
 def max_over_time(words: Tensor, parameter: Tensor, bias: Tensor, filters: Filters) -> Tensor:
@@ -66,9 +66,17 @@ def discrimination(stack: Stack, seats: Sequence[Seat | None], l2: float, execut
                 seat.optimizer.step()
         return losses.detach(), (found.argmax(-1) == real).float().mean(1)
 
-    device = next(model.parameters()).device
-    if not records(execution, device):
-        return step
-    return recorded(
-        step, [rng for rng in streams if rng is not None], [seat.optimizer for seat in seats if seat is not None]
-    )
+    taken: Step = step
+    if records(execution, next(model.parameters()).device):
+        optimizers = [seat.optimizer for seat in seats if seat is not None]
+        taken = recorded(step, [rng for rng in streams if rng is not None], optimizers)
+    return taken if model.spec.eos is None else awaited(taken)
+
+
+def check(model: Discriminator, tokens: Tensor, real: Tensor) -> None:
+    """Refuse words that a discriminator does not know, before it meets others.
+
+    Raises:
+        IndexError: then.
+    """
+    require_words(tokens, model.spec.vocab_size)

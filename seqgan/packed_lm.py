@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seqgan.kernels.execution import Step, recorded
-from seqgan.kernels.packing import Parameters, Seat, Stack, give, rows_of, trained
+from seqgan.kernels.execution import Step, awaited, recorded
+from seqgan.kernels.packing import Parameters, Seat, Stack, give, require_words, rows_of
 from seqgan.lm import LSTMLanguageModel
 
 
@@ -64,8 +64,21 @@ def descent(stack: Stack, seats: Sequence[Seat | None], clip_norm: float) -> Ste
         norms = [weights.new_zeros(())] * stack.width
         for place, seat in enumerate(seats):
             if seat is not None:
-                norms[place] = torch.nn.utils.clip_grad_norm_(list(trained(seat.model).values()), clip_norm)
+                parameters = [parameter for parameter in seat.model.parameters() if parameter.requires_grad]
+                norms[place] = torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
                 seat.optimizer.step()
         return log_prob.detach().where(mask, 0.0), torch.stack(norms)
 
-    return recorded(step, optimizers=[seat.optimizer for seat in seats if seat is not None])
+    taken = recorded(step, optimizers=[seat.optimizer for seat in seats if seat is not None])
+    return taken if spec.eos is None else awaited(taken)
+
+
+def check(model: LSTMLanguageModel, tokens: Tensor, weights: Tensor, inputs: Tensor | None = None) -> None:
+    """Refuse words that a model does not know, before it meets others.
+
+    Raises:
+        IndexError: then.
+    """
+    require_words(tokens, model.spec.vocab_size)
+    if inputs is not None:
+        require_words(inputs, model.spec.input_size)

@@ -179,7 +179,8 @@ class SeqGAN(PolicyGradientGenerator):
         filters = tuple(discriminator.filters.sizes), tuple(discriminator.filters.counts)
         kind = "discrimination", discriminator.spec, filters, discriminator.keep, self.d_l2
         build = partial(packed_discriminator.discrimination, l2=self.d_l2, execution=execution)
-        return together(alone, kind, Seat(discriminator, optimizer, dropout), build)
+        check = partial(packed_discriminator.check, discriminator)
+        return together(alone, kind, Seat(discriminator, optimizer, dropout), build, check)
 
     def train_discriminator(self, step: Step, policy: Writer, train: Tensor, run: Run) -> None:
         """Draw new negatives, as many as positives, and train for ``d_epochs`` on the mixture (eq. 5)."""

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.plans import registry
+from bench.plans.costs import jobs
 from bench.plans.own_files import own_reports
 from bench.plans.plan import left_out
 from bench.plans.presets import processors
@@ -128,7 +129,7 @@ def say_cost(console: Console, plan: Sequence[RunSpec], missing: Sequence[RunSpe
     """
     if not missing:
         return
-    at_once = max(1, min(workers, len(missing)))
+    at_once = max(1, min(workers, jobs(missing)))
     _, unknown = costs.total(missing)
     expected = expected_seconds(missing, workers, costs)
     if expected is None:
@@ -154,7 +155,7 @@ def expected_seconds(missing: Sequence[RunSpec], workers: int, costs: Costs) -> 
     seconds, unknown = costs.total(missing)
     if not missing or 2 * unknown > len(missing):
         return None
-    at_once = max(1, min(workers, len(missing), processors()))
+    at_once = max(1, min(workers, jobs(missing), processors()))
     longest = max(costs.of(spec) or 0.0 for spec in missing)
     return max(seconds / at_once, longest) + START * (workers > 0)
 

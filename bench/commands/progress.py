@@ -5,6 +5,7 @@ Bars on a terminal, and in a notebook that has ipywidgets; plain lines elsewhere
 
 from __future__ import annotations
 
+import math
 import signal
 import statistics
 import time
@@ -19,7 +20,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from bench.commands.so_far import SoFar
 from bench.commands.tracking import Tracking
-from bench.plans.costs import Costs
+from bench.plans.costs import Costs, jobs
 from bench.records.record import RunRecord, RunSpec
 from bench.runs.campaign import Campaign, Cluster, executor
 from bench.runs.executors.base import Adopted, Awaited, Event, Finished, Started, Stopping, Warned
@@ -44,11 +45,13 @@ class Display:
     """
 
     def __init__(self, console: Console, plan: Sequence[RunSpec], workers: int, costs: Costs | None = None) -> None:
-        self.console, self.workers = console, max(1, min(workers, len(plan)))
+        self.console, self.workers = console, max(1, min(workers, jobs(plan)))
         self.total = len(plan)
         self.missing = Counter((spec.task, spec.model) for spec in plan)
         self.took: dict[tuple[str, str], list[float]] = {}
         self.packs = {(spec.task, spec.model): spec.pack for spec in plan}
+        for kind, number in self.missing.items():
+            self.packs[kind] = min(self.packs[kind], number)
         kinds = {(spec.task, spec.model): costs.of(spec) for spec in plan} if costs else {}
         self.expected = {kind: seconds for kind, seconds in kinds.items() if seconds is not None}
         self.now: dict[str, tuple[RunSpec, float]] = {}
@@ -133,8 +136,9 @@ class Display:
         if not known:
             return None
         overall = statistics.mean(known.values())
-        work = sum(count * known.get(kind, overall) / self.packs[kind] for kind, count in self.missing.items())
-        spent = sum((time.monotonic() - since) / spec.pack for spec, since in self.now.values())
+        jobs_left = {kind: math.ceil(count / self.packs[kind]) for kind, count in self.missing.items()}
+        work = sum(count * known.get(kind, overall) for kind, count in jobs_left.items())
+        spent = sum((time.monotonic() - since) / self.packs[spec.task, spec.model] for spec, since in self.now.values())
         return max(0.0, work - spent) / self.workers
 
     def _started(self, spec: RunSpec) -> None:

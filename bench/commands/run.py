@@ -37,7 +37,8 @@ if TYPE_CHECKING:
               "does at a time, auto for as many as fit.")  # fmt: skip
 @click.option("--address", metavar="ADDRESS",
               help="Of the Ray cluster: auto, or host:port; without it, one is started here.")  # fmt: skip
-@click.option("--timeout", metavar="TIME", help="What a run may take at most, a worker's start included: 90s, 30m, 8h.")
+@click.option("--timeout", metavar="TIME",
+              help="What a run, or all runs of a pack, may take, a worker's start included: 90s, 30m, 8h.")  # fmt: skip
 @click.option("--output", default="results", show_default=True, type=click.Path(path_type=Path), help="Results folder.")
 @against
 @tracking_options

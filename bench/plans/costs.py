@@ -14,6 +14,7 @@ import io
 import statistics
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +24,7 @@ from pathlib import Path
 from bench.records import environment
 from bench.records.record import RunRecord, RunSpec
 
-__all__ = ["Costs", "Labels", "timed", "yardstick"]
+__all__ = ["Costs", "Labels", "jobs", "timed", "yardstick"]
 
 FILE = "costs.csv"
 COLUMNS = ("preset", "task", "model", "seconds")
@@ -78,8 +79,15 @@ class Costs:
     def total(self, specs: Sequence[RunSpec]) -> tuple[float, int]:
         """Expected seconds of all runs one after another, and the number of those of which nothing is known."""
         known = [self.of(spec) for spec in specs]
-        shares = [seconds / spec.pack for seconds, spec in zip(known, specs, strict=True) if seconds]
+        packs = _packs(specs)
+        shares = [seconds / packs[_labels(spec)] for seconds, spec in zip(known, specs, strict=True) if seconds]
         return sum(shares), known.count(None)
+
+
+def jobs(specs: Sequence[RunSpec]) -> int:
+    """How many of these runs can be done at a time: a pack counts as one."""
+    packs = _packs(specs)
+    return round(sum(1 / packs[_labels(spec)] for spec in specs))
 
 
 def timed(records: Iterable[RunRecord]) -> dict[Labels, float]:
@@ -109,6 +117,14 @@ def yardstick() -> float:
 
 def _labels(spec: RunSpec) -> Labels:
     return spec.preset_label, spec.task_label, spec.label, spec.device
+
+
+def _packs(specs: Sequence[RunSpec]) -> dict[Labels, float]:
+    """How many runs of each kind are done together, on average: in as few packs as there can be."""
+    places: dict[Labels, Counter[int]] = {}
+    for spec in specs:
+        places.setdefault(_labels(spec), Counter())[spec.place] += 1
+    return {labels: counted.total() / max(counted.values()) for labels, counted in places.items()}
 
 
 def _seconds(record: RunRecord) -> float:

@@ -115,7 +115,7 @@ class Clock:
         if mine is None:
             torch.cuda.synchronize(self._device)
         else:  # together, so that each is charged with its share of what the device still had to do for all
-            mine.meet(_synchronize, self._device)
+            mine.meet(_synchronize, self._device, first=True)
 
 
 def _synchronize(devices: Sequence[torch.device | None]) -> Sequence[None]:

@@ -21,6 +21,7 @@ import torch
 from filelock import BaseFileLock, Timeout
 
 from bench.api import Execution, Generator, HasRealProbability, HasWarmUp, Sampler, Stateful, TrainingData, Unsupported
+from bench.pack import member
 from bench.runs.checkpoints import Damage, Kept
 from bench.runs.clock import Clock
 from bench.runs.cost import Cost
@@ -415,7 +416,7 @@ class Session:
             return None
         while not lock.is_locked:
             with contextlib.suppress(Timeout):
-                lock.acquire(timeout=WAIT_SECONDS)
+                lock.acquire(timeout=WAIT_SECONDS if member() is None else 0)  # in a pack, others go on meanwhile
                 self._tell("continuing")
             if self._observer.stop and not lock.is_locked:
                 self._observer.stop()

@@ -14,11 +14,12 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 
-__all__ = ["kept_surroundings", "settled"]
+__all__ = ["exchange_streams", "kept_surroundings", "settled"]
 
 
 @contextlib.contextmanager
@@ -72,6 +73,25 @@ def kept_surroundings() -> Iterator[None]:
         for number, handler in handlers.items():
             if handler is not None and signal.getsignal(number) != handler:
                 signal.signal(number, handler)
+
+
+def exchange_streams(device: int | None, streams: Any) -> Any:
+    """Set the global random streams, and return what they were.
+
+    Args:
+        device: The CUDA device whose stream is one of them, if any.
+        streams: What this function returned before; None to change nothing.
+    """
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    on_device = None if device is None else torch.cuda.get_rng_state(device)
+    if streams is not None:
+        (python, legacy, stream), its = streams
+        random.setstate(python)
+        np.random.set_state(legacy)  # noqa: NPY002
+        torch.set_rng_state(stream)
+        if device is not None:
+            torch.cuda.set_rng_state(its, device)
+    return before, on_device
 
 
 @contextlib.contextmanager

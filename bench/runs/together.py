@@ -15,12 +15,14 @@ from functools import partial
 import torch
 
 from bench.pack import Pack, member
+from bench.plans.registry import is_shipped
 from bench.records.record import RunRecord, RunSpec
 from bench.runs.checkpoints import CheckpointFolder
+from bench.runs.devices import prepare
 from bench.runs.executors.base import WAITING
 from bench.runs.runner import Watcher, run
 from bench.runs.stopping import Stopped
-from bench.runs.surroundings import kept_surroundings, settled
+from bench.runs.surroundings import exchange_streams, kept_surroundings, settled
 
 __all__ = ["run_together"]
 
@@ -40,6 +42,7 @@ def run_together(
             yield spec, _unless_stopped(spec, checkpoints, watcher(spec))
         return
 
+    prepare(specs[0].device)  # for this and all later runs of the process: what is changed below is put back
     device = torch.cuda.current_device() if specs[0].device == "cuda" else None
 
     def work(spec: RunSpec) -> RunRecord | None:
@@ -47,7 +50,10 @@ def run_together(
         with contextlib.nullcontext() if device is None else torch.cuda.device(device):
             return _unless_stopped(spec, checkpoints, _patient(watcher(spec)))
 
-    pack: Pack[RunRecord | None] = Pack(specs[0].pack)
+    # Our generators draw from streams of their own; others may draw from global ones, which members would share.
+    pack: Pack[RunRecord | None] = Pack(
+        specs[0].pack, None if is_shipped(specs[0].target) else partial(exchange_streams, device)
+    )
     places = {spec.place: spec for spec in specs}
     running = pack.run({place: partial(work, spec) for place, spec in places.items()})
     with kept_surroundings(), settled(), contextlib.closing(running) as ended:

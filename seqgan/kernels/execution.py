@@ -24,6 +24,7 @@ from seqgan.kernels.threads import across_threads, one_thread, parts
 __all__ = [
     "Complete",
     "Step",
+    "awaited",
     "concurrently",
     "descend",
     "multiplies_bfloat16",
@@ -112,6 +113,22 @@ def recorded(
         optimizers: The fused optimizers whose steps it takes.
     """
     return Captured(step, streams, optimizers)
+
+
+def awaited(step: Step) -> Step:
+    """The same step, which on CUDA ends when the device has done it.
+
+    For steps that several take together, and after which each counts what its batch had. The first to count would wait
+    for the device, and be charged with what all of them did.
+    """
+
+    def taken(*batch: Tensor) -> tuple[Tensor, ...]:
+        results = step(*batch)
+        if batch[0].is_cuda:
+            torch.cuda.synchronize(batch[0].device)
+        return results
+
+    return taken
 
 
 def training(execution: Execution, loss: Step, optimizer: torch.optim.Optimizer, rng: torch.Generator) -> Step:

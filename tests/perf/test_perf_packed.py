@@ -9,7 +9,7 @@ import torch
 
 from bench.api import Execution, SequenceSpec
 from seqgan.discriminator import Discriminator
-from seqgan.kernels.packing import Packed, Seat
+from seqgan.kernels.packing import Packed, Seat, Stacks
 from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import Descent, adam, evenly
 from seqgan.packed_discriminator import discrimination
@@ -28,9 +28,10 @@ def streams(device, seeds):
 
 def at_once(build, seats, batches):
     """A function that takes the step of all seats."""
-    packed = Packed(len(seats), build)
+    stacks = Stacks(len(seats))
     for place, seat in enumerate(seats):
-        packed.take_in(place, seat.model)
+        stacks.take_in(place, seat.model)
+    packed = Packed(stacks, build)
     return lambda: packed(list(zip(seats, batches, strict=True)))
 
 

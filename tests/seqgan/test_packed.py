@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ import torch
 from bench.api import Execution, SequenceSpec
 from bench.pack import Pack
 from seqgan.discriminator import Discriminator
+from seqgan.kernels.packing import STEPS
 from seqgan.lm import LSTMLanguageModel
 from seqgan.mle import Descent, adam, evenly, trainable
 from seqgan.seqgan import SeqGAN
@@ -164,6 +167,74 @@ def test_each_of_several_models_of_a_member_has_a_row_of_its_own():
     packed = together([lambda: ensemble(1), lambda: ensemble(2)], width=3)
     for one, other in zip(packed, [ensemble(1), ensemble(2)], strict=True):
         close(one, other, "cpu")
+
+
+def test_one_model_with_two_kinds_of_steps_stays_where_it_is():
+    """Two optimizers in turn, whose gradients are clipped at other norms: two steps of one model, not of two."""
+
+    def both(seed):
+        model = LSTMLanguageModel(FIXED, generator(seed), 5, 6, 0.5)
+        descents = [Descent(model, adam(model, 0.01), clip) for clip in (0.5, 0.01)]
+        for index in range(6):
+            tokens = sentences(FIXED, 4, seed + 50 * index, "cpu")
+            descents[index % 2](tokens, evenly(FIXED, tokens))
+        return [parameter.detach().clone() for parameter in trainable(model)]
+
+    packed = together([lambda: both(1), lambda: both(2)], width=2)
+    for one, other in zip(packed, [both(1), both(2)], strict=True):
+        close(one, other, "cpu")
+
+
+@pytest.mark.parametrize("which", ["tokens", "inputs"])
+def test_a_word_that_there_is_not_is_refused_and_harms_no_other(which):
+    def broken():
+        model = LSTMLanguageModel(FIXED, generator(7), 5, 6, 0.5)
+        batch = {"tokens": sentences(FIXED, 8, 1, "cpu"), "inputs": sentences(FIXED, 8, 2, "cpu")}
+        batch[which][0, 0] = 53
+        with pytest.raises(IndexError):
+            Descent(model, adam(model, 0.01), 1.0)(batch["tokens"], torch.ones(8, 6), batch["inputs"])
+
+    _, good = together([broken, lambda: likelihood(FIXED, 1)], width=2)
+    (expected,) = together([None, lambda: likelihood(FIXED, 1)], width=2)
+    same(good[0], expected[0])
+
+
+def test_a_model_of_which_a_part_is_frozen_steps_alone():
+    def frozen():
+        model = LSTMLanguageModel(FIXED, generator(1), 5, 6, 0.5)
+        model.embedding.requires_grad_(False)
+        return likelihood(FIXED, 1, policy=model)
+
+    for one in together([frozen, frozen], width=2):
+        same(one[0], frozen()[0])
+
+
+def test_a_part_that_is_frozen_later_is_treated_as_alone():
+    def frozen():
+        model = LSTMLanguageModel(FIXED, generator(1), 5, 6, 0.5)
+        descent = Descent(model, adam(model, 0.01), 1.0)
+        tokens = sentences(FIXED, 4, 1, "cpu")
+        descent(tokens, evenly(FIXED, tokens))
+        model.embedding.requires_grad_(False)
+        descent(tokens, evenly(FIXED, tokens))
+        return [parameter.detach().clone() for parameter in model.parameters()]
+
+    for one in together([frozen, frozen], width=2):
+        close(one, frozen(), "cpu")
+
+
+def test_rows_of_models_that_are_gone_are_used_again():
+    def many():
+        alive = []
+        for index in range(20):
+            model = LSTMLanguageModel(FIXED, generator(index), 5, 6, 0.5)
+            alive.append(weakref.ref(model))
+            likelihood(FIXED, index, (4,), policy=model)
+        del model
+        gc.collect()
+        return sum(each() is not None for each in alive)
+
+    assert all(number <= STEPS for number in together([many, many], width=2))
 
 
 def test_a_second_optimizer_goes_on_with_the_same_model():

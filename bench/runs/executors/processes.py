@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import Halted
+from bench.plans.costs import jobs
 from bench.plans.registry import is_shipped
 from bench.records import environment
 from bench.records.record import RunRecord, RunSpec
@@ -59,6 +60,8 @@ class Worker:
     """Those that wait for another run."""
     waiting: float | None = None
     """Since when all of them do."""
+    stopped: bool = False
+    """Whether another process asked it to stop."""
     ending: float | None = None
     """When the process is killed that was asked to stop."""
 
@@ -91,7 +94,7 @@ class ProcessExecutor:
         waiting = Queue(specs, claim)
         self._cards = cards() if any(spec.device == "cuda" for spec in specs) else []
         try:
-            for number in range(min(self.workers, len(specs))):
+            for number in range(min(self.workers, jobs(specs))):
                 self._workers.append(Worker(number, self._start(number)))
             for worker in self._workers:
                 yield from self._hand_out(worker, waiting)
@@ -137,6 +140,7 @@ class ProcessExecutor:
         last = worker.last
         others = [spec.stream for each in self._workers if each is not worker for spec in each.specs.values()]
         worker.since = worker.deadline = worker.waiting = worker.ending = None
+        worker.stopped = False
         specs = waiting.take_pack(last, others)
         if not specs:
             return
@@ -184,19 +188,19 @@ class ProcessExecutor:
 
         A run without a record was stopped.
         """
-        stopped = [run_id for run_id, record in ended.items() if record is None]
         if worker.ending is not None and len(ended) == len(worker.specs):
             worker.child.kill()
         for run_id, sent in ended.items():
             record = sent
             if record is None and not self.stop.asked:
                 record = self._not_asked(worker, run_id)
+                worker.stopped = worker.ending is None
             del worker.specs[run_id]
-            worker.waits.discard(run_id)
+            self._pause(worker, run_id, "")
             if record is not None:
                 yield Finished(worker.number, record)
         if not worker.specs:
-            if stopped and worker.ending is None and not self.stop.asked:
+            if worker.stopped:
                 worker.child.kill()  # it would stop the next run, too
             yield from self._hand_out(worker, waiting)
 
@@ -221,8 +225,8 @@ class ProcessExecutor:
 
     def _ask_to_stop(self, worker: Worker) -> None:
         worker.child.ask_to_stop()
-        if worker.ending is None:
-            worker.ending = time.monotonic() + GRACE_SECONDS
+        if worker.ending is None:  # those of a pack save their states one after another
+            worker.ending = time.monotonic() + GRACE_SECONDS * max(1, len(worker.specs))
 
     def _pause(self, worker: Worker, run_id: str, phase: str) -> None:
         """Do not count the time in which all its runs wait for other ones' training."""
@@ -232,7 +236,7 @@ class ProcessExecutor:
         worker.waits.discard(run_id)
         if phase == WAITING:
             worker.waits.add(run_id)
-        worker.waiting = now if worker.waits >= worker.specs.keys() else None
+        worker.waiting = now if worker.specs and worker.waits >= worker.specs.keys() else None
 
     def _end(self) -> None:
         try:
@@ -282,7 +286,7 @@ def _message(content: bytes, specs: Mapping[str, RunSpec]) -> Any:
             for run_id, record in message.items()
         ]
         return message if all(fits) else ...
-    if isinstance(message, tuple) and len(message) in (2, 5) and message[0] in specs:
+    if isinstance(message, tuple) and len(message) in (2, 5) and isinstance(message[0], str) and message[0] in specs:
         return message
     return ...
 

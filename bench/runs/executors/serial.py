@@ -15,6 +15,7 @@ from bench.runs.executors.base import Claim, Event, Finished, Progress, Started,
 from bench.runs.executors.queue import Queue
 from bench.runs.runner import Watcher
 from bench.runs.stopping import Stop, Stopped
+from bench.runs.surroundings import settled
 from bench.runs.together import run_together
 
 __all__ = ["SerialExecutor"]
@@ -41,15 +42,19 @@ class SerialExecutor:
         folder = CheckpointFolder(self.checkpoints) if self.checkpoints else None
         try:
             waiting = Queue(specs, claim)
-            while specs := waiting.take_pack():
-                self.stop.check()
-                for spec in specs:
-                    yield Started(0, spec)
-                with closing(run_together(specs, folder, self._watcher)) as ended:
-                    for _, record in ended:
-                        if record is not None:
-                            yield Finished(0, record)
-            self.stop.check()
+            with settled():  # once for all runs, because each time takes a while
+                while specs := waiting.take_pack():
+                    self.stop.check()
+                    for spec in specs:
+                        yield Started(0, spec)
+                    stopped = False
+                    with closing(run_together(specs, folder, self._watcher)) as ended:
+                        for _, record in ended:
+                            if record is not None:
+                                yield Finished(0, record)
+                            stopped = stopped or record is None
+                    if stopped:
+                        raise Stopped
         except Stopped:
             yield Stopping(())
         finally:

@@ -93,6 +93,18 @@ def test_the_time_left_is_estimated_from_runs_of_the_same_kind(make_spec, clock)
     assert two.remaining() == 60
 
 
+def test_a_pack_counts_as_one_of_what_is_left(make_spec, clock):
+    plan = [make_spec(seed=seed, execution={"pack": 4}) for seed in range(6)]
+    display = Display(plain(), plan, 3)
+    assert display.workers == 2  # there are two packs
+    display.took = {("toy", "mle"): [80.0]}
+    assert display.remaining() == 80
+    for spec in plan[:4]:
+        display.see(Started(0, spec))
+    clock.now += 40
+    assert display.remaining() == 60
+
+
 def test_what_was_expected_counts_until_a_run_of_its_kind_has_ended(make_spec, clock):
     plan = [make_spec(model=model, seed=seed) for model in ("mle", "seqgan") for seed in (0, 1)]
     known = Costs({}, {("smoke", "toy", "mle"): 7.0, ("smoke", "toy", "seqgan"): 40.0}, 1.0)

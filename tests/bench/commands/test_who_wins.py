@@ -133,13 +133,13 @@ class Quiet:
 @dataclass(frozen=True)
 class AtFirst:
     def fit(self, data, run):
-        return Later(MLE(epochs=400, **SMALL), data, run, least=1)
+        return Later(MLE(epochs=120, **SMALL), data, run, least=1)
 
 
 @dataclass(frozen=True)
 class WhenMany(AtFirst):
     def fit(self, data, run):
-        return Later(MLE(epochs=400, **SMALL), data, run, least=17)
+        return Later(MLE(epochs=120, **SMALL), data, run, least=17)
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Before:
     def warm_up(self, device):
         if self.seen:
             data, run = self.seen.pop()
-            self.seen.append(MLE(epochs=400, **SMALL).fit(data, Quiet(run)))
+            self.seen.append(MLE(epochs=120, **SMALL).fit(data, Quiet(run)))
 
     def fit(self, data, run):
         for _ in run.phase("nothing", 1):

@@ -5,7 +5,7 @@ import tarfile
 from pathlib import Path
 
 from bench.plans import costs
-from bench.plans.costs import Costs, timed, yardstick
+from bench.plans.costs import Costs, jobs, timed, yardstick
 from bench.records.record import RunRecord, from_json
 
 
@@ -52,3 +52,17 @@ def test_the_shipped_table_is_that_of_the_committed_records():
     shipped = Costs.here({}).shipped
     for name, seconds in took.items():
         assert abs(shipped[name] - statistics.mean(seconds)) <= 0.1, name
+
+
+def test_a_pack_takes_as_long_as_each_of_its_runs(make_spec):
+    def seeds(number, **more):
+        return [make_spec(seed=seed, execution={"pack": 4}, **more) for seed in range(number)]
+
+    own = timed([record(spec, 80) for spec in seeds(4)])
+    known = Costs(own, {("smoke", "toy", "mle"): 5.0}, 1.0)
+    assert [known.total(seeds(number)) for number in (1, 4, 5)] == [(80.0, 0), (80.0, 0), (160.0, 0)]
+    assert [jobs(seeds(number)) for number in (1, 4, 5)] == [1, 1, 2]
+    assert jobs([*seeds(4), make_spec(model="ngram"), make_spec(model="ngram", seed=1)]) == 3
+    assert jobs([make_spec(seed=seed, execution={"pack": 4}) for seed in (0, 4, 8)]) == 3  # all in the first place
+    # What the project was measured by was no pack.
+    assert Costs({}, known.shipped, 1.0).total(seeds(4)) == (0, 4)

@@ -10,7 +10,8 @@ import pytest
 
 from bench.plans.plan import Request, make_plan
 from bench.records.frames import REAL_DATA
-from bench.runs import runner
+from bench.records.record import RunRecord
+from bench.runs import runner, together
 from bench.runs.checkpoints import CheckpointFolder
 from bench.runs.executors import processes
 from bench.runs.executors.base import WAITING, Finished, Progress, Started, Stopping
@@ -37,6 +38,15 @@ class Fails(MLE):
         model = super().fit(data, run)
         if run.rng("luck").initial_seed() == int(os.environ["UNLUCKY"]):
             raise ArithmeticError("no luck")
+        return model
+
+
+@dataclass(frozen=True)
+class Global(MLE):
+    def fit(self, data, run):
+        model = super().fit(data, run)
+        with torch.no_grad():
+            model.output.bias += 0.1 * torch.randn(len(model.output.bias))
         return model
 
 
@@ -136,7 +146,10 @@ def test_a_model_that_cannot_is_trained_as_ever():
 
 def test_all_that_go_on_from_the_same_pre_training_take_it_from_packs():
     """Otherwise they would not begin with the same checkpoint."""
-    models = ("mle", "seqgan", "constant-reward", "pg-bleu", "maligan", "rloo", "residual-ebm", "mle-longer")
+    models = (
+        *("mle", "scheduled-sampling", "seqgan", "constant-reward", "pg-bleu", "maligan", "rloo", "grpo"),
+        *("residual-ebm", "mle-longer", "mle-tempered", "mle-ngram"),
+    )
     assert {spec.model: spec.pack for spec in plan(*models)} == dict.fromkeys(models, 4)
 
 
@@ -204,6 +217,45 @@ def test_one_that_fails_costs_the_others_nothing(plugins, monkeypatch):
     found = done(specs)
     assert [found[seed].status for seed in range(3)] == ["ok", "failed", "ok"]
     assert found[1].reason == "ArithmeticError: no luck"
+
+
+def test_one_that_draws_from_global_streams_gets_the_same_whoever_is_beside_it(plugins):
+    specs = plan("own_packed:Global")
+    beside = done(specs)
+    assert_same(done([specs[1]])[1], beside[1])
+    assert quality(beside[0]) != quality(beside[1])
+
+
+def test_what_prepares_a_process_for_its_device_lasts(monkeypatch):
+    """It is done once a process: what a pack puts back afterwards must not be that."""
+    monkeypatch.delenv("PREPARED", raising=False)
+    monkeypatch.setattr(together, "prepare", lambda device: os.environ.setdefault("PREPARED", device))
+    done(plan("mle", seeds=1))
+    assert os.environ["PREPARED"] == "cpu"
+
+
+def test_the_time_in_which_all_that_are_left_wait_is_not_theirs(plugins):
+    executor, (one, other, _) = ProcessExecutor(1, timeout=5.0), plan("mle")
+    worker = processes.Worker(0, None, {each.run_id: each for each in (one, other)}, deadline=time.monotonic() + 5)
+    executor._pause(worker, other.run_id, WAITING)
+    assert worker.waiting is None  # the other one works
+    list(executor._conclude(worker, {one.run_id: RunRecord(one, "failed", reason="it ended")}, Queue([])))
+    assert worker.waiting is not None
+
+
+def test_a_worker_that_was_stopped_does_not_go_on_though_its_last_run_ended_otherwise():
+    class Dummy:
+        ended = False
+
+        def kill(self):
+            self.ended = True
+
+    executor, (one, other, _) = ProcessExecutor(1), plan("mle")
+    worker = processes.Worker(0, Dummy(), {each.run_id: each for each in (one, other)})
+    list(executor._conclude(worker, {one.run_id: None}, Queue([])))
+    assert not worker.child.ended
+    list(executor._conclude(worker, {other.run_id: RunRecord(other, "failed", reason="its own")}, Queue([])))
+    assert worker.child.ended
 
 
 def test_a_process_that_dies_costs_the_runs_of_its_pack_and_no_others(plugins):
