@@ -1,8 +1,11 @@
 """Seconds and amounts, and when a budget is used up."""
 
+from time import sleep
+
 import pytest
 import torch
 
+from bench import pack
 from bench.runs.clock import Clock
 from bench.runs.cost import Cost
 
@@ -71,3 +74,26 @@ def test_a_saved_cost_is_gone_on_from(clock, time):
     time[0] += 1
     clock.stop()
     assert (clock.cost.seconds, clock.cost.steps) == (3.0, 5)
+
+
+def test_in_a_pack_waiting_for_the_device_is_done_once_and_shared(monkeypatch):
+    """Else the first to wait would be charged with what the device still had to do for all."""
+    waits = []
+
+    def synchronize(device):
+        waits.append(device)
+        sleep(0.2)
+
+    monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 0)
+
+    def train():
+        clock = Clock(torch.device("cuda"), now=pack.now)
+        clock.start()
+        clock.stop()
+        return clock.cost.seconds
+
+    found = dict(pack.Pack(4).run({0: train, 2: train}))
+    assert len(waits) == 1
+    assert found[0] == pytest.approx(0.1, abs=0.05)
+    assert found[2] == pytest.approx(0.1, abs=0.05)
