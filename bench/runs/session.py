@@ -414,12 +414,15 @@ class Session:
             self._warn(f"no state of the training can be saved: {error.strerror or error}; a stop would lose all of it")
             self._kept = None
             return None
+        mine = member()
         while not lock.is_locked:
             with contextlib.suppress(Timeout):
-                lock.acquire(timeout=WAIT_SECONDS if member() is None else 0)  # in a pack, others go on meanwhile
+                lock.acquire(timeout=WAIT_SECONDS if mine is None else 0)
                 self._tell("continuing")
             if self._observer.stop and not lock.is_locked:
                 self._observer.stop()
+            if mine is not None and not lock.is_locked:
+                mine.pause()  # the others of its pack go on meanwhile
         return lock
 
     def _tell(self, phase: str) -> None:

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 
 import torch
 
-from bench.pack import Pack, member
+from bench.pack import Pack
 from bench.plans.registry import is_shipped
 from bench.records.record import RunRecord, RunSpec
 from bench.runs.checkpoints import CheckpointFolder
 from bench.runs.devices import prepare
-from bench.runs.executors.base import WAITING
 from bench.runs.runner import Watcher, run
 from bench.runs.stopping import Stopped
 from bench.runs.surroundings import exchange_streams, kept_surroundings, settled
@@ -48,7 +47,7 @@ def run_together(
     def work(spec: RunSpec) -> RunRecord | None:
         # A thread begins with the first device, whatever was chosen before.
         with contextlib.nullcontext() if device is None else torch.cuda.device(device):
-            return _unless_stopped(spec, checkpoints, _patient(watcher(spec)))
+            return _unless_stopped(spec, checkpoints, watcher(spec))
 
     # Our generators draw from streams of their own; others may draw from global ones, which members would share.
     pack: Pack[RunRecord | None] = Pack(
@@ -68,21 +67,3 @@ def _unless_stopped(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher
         return run(spec, checkpoints, watcher)
     except Stopped:
         return None
-
-
-def _patient(watcher: Watcher) -> Watcher:
-    """A watcher of a member: while its run waits for another one's training, the others go on."""
-    waits = False
-
-    def progress(phase: str, done: int, steps: int, scalars: Mapping[str, float]) -> None:
-        nonlocal waits
-        waits = phase == WAITING
-        watcher.progress(phase, done, steps, scalars)
-
-    def stop() -> None:
-        watcher.stop()
-        mine = member()
-        if waits and mine is not None:
-            mine.pause()
-
-    return Watcher(progress, watcher.warn, stop)
