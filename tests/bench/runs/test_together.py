@@ -69,7 +69,7 @@ class Counts(MLE):
     def fit(self, data, run):
         model = super().fit(data, run)
         for _ in run.phase("count", 6):
-            time.sleep(0.2)
+            time.sleep(0.1)
             with torch.no_grad():
                 model.output.bias += torch.rand(1, generator=run.rng("steps"))
         return model
