@@ -116,7 +116,8 @@ def yardstick() -> float:
 
 
 def _labels(spec: RunSpec) -> Labels:
-    return spec.preset_label, spec.task_label, spec.label, spec.device
+    device = spec.device if spec.pack == 1 else f"{spec.device}, packs of {spec.pack}"
+    return spec.preset_label, spec.task_label, spec.label, device
 
 
 def _packs(specs: Sequence[RunSpec]) -> dict[Labels, float]:

@@ -129,8 +129,13 @@ class RunSpec:
 
     @property
     def label(self) -> str:
-        """The model with what the user set, and how it was executed where that changes numbers, as tables show it."""
-        unusual = {name: value for name, value in decisive(self.execution).items() if value != EXECUTION[name][0]}
+        """The model with what the user set, and how it was executed where that changes numbers, as tables show it.
+
+        A pack changes them by rounding alone, and is no part of it: a model is compared with others by its name, of
+        which some train in packs and some cannot. Beside runs without, a folder shows those that were asked for last.
+        """
+        executed = {name: value for name, value in decisive(self.execution).items() if name != "pack"}
+        unusual = {name: value for name, value in executed.items() if value != EXECUTION[name][0]}
         label = _label(self.model, {**self.overrides, **unusual})
         return f"{label} trial {self.tuning['trial']}" if self.is_trial else label
 

@@ -375,7 +375,7 @@ def frontier_scores(sampler: Sampler, task: LoadedTask, temperature: float, n: i
     return tuple(_as_score(result) for result in results)
 
 
-def cost_scores(cost: Cost, judged: Judged, device: str) -> tuple[Score, ...]:
+def cost_scores(cost: Cost, judged: Judged, device: str, pack: int = 1) -> tuple[Score, ...]:
     """What training has cost, without evaluation.
 
     Training tokens per second are the tokens of the generator's own updates, real or sampled, over all seconds of
@@ -408,6 +408,7 @@ def cost_scores(cost: Cost, judged: Judged, device: str) -> tuple[Score, ...]:
         "rollouts_per_second": "completed and scored|",
     }
     where = f"device={device}|machine={environment.describe()['machine']}|threads={torch.get_num_threads()}"
+    where += f"|pack={pack}" if pack > 1 else ""
     return tuple(
         Score(name, value, unit, direction, f"{notes.get(name, '')}{where}|v={COST_VERSIONS.get(name, 1)}", "cost")
         for name, (value, unit, direction) in columns.items()

@@ -199,7 +199,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
     final = judged.scores
     session.cost.seconds += watch.seconds
     # What was trained elsewhere has cost something, and nobody knows what: that is absent, not nothing.
-    scores[FINAL] = final if spec.files else (*final, *cost_scores(session.cost, judged, spec.device))
+    scores[FINAL] = final if spec.files else (*final, *cost_scores(session.cost, judged, spec.device, spec.pack))
     tempered: dict[str, tuple[Score, ...]] = {}
     with watch.asked(sampler):
         for temperature in spec.temperatures if session.trained else ():

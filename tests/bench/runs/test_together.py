@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import pytest
 
+from bench.analysis.results import Results
 from bench.plans.plan import Request, make_plan
 from bench.records.frames import REAL_DATA
 from bench.records.record import RunRecord
+from bench.records.store import Store
 from bench.runs import runner, together
 from bench.runs.checkpoints import CheckpointFolder
 from bench.runs.executors import processes
@@ -135,7 +137,7 @@ def test_a_pack_is_part_of_what_a_run_is():
     assert one.run_id != other.run_id
     assert one.fit_id != other.fit_id
     assert one.group_id != other.group_id
-    assert (one.label, other.label) == ("seqgan[pack=4]", "seqgan")
+    assert one.label == other.label == "seqgan"  # what it is compared with is found by names
     assert "pack" not in other.execution
 
 
@@ -336,6 +338,24 @@ def test_while_one_waits_for_a_training_elsewhere_the_others_end(tmp_path):
     holder.join()
     assert waiting == [0]
     assert ended == [1, 2, 0]
+
+
+def test_costs_of_packs_are_never_averaged_with_others(packed):
+    costs = [score for score in packed[0].scores["final"] if score.kind == "cost"]
+    assert costs
+    assert all("|pack=4|" in score.signature for score in costs)
+
+
+def test_packed_models_are_compared_with_what_others_are(tmp_path):
+    """The reference of all, the control of rewards, and one that does not pack."""
+    store = Store(tmp_path / "results")
+    store.open()
+    for model in ("mle", "seqgan", "constant-reward", "mle-tuned"):
+        for record in done(plan(model)).values():
+            store.write(record)
+    found = Results.of(store.load()).answers
+    of_seqgan = {each.verdict.reference for each in found if each.verdict.model == "seqgan"}
+    assert of_seqgan == {"mle (its own pre-training)", "constant-reward", "mle-tuned"}
 
 
 def test_costs_are_those_of_one(packed):
