@@ -23,6 +23,7 @@ from bench.commands.score import score
 from bench.commands.tune import tune
 from bench.commands.watch import watch
 from bench.errors import INTERRUPTED, Halted, UsageError
+from bench.records.environment import seldom_collecting
 from bench.visible import visible
 
 REFUSED = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
@@ -38,7 +39,8 @@ class Group(click.Group):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")  # a terminal that cannot show arrows shows question marks
         try:
-            return super().invoke(ctx)
+            with seldom_collecting():
+                return super().invoke(ctx)
         except UsageError as error:  # a sentence: what is from elsewhere begins no line of its own
             click.echo(f"bench: {' '.join(visible(str(error)).splitlines())}", err=True)
             ctx.exit(2)

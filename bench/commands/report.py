@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +14,7 @@ from bench.commands.tracking import tracked, tracking_options
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from rich.console import Console
 
@@ -146,18 +144,6 @@ def _print_tables(
     return not frames.notes
 
 
-@contextlib.contextmanager
-def _seldom_collecting() -> Iterator[None]:
-    """Let the garbage collector look less often: of the million objects of a report it would find next to none."""
-    before = gc.get_threshold()
-    gc.set_threshold(50_000, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-
-
-@_seldom_collecting()
 def write_reports(
     console: Console,
     store: Store,

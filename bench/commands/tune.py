@@ -211,18 +211,20 @@ def _search(
     """Do the trials that are missing, round by round; return the number of the signal that ended them, or 0."""
     from bench.commands.progress import follow
     from bench.runs.campaign import enter
+    from bench.runs.surroundings import settled
     from bench.runs.tuning import rounds
 
-    for numbers in rounds(trials):
-        plan = [spec for study in studies for spec in study.plan(store, numbers)]
-        if not plan:
-            continue
-        console.print(f"trials {numbers.start} to {numbers.stop - 1} of 0 to {trials - 1}", highlight=False)
-        with closing(enter(plan, store)) as campaign:
-            signal = follow(console, campaign, workers, timeout)
-        if signal or campaign.left:
-            console.print("Interrupted. Do the same again to continue.", style="yellow")
-            return signal
+    with settled():  # once for all rounds, because each time takes a while
+        for numbers in rounds(trials):
+            plan = [spec for study in studies for spec in study.plan(store, numbers)]
+            if not plan:
+                continue
+            console.print(f"trials {numbers.start} to {numbers.stop - 1} of 0 to {trials - 1}", highlight=False)
+            with closing(enter(plan, store)) as campaign:
+                signal = follow(console, campaign, workers, timeout)
+            if signal or campaign.left:
+                console.print("Interrupted. Do the same again to continue.", style="yellow")
+                return signal
     return 0
 
 

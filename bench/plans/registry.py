@@ -163,8 +163,8 @@ def _unfit(name: str) -> str:
 def _ours(_: tuple[str, ...]) -> frozenset[str]:
     """The names of everything that this project registers."""
     groups = (group for kind in GROUPS.values() for group in kind)
-    entries = (entry for group in groups for entry in _entries(group, tuple(sys.path)))
-    return frozenset(entry.name for entry in entries if entry.dist and entry.dist.name == OURS)
+    entries = (each for group in groups for each in _entries(group, tuple(sys.path)))
+    return frozenset(entry.name for entry, distribution in entries if distribution == OURS)
 
 
 def _registered(kind: str) -> dict[str, dict[str, Plugin]]:
@@ -172,8 +172,7 @@ def _registered(kind: str) -> dict[str, dict[str, Plugin]]:
     found: dict[str, dict[str, Plugin]] = {}
     for group in GROUPS[kind]:
         role = "" if kind != "model" else "control" if group == CONTROLS else "contender"
-        for entry in _entries(group, tuple(sys.path)):
-            distribution = entry.dist.name if entry.dist else ""
+        for entry, distribution in _entries(group, tuple(sys.path)):
             plugin = Plugin(kind, entry.name, entry.value, distribution, role)
             found.setdefault(entry.name, {}).setdefault(distribution, plugin)
     return {
@@ -189,16 +188,24 @@ def marked(group: str, kind: str = "model") -> set[str]:
     """Names of the plugins that are entry points of a group, whose values are not read; each package marks its own."""
     registered = _registered(kind)
     found = (
-        registered.get(entry.name, {}).get(entry.dist.name if entry.dist else "")
-        for entry in _entries(group, tuple(sys.path))
+        registered.get(entry.name, {}).get(distribution) for entry, distribution in _entries(group, tuple(sys.path))
     )
     return {plugin.name for plugin in found if plugin}
 
 
 @cache
-def _entries(group: str, _: tuple[str, ...]) -> list[EntryPoint]:
-    """What is installed under this name, in alphabetical order; read once for each import path, which takes a while."""
-    return sorted(entry_points(group=group), key=lambda entry: entry.name)
+def _entries(group: str, path: tuple[str, ...]) -> list[tuple[EntryPoint, str]]:
+    """What is installed under this name, in alphabetical order, each with its package's name, "" where it has none."""
+    entries = sorted(_installed(path).select(group=group), key=lambda entry: entry.name)
+    packages = {entry.dist for entry in entries}
+    names = {package: package.name if package else "" for package in packages}  # read from a file, which takes a while
+    return [(entry, names[entry.dist]) for entry in entries]
+
+
+@cache
+def _installed(_: tuple[str, ...]) -> Any:
+    """Everything installed, to select from; read once for each import path. Its type is another one in Python 3.10."""
+    return entry_points()
 
 
 def find(kind: str, name: str) -> Plugin:
@@ -253,6 +260,7 @@ def forget() -> None:
     """Read the sources anew from now on: a process that plans twice may find them edited."""
     importlib.invalidate_caches()
     _entries.cache_clear()
+    _installed.cache_clear()
     _ours.cache_clear()
     _source.cache_clear()
     _homes.cache_clear()
@@ -274,7 +282,7 @@ def _source(module: str) -> Source | None:
     if path is None:
         return None
     content = path.read_bytes()
-    return Source(path, content, frozenset(_imports(module, path.name == "__init__.py", content)))
+    return Source(path, content, _imports(module, path.name == "__init__.py", content))
 
 
 @lru_cache
@@ -359,22 +367,24 @@ def _edited(module: str, source: Source) -> bool:
     return len(header) == 16 and header[4:8] == bytes(4) and struct.unpack("<8x2L", header) != times
 
 
-def _imports(name: str, is_package: bool, content: bytes) -> Iterator[str]:
+@cache
+def _imports(name: str, is_package: bool, content: bytes) -> frozenset[str]:
     """Every dotted name that a module's import statements may refer to; none where the syntax is wrong."""
     package = name if is_package else name.rpartition(".")[0]
+    found: set[str] = set()
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError):  # importing it says what is wrong
-        return
+        return frozenset()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             parents = package.split(".")
             base = ".".join(parents[: len(parents) - node.level + 1]) if node.level else ""
             source = ".".join(filter(None, [base, node.module or ""]))
-            yield source
-            yield from (f"{source}.{alias.name}" for alias in node.names)
+            found |= {source, *(f"{source}.{alias.name}" for alias in node.names)}
+    return frozenset(found)
 
 
 def _module_path(name: str) -> Path | None:

@@ -10,7 +10,7 @@ import platform
 import resource
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -31,6 +31,26 @@ Without them, glibc would return the memory of every large tensor to the system 
 takes a fifth of a training step. Threads that spin while they wait for work take the processor from those that have
 work.
 """
+
+
+USUAL_COLLECTIONS = gc.get_threshold()
+"""How often the garbage collector looks, unless somebody says otherwise."""
+
+
+@contextlib.contextmanager
+def seldom_collecting() -> Iterator[None]:
+    """Let the garbage collector look less often, as a decorator or in a block.
+
+    Of the million objects of imported modules and of a report it finds next to none: looking for them takes a fifth of
+    the start of a process. Runs have the usual collector (:func:`bench.runs.surroundings.settled`), since a plugin may
+    leave tensors in cycles.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(50_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def now() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -80,7 +81,8 @@ def run(spec: RunSpec, checkpoints: CheckpointFolder | None = None, watcher: Wat
 
     try:
         prepare(spec.device)
-        with kept_surroundings(), settled(), unchanged_data(spec):
+        alone = pack.member() is None  # else it would spare what others have for a while only
+        with kept_surroundings(), settled() if alone else contextlib.nullcontext(), unchanged_data(spec):
             done = _run(spec, checkpoints, replace(watcher, warn=warn))
         facts |= done
         facts["status"] = "ok"

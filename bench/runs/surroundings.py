@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.records.environment import USUAL_COLLECTIONS
+
 __all__ = ["exchange_streams", "kept_surroundings", "settled"]
 
 
@@ -98,17 +100,29 @@ def exchange_streams(device: int | None, streams: Any) -> Any:
 def settled() -> Iterator[None]:
     """Spare the garbage collector all that is there now, a million objects of imported modules.
 
-    A collection then takes milliseconds, not up to 0.15 s; before every measurement of memory there is one.
+    A collection then takes milliseconds, not up to 0.15 s; before every measurement of memory there is one. In between
+    the collector looks as often as it usually does, whoever called. In another such block, what came since is spared as
+    well, until the outer one ends.
     """
-    if gc.get_freeze_count():  # the caller has done so, and decides when it ends
+    if not _SETTLED.acquire(blocking=False):  # the caller has done so, and decides when it ends
+        gc.collect()
+        gc.freeze()  # what came since, which is little
         yield
         return
-    gc.collect()
-    gc.freeze()
+    before = gc.get_threshold()
     try:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*USUAL_COLLECTIONS)
         yield
     finally:
         gc.unfreeze()
+        gc.set_threshold(*before)
+        _SETTLED.release()
+
+
+_SETTLED = threading.Lock()
+"""Held while a process is settled: to ask the collector takes longer, because it counts what it is spared."""
 
 
 def _determinism() -> tuple[bool, bool]:

@@ -15,7 +15,6 @@ import pytest
 from bench.analysis.results import Results
 from bench.cli import main
 from bench.plans import registry
-from bench.records import environment
 from bench.records.frames import COSTS as SPENT
 from bench.records.record import RunSpec
 
@@ -72,14 +71,6 @@ def write_plugin(tmp_path, monkeypatch):
         if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(folder)):
             del sys.modules[name]
     registry.forget()
-
-
-@pytest.fixture(scope="module")
-def memory_not_measured():
-    """Skips measuring the memory: its garbage collection takes longer than the trainings of these tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(environment, "reset_peak_memory", lambda: None)
-        yield
 
 
 @pytest.fixture

@@ -30,8 +30,6 @@ class Failing:
         raise ValueError("no luck")
 """
 
-pytestmark = pytest.mark.usefixtures("memory_not_measured")
-
 
 def small(folder, models=("mle", "random"), **others):
     """A benchmark that takes a second."""
@@ -46,7 +44,7 @@ def contents(folder):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, memory_not_measured):
+def finished(tmp_path_factory):
     return small(tmp_path_factory.mktemp("library") / "results")
 
 

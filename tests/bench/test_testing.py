@@ -15,8 +15,6 @@ from bench.api import Unsupported
 from bench.testing import CHECKS, ContractViolation, run_suite
 from bench.testing.density import chi_square_p
 
-pytestmark = pytest.mark.usefixtures("memory_not_measured")
-
 
 class Blind:
     """Independent draws from one distribution that can be trained, saved and restored; no density."""

@@ -9,18 +9,9 @@ from scipy import stats
 from torch import Tensor
 
 from bench.api import SequenceSpec
-from bench.records import environment
 from seqgan.lm import LSTMLanguageModel
 from seqgan.networks import NETWORKS
 from seqgan.policy import Policy
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_peaks() -> Iterator[None]:
-    """Many short trainings, each of which would begin with a garbage collection that takes longer than itself."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(environment, "reset_peak_memory", lambda: None)
-        yield
 
 
 @pytest.fixture(params=["cpu", "cuda"])

@@ -303,6 +303,7 @@ def _failed(worker: Worker, run_id: str, reason: str) -> RunRecord:
     )
 
 
+@environment.seldom_collecting()
 def _work(pipe: Connection[Any, Any], checkpoints: Path | None) -> None:
     """The loop of a worker: receive what to run together, send progress and the records, until the pipe closes."""
     stop = Stop()
@@ -315,7 +316,9 @@ def _work(pipe: Connection[Any, Any], checkpoints: Path | None) -> None:
     import torch
 
     from bench.runs.checkpoints import CheckpointFolder
+    from bench.runs.devices import prepare
     from bench.runs.runner import Watcher
+    from bench.runs.surroundings import settled
     from bench.runs.together import run_together
 
     this = os.getpid()
@@ -337,11 +340,13 @@ def _work(pipe: Connection[Any, Any], checkpoints: Path | None) -> None:
 
     torch.set_num_threads(1)
     states = CheckpointFolder(checkpoints) if checkpoints else None
-    while True:
-        try:
-            specs = pipe.recv()
-        except EOFError:
-            return
-        for spec, record in run_together(specs, states, watcher):
-            end_forks()
-            pipe.send({spec.run_id: record})
+    prepare("cpu")  # whatever the device is: most of what it imports is the same
+    with settled():  # once for all runs, because each time takes a while
+        while True:
+            try:
+                specs = pipe.recv()
+            except EOFError:
+                return
+            for spec, record in run_together(specs, states, watcher):
+                end_forks()
+                pipe.send({spec.run_id: record})

@@ -123,7 +123,7 @@ HONEST = (*COUNTED, "scheduled-sampling", "seqgan", "uniform")
 CONTROLS = ("replay", "repeat")
 
 
-@pytest.mark.usefixtures("memory_not_measured", "no_figures")
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize(
     ("task", "cheating", "honest", "settings"),
     [

@@ -16,7 +16,7 @@ from bench.records.record import RunRecord
 from bench.records.store import Store
 from seqgan import mle, policy_gradient
 
-pytestmark = pytest.mark.usefixtures("memory_not_measured", "no_reports")
+pytestmark = pytest.mark.usefixtures("no_reports")
 
 ONE_DRAW = ("--set", "toy.draw=0")  # differences between draws of the data would hide what the code did
 METRICS = ("--metrics", "nll,bleu,self-bleu")
@@ -34,7 +34,7 @@ def no_reports():
 
 
 @pytest.fixture(scope="module")
-def base(bench, memory_not_measured, no_reports, tmp_path_factory):
+def base(bench, no_reports, tmp_path_factory):
     """The accepted file, and the results it was made of."""
     folder = tmp_path_factory.mktemp("base")
     assert bench("run", *BENCHMARK, "--output", folder / "results").code == 0

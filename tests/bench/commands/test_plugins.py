@@ -15,8 +15,6 @@ from bench.records.frames import REAL_DATA
 from bench.records.store import Store
 from bench.testing import CHECKS, ON_ANY_DATA
 
-pytestmark = pytest.mark.usefixtures("memory_not_measured")
-
 MODELS = (
     *("mle", "pg-bleu", "random", "scheduled-sampling", "seqgan", "seqgan-baselined"),
     *("bigram", "constant-reward", "mle-ensemble", "mle-longer", "mle-ngram", "mle-tempered", "random-reward"),

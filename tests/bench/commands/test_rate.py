@@ -19,15 +19,13 @@ from bench.records.ratings import Draw, Source, key_from_json, key_to_json, make
 from bench.records.store import Store
 from bench.reports import sheet
 
-pytestmark = pytest.mark.usefixtures("memory_not_measured")
-
 MODELS = "bigram,replay"
 RATER = runpy.run_path(str(Path(__file__).with_name("rater.py")))
 browser, Rater = RATER["browser"], RATER["Rater"]
 
 
 @pytest.fixture(scope="module")
-def finished(bench, memory_not_measured, tmp_path_factory):
+def finished(bench, tmp_path_factory):
     """The results of two models that train in no time, on poems, tunes and numbers."""
     folder = tmp_path_factory.mktemp("finished") / "results"
     with pytest.MonkeyPatch.context() as patch:

@@ -12,8 +12,6 @@ import torch
 from bench.records.frames import REAL_DATA
 from bench.records.store import Store
 
-pytestmark = pytest.mark.usefixtures("memory_not_measured")
-
 MODELS = (
     *("mle", "pg-bleu", "random", "residual-ebm", "rloo", "scheduled-sampling", "seqgan"),
     *("bigram", "constant-reward", "mle-longer", "mle-ngram", "mle-tuned", "ngram", "repeat", "replay", "uniform"),
@@ -33,7 +31,7 @@ def reports(folder):
 
 
 @pytest.fixture(scope="module")
-def benchmark_of_all(bench, memory_not_measured, tmp_path_factory):
+def benchmark_of_all(bench, tmp_path_factory):
     """The results of all models on the toy, and what the command said."""
     folder = tmp_path_factory.mktemp("all") / "results"
     answer = bench("run", "--models", "all", *TOY, "--seeds", 2, "--output", folder)

@@ -14,14 +14,12 @@ from bench.plans import registry
 from bench.records.frames import REAL_DATA
 from bench.records.store import Store
 
-pytestmark = pytest.mark.usefixtures("memory_not_measured")
-
 TASKS = ("quatrains-tang", "sotu-obama", "folk-tunes", "folk-tunes-phrases", "toy")
 RARE = ("--set", "quatrains-tang.min_count=1", "--set", "sotu-obama.min_count=1")
 
 
 @pytest.fixture(scope="module")
-def finished(bench, memory_not_measured, tmp_path_factory):
+def finished(bench, tmp_path_factory):
     """The results of a model that returns training sequences, on tasks of all kinds, and of one that counts pairs."""
     folder = tmp_path_factory.mktemp("finished") / "results"
     with pytest.MonkeyPatch.context() as patch:

@@ -20,8 +20,6 @@ from bench.runs.campaign import begin
 from bench.runs.executors.base import Finished
 from bench.runs.executors.serial import SerialExecutor
 
-pytestmark = pytest.mark.usefixtures("memory_not_measured")
-
 TITLE = "toy[test_size=30, train_size=64, valid_size=20], smoke"
 SETTINGS = ("toy.train_size=64", "toy.valid_size=20", "toy.test_size=30", "pg-bleu.rounds=1")
 

@@ -26,7 +26,6 @@ accumulator = pytest.importorskip(
     "tensorboard.backend.event_processing.event_accumulator", reason="the package tensorboard is not installed"
 )
 
-pytestmark = pytest.mark.usefixtures("memory_not_measured")
 SMALL = (
     "--tasks", "toy", "--preset", "smoke", "--metrics", "nll", "--temperatures", "none",
     "--set", "toy.train_size=64", "--set", "toy.valid_size=20", "--set", "toy.test_size=30",

@@ -13,8 +13,6 @@ import pytest
 from bench.records.store import Store
 from bench.runs import runner
 
-pytestmark = pytest.mark.usefixtures("memory_not_measured")
-
 PLUGIN = """
 from dataclasses import dataclass
 from pathlib import Path

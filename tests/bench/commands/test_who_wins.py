@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("memory_not_measured", "no_figures")
+pytestmark = pytest.mark.usefixtures("no_figures")
 
 SURVIVORS = '''
 from dataclasses import dataclass

@@ -345,7 +345,6 @@ def recorded(folder):
     return {record.spec.model: {score.metric: score for score in record.scores[FINAL]} for record in records}
 
 
-@pytest.mark.usefixtures("memory_not_measured")
 def test_a_users_molecules_have_all_columns(chem, bench, task, tmp_path):
     assert run(bench, task, tmp_path / "results", "molecules").code == 0
     found = recorded(tmp_path / "results")
@@ -356,7 +355,6 @@ def test_a_users_molecules_have_all_columns(chem, bench, task, tmp_path):
     assert real["weight_distance"].value < 30 < found["random"]["weight_distance"].value
 
 
-@pytest.mark.usefixtures("memory_not_measured")
 def test_without_rdkit_a_run_is_whole_unless_molecules_are_asked_for(bench, task, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "rdkit", None)
     assert run(bench, task, tmp_path / "results", "all").code == 0

@@ -17,8 +17,6 @@ from bench.testing.training import check_evaluation
 from seqgan.discriminator import Discriminator
 from seqgan.seqgan import SeqGAN
 
-pytestmark = pytest.mark.usefixtures("memory_not_measured")
-
 SMALL = SeqGAN(
     pretrain_epochs=2, embedding_dim=4, hidden_dim=4, rounds=3, rollouts=2, batch_size=16, d_pretrain_steps=2,
     d_epochs=1, d_filter_sizes=(1, 2), d_filter_counts=(4, 4), d_steps=1,

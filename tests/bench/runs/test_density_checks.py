@@ -18,8 +18,6 @@ from bench.runs.density_checks import DensityChecks
 from bench.runs.runner import run
 from bench.tasks.toy import MarkovChain, Toy
 
-pytestmark = pytest.mark.usefixtures("memory_not_measured")
-
 CHEATS = '''
 """Word pairs that are counted honestly, and then sold for what they are not."""
 from dataclasses import dataclass

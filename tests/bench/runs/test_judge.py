@@ -18,8 +18,6 @@ from bench.runs.session import Session
 from bench.tasks.base import TaskData
 from seqgan.mle import MLE
 
-pytestmark = pytest.mark.usefixtures("memory_not_measured")
-
 SETTINGS = ("toy.train_size=200", "toy.valid_size=50", "toy.test_size=60", "seqgan.rounds=1", "pg-bleu.rounds=1")
 MODELS = ("mle", "seqgan", "pg-bleu")
 

@@ -111,7 +111,6 @@ def test_the_file_goes_when_the_run_ends_or_is_left(run):
     assert not run.files()
 
 
-@pytest.mark.usefixtures("memory_not_measured")
 def test_a_real_run_leaves_its_learning_curve_while_it_goes_on_and_nothing_afterwards(tmp_path, monkeypatch):
     settings = ("toy.train_size=64", "toy.valid_size=20", "toy.test_size=30", "mle.epochs=4")
     plan = make_plan(Request(("mle",), ("toy",), ("nll",), 1, "smoke", settings, temperatures=()))

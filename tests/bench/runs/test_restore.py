@@ -17,8 +17,6 @@ from bench.runs.checkpoints import CheckpointFolder
 from bench.runs.restore import BATCH, find_run, restore
 from bench.runs.streams import named_stream
 
-pytestmark = pytest.mark.usefixtures("memory_not_measured")
-
 TRAINED = (
     *("mle", "scheduled-sampling", "pg-bleu", "seqgan", "seqgan-baselined", "constant-reward", "random-reward"),
     *(
@@ -78,7 +76,7 @@ class Moody:
 
 
 @pytest.fixture(scope="module")
-def finished(bench, memory_not_measured, tmp_path_factory):
+def finished(bench, tmp_path_factory):
     """The results of all models on the toy."""
     folder = tmp_path_factory.mktemp("finished") / "results"
     with pytest.MonkeyPatch.context() as patch:

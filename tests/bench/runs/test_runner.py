@@ -22,8 +22,6 @@ from bench.runs.streams import named_stream
 from bench.tasks.toy import Toy
 from seqgan.mle import MLE
 
-pytestmark = pytest.mark.usefixtures("memory_not_measured")
-
 TOY = {"vocab_size": 6, "seq_len": 5, "train_size": 60, "valid_size": 20, "test_size": 30}
 SETTINGS = tuple(f"toy.{name}={value}" for name, value in TOY.items())
 PLUGINS = """

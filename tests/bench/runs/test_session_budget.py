@@ -14,8 +14,6 @@ from bench.tasks.toy import Toy
 from seqgan.mle import MLE
 from seqgan.seqgan import SeqGAN
 
-pytestmark = pytest.mark.usefixtures("memory_not_measured")
-
 
 @pytest.fixture(scope="module")
 def data():

@@ -9,8 +9,6 @@ from bench.runs.fingerprint import fingerprint, first_change
 from bench.runs.judge import DataChanged, changed, forget_task, load_task, unchanged_data
 from bench.runs.runner import run
 
-pytestmark = pytest.mark.usefixtures("memory_not_measured")
-
 MODELS = """
 from dataclasses import dataclass
 

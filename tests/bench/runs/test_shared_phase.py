@@ -12,8 +12,6 @@ from bench.runs.session import Observer, Session
 from bench.tasks.toy import Toy
 from seqgan.seqgan import BaselinedSeqGAN, SeqGAN
 
-pytestmark = pytest.mark.usefixtures("memory_not_measured")
-
 
 @pytest.fixture(scope="module")
 def data():

@@ -5,8 +5,11 @@ import os
 import sys
 import weakref
 
+import pytest
 import torch
 
+from bench.records.environment import USUAL_COLLECTIONS, seldom_collecting
+from bench.runs import surroundings
 from bench.runs.surroundings import kept_surroundings, settled
 
 
@@ -38,6 +41,18 @@ def test_a_working_directory_that_was_removed_fails_no_run(tmp_path, monkeypatch
         os.chdir(tmp_path)
 
 
+@pytest.fixture
+def unsettled():
+    """As in a process of a user's, which nobody has settled."""
+    gc.unfreeze()
+    surroundings._SETTLED.release()
+    yield
+    surroundings._SETTLED.acquire()
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.mark.usefixtures("unsettled")
 def test_what_was_there_is_spared_the_collector_until_the_end():
     class Own:
         pass
@@ -48,8 +63,9 @@ def test_what_was_there_is_spared_the_collector_until_the_end():
     assert gc.get_freeze_count() == 0
     with settled():
         assert not any(each is before for each in gc.get_objects())
+        between = Own()
         with settled():
-            pass
+            assert not any(each is between for each in gc.get_objects())
         assert gc.get_freeze_count() > 1_000  # what is inside does not end it
         del gone
         inner = Own()
@@ -62,3 +78,16 @@ def test_what_was_there_is_spared_the_collector_until_the_end():
     assert gc.get_freeze_count() == 0
     gc.collect()
     assert left() is None
+
+
+@pytest.mark.usefixtures("unsettled")
+def test_a_run_has_the_usual_collector_whoever_called():
+    usual = gc.get_threshold()
+    with seldom_collecting():
+        seldom = gc.get_threshold()
+        assert seldom[0] > usual[0]
+        with settled():
+            assert gc.get_threshold() == USUAL_COLLECTIONS
+            gc.set_threshold(1)
+        assert gc.get_threshold() == seldom
+    assert gc.get_threshold() == usual
