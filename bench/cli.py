@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import io
 import sys
 from typing import Any
@@ -25,6 +27,8 @@ from bench.commands.watch import watch
 from bench.errors import INTERRUPTED, Halted, UsageError
 from bench.records.environment import seldom_collecting
 from bench.visible import visible
+
+atexit.register(gc.freeze)  # at the end, Python would look through all that is there for garbage once more
 
 REFUSED = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
 """What the system says of a path that a user named and may not use."""

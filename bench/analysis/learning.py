@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from bench.records.frames import COSTS, KEYS, REAL_DATA, completed
+from bench.records.frames import COSTS, KEYS, REAL_DATA, as_tuples, completed
 
 __all__ = ["QUALITY", "Course", "Learning", "at_cost", "course", "equal_costs", "learning", "values_at"]
 
@@ -73,11 +73,13 @@ def course(own: pd.DataFrame) -> Course:
     Args:
         own: The points of one type of curve, in the order of training.
     """
-    phases: dict[str, list[NDArray[np.float64]]] = {}
-    for (phase, _), run in own.groupby(["phase", "run_id"], sort=False):
-        phases.setdefault(str(phase), []).append(run[[*COSTS, "value"]].to_numpy(dtype=float))
+    phases: dict[str, dict[str, list[int]]] = {}
+    for place, (phase, run_id) in enumerate(as_tuples(own[["phase", "run_id"]])):
+        phases.setdefault(phase, {}).setdefault(run_id, []).append(place)
+    points = own[[*COSTS, "value"]].to_numpy(dtype=float)
     parts = []
-    for runs in phases.values():
+    for places in phases.values():
+        runs = [points[of_one] for of_one in places.values()]
         most = max(map(len, runs))
         parts.append(
             [np.stack([_stretched(column, most) for column in run.T]) for run in runs]

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bench.analysis.answers import Answer, answers, best
 from bench.analysis.cheapest import Cheapest, cheapest
+from bench.analysis.frontier import Sweep, sweeps
 from bench.analysis.leaderboard import aggregate
 from bench.analysis.standing import Standing, standing
 from bench.analysis.verdicts import Best
@@ -66,6 +67,11 @@ class Results:
     def answers(self) -> list[Answer]:
         """All verdicts."""
         return answers(self.runs, self.completed_scores, self.against, self.standing)
+
+    @cached_property
+    def sweeps(self) -> list[Sweep]:
+        """Quality and diversity over temperatures."""
+        return sweeps(self.runs, self.frontier)
 
     def sections(self) -> list[Section]:
         """The results of each task and preset, in the leaderboard's order."""

@@ -157,8 +157,10 @@ def completed(runs: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
 
 def usable(scores: pd.DataFrame) -> pd.Series:
     """True where there is a value and no seed's is infinite: the finite values alone would flatter the model."""
-    infinite = scores["absent"].astype(str).str.endswith("inf")
-    mask: pd.Series = scores["value"].notna() & ~infinite.groupby([scores[name] for name in CELL]).transform("any")
+    mask: pd.Series = scores["value"].notna()
+    infinite = scores["absent"].notna() & scores["absent"].astype(str).str.endswith("inf")
+    if infinite.any():  # it takes a while, and most results have none
+        mask &= ~infinite.groupby([scores[name] for name in CELL]).transform("any")
     return mask
 
 

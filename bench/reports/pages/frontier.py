@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import pandas as pd
 
-from bench.analysis.frontier import Sweep, indicators, sweeps
-from bench.analysis.references import REFERENCE
+from bench.analysis.frontier import Sweep, indicators
 from bench.analysis.standing import Standing
 from bench.analysis.verdicts import Pair, judge
 from bench.records.frames import FINAL
@@ -39,19 +38,16 @@ of {reference} at the temperature where its quality is equal: positive if the mo
 at that quality. It is interpolated between measured points, never extrapolated."""
 
 
-def page(
-    runs: pd.DataFrame, frontier: pd.DataFrame, who: Standing | None = None, reference: str = REFERENCE
-) -> Document:
+def page(found: Sequence[Sweep], runs: pd.DataFrame, who: Standing | None = None) -> Document:
     """The section on quality and diversity; empty when no model was scored at any temperature.
 
     Args:
-        runs: One row per run; where it has a ``role``, models of role ``control`` are judged apart from the others.
-        frontier: One row for each (run, temperature, metric).
+        found: One for each task and preset (:func:`bench.analysis.frontier.sweeps`).
+        runs: One row per run.
         who: Which final scores may not win: such a model wins here neither.
-        reference: The model that the others are measured against.
     """
     blocks: Document = []
-    for sweep in sweeps(runs, frontier, reference):
+    for sweep in found:
         seeds = runs.loc[(runs["task"] == sweep.task) & (runs["preset"] == sweep.preset), "seed"].nunique()
         blocks += _section(sweep, seeds, _barred(sweep, who) if who else {})
     return [Heading(2, "Quality and diversity"), Paragraph(prose(READING)), *blocks] if blocks else []

@@ -83,7 +83,7 @@ def page(results: Results, figures: Sequence[tuple[str, str]] = ()) -> Document:
     blocks: Document = [Heading(1, "Leaderboard"), Paragraph(prose(READING)), *provenance(runs)]
     for section in results.sections():
         blocks += _task(section)
-    blocks += frontier_page.page(runs, completed(runs, results.frontier), results.standing)
+    blocks += frontier_page.page(results.sweeps, runs, results.standing)
     blocks += costs.page(runs, curves)
     blocks += _training_signal(curves)
     blocks += critics.page(curves)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis import throughput
-from bench.analysis.frontier import sweeps
 from bench.analysis.learning import learning
 from bench.analysis.provisional import Provisional
 from bench.analysis.results import Results
@@ -67,7 +66,7 @@ def page(
     """
     sections = results.sections()
     found = parts(document, [section.title for section in sections])
-    swept = {f"{each.task}, {each.preset}": each for each in sweeps(results.runs, results.frontier)}
+    swept = {f"{each.task}, {each.preset}": each for each in results.sweeps}
     curves = {f"{each.task}, {each.preset}": each for each in learning(results.runs, results.curves)}
     tasks, data, styles = [], [], styles_of(results.runs["model"])
     for section in sections:

@@ -26,9 +26,9 @@ from bench.reports.markdown import render
 from bench.reports.pages.frontier import page
 
 
-def markdown(*arguments, **more):
+def markdown(runs, frontier, who=None, **reference):
     """The page in parts, as Markdown."""
-    return [render([block]).removesuffix("\n") for block in page(*arguments, **more)]
+    return [render([block]).removesuffix("\n") for block in page(sweeps(runs, frontier, **reference), runs, who)]
 
 
 TEMPERATURES = (0.5, 0.7, 0.85, 1.0, 1.2)
