@@ -28,10 +28,18 @@ from bench.errors import INTERRUPTED, Halted, UsageError
 from bench.records.environment import seldom_collecting
 from bench.visible import visible
 
-atexit.register(gc.freeze)  # at the end, Python would look through all that is there for garbage once more
-
 REFUSED = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
 """What the system says of a path that a user named and may not use."""
+
+
+@atexit.register
+def _end() -> None:
+    """End without a last search for garbage, which takes a third of a second after a large report.
+
+    With torch there is one: some of its libraries report what is left as leaks.
+    """
+    if "torch" not in sys.modules:
+        gc.freeze()
 
 
 class Group(click.Group):
