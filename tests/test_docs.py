@@ -220,6 +220,14 @@ def test_the_page_of_all_arms_is_computed_from_its_records(tmp_path, monkeypatch
     assert result.attempted > 10
 
 
+def test_the_page_on_tuning_is_computed_from_its_trials(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").symlink_to(ROOT / "results")
+    result = doctest.testfile(str(DOCS / "tuning.md"), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.failed == 0
+    assert result.attempted > 5
+
+
 @pytest.mark.parametrize("page", OF_GENERATORS, ids=lambda page: page.name)
 def test_measured_rows_of_five_seeds_are_those_of_the_study(page):
     with (ROOT / "results" / "study" / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
