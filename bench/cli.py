@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import errno
-import gc
 import io
 import sys
 from typing import Any
@@ -25,21 +23,10 @@ from bench.commands.score import score
 from bench.commands.tune import tune
 from bench.commands.watch import watch
 from bench.errors import INTERRUPTED, Halted, UsageError
-from bench.records.environment import seldom_collecting
 from bench.visible import visible
 
 REFUSED = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
 """What the system says of a path that a user named and may not use."""
-
-
-@atexit.register
-def _end() -> None:
-    """End without a last search for garbage, which takes a third of a second after a large report.
-
-    With torch there is one: some of its libraries report what is left as leaks.
-    """
-    if "torch" not in sys.modules:
-        gc.freeze()
 
 
 class Group(click.Group):
@@ -51,8 +38,7 @@ class Group(click.Group):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")  # a terminal that cannot show arrows shows question marks
         try:
-            with seldom_collecting():
-                return super().invoke(ctx)
+            return super().invoke(ctx)
         except UsageError as error:  # a sentence: what is from elsewhere begins no line of its own
             click.echo(f"bench: {' '.join(visible(str(error)).splitlines())}", err=True)
             ctx.exit(2)

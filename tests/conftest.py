@@ -1,5 +1,6 @@
 """What all tests share: a process in which measuring the memory is cheap."""
 
+import gc
 from collections.abc import Iterator
 
 import matplotlib.figure
@@ -21,7 +22,7 @@ def settled_process() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def settled_module(settled_process: None) -> Iterator[None]:
+def settled_module(settled_process: None) -> None:
     """What the modules before left behind is spared as well."""
-    with settled():
-        yield
+    gc.collect()
+    gc.freeze()

@@ -50,7 +50,7 @@ ROOMS = {
     "bench.perf": ["bench.reports", "bench.analysis", "bench.records", "bench.errors"],
     # What users call.
     "bench.commands": HARNESS,
-    "bench.cli": ["bench.commands", "bench.records", "bench.errors", "bench.visible"],
+    "bench.cli": ["bench.commands", "bench.errors", "bench.visible"],
     "bench.library": [*HARNESS, "bench.commands"],
     "bench.__main__": ["bench.cli"],
     "bench": ["bench.library"],

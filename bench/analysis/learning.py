@@ -75,7 +75,7 @@ def course(own: pd.DataFrame) -> Course:
     """
     phases: dict[str, dict[str, list[int]]] = {}
     for place, (phase, run_id) in enumerate(as_tuples(own[["phase", "run_id"]])):
-        phases.setdefault(phase, {}).setdefault(run_id, []).append(place)
+        phases.setdefault(str(phase), {}).setdefault(run_id, []).append(place)
     points = own[[*COSTS, "value"]].to_numpy(dtype=float)
     parts = []
     for places in phases.values():

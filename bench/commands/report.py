@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +14,7 @@ from bench.commands.comparison import HTML, PAGE, compared, show, write
 from bench.commands.options import Command, against, check_against, labels
 from bench.commands.tracking import tracked, tracking_options
 from bench.errors import UsageError
+from bench.records.environment import seldom_collecting
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -97,6 +100,7 @@ def report(
             raise unknown("format of figures", name, ("png", *FORMATS))
     store.require()
     check_against(against, (), store)
+    atexit.register(_end)
     tracking, console = tracked(events, project, store), Screen()
     is_whole = write_reports(console, store, against=against, formats=[name for name in formats if name != "png"])
     if tracking.is_on:
@@ -106,6 +110,15 @@ def report(
             is_whole = tracking.finish(console) and is_whole
     if not is_whole:
         sys.exit(1)
+
+
+def _end() -> None:
+    """End without a last search for garbage, a third of a second after a large report; no code of others ran here.
+
+    With torch, as in a process of several commands, there is one: some of its libraries report what is left as leaks.
+    """
+    if "torch" not in sys.modules:
+        gc.freeze()
 
 
 def _refuse(given: Mapping[str, object], why: str) -> None:
@@ -144,6 +157,7 @@ def _print_tables(
     return not frames.notes
 
 
+@seldom_collecting()
 def write_reports(
     console: Console,
     store: Store,

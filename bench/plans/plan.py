@@ -18,6 +18,7 @@ from bench.plans.plain import require_plain
 from bench.plans.presets import Preset, counted, find_preset
 from bench.plans.sets import members
 from bench.plans.tuned import PresetFile, is_file, read_preset
+from bench.records.environment import seldom_collecting
 from bench.records.frames import REAL_DATA
 from bench.records.record import EXECUTION, RunSpec
 
@@ -67,6 +68,7 @@ SEED = "{seed}"
 """What stands for the seed's number in the name of a file of samples."""
 
 
+@seldom_collecting()
 def make_plan(request: Request) -> list[RunSpec]:
     """All runs of a request: one task after the other, seed by seed, so that answers are there early.
 

@@ -42,8 +42,8 @@ def seldom_collecting() -> Iterator[None]:
     """Let the garbage collector look less often, as a decorator or in a block.
 
     Of the million objects of imported modules and of a report it finds next to none: looking for them takes a fifth of
-    the start of a process. Runs have the usual collector (:func:`bench.runs.surroundings.settled`), since a plugin may
-    leave tensors in cycles.
+    the import of torch, pandas and scipy. Not for the code of plugins, which may leave tensors in cycles: runs have the
+    usual collector (:func:`bench.runs.surroundings.settled`).
     """
     before = gc.get_threshold()
     gc.set_threshold(50_000, *before[1:])

@@ -17,6 +17,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 """The variable by which CUDA is told which devices a process may use."""
 
 
+@environment.seldom_collecting()
 def choose_device(device: str) -> str:
     """``cpu`` or ``cuda`` for the device that a user named; ``auto`` is CUDA where it is available.
 
@@ -75,6 +76,7 @@ def describe(spec: RunSpec) -> dict[str, Any]:
 
 
 @lru_cache
+@environment.seldom_collecting()
 def prepare(device: str) -> None:
     """Once per process: make CUDA repeatable and exact, and take the first optimizer step.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -81,8 +80,7 @@ def run(spec: RunSpec, checkpoints: CheckpointFolder | None = None, watcher: Wat
 
     try:
         prepare(spec.device)
-        alone = pack.member() is None  # else it would spare what others have for a while only
-        with kept_surroundings(), settled() if alone else contextlib.nullcontext(), unchanged_data(spec):
+        with kept_surroundings(), settled(), unchanged_data(spec):
             done = _run(spec, checkpoints, replace(watcher, warn=warn))
         facts |= done
         facts["status"] = "ok"

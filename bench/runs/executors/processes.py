@@ -316,9 +316,7 @@ def _work(pipe: Connection[Any, Any], checkpoints: Path | None) -> None:
     import torch
 
     from bench.runs.checkpoints import CheckpointFolder
-    from bench.runs.devices import prepare
     from bench.runs.runner import Watcher
-    from bench.runs.surroundings import settled
     from bench.runs.together import run_together
 
     this = os.getpid()
@@ -340,13 +338,11 @@ def _work(pipe: Connection[Any, Any], checkpoints: Path | None) -> None:
 
     torch.set_num_threads(1)
     states = CheckpointFolder(checkpoints) if checkpoints else None
-    prepare("cpu")  # whatever the device is: most of what it imports is the same
-    with settled():  # once for all runs, because each time takes a while
-        while True:
-            try:
-                specs = pipe.recv()
-            except EOFError:
-                return
-            for spec, record in run_together(specs, states, watcher):
-                end_forks()
-                pipe.send({spec.run_id: record})
+    while True:
+        try:
+            specs = pipe.recv()
+        except EOFError:
+            return
+        for spec, record in run_together(specs, states, watcher):
+            end_forks()
+            pipe.send({spec.run_id: record})
