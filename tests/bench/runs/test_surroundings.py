@@ -63,9 +63,15 @@ def test_what_was_there_is_spared_the_collector_until_the_end():
     assert gc.get_freeze_count() == 0
     with settled():
         assert not any(each is before for each in gc.get_objects())
+        between = Own()
+        between.me = between
+        of_a_run = weakref.ref(between)
         with settled():
             pass
         assert gc.get_freeze_count() > 1_000  # what is inside does not end it
+        del between
+        gc.collect()
+        assert of_a_run() is None  # nor does it keep what an earlier run left
         del gone
         inner = Own()
         inner.me = inner
