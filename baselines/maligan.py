@@ -169,14 +169,17 @@ class MaliGAN(PretrainedGenerator):
 
     execution: ClassVar[tuple[str, ...]] = ("mode", "pack")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        preset: {
-            **PretrainedGenerator.presets[preset],
-            **{name: value for name, value in SeqGAN.presets[preset].items() if name.startswith("d_")},
-            "rounds": SeqGAN.presets[preset]["rounds"],
-            "mixed_rounds": SeqGAN.presets[preset]["rounds"] // 2,
-            **ADVERSARIAL.get(preset, {}),
-        }
-        for preset in ("quick", "medium", "smoke")
+        **PretrainedGenerator.presets,
+        **{
+            preset: {
+                **PretrainedGenerator.presets[preset],
+                **{name: value for name, value in SeqGAN.presets[preset].items() if name.startswith("d_")},
+                "rounds": SeqGAN.presets[preset]["rounds"],
+                "mixed_rounds": SeqGAN.presets[preset]["rounds"] // 2,
+                **ADVERSARIAL.get(preset, {}),
+            }
+            for preset in ("quick", "medium", "smoke")
+        },
     }
 
     def __post_init__(self) -> None:

@@ -24,6 +24,7 @@ class MLELonger(MLE):
     """Additional epochs, 2 s each; the paper's 982,800 discriminator updates and 200 generator steps take 37,700 s."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        **MLE.presets,
         "quick": {**MLE.presets["quick"], "extra_epochs": 24},
         "medium": {**MLE.presets["medium"], "extra_epochs": 12},
         "smoke": {**MLE.presets["smoke"], "extra_epochs": 4},

@@ -292,6 +292,7 @@ class ResidualEBM(PretrainedGenerator):
 
     execution: ClassVar[tuple[str, ...]] = ("mode", "pack")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        **PretrainedGenerator.presets,
         # Filters longer than two words learn the training set by heart before they know anything of other sequences:
         # with five sizes as in seqgan's preset, nothing or a third as much was gained on ``oracle``.
         "quick": {

@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.api import Count, Positive, Run, Share, Size, StepSize, TrainingData
 from seqgan.kernels.execution import recorded
 from seqgan.lm import compile_language_model
-from seqgan.mle import EPOCHS, Descent, adam, maximize_likelihood, minibatches
+from seqgan.mle import EPOCHS, SEARCHED, Descent, adam, maximize_likelihood, minibatches
 from seqgan.networks import PolicyName, new_policy
 from seqgan.policy import InitStd, Policy
 
@@ -55,6 +55,7 @@ class ScheduledSampling:
         "quick": {"epochs": EPOCHS["quick"], "decay": 0.02},
         "medium": {"epochs": EPOCHS["medium"], "decay": 0.08},
         "smoke": {"epochs": EPOCHS["smoke"], "decay": 0.24},
+        **{where: {**fields, "decay": round(0.24 / fields["epochs"], 4)} for where, fields in SEARCHED.items()},
     }
 
     def warm_up(self, device: torch.device) -> None:

@@ -375,9 +375,9 @@ class Generator(Protocol):
     belongs in ``__post_init__``, which raises ValueError with a sentence. The string below a field is its description
     (``bench list models NAME`` shows all of it).
 
-    An optional class attribute ``presets`` maps "smoke", "quick" or "paper" to field overrides. Another, ``execution``,
-    names the fields of :class:`Execution` that the generator obeys: only these are passed to it, and only these are
-    part of its runs' ids.
+    An optional class attribute ``presets`` maps "smoke", "quick", "medium" or "paper" to field overrides, and
+    "quick/sotu" to those that come after them on the task ``sotu`` alone. Another, ``execution``, names the fields of
+    :class:`Execution` that the generator obeys: only these are passed to it, and only these are part of its runs' ids.
     """
 
     def fit(self, data: TrainingData, run: Run) -> Sampler:

@@ -135,6 +135,7 @@ class PolicyGradientGenerator(PretrainedGenerator):
 
     execution: ClassVar[tuple[str, ...]] = ("mode", "pack")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        **PretrainedGenerator.presets,
         "quick": {**PretrainedGenerator.presets["quick"], "rounds": 50, "rollouts": 4},
         "medium": {**PretrainedGenerator.presets["medium"], "rounds": 20, "rollouts": 4},
         "smoke": {**PretrainedGenerator.presets["smoke"], "rounds": 3, "rollouts": 2},

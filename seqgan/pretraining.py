@@ -10,7 +10,7 @@ import torch
 
 from bench.api import Count, Positive, Run, Size, StepSize, TrainingData
 from seqgan.lm import compile_language_model
-from seqgan.mle import EPOCHS, MLE
+from seqgan.mle import EPOCHS, MLE, SEARCHED
 from seqgan.networks import PolicyName
 from seqgan.policy import InitStd, Policy
 
@@ -38,7 +38,8 @@ class PretrainedGenerator:
 
     execution: ClassVar[tuple[str, ...]] = ("pack",)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        preset: {"pretrain_epochs": epochs} for preset, epochs in EPOCHS.items()
+        **{preset: {"pretrain_epochs": epochs} for preset, epochs in EPOCHS.items()},
+        **{where: {f"pretrain_{name}": value for name, value in found.items()} for where, found in SEARCHED.items()},
     }
 
     def warm_up(self, device: torch.device) -> None:

@@ -68,6 +68,7 @@ class SeqGAN(PolicyGradientGenerator):
 
     execution: ClassVar[tuple[str, ...]] = ("mode", "bfloat16", "pack")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        **PolicyGradientGenerator.presets,
         # A discriminator that gets a thousand updates instead of 982,800 needs larger steps to learn anything, and one
         # of a small problem fewer filters.
         "quick": {

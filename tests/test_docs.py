@@ -7,6 +7,7 @@ import dataclasses
 import doctest
 import functools
 import importlib
+import json
 import os
 import re
 import tarfile
@@ -226,6 +227,26 @@ def test_the_page_on_tuning_is_computed_from_its_trials(tmp_path, monkeypatch):
     result = doctest.testfile(str(DOCS / "tuning.md"), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.failed == 0
     assert result.attempted > 5
+
+
+SEARCHES = sorted((ROOT / "results" / "tuned").glob("*-nll_valid.csv"))
+
+
+@pytest.mark.parametrize("file", SEARCHES, ids=lambda file: file.name)
+def test_what_quick_sets_on_a_task_is_what_its_search_found(file):
+    """The fewest epochs among the trials within .01 nats of the best (docs/tuning.md)."""
+    with file.open(encoding="utf-8", newline="") as lines:
+        trials = [(float(row["score"]), json.loads(row["fields"]), row) for row in csv.DictReader(lines)]
+    best = min(score for score, _, _ in trials)
+    taken = min((fields for score, fields, _ in trials if score <= best + 0.01), key=lambda fields: fields["epochs"])
+    row = trials[0][2]
+    assert (row["preset"], row["model"], len(trials)) == ("quick", "mle", 16)
+    assert taken.items() <= configuration(load(GENERATORS["mle"]), "quick", {}, row["task"]).items()
+
+
+def test_what_quick_sets_on_a_task_was_searched():
+    tasks = {name.partition("/")[2] for name in load(GENERATORS["mle"]).presets if "/" in name}
+    assert {f"tuned-{task}-quick-nll_valid.csv" for task in tasks} <= {file.name for file in SEARCHES}
 
 
 @pytest.mark.parametrize("page", OF_GENERATORS, ids=lambda page: page.name)

@@ -96,19 +96,19 @@ def _sets() -> Table:
 
 def _show_fields(console: Console, kind: str, name: str) -> None:
     """Print the fields of a model or a task."""
-    from bench.commands.settings import found, table_of
+    from bench.commands.settings import fields_of, found
     from bench.errors import UsageError
     from bench.reports import terminal
 
     if kind == "metric":
         raise UsageError("metrics have no fields: 'bench list metrics' lists all that there is to choose.")
     plugin = found(kind, name)
-    table = table_of(plugin)
+    fields = fields_of(plugin)
     say(" ".join(filter(None, [f"{plugin.name}:", plugin.description])))
-    if table is None:
-        click.echo("It has no fields to set.")
+    if fields:
+        console.print(terminal.render(fields, padding=1))
     else:
-        console.print(terminal.render([table], padding=1))
+        click.echo("It has no fields to set.")
 
 
 @click.command(cls=Command)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bench.plans.settings import Setting
     from bench.reports.document import Block, Document, Table, Words
 
-__all__ = ["found", "page", "table_of"]
+__all__ = ["fields_of", "found", "page"]
 
 INTRODUCTION = """Every field that `--set NAME.field=value` and the `settings` of `bench.library:run` can set, with
 the range of its values. A value outside is refused before anything is trained. This page is generated from the classes
@@ -32,19 +32,25 @@ def found(kind: str, name: str) -> Plugin:
     return own if own and own.kind == kind else find(kind, name)
 
 
-def table_of(plugin: Plugin) -> Table | None:
-    """The fields of a model or a task; None if it has none.
+def fields_of(plugin: Plugin) -> Document:
+    """The fields of a model or a task, and what its presets set on one task alone; nothing if it has no fields.
 
     Raises:
         UsageError: when it cannot be loaded.
     """
-    from bench.plans.settings import settings
+    from bench.plans.settings import settings, settings_by_task
+    from bench.reports.document import bullets, code, joined
 
     try:
-        fields = settings(plugin.load())
+        loaded = plugin.load()
     except PluginError as error:
         raise UsageError(f"{error}.") from error
-    return _table(fields) if fields else None
+    fields = settings(loaded)
+    there = [
+        joined(": ", (where, joined(", ", (joined(" ", (name, code(value))) for name, value in values.items()))))
+        for where, values in settings_by_task(loaded).items()
+    ]
+    return [_table(fields), *bullets("Presets on one task alone:", there)] if fields else []
 
 
 def page() -> Document:
@@ -62,19 +68,19 @@ def _section(kind: str) -> Iterator[Block]:
     from bench.reports.document import Heading, Paragraph, code, joined
 
     plugins = {**available(kind), **{name: own for name, own in OWN.items() if own.kind == kind}}
-    tables: list[tuple[Table | None, list[str]]] = []
+    tables: list[tuple[Document, list[str]]] = []
     for name, plugin in plugins.items():
-        table = table_of(plugin)
-        names = next((names for known, names in tables if known == table), None)
+        fields = fields_of(plugin)
+        names = next((names for known, names in tables if known == fields), None)
         if names is None:
-            tables.append((table, [name]))
+            tables.append((fields, [name]))
         else:
             names.append(name)
     yield Heading(2, TITLES[kind])
-    for table, names in sorted(tables, key=lambda pair: pair[0] is None):
+    for fields, names in sorted(tables, key=lambda pair: not pair[0]):
         yield Heading(3, joined(", ", map(code, names)))
         yield Paragraph(joined(", ", (code(plugins[name].target) for name in names)))
-        yield table or Paragraph("No fields.")
+        yield from fields or [Paragraph("No fields.")]
 
 
 def _table(fields: list[Setting]) -> Table:

@@ -49,10 +49,16 @@ def convert(owner: str, plugin: type, field: str, text: str) -> Any:
     raise UsageError(f"expected {owner}.{field} to be {spell(types[field])}, got '{shown}'.")
 
 
-def configuration(plugin: type, preset: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields' values: defaults, then the plugin's own preset, then the overrides."""
+def configuration(plugin: type, preset: str, overrides: Mapping[str, Any], task: str = "") -> dict[str, Any]:
+    """The fields' values: defaults, then the plugin's own preset, what it changes on a task, and the overrides.
+
+    Example:
+        >>> from seqgan.mle import MLE
+        >>> configuration(MLE, "quick", {})["epochs"], configuration(MLE, "quick", {}, "folk-tunes")["epochs"]
+        (12, 24)
+    """
     presets: Mapping[str, Mapping[str, Any]] = getattr(plugin, "presets", {})
-    chosen = {**presets.get(preset, {}), **overrides}
+    chosen = {**presets.get(preset, {}), **presets.get(f"{preset}/{task}", {}), **overrides}
     config = {}
     for field in dataclasses.fields(plugin):
         default = field.default if field.default is not dataclasses.MISSING else None

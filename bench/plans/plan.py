@@ -107,12 +107,23 @@ def make_plan(request: Request) -> list[RunSpec]:
         for plugin in tasks
     ]
     temperatures = preset.temperatures if request.temperatures is None else tuple(request.temperatures)
-    rows = [
-        _prepare_files(plugin, preset, overrides.get(plugin.name, {}), seeds, own[plugin.name], file)
-        if plugin.name in own
-        else dict.fromkeys(seeds, _prepare_model(plugin, preset.name, overrides.get(plugin.name, {}), execution, file))
+    of_files = {
+        plugin.name: _prepare_files(plugin, preset, overrides.get(plugin.name, {}), seeds, own[plugin.name], file)
         for plugin in models
-    ]
+        if plugin.name in own
+    }
+    rows = {
+        task.name: [
+            of_files[plugin.name]
+            if plugin.name in own
+            else dict.fromkeys(
+                seeds,
+                _prepare_model(plugin, preset.name, task.name, overrides.get(plugin.name, {}), execution, file),
+            )
+            for plugin in models
+        ]
+        for task in tasks
+    }
     reference, torch = dict.fromkeys(seeds, _blank(REAL_DATA, "", "", file)), version("torch")
     return [
         RunSpec(
@@ -130,7 +141,7 @@ def make_plan(request: Request) -> list[RunSpec]:
         )
         for task_of_seeds in prepared
         for seed, task in zip(seeds, task_of_seeds, strict=True)
-        for row in (reference, *rows)
+        for row in (reference, *rows[task["task"]])
         if seed in row
     ]
 
@@ -284,6 +295,7 @@ def _paths(task: type) -> set[str]:
 def _prepare_model(
     plugin: registry.Plugin,
     preset: str,
+    task: str,
     settings: Mapping[str, str],
     execution: Mapping[str, Any],
     file: PresetFile | None,
@@ -298,7 +310,7 @@ def _prepare_model(
         return row  # the run itself will fail, and say why
     row["overrides"] = {field: convert(plugin.name, generator, field, text) for field, text in settings.items()}
     from_file = file.of(plugin.name, generator) if file else {}
-    row["config"] = configuration(generator, preset, {**from_file, **row["overrides"]})
+    row["config"] = configuration(generator, preset, {**from_file, **row["overrides"]}, task)
     require_plain(plugin.name, row["config"])
     checked_build(plugin.name, generator, row["config"])
     row["execution"] = {name: execution[name] for name in getattr(generator, "execution", ()) if name in execution}

@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 
 from bench.errors import UsageError, unknown
 from bench.plans.fields import build, configuration
+from bench.plans.presets import PRESETS
 from bench.plans.ranges import fitted, has_bounds, hints, spell, unknown_bounds
 from bench.records.record import EXECUTION
 
@@ -419,6 +420,8 @@ def _check_dataclass(plugin: Any) -> str | None:
         return "expected 'presets' to map a preset's name to field values"
     names = {field.name for field in dataclasses.fields(plugin)}
     for preset, values in presets.items():
+        if preset.partition("/")[0] not in PRESETS:
+            return f"a preset '{preset}': expected {', '.join(PRESETS)}, or one of them on a task, as in quick/oracle"
         strangers = set(values) - names
         if strangers:
             return f"preset '{preset}' sets unknown field(s) {', '.join(sorted(strangers))}"
@@ -439,7 +442,8 @@ def _check_ranges(plugin: type, presets: Mapping[str, Any]) -> str | None:
             )
     for preset in ("", *presets):
         origin = f"preset '{preset}'" if preset else "its default"
-        config = configuration(plugin, preset, {})
+        usual, _, task = preset.partition("/")
+        config = configuration(plugin, usual, {}, task)
         for name, value in config.items():
             if not has_bounds(types[name]):  # such a default may be anything, as infinity for "no limit"
                 continue

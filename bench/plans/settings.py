@@ -12,7 +12,7 @@ from typing import Any
 from bench.plans.fields import configuration
 from bench.plans.ranges import hints, spell
 
-__all__ = ["Setting", "settings"]
+__all__ = ["Setting", "settings", "settings_by_task"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Setting:
         name: The field's name.
         range: Its type and range in words.
         default: Its value where no preset sets it, as ``--set`` reads it.
-        presets: Preset to the value that the preset sets instead.
+        presets: Preset to the value that the preset sets instead, on all tasks.
         meaning: The description below the field; "" for none.
     """
 
@@ -46,12 +46,22 @@ def settings(plugin: type) -> list[Setting]:
             {
                 preset: repr(values[name])
                 for preset, values in presets.items()
-                if name in values and values[name] != default
+                if "/" not in preset and name in values and values[name] != default
             },
             meanings.get(name, ""),
         )
         for name, default in defaults.items()
     ]
+
+
+def settings_by_task(plugin: type) -> dict[str, dict[str, str]]:
+    """What presets set on one task alone: "quick on sotu" to field and value, as ``--set`` reads it."""
+    presets: Mapping[str, Mapping[str, Any]] = getattr(plugin, "presets", {})
+    return {
+        " on ".join(where.split("/")): {name: repr(value) for name, value in values.items()}
+        for where, values in presets.items()
+        if "/" in where
+    }
 
 
 def _meanings(plugin: type) -> dict[str, str]:

@@ -92,6 +92,54 @@ def test_what_changes_a_run_changes_its_name(changes, kept):
     assert len(set(ids()) & set(ids(**changes))) == kept
 
 
+TUNED = """
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Mine:
+    lr: float = 0.1
+    size: int = 1
+    presets = {"smoke": {"lr": 0.2, "size": 2}, "smoke/toy": {"lr": 0.3}}
+
+    def fit(self, data, run): ...
+"""
+
+
+def test_a_preset_may_set_others_on_one_task(write_plugin):
+    def fields(**changes):
+        tasks = ("toy", "grammar")
+        plan = make_plan(dataclasses.replace(PLAIN, models=("by_task:Mine",), tasks=tasks, seeds=1, **changes))
+        return {spec.task: (spec.config["lr"], spec.config["size"]) for spec in plan if spec.model != REAL_DATA}
+
+    write_plugin("by_task", TUNED)
+    assert fields() == {"toy": (0.3, 2), "grammar": (0.2, 2)}
+    assert fields(settings=("by_task:Mine.lr=0.7",)) == {"toy": (0.7, 2), "grammar": (0.7, 2)}  # the user's come last
+    assert fields(preset="quick") == {"toy": (0.1, 1), "grammar": (0.1, 1)}
+
+
+def test_the_fields_of_a_preset_file_come_after_those_of_a_task(write_plugin, tmp_path):
+    write_plugin("by_task", TUNED)
+    file = tmp_path / "own.json"
+    file.write_text('{"preset": "smoke", "models": {"by_task:Mine": {"fields": {"lr": 0.5}}}}', encoding="utf-8")
+    plan = make_plan(dataclasses.replace(PLAIN, models=("by_task:Mine",), seeds=1, preset=str(file)))
+    assert (plan[-1].config["lr"], plan[-1].config["size"]) == (0.5, 2)
+
+
+def test_models_that_begin_with_maximum_likelihood_share_it_on_every_task():
+    """What a search found for ``mle`` on a task holds for all that start from it, or the comparison is none."""
+    models = ("mle", "seqgan", "rloo", "maligan", "residual-ebm", "pg-bleu", "constant-reward", "mle-longer")
+    plan = make_plan(dataclasses.replace(PLAIN, models=models, tasks=("folk-tunes",), preset="quick", seeds=1))
+    found = {
+        spec.model: (
+            spec.config.get("pretrain_epochs", spec.config.get("epochs")),
+            spec.config["pretrain_lr" if "pretrain_lr" in spec.config else "lr"],
+        )
+        for spec in plan
+        if spec.model != REAL_DATA
+    }
+    assert found == dict.fromkeys(models, (24, 0.0116))
+
+
 def test_setting_a_field_to_what_it_is_keeps_the_training_but_is_another_row():
     def mle(**changes):
         return next(spec for spec in make_plan(dataclasses.replace(PLAIN, **changes)) if spec.model == "mle")

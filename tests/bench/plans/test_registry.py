@@ -106,6 +106,14 @@ VIOLATIONS = {
         f"@dataclass(frozen=True)\nclass Mine:\n    presets: ClassVar = {{'quick': {{'epoch': 1}}}}\n{FIT}",
         r"preset 'quick' sets unknown field\(s\) epoch",
     ),
+    "preset of a stranger on a task": (
+        f"@dataclass(frozen=True)\nclass Mine:\n    presets: ClassVar = {{'quick/toy': {{'epoch': 1}}}}\n{FIT}",
+        r"preset 'quick/toy' sets unknown field\(s\) epoch",
+    ),
+    "preset that there is not": (
+        f"@dataclass(frozen=True)\nclass Mine:\n    presets: ClassVar = {{'quik': {{}}}}\n{FIT}",
+        "a preset 'quik': expected smoke, quick, medium, paper, or one of them on a task, as in quick/oracle",
+    ),
     "presets that map nothing": (
         f"@dataclass(frozen=True)\nclass Mine:\n    presets: ClassVar = ['quick']\n{FIT}",
         "expected 'presets' to map",

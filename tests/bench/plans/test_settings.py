@@ -15,7 +15,7 @@ from bench.plans.fields import LONGEST_SHOWN, configuration, convert
 from bench.plans.own_files import OWN
 from bench.plans.plan import Request, make_plan
 from bench.plans.ranges import _parts, hints, is_bounded
-from bench.plans.settings import Setting, settings
+from bench.plans.settings import Setting, settings, settings_by_task
 
 PLUGINS = [
     *registry.available("model").values(),
@@ -134,6 +134,16 @@ def test_a_setting_is_what_the_class_says():
         Setting("flag", "true or false", "False", {}, ""),
         Setting("name", "a text", "'plain'", {}, "A name."),
     ]
+
+
+def test_what_a_preset_sets_on_one_task_alone_is_told_apart():
+    @dataclass(frozen=True)
+    class Special(Base):
+        presets: ClassVar = {"quick": {"epochs": 3}, "quick/sotu": {"epochs": 4}}
+
+    assert settings(Special)[0].presets == {"quick": "3"}
+    assert settings_by_task(Special) == {"quick on sotu": {"epochs": "4"}}
+    assert settings_by_task(Base) == {}
 
 
 def test_a_class_without_source_has_no_descriptions():
