@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, cast
 
-from bench.api import Count, Run, TrainingData
+from bench.api import Count, Run, StepSize, TrainingData
 from seqgan.mle import MLE, Descent, adam, maximize_likelihood, minibatches
 from seqgan.policy import Policy
 
@@ -17,11 +17,14 @@ class MLELonger(MLE):
 
     The extra epochs took as many seconds as SeqGAN's adversarial phase on two cores. Their number is fixed here,
     because a clock would make runs unrepeatable. With a budget (``--budget``) the match is exact instead. The fields of
-    MLE hold for the pre-training and for what comes after it, which has an optimizer of its own.
+    MLE hold for the pre-training and for what comes after it, which has an optimizer and a step size of its own: those
+    of the pre-training may have been searched for its number of epochs, and would be too large for many more.
     """
 
     extra_epochs: Count = 18_600
     """Additional epochs, 2 s each; the paper's 982,800 discriminator updates and 200 generator steps take 37,700 s."""
+    extra_lr: StepSize = 0.01
+    """Adam's step size in the additional epochs."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         **MLE.presets,
@@ -34,7 +37,7 @@ class MLELonger(MLE):
         """Start from the shared checkpoint and minimise the mean negative log-likelihood of a token further."""
         pretraining = MLE(**{field.name: getattr(self, field.name) for field in fields(MLE)})
         model = cast(Policy, run.pretrained(pretraining, data))
-        optimizer = adam(model, self.lr)
+        optimizer = adam(model, self.extra_lr)
         run.track(model, model=model, optimizer=optimizer)
         descent = Descent(model, optimizer, self.clip_norm)
         train = data.train.to(run.device)

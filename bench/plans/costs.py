@@ -71,8 +71,7 @@ class Costs:
         """
         if (found := self.own.get(_labels(spec))) is not None:
             return found
-        changed = spec.overrides or spec.task_overrides or spec.budget or spec.tuning or spec.pack > 1
-        usual = spec.device == "cpu" and not changed
+        usual = spec.device == "cpu" and not _changed(spec)
         found = self.shipped.get((spec.preset, spec.task, spec.model)) if usual else None
         return None if found is None else found * self.ratio
 
@@ -120,6 +119,12 @@ def _labels(spec: RunSpec) -> Labels:
     return spec.preset_label, spec.task_label, spec.label, device
 
 
+def _changed(spec: RunSpec) -> bool:
+    """Whether a run has other settings than those of its preset."""
+    searched = spec.tuning.keys() - {"task_preset"}
+    return bool(spec.overrides or spec.task_overrides or spec.budget or searched or spec.pack > 1)
+
+
 def _packs(specs: Sequence[RunSpec]) -> dict[Labels, float]:
     """How many runs of each kind are done together, on average: in as few packs as there can be."""
     places: dict[Labels, Counter[int]] = {}
@@ -145,8 +150,7 @@ def _write(records: Sequence[RunRecord], reference: float) -> str:
     found: dict[tuple[str, str, str], list[float]] = {}
     for record in records:
         spec = record.spec
-        changed = spec.overrides or spec.task_overrides or spec.budget or spec.tuning or spec.pack > 1
-        if record.status == "ok" and spec.device == "cpu" and not changed:
+        if record.status == "ok" and spec.device == "cpu" and not _changed(spec):
             found.setdefault((spec.preset, spec.task, spec.model), []).append(_seconds(record))
     out = io.StringIO()
     out.write(f"# seconds of one run on: {environment.describe()['machine']}\n# yardstick: {reference:.3g}\n")

@@ -118,11 +118,11 @@ def make_plan(request: Request) -> list[RunSpec]:
             if plugin.name in own
             else dict.fromkeys(
                 seeds,
-                _prepare_model(plugin, preset.name, task.name, overrides.get(plugin.name, {}), execution, file),
+                _prepare_model(plugin, preset.name, known_as, overrides.get(plugin.name, {}), execution, file),
             )
             for plugin in models
         ]
-        for task in tasks
+        for task, known_as in zip(tasks, map(registered_name, tasks), strict=True)
     }
     reference, torch = dict.fromkeys(seeds, _blank(REAL_DATA, "", "", file)), version("torch")
     return [
@@ -224,6 +224,12 @@ def _overrides(settings: Sequence[str], selected: set[str]) -> dict[str, dict[st
     return overrides
 
 
+def registered_name(plugin: registry.Plugin) -> str:
+    """The name that presets know a task by, also where the user named its class."""
+    known = (name for name, other in registry.available("task").items() if other.target == plugin.target)
+    return next(known, plugin.name)
+
+
 def _load(kind: str, plugin: registry.Plugin) -> Any:
     try:
         return plugin.load()
@@ -310,6 +316,8 @@ def _prepare_model(
         return row  # the run itself will fail, and say why
     row["overrides"] = {field: convert(plugin.name, generator, field, text) for field, text in settings.items()}
     from_file = file.of(plugin.name, generator) if file else {}
+    if f"{preset}/{task}" in getattr(generator, "presets", {}):
+        row["tuning"] = {**row["tuning"], "task_preset": task}
     row["config"] = configuration(generator, preset, {**from_file, **row["overrides"]}, task)
     require_plain(plugin.name, row["config"])
     checked_build(plugin.name, generator, row["config"])

@@ -420,7 +420,8 @@ def _check_dataclass(plugin: Any) -> str | None:
         return "expected 'presets' to map a preset's name to field values"
     names = {field.name for field in dataclasses.fields(plugin)}
     for preset, values in presets.items():
-        if preset.partition("/")[0] not in PRESETS:
+        usual, on_one_task, task = preset.partition("/")
+        if usual not in PRESETS or (on_one_task and not task):
             return f"a preset '{preset}': expected {', '.join(PRESETS)}, or one of them on a task, as in quick/oracle"
         strangers = set(values) - names
         if strangers:

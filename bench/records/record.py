@@ -57,7 +57,8 @@ class RunSpec:
             not matter, and what they hold is in another field.
         tuning: How the fields were chosen, under a preset file: its name, "preset", and of a model in it "fields",
             those it sets, and after a search "task", "metric" and "trials". Of a trial of a search: its number,
-            "trial", the search's id, "study", and "metric". Empty for a preset's own fields.
+            "trial", the search's id, "study", and "metric". Where the preset has fields for the task alone: the task's
+            name, "task_preset". Empty for fields that a preset has for all tasks.
     """
 
     model: str
@@ -156,7 +157,7 @@ class RunSpec:
         """How the model's fields were chosen, in words."""
         file, trials = self.tuning.get("preset"), self.tuning.get("trials")
         if file is None:
-            chosen = "default settings"
+            chosen = "default settings of this task" if "task_preset" in self.tuning else "default settings"
         elif "fields" not in self.tuning:
             chosen = f"default settings (not in {file})"
         elif trials is None:

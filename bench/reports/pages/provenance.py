@@ -54,11 +54,14 @@ def data_remarks(runs: pd.DataFrame) -> Document:
 
 
 def settings(runs: pd.DataFrame) -> Document:
-    """The value of every field of every model."""
-    lines = [
-        f"{model} ({preset}): {settings or 'no fields'}"
-        for (preset, model, settings), _ in runs[runs["model"] != REAL_DATA].groupby(["preset", "model", "settings"])
-    ]
+    """The value of every field of every model, and on which tasks, where that is not the same on all."""
+    models = runs[runs["model"] != REAL_DATA]
+    lines = []
+    for (preset, model), group in models.groupby(["preset", "model"]):
+        tasks = {str(fields): sorted(same["task"].unique()) for fields, same in group.groupby("settings")}
+        for fields, where in tasks.items():
+            place = f" on {', '.join(where)}" if len(tasks) > 1 else ""
+            lines.append(f"{model} ({preset}{place}): {fields or 'no fields'}")
     return [Heading(2, "Settings"), *bullets("All fields of each model:", lines)] if lines else []
 
 

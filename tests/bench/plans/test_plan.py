@@ -14,9 +14,12 @@ from bench.data import shipped as corpora
 from bench.data.oracle_weights import NAMES
 from bench.errors import UsageError
 from bench.plans import registry
+from bench.plans.fields import configuration
 from bench.plans.plan import Request, make_plan
 from bench.records.frames import REAL_DATA
 from bench.tasks.corpus import Quatrains
+from seqgan.mle import SEARCHED, LikelihoodGenerator
+from seqgan.pretraining import PretrainedGenerator
 
 PLAIN = Request(models=("mle", "random"), tasks=("toy",), metrics=("nll", "distinct"), seeds=2, preset="smoke")
 GENERATOR = """
@@ -125,19 +128,49 @@ def test_the_fields_of_a_preset_file_come_after_those_of_a_task(write_plugin, tm
     assert (plan[-1].config["lr"], plan[-1].config["size"]) == (0.5, 2)
 
 
-def test_models_that_begin_with_maximum_likelihood_share_it_on_every_task():
+OTHER_NETWORKS = {"cnn-mle", "transformer-mle", "mle-tuned"}
+"""Maximum likelihood of other networks, or with dropout: what a search found for ``mle`` is not theirs."""
+
+
+@pytest.mark.parametrize("where", SEARCHED)
+def test_models_that_begin_with_maximum_likelihood_share_it_on_every_task(where):
     """What a search found for ``mle`` on a task holds for all that start from it, or the comparison is none."""
-    models = ("mle", "seqgan", "rloo", "maligan", "residual-ebm", "pg-bleu", "constant-reward", "mle-longer")
-    plan = make_plan(dataclasses.replace(PLAIN, models=models, tasks=("folk-tunes",), preset="quick", seeds=1))
-    found = {
-        spec.model: (
-            spec.config.get("pretrain_epochs", spec.config.get("epochs")),
-            spec.config["pretrain_lr" if "pretrain_lr" in spec.config else "lr"],
-        )
-        for spec in plan
-        if spec.model != REAL_DATA
-    }
-    assert found == dict.fromkeys(models, (24, 0.0116))
+    preset, _, task = where.partition("/")
+    assert task in registry.available("task")
+    kinds = {name: plugin.load() for name, plugin in registry.available("model").items()}
+    began = {name for name, kind in kinds.items() if issubclass(kind, PretrainedGenerator)}
+    alone = {name for name, kind in kinds.items() if issubclass(kind, LikelihoodGenerator)} - OTHER_NETWORKS
+    assert len(began) >= 11
+    assert {"mle", "mle-longer", "mle-ngram", "mle-tempered", "mle-ensemble"} == alone
+    found = {name: configuration(kinds[name], preset, {}, task) for name in (*began, *alone, "scheduled-sampling")}
+    for name, config in found.items():
+        prefix = "pretrain_" if name in began else ""
+        assert {field: config[prefix + field] for field in SEARCHED[where]} == SEARCHED[where], name
+    decay = found["scheduled-sampling"]["decay"]
+    assert decay * SEARCHED[where]["epochs"] == pytest.approx(0.24, abs=0.01)
+    for name in OTHER_NETWORKS:
+        assert configuration(kinds[name], preset, {}, task) == configuration(kinds[name], preset, {})
+
+
+def test_a_task_that_is_named_by_its_class_has_the_same_presets():
+    def mle(task):
+        plan = make_plan(dataclasses.replace(PLAIN, models=("mle",), tasks=(task,), preset="quick", seeds=1))
+        return next(spec.config for spec in plan if spec.model == "mle")
+
+    assert mle("bench.tasks.corpus:FolkTunes") == mle("folk-tunes")
+    assert mle("folk-tunes")["epochs"] == SEARCHED["quick/folk-tunes"]["epochs"]
+
+
+def test_fields_of_a_task_alone_are_told():
+    def tuned(**changes):
+        plan = make_plan(dataclasses.replace(PLAIN, models=("mle", "ngram"), seeds=1, preset="quick", **changes))
+        return {spec.model: spec.tuned for spec in plan if spec.model != REAL_DATA}
+
+    usual = {"mle": "default settings", "ngram": "default settings"}
+    assert tuned(tasks=("oracle",)) == usual
+    assert tuned(tasks=("folk-tunes",)) == usual | {"mle": "default settings of this task"}
+    by_hand = "default settings of this task, then lr by hand"
+    assert tuned(tasks=("folk-tunes",), settings=("mle.lr=1",)) == usual | {"mle": by_hand}
 
 
 def test_setting_a_field_to_what_it_is_keeps_the_training_but_is_another_row():

@@ -114,6 +114,10 @@ VIOLATIONS = {
         f"@dataclass(frozen=True)\nclass Mine:\n    presets: ClassVar = {{'quik': {{}}}}\n{FIT}",
         "a preset 'quik': expected smoke, quick, medium, paper, or one of them on a task, as in quick/oracle",
     ),
+    "preset on no task": (
+        f"@dataclass(frozen=True)\nclass Mine:\n    presets: ClassVar = {{'quick/': {{}}}}\n{FIT}",
+        "a preset 'quick/': expected smoke,",
+    ),
     "presets that map nothing": (
         f"@dataclass(frozen=True)\nclass Mine:\n    presets: ClassVar = ['quick']\n{FIT}",
         "expected 'presets' to map",
