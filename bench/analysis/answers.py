@@ -116,8 +116,9 @@ def answers(
     for (task, preset), here in quality.groupby(["task", "preset"], sort=True):
         shared, begun = _from_the_reference(here), len(found)
         sides: dict[tuple[str, str], tuple[Place, Place]] = {}
-        for metric in in_order(here["metric"].unique()):
-            rows = here[here["metric"] == metric]
+        of_metric = {str(metric): rows for metric, rows in here.groupby("metric", sort=False)}
+        for metric in in_order(of_metric):
+            rows = of_metric[metric]
             direction, unit = rows["direction"].iloc[0], rows["unit"].iloc[0]
             if direction not in SIGNS or not entry(metric).merit:
                 continue

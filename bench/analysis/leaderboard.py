@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,7 @@ from bench.records.frames import (
     PRETRAINED,
     REAL_DATA,
     SELECTED,
+    as_rows,
     as_tuples,
     completed,
     usable,
@@ -75,14 +77,19 @@ def aggregate(runs: pd.DataFrame, scores: pd.DataFrame, who: Standing | None = N
     """
     done = completed(runs, scores)
     rows = _cells(done, usable(done).to_numpy())
-    statuses = {key: group["status"].value_counts().to_dict() for key, group in runs.groupby(CONFIGURATION)}
+    statuses: dict[Any, Counter[str]] = {}
+    roles: dict[Any, str] = {}
+    tuned: dict[Any, Any] = {}
+    for run in as_rows(runs[[*CONFIGURATION, "status", "role", *({"tuned"} & set(runs))]]):
+        key = _configuration(run)
+        statuses.setdefault(key, Counter())[run["status"]] += 1
+        roles.setdefault(key, run["role"])
+        tuned.setdefault(key, run.get("tuned"))
     unscored = statuses.keys() - {_configuration(row) for row in rows}
     rows += [dict(zip(CELL, (*key, FINAL, ""), strict=True)) | {"n": 0} for key in unscored]
-    roles = {key: group["role"].iloc[0] for key, group in runs.groupby(CONFIGURATION)}
-    tuned = {key: group["tuned"].iloc[0] for key, group in runs.groupby(CONFIGURATION)} if "tuned" in runs else {}
     for row in rows:
         row["tuned"] = tuned.get(_configuration(row))
-        counts = statuses.get(_configuration(row), {})
+        counts = statuses.get(_configuration(row), Counter())
         row["role"] = roles.get(_configuration(row), "contender")
         row["status"] = ", ".join(f"{name} {counts[name]}" for name in _STATUSES if name in counts)
         row["seeds_failed"] = counts.get("failed", 0) + counts.get("interrupted", 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -55,8 +56,25 @@ def filled(
 
 def as_data(value: Any) -> Markup:
     """Strict JSON for a script element, which no text in it can end; what a page would obey is made visible."""
-    text = json.dumps(_visible(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = _json(value)
+    if SUSPECT.search(text):  # to look at each text by itself takes ten times as long, and most pages need it nowhere
+        text = _json(_visible(value))
     return Markup(text.replace("<", "\\u003c"))
+
+
+SUSPECT = re.compile(r"[\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\\u00|\\[bfr]")
+"""In JSON, whatever :func:`bench.visible.visible` changes, and a few texts with backslashes that it does not."""
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, default=_mapping, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _mapping(value: Any) -> dict[Any, Any]:
+    """A mapping of another type than JSON knows."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is no type of JSON")
 
 
 def _visible(value: Any) -> Any:

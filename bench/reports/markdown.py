@@ -60,7 +60,8 @@ def _table(table: Table) -> str:
 
 def _cell(words: Words) -> str:
     """Words in a cell of a table, where a pipe must be escaped even in code."""
-    return re.sub(r"(?<!\\)\|", r"\\|", _inline(words))
+    shown = _inline(words)
+    return re.sub(r"(?<!\\)\|", r"\\|", shown) if "|" in shown else shown
 
 
 def _inline(words: Words) -> str:
@@ -98,6 +99,12 @@ CALLS = re.compile(r"@(?=\w)|(?<=#)(?=\d)")
 only a comment inside prevents that."""
 
 
+PLAIN = re.compile(r"[0-9.,±+-]+(?: [0-9.,±+-]+)*")
+"""Numbers, as most cells are, in which nothing has a meaning."""
+
+
 def _escape(text: str) -> str:
     """Plain text in one line, in which nothing has a meaning."""
+    if PLAIN.fullmatch(text):
+        return text
     return CALLS.sub(r"<!-- -->\g<0>", MARKS.sub(r"\\\g<0>", visible(re.sub(r"\s+", " ", text))))

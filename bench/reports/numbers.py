@@ -50,7 +50,7 @@ def rounded(value: Any) -> float | int | None:
 
 def missing(value: object) -> bool:
     """Whether a value of a frame is none, whatever stands for it there."""
-    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
+    return math.isnan(value) if isinstance(value, float) else value is None or value is pd.NA
 
 
 def few(n: int) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records.frames import MISSING, REAL_DATA, as_rows
+from bench.records.frames import MISSING, REAL_DATA, as_rows, as_tuples
 from bench.reports.document import Document, Heading, Paragraph, bullets, prose
 
 __all__ = ["DEFAULT", "data_remarks", "provenance", "reasons", "settings", "tuning", "unfinished"]
@@ -55,12 +55,14 @@ def data_remarks(runs: pd.DataFrame) -> Document:
 
 def settings(runs: pd.DataFrame) -> Document:
     """The value of every field of every model, and on which tasks, where that is not the same on all."""
-    models = runs[runs["model"] != REAL_DATA]
+    models: dict[tuple[str, str], dict[str, set[str]]] = {}
+    columns = ["preset", "model", "settings", "task"]
+    for preset, model, fields, task in as_tuples(runs.loc[runs["model"] != REAL_DATA, columns].dropna()):
+        models.setdefault((preset, model), {}).setdefault(fields, set()).add(task)
     lines = []
-    for (preset, model), group in models.groupby(["preset", "model"]):
-        tasks = {str(fields): sorted(same["task"].unique()) for fields, same in group.groupby("settings")}
-        for fields, where in tasks.items():
-            place = f" on {', '.join(where)}" if len(tasks) > 1 else ""
+    for (preset, model), tasks in sorted(models.items()):
+        for fields, where in sorted(tasks.items()):
+            place = f" on {', '.join(sorted(where))}" if len(tasks) > 1 else ""
             lines.append(f"{model} ({preset}{place}): {fields or 'no fields'}")
     return [Heading(2, "Settings"), *bullets("All fields of each model:", lines)] if lines else []
 

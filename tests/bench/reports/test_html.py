@@ -5,11 +5,13 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from types import MappingProxyType
 
 import pytest
 
 from bench.reports.document import Bullets, Figure, Group, Heading, Item, Paragraph, Table, code, prose, strong
 from bench.reports.html import as_data, filled, render
+from bench.visible import visible
 
 NASTY = "<script>alert(1)</script> & \"quoted\" 'too' </td> `a` *b*"
 
@@ -83,6 +85,22 @@ def test_no_text_ends_the_data_and_all_of_it_comes_back():
     assert json.loads(text) == {"a": ["</script><!--", 1, None, 0.5, "<U+202E>"], "b": ["é"]}
     with pytest.raises(ValueError, match="not JSON compliant"):
         as_data({"a": float("nan")})
+
+
+def test_no_character_that_a_page_would_obey_is_missed_in_data():
+    """The quick look at the whole JSON must see what the slow one at each text does."""
+    for number in range(0x2100):
+        text = f"a{chr(number)}b"
+        expected = {"text": visible(text), visible(text): 1}
+        assert json.loads(str(as_data({"text": text, text: 1}))) == expected, hex(number)
+
+
+def test_data_may_be_of_any_mapping_and_of_nothing_else():
+    assert json.loads(str(as_data({"a": MappingProxyType({"b": 1, "c\u202e": MappingProxyType({})})}))) == {
+        "a": {"b": 1, "c<U+202E>": {}}
+    }
+    with pytest.raises(TypeError, match="set is no type of JSON"):
+        as_data({"a": {1}})
 
 
 def test_a_page_obeys_its_own_style_and_script_alone():
