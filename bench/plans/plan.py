@@ -107,23 +107,17 @@ def make_plan(request: Request) -> list[RunSpec]:
         for plugin in tasks
     ]
     temperatures = preset.temperatures if request.temperatures is None else tuple(request.temperatures)
-    of_files = {
-        plugin.name: _prepare_files(plugin, preset, overrides.get(plugin.name, {}), seeds, own[plugin.name], file)
-        for plugin in models
-        if plugin.name in own
-    }
-    rows = {
-        task.name: [
-            of_files[plugin.name]
-            if plugin.name in own
-            else dict.fromkeys(
-                seeds,
-                _prepare_model(plugin, preset.name, known_as, overrides.get(plugin.name, {}), execution, file),
-            )
-            for plugin in models
-        ]
-        for task, known_as in zip(tasks, map(registered_name, tasks), strict=True)
-    }
+    known = {plugin.target: name for name, plugin in registry.available("task").items()}
+    # Presets know a task by its name, also where the user named its class.
+    names = [known.get(plugin.target, plugin.name) for plugin in tasks]
+    rows: list[dict[str, dict[int, dict[str, Any]]]] = []
+    for plugin in models:
+        settings = overrides.get(plugin.name, {})
+        if plugin.name in own:
+            rows.append(dict.fromkeys(names, _prepare_files(plugin, preset, settings, seeds, own[plugin.name], file)))
+        else:
+            on_tasks = _prepare_model(plugin, preset.name, names, settings, execution, file)
+            rows.append({name: dict.fromkeys(seeds, row) for name, row in on_tasks.items()})
     reference, torch = dict.fromkeys(seeds, _blank(REAL_DATA, "", "", file)), version("torch")
     return [
         RunSpec(
@@ -139,9 +133,9 @@ def make_plan(request: Request) -> list[RunSpec]:
             budget=request.budget,
             temperatures=temperatures,
         )
-        for task_of_seeds in prepared
+        for name, task_of_seeds in zip(names, prepared, strict=True)
         for seed, task in zip(seeds, task_of_seeds, strict=True)
-        for row in (reference, *rows[task["task"]])
+        for row in (reference, *(on_tasks[name] for on_tasks in rows))
         if seed in row
     ]
 
@@ -224,12 +218,6 @@ def _overrides(settings: Sequence[str], selected: set[str]) -> dict[str, dict[st
     return overrides
 
 
-def registered_name(plugin: registry.Plugin) -> str:
-    """The name that presets know a task by, also where the user named its class."""
-    known = (name for name, other in registry.available("task").items() if other.target == plugin.target)
-    return next(known, plugin.name)
-
-
 def _load(kind: str, plugin: registry.Plugin) -> Any:
     try:
         return plugin.load()
@@ -301,11 +289,12 @@ def _paths(task: type) -> set[str]:
 def _prepare_model(
     plugin: registry.Plugin,
     preset: str,
-    task: str,
+    tasks: Sequence[str],
     settings: Mapping[str, str],
     execution: Mapping[str, Any],
     file: PresetFile | None,
-) -> dict[str, Any]:
+) -> dict[str, dict[str, Any]]:
+    """A model by task: the same on all but those that its preset has fields for."""
     row = _blank(plugin.name, plugin.target, plugin.role, file)
     try:
         generator = plugin.load()
@@ -313,16 +302,18 @@ def _prepare_model(
     except registry.PluginError as error:
         if ":" in plugin.name and plugin.is_missing:
             raise UsageError(f"{error}.") from error  # a typing error, unlike a module that cannot be imported
-        return row  # the run itself will fail, and say why
+        return dict.fromkeys(tasks, row)  # the run itself will fail, and say why
     row["overrides"] = {field: convert(plugin.name, generator, field, text) for field, text in settings.items()}
-    from_file = file.of(plugin.name, generator) if file else {}
-    if f"{preset}/{task}" in getattr(generator, "presets", {}):
-        row["tuning"] = {**row["tuning"], "task_preset": task}
-    row["config"] = configuration(generator, preset, {**from_file, **row["overrides"]}, task)
-    require_plain(plugin.name, row["config"])
-    checked_build(plugin.name, generator, row["config"])
     row["execution"] = {name: execution[name] for name in getattr(generator, "execution", ()) if name in execution}
-    return row
+    fields = {**(file.of(plugin.name, generator) if file else {}), **row["overrides"]}
+    special = [task for task in tasks if f"{preset}/{task}" in getattr(generator, "presets", {})]
+    found = {}
+    for task in ("", *special):
+        config = configuration(generator, preset, fields, task)
+        require_plain(plugin.name, config)
+        checked_build(plugin.name, generator, config)
+        found[task] = {**row, "config": config, "tuning": row["tuning"] | ({"task_preset": task} if task else {})}
+    return {task: found.get(task, found[""]) for task in tasks}
 
 
 def _prepare_files(
