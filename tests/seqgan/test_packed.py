@@ -24,7 +24,7 @@ ENDED = SequenceSpec(50, 6, bos=50, eos=1, pad=0)
 specs = pytest.mark.parametrize("spec", [FIXED, ENDED], ids=["fixed", "eos"])
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
 devices = pytest.mark.parametrize("device", DEVICES)
-TOLERANCE = {"cpu": (1e-5, 2e-6), "cuda": (1e-4, 2e-5)}
+TOLERANCE = {"cpu": (1e-5, 2e-5), "cuda": (1e-4, 2e-5)}  # Adam divides rounding by a small root: 8e-6 on one AVX-512
 SIZES, COUNTS = (1, 2, 4), (8, 7, 5)
 
 
