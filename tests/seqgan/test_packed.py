@@ -24,7 +24,7 @@ ENDED = SequenceSpec(50, 6, bos=50, eos=1, pad=0)
 specs = pytest.mark.parametrize("spec", [FIXED, ENDED], ids=["fixed", "eos"])
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
 devices = pytest.mark.parametrize("device", DEVICES)
-TOLERANCE = {"cpu": (1e-5, 2e-5), "cuda": (1e-4, 2e-5)}  # Adam divides rounding by a small root: 8e-6 on one AVX-512
+TOLERANCE = {"cpu": (1e-5, 2e-6), "cuda": (1e-4, 2e-5)}
 SIZES, COUNTS = (1, 2, 4), (8, 7, 5)
 
 
@@ -72,9 +72,16 @@ def discrimination(spec, seed, rows=(8, 8, 3), device="cpu", execution=Execution
 
 
 def close(one, other, device):
+    """Equal but for rounding.
+
+    Adam divides a gradient by its own size plus 1e-8: where it is hardly larger than that, a few parameters of a
+    thousand, rounding moves the step itself (by 8e-6 on a processor with AVX-512).
+    """
     rtol, atol = TOLERANCE[device]
     for mine, its in zip(one, other, strict=True):
-        torch.testing.assert_close(mine.detach(), its.detach(), rtol=rtol, atol=atol)
+        far = ~torch.isclose(mine.detach(), its.detach(), rtol=rtol, atol=atol)
+        assert float(far.float().mean()) <= 0.005
+        torch.testing.assert_close(mine.detach(), its.detach(), rtol=rtol, atol=10 * atol)
 
 
 def same(one, other):

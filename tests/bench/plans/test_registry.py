@@ -208,6 +208,12 @@ def test_sentences_of_broken_contracts_differ(write_plugin):
         ("task", "@dataclass(frozen=True)\nclass Mine:\n    version: ClassVar = '1'", r"method fingerprint\(self\)"),
         (
             "task",
+            "@dataclass(frozen=True)\nclass Mine:\n    version: ClassVar = '1'\n"
+            "    presets: ClassVar = {'quick/toy': {}}\n    def fingerprint(self): ...\n    def load(self): ...",
+            "a preset 'quick/toy': those of a task hold for it alone anyway, expected smoke, quick, medium, paper",
+        ),
+        (
+            "task",
             "@dataclass(frozen=True)\nclass Mine:\n    version: ClassVar = '1'\n    def fingerprint(self): ...",
             r"method load\(self\)",
         ),
