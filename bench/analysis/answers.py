@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -116,21 +116,19 @@ def answers(
     for (task, preset), here in quality.groupby(["task", "preset"], sort=True):
         shared, begun = _from_the_reference(here), len(found)
         sides: dict[tuple[str, str], tuple[Place, Place]] = {}
-        of_metric = {str(metric): rows for metric, rows in here.groupby("metric", sort=False)}
-        for metric in in_order(of_metric):
-            rows = of_metric[metric]
-            direction, unit = rows["direction"].iloc[0], rows["unit"].iloc[0]
-            if direction not in SIGNS or not entry(metric).merit:
+        metrics = _metrics(here)
+        for metric in in_order(metrics):
+            of = metrics[metric]
+            if of.direction not in SIGNS or not entry(metric).merit:
                 continue
-            values = _values(rows)
             for role in ("contender", "control"):
-                models = sorted({m for m, _ in values if roles.get((task, preset, m)) == role})
-                compared = _Compared(str(task), str(preset), metric, values, who)
+                models = sorted({m for m, _ in of.values if roles.get((task, preset, m)) == role})
+                compared = _Compared(str(task), str(preset), metric, of.values, who)
                 pairs = [pair for model in models for pair in compared.pairs(model, role, model in shared, against)]
                 sides |= {(pair.model, pair.reference): places for pair, places in pairs}
                 found += [
-                    Answer(str(task), str(preset), metric, unit, role, verdict)
-                    for verdict in judge([pair for pair, _ in pairs], direction)
+                    Answer(str(task), str(preset), metric, of.unit, role, verdict)
+                    for verdict in judge([pair for pair, _ in pairs], of.direction)
                 ]
         found[begun:] = _with_stated(found[begun:], sides, endless, who.inexact)
     return found
@@ -148,13 +146,13 @@ def best(runs: pd.DataFrame, scores: pd.DataFrame, who: Standing | None = None) 
     found: dict[str, Best] = {}
     who = who or standing(runs, scores)
     quality = scores[(scores["kind"] == "quality") & (scores["checkpoint"] == FINAL) & usable(scores)]
-    for (task, preset, metric), rows in quality.groupby(["task", "preset", "metric"]):
-        direction, values = rows["direction"].iloc[0], _values(rows)
-        real = values.get((REAL_DATA, FINAL), {})
+    task, preset = next(as_tuples(quality[["task", "preset"]].head(1)), ("", ""))
+    for metric, of in sorted(_metrics(quality).items()):
+        direction, real = of.direction, of.values.get((REAL_DATA, FINAL), {})
         mine: dict[str, Seeds] = {
             model: seeds
-            for (model, checkpoint), seeds in values.items()
-            if model in contenders and not who.why_not((str(task), str(preset), model, checkpoint, str(metric)))
+            for (model, checkpoint), seeds in of.values.items()
+            if model in contenders and not who.why_not((task, preset, model, checkpoint, metric))
         }
         if direction == "real":
             mine = {
@@ -162,10 +160,10 @@ def best(runs: pd.DataFrame, scores: pd.DataFrame, who: Standing | None = None) 
                 for model, seeds in mine.items()
             }
             direction = "lower"
-        if direction in SIGNS and entry(str(metric)).merit:
-            resolution = entry(str(metric)).resolution(rows["value"])
-            winner = separable_best(mine, direction, resolution=resolution)
-            found |= {str(metric): winner} if winner else {}
+        if direction in SIGNS and entry(metric).merit:
+            every = itertools.chain.from_iterable(seeds.values() for seeds in of.values.values())
+            winner = separable_best(mine, direction, resolution=entry(metric).resolution(every))
+            found |= {metric: winner} if winner else {}
     return found
 
 
@@ -277,13 +275,23 @@ def rows_of(found: list[Answer], metrics: list[str]) -> list[Row]:
     return [{"model": model, "reference": reference, **cells} for (model, reference), cells in rows.items()]
 
 
-def _values(rows: pd.DataFrame) -> Values:
-    """The values of one metric."""
-    values: Values = {}
-    columns = ["model", "checkpoint", "seed", "signature", "value"]
-    for model, checkpoint, seed, signature, value in as_tuples(rows[columns]):
-        values.setdefault((model, checkpoint), {})[seed, signature] = value
-    return values
+@dataclass(frozen=True, slots=True)
+class _Metric:
+    """What is recorded of one metric on one task."""
+
+    direction: str
+    unit: str
+    values: Values = field(default_factory=dict)
+
+
+def _metrics(scores: pd.DataFrame) -> dict[str, _Metric]:
+    """The metrics of one task, in the order of the scores."""
+    metrics: dict[str, _Metric] = {}
+    columns = ["metric", "direction", "unit", "model", "checkpoint", "seed", "signature", "value"]
+    for metric, direction, unit, model, checkpoint, seed, signature, value in as_tuples(scores[columns]):
+        of = metrics.get(metric) or metrics.setdefault(metric, _Metric(direction, unit))
+        of.values.setdefault((model, checkpoint), {})[seed, signature] = value
+    return metrics
 
 
 def _from_the_reference(scores: pd.DataFrame) -> set[str]:

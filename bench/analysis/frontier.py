@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ MARGIN = 0.1
 """Distance of the corner beyond the reference's worst, in parts of its range: the ends of its frontier count too."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, so that it keeps its parts
 class Sweep:
     """The temperatures of all models on one task under one preset.
 
@@ -66,8 +67,11 @@ class Sweep:
 
     def of(self, model: str) -> pd.DataFrame:
         """The points of one model."""
-        own: pd.DataFrame = self.points[self.points["model"] == model]
-        return own
+        return self._parts.get(model, self.points.head(0))
+
+    @cached_property
+    def _parts(self) -> dict[str, pd.DataFrame]:
+        return {str(model): own for model, own in self.points.groupby("model")}
 
 
 def sweeps(runs: pd.DataFrame, frontier: pd.DataFrame, reference: str = REFERENCE) -> list[Sweep]:

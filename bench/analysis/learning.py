@@ -210,6 +210,13 @@ def equal_costs(section: Learning, cost: str, metric: str) -> list[float]:
 
 def _parting(lines: pd.DataFrame, cost: str) -> float:
     """The cost at which the last shared pre-training ended: a first phase of which two models have the same points."""
-    first = lines[lines["phase"] == lines.groupby("run_id")["phase"].transform("first")]
-    shared = first.groupby(["seed", "phase", "step", "value"])["model"].transform("nunique") > 1
-    return float(first.loc[shared, cost].max()) if shared.any() else 0.0
+    first: dict[str, str] = {}
+    models: dict[tuple[int, str, int, float], set[str]] = {}
+    ends: dict[tuple[int, str, int, float], float] = {}
+    columns = ["run_id", "model", "seed", "phase", "step", "value", cost]
+    for run_id, model, seed, phase, step, value, spent in as_tuples(lines[columns]):
+        if first.setdefault(run_id, phase) == phase:
+            point = seed, phase, step, value
+            models.setdefault(point, set()).add(model)
+            ends[point] = max(spent, ends.get(point, spent))
+    return max((ends[point] for point, who in models.items() if len(who) > 1), default=0.0)

@@ -79,12 +79,11 @@ class Results:
 
     @cached_property
     def _sections(self) -> list[Section]:
+        frames = self.runs, self.completed_scores
+        parts = [dict(list(frame.groupby(["task", "preset"], sort=False))) for frame in frames]
         listed = []
         for (task, preset), board in self.board.groupby(["task", "preset"], sort=False):
-            runs, scores = (
-                frame[(frame["task"] == task) & (frame["preset"] == preset)]
-                for frame in (self.runs, self.completed_scores)
-            )
+            runs, scores = (part.get((task, preset), frame.head(0)) for part, frame in zip(parts, frames, strict=True))
             found = [answer for answer in self.answers if (answer.task, answer.preset) == (task, preset)]
             listed.append(Section(f"{task}, {preset}", board, runs, scores, found, self.against, self.standing))
         return listed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -120,8 +121,9 @@ def frames(
         for temperature, tempered_scores in record.frontier.items()
         for score in tempered_scores
     ]
+    place = operator.itemgetter("phase", "step", *COSTS)
     curves = [
-        (*keys, *(line[column] for column in ("phase", "step", *COSTS)), name, value)
+        (*keys, *place(line), name, value)
         for keys, record in keyed
         for line in record.curve
         for name, value in line["scalars"].items()

@@ -6,9 +6,10 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
+from operator import attrgetter
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -22,7 +23,7 @@ DENSITIES = ("exact", "bound", "estimated", "none")
 """As in :mod:`bench.api`, repeated here to avoid torch."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, so that it keeps its ids
 class RunSpec:
     """One run: everything that decides its outcome, and what tables and other records need to find it by.
 
@@ -90,12 +91,12 @@ class RunSpec:
     tuning: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """Twelve hexadecimal digits that identify this run."""
         return self.recorded_id or _digest(self._identity())
 
-    @property
+    @cached_property
     def group_id(self) -> str:
         """The id that all seeds of one configuration share."""
         return self.recorded_group or _digest({**self._identity(), "seed": None, "data": self.family or self.data})
@@ -429,12 +430,9 @@ def _check(record: RunRecord) -> None:
     parts += [score for scores in record.scores.values() for score in scores]
     for part in parts:
         kind: Any = type(part)
-        for name, kinds in _kinds(kind).items():
-            value = getattr(part, name)
-            if type(value) in kinds:  # as almost all are, and quickly known
-                continue
-            if not isinstance(value, kinds) or isinstance(value, bool):
-                raise TypeError(f"'{name}' is {value!r}")
+        wrong = _wrong(kind, tuple(map(type, _values_of(kind)(part))))
+        if wrong is not None:
+            raise TypeError(f"'{wrong}' is {getattr(part, wrong)!r}")
     if not isinstance(record.environment.get("packages", {}), Mapping):
         raise TypeError(f"'packages' is {record.environment['packages']!r}")
     for row in record.curve:
@@ -442,6 +440,21 @@ def _check(record: RunRecord) -> None:
             raise TypeError(f"a row of the curve is {row!r}")
     if record.selected is not None and not {"phase", "step", "score"} <= set(record.selected):
         raise TypeError(f"'selected' is {record.selected!r}")
+
+
+@cache
+def _values_of(part: Any) -> Callable[[Any], tuple[Any, ...]]:
+    """What hands out the fields of a dataclass, in their order."""
+    return attrgetter(*_kinds(part))
+
+
+@cache
+def _wrong(part: Any, types: tuple[type, ...]) -> str | None:
+    """The first field of a dataclass whose value cannot be of this type; None where all can."""
+    for (name, kinds), given in zip(_kinds(part).items(), types, strict=True):
+        if given not in kinds and (given is bool or not issubclass(given, kinds)):
+            return name
+    return None
 
 
 @cache

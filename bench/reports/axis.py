@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
 from bench.analysis.frontier import Sweep
 
@@ -15,11 +16,12 @@ ROOM = 0.5
 """How far beyond the box the axes may extend to show a point at temperature 1, in sides of the box."""
 
 
-def near(values: pd.Series) -> pd.Series:
+def near(values: ArrayLike) -> NDArray[np.bool_]:
     """True for values that share an axis: within a fifth of their median, or three median absolute deviations."""
-    middle = values.median()
-    distance = (values - middle).abs()
-    found: pd.Series = distance <= max(3 * distance.median(), 0.2 * abs(middle))
+    every = np.asarray(values, dtype=float)
+    middle = np.median(every)
+    distance = np.abs(every - middle)
+    found: NDArray[np.bool_] = distance <= max(3 * np.median(distance), 0.2 * abs(middle))
     return found
 
 

@@ -34,7 +34,9 @@ def page(runs: pd.DataFrame, curves: pd.DataFrame) -> Document:
     """
     blocks: Document = []
     for section in learning(runs, curves):
-        tables = [block for cost in COSTS for block in _table(section, cost, section.metrics[0])]
+        metric = section.metrics[0]
+        lines = section.lines[section.lines["name"] == metric]
+        tables = [block for cost in COSTS for block in _table(section, lines, cost, metric)]
         if tables:
             blocks += [Heading(3, f"{section.task}, {section.preset}"), *tables]
             if section.lines.groupby("model")["seed"].nunique().map(few).any():
@@ -69,21 +71,21 @@ def sentence(found: Cheapest) -> str:
     )
 
 
-def _table(section: Learning, cost: str, metric: str) -> Document:
-    """One metric at equal costs, and which models do not count the cost."""
-    lines = section.lines[section.lines["name"] == metric]
+def _table(section: Learning, lines: pd.DataFrame, cost: str, metric: str) -> Document:
+    """One metric, whose curves are these lines, at equal costs, and which models do not count the cost."""
     scored = set(lines["model"])  # a model that has no density has a curve of other metrics only
     counting = [model for model in section.counting(cost) if model in scored]
     silent = sorted(scored - set(counting))
     amounts = equal_costs(section, cost, metric)
     reached = at_cost(lines, cost, metric, amounts, held=True)
-    amounts = [amount for amount in amounts if reached.loc[reached["amount"] == amount, "value"].notna().any()]
+    values: dict[tuple[str, float], list[float]] = {}
+    for model, amount, value in as_tuples(reached[["model", "amount", "value"]].dropna()):
+        values.setdefault((model, amount), []).append(value)
+    known = {amount for _, amount in values}
+    amounts = [amount for amount in amounts if amount in known]
     blocks: Document = []
     if amounts:
         rows = []
-        values: dict[tuple[str, float], list[float]] = {}
-        for model, amount, value in as_tuples(reached[["model", "amount", "value"]].dropna()):
-            values.setdefault((model, amount), []).append(value)
         ends, runs = lines.groupby("model")[cost].max(), reached.groupby("model")["run_id"].nunique()
         for model in counting:
             n = int(runs[model])

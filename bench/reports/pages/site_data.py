@@ -93,7 +93,7 @@ def _metric(grid: Grid, metric: str) -> Row:
     final = [row for row in rows if row["checkpoint"] == FINAL] or rows
     real = [row["mean"] for row in final if row["model"] == REAL_DATA]
     made = [row for row in final if row["model"] != REAL_DATA] or final
-    close = near(pd.Series([row["mean"] for row in made])) | (grid.unit(metric) == "")  # a proportion is bounded
+    close = near([row["mean"] for row in made]) | (grid.unit(metric) == "")  # a proportion is bounded
     kept = [row for row, inside in zip(made, close, strict=True) if inside]
     ends = [end for row in kept for end in (row["low"], row["high"]) if not missing(end)]
     about = entry(metric)
@@ -217,11 +217,12 @@ def _curves(section: Learning) -> dict[str, dict[str, list[Any]]]:
     found: dict[str, dict[str, list[Any]]] = {metric: {} for metric in section.metrics[:CURVES]}
     for metric, run_id, *point in as_tuples(section.lines[["name", "run_id", *COSTS, "value"]]):
         if metric in found:
-            found[metric].setdefault(run_id, []).append([_number(value) for value in point])
+            found[metric].setdefault(run_id, []).append(point)
     for own in found.values():
         for run_id, points in own.items():
             step = math.ceil(len(points) / POINTS)
-            own[run_id] = [*map(list, zip(*points[(len(points) - 1) % step :: step], strict=True))]  # the last is kept
+            columns = zip(*points[(len(points) - 1) % step :: step], strict=True)  # the last is kept
+            own[run_id] = [[_number(value) for value in column] for column in columns]
     return found
 
 
