@@ -29,6 +29,8 @@ SEARCHED: Mapping[str, Mapping[str, Any]] = {
     "quick/sotu-obama": {"epochs": 8, "lr": 0.0187},
     "quick/folk-tunes": {"epochs": 24, "lr": 0.0116},
     "quick/folk-tunes-phrases": {"epochs": 40, "lr": 0.00455},
+    "quick/smiles": {"epochs": 40, "lr": 0.0058},
+    "quick/flights": {"epochs": 23, "lr": 0.00421},
 }
 """Epochs and step size where a search by validation NLL found better ones than those for all tasks (docs/tuning.md)."""
 
