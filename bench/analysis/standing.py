@@ -25,7 +25,7 @@ import pandas as pd
 from bench.analysis.catalogue import entry
 from bench.analysis.copying import copiers
 from bench.analysis.overspending import overspent
-from bench.records.frames import CELL, REAL_DATA, as_rows, as_tuples, completed, usable
+from bench.records.frames import CELL, FINAL, PRETRAINED, REAL_DATA, SELECTED, as_rows, as_tuples, completed, usable
 
 __all__ = ["Cell", "Place", "Standing", "standing"]
 
@@ -83,7 +83,7 @@ def standing(runs: pd.DataFrame, scores: pd.DataFrame) -> Standing:
     inexact: set[Cell] = set()
     for cell in _cells(quality):
         task, preset, model, checkpoint, metric = cell
-        density = densities.get((task, preset, model), "exact") if entry(metric).density else "exact"
+        density = densities.get((task, preset, model, checkpoint), "exact") if entry(metric).density else "exact"
         reasons = (
             lost.get(cell, ""),
             INEXACT.get(density, ""),
@@ -140,13 +140,15 @@ def _listed(seeds: list[int]) -> str:
     return ", ".join(map(str, seeds[:5])) + (" ..." if len(seeds) > 5 else "")
 
 
-def _densities(runs: pd.DataFrame) -> dict[tuple[str, str, str], str]:
-    """Model to the weakest kind of density that any of its completed runs has."""
+def _densities(runs: pd.DataFrame) -> dict[Place, str]:
+    """Row of a table to the weakest kind of density that the model has there in any of its completed runs."""
     if "density" not in runs:
         return {}
-    found: dict[tuple[str, str, str], str] = {}
+    found: dict[Place, str] = {}
     order = ("exact", *INEXACT)
-    for run in as_rows(runs.loc[runs["status"] == "ok", ["task", "preset", "model", "density"]]):
-        key, kind = (run["task"], run["preset"], run["model"]), str(run["density"])
-        found[key] = max(found.get(key, "exact"), kind if kind in order else "none", key=order.index)
+    for run in as_rows(runs[runs["status"] == "ok"]):
+        for checkpoint in (FINAL, SELECTED, PRETRAINED):
+            place = run["task"], run["preset"], run["model"], checkpoint
+            kind = str((run.get("densities") or {}).get(checkpoint, run["density"]))
+            found[place] = max(found.get(place, "exact"), kind if kind in order else "none", key=order.index)
     return found

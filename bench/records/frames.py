@@ -60,7 +60,7 @@ COSTS = ("seconds", "tokens", "updates")
 RUN_COLUMNS = [
     *KEYS, "role", "status", "reason", "finished", "version", "commit", "dirty",
     "device", "machine", "python", "torch", "threads", "settings", "tuned", "samples", "data", "selected", "density",
-    "budget", "warnings", "command", "nearest", "kind",
+    "budget", "warnings", "command", "nearest", "kind", "densities",
 ]  # fmt: skip
 _SCORE = ["kind", "metric", "value", "absent", "unit", "direction", "signature"]
 SCORE_COLUMNS = [*KEYS, "checkpoint", *_SCORE]
@@ -200,6 +200,7 @@ def _run_row(keys: tuple[Any, ...], record: RunRecord) -> Row:
         "command": command(record.spec),
         "nearest": list(record.nearest),
         "kind": record.kind,
+        "densities": dict(record.densities),
     }
 
 
@@ -216,6 +217,7 @@ def _missing_row(plan: Configured, seed: int) -> Row:
         "density": "none",
         "warnings": [],
         "nearest": [],
+        "densities": {},
     }
 
 

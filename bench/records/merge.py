@@ -134,6 +134,7 @@ def _found(record: RunRecord) -> Mapping[str, Any]:
     """What a run found: all of its record but :data:`MEASURED` and what it cost."""
     content = {name: part for name, part in json.loads(to_json(record)).items() if name not in MEASURED}
     content.pop("spec")  # its run id is the same; the rest is labels and where files are
+    content.pop("densities")  # it follows from the model, and earlier schemas did not keep it
     for part in ("scores", "frontier"):
         content[part] = {
             checkpoint: [score for score in scores if score["kind"] == "quality"]

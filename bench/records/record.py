@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from bench.records.nearest import Nearest
 
-SCHEMA = 7
+SCHEMA = 8
 """Version of the record's shape. Every change of it adds a step to :func:`migrate`."""
 
 STATUSES = ("started", "ok", "skipped", "failed", "interrupted")
@@ -255,6 +255,8 @@ class RunRecord:
         finished: UTC, ISO 8601; None before the end.
         density: What the model's density is, one of :data:`DENSITIES`: ``exact`` where it was verified to be one and
             that of the samples; ``none`` without a density, and for runs without scores.
+        densities: Checkpoint to the kind of its density, where that is another than at the last step: a model whose
+            density is an estimate may begin as one that has an exact one.
     """
 
     spec: RunSpec
@@ -274,12 +276,14 @@ class RunRecord:
     density: str = "none"
     nearest: tuple[Nearest, ...] = ()
     kind: str = ""
+    densities: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise ValueError(f"expected status to be one of {', '.join(STATUSES)}, got '{self.status}'")
-        if self.density not in DENSITIES:
-            raise ValueError(f"expected density to be one of {', '.join(DENSITIES)}, got '{self.density}'")
+        for density in (self.density, *self.densities.values()):
+            if density not in DENSITIES:
+                raise ValueError(f"expected density to be one of {', '.join(DENSITIES)}, got '{density}'")
         if self.nearest and len(self.nearest) != len(self.samples):
             raise ValueError(f"expected a nearest sequence for each sample or none, got {len(self.nearest)}")
 
@@ -392,6 +396,11 @@ def migrate(content: dict[str, Any]) -> dict[str, Any]:
     if schema == 6:  # nobody looked for the training sequences that are nearest to the samples
         content = {**content, "schema": 7, "nearest": [], "kind": ""}
         schema = 7
+    if schema == 7:  # one kind of density was kept for all checkpoints; every pre-training of ours has an exact one
+        ours = content["spec"]["target"].partition(".")[0] in ("seqgan", "baselines")
+        other = ours and "pretrained" in content["scores"] and content["density"] in ("bound", "estimated")
+        content = {**content, "schema": 8, "densities": {"pretrained": "exact"} if other else {}}
+        schema = 8
     if schema != SCHEMA:
         raise ValueError(f"expected a run record of schema {SCHEMA} or earlier, got {schema}")
     return content

@@ -144,6 +144,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
     task = load_task(spec)
     metrics = {name: registry.find("metric", name).load()() for name in spec.metrics}
     scores: dict[str, tuple[Score, ...]] = {}
+    densities: dict[str, str] = {}
 
     watch = AtRest(spec)
 
@@ -152,7 +153,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         with kept_surroundings(), watch.asked(sampler):
             seed_global_streams(spec.stream)  # for metrics that use them: a resumed run comes here in another state
             judged = score(sampler, task, metrics, spec, watch)
-        scores[checkpoint] = judged.scores
+        scores[checkpoint], densities[checkpoint] = judged.scores, judged.density
         return judged
 
     if spec.model == REAL_DATA:
@@ -226,6 +227,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
     return {
         "scores": scores,
         "density": judged.density,
+        "densities": {checkpoint: kind for checkpoint, kind in densities.items() if kind != judged.density},
         "frontier": tempered,
         "selected": selected,
         "curve": tuple(session.curve),

@@ -113,6 +113,17 @@ def test_only_an_exact_density_wins_where_it_is_read(kind, words):
     assert found.why_not(cell("mle")) == ""
 
 
+def test_a_checkpoint_may_have_another_density_than_the_last_step():
+    runs, scores = frames({"mle": OK, "ebm": OK}, {"mle": "exact", "ebm": "estimated"})
+    runs["densities"] = [{"pretrained": "exact"} if model == "ebm" else {} for model in runs["model"]]
+    begun = scores[scores["model"] == "ebm"].assign(checkpoint="pretrained")
+    found = standing(runs, pd.concat([scores, begun]))
+    assert "an estimate" in found.why_not(cell("ebm"))
+    assert found.why_not(cell("ebm", checkpoint="pretrained")) == ""
+    assert cell("ebm") in found.inexact
+    assert cell("ebm", checkpoint="pretrained") not in found.inexact
+
+
 def test_the_weakest_density_of_any_seed_counts():
     runs, scores = frames({"flow": OK}, {"flow": "exact"})
     runs.loc[2, "density"] = "estimated"

@@ -131,7 +131,8 @@ def signed(content):
 def unsigned(record, schema):
     """What is left of a record in the schemas that had no checksum and no warnings."""
     content = json.loads(to_json(record)) | {"schema": schema}
-    return {name: value for name, value in content.items() if name not in ("sha256", "warnings", "nearest", "kind")}
+    later = ("sha256", "warnings", "nearest", "kind", "densities")
+    return {name: value for name, value in content.items() if name not in later}
 
 
 def without_nearest(record):
@@ -194,15 +195,33 @@ def test_a_record_of_the_fourth_schema_had_an_exact_density_where_it_has_scores_
     absent = None if value is not None else "the model has no log_prob"
     found = (Score(metric, value, "", "lower", "n=5|v=1", absent=absent),)
     content = json.loads(to_json(dataclasses.replace(record, scores={"final": found})))
-    old = {name: part for name, part in content.items() if name not in ("sha256", "density")}
+    old = {name: part for name, part in content.items() if name not in ("sha256", "density", "densities")}
     assert from_json(signed(old | {"schema": 4})).density == density
     with pytest.raises(ValueError, match="expected density to be one of exact, bound, estimated, none, got 'sure'"):
         from_json(signed(old | {"density": "sure"}))
+    with pytest.raises(ValueError, match="expected density to be one of exact, bound, estimated, none, got 'sure'"):
+        from_json(signed(content | {"densities": {"pretrained": "sure"}}))
+
+
+@pytest.mark.parametrize(
+    ("target", "density", "densities"),
+    [
+        ("baselines.residual_ebm:ResidualEBM", "estimated", {"pretrained": "exact"}),
+        ("seqgan.seqgan:SeqGAN", "exact", {}),
+        ("strangers.models:VAE", "bound", {}),  # whose pre-training nobody knows
+    ],
+)
+def test_a_record_of_the_seventh_schema_had_one_density_for_all_its_checkpoints(record, target, density, densities):
+    spec = dataclasses.replace(record.spec, target=target)
+    scores = {**record.scores, "pretrained": record.scores["final"]}
+    whole = dataclasses.replace(record, spec=spec, scores=scores, density=density)
+    old = {name: part for name, part in json.loads(to_json(whole)).items() if name not in ("sha256", "densities")}
+    assert from_json(signed(old | {"schema": 7})).densities == densities
 
 
 def test_a_record_of_the_sixth_schema_says_nothing_of_the_nearest_sequences(record):
     content = json.loads(to_json(record)) | {"schema": 6}
-    old = {name: part for name, part in content.items() if name not in ("sha256", "nearest", "kind")}
+    old = {name: part for name, part in content.items() if name not in ("sha256", "nearest", "kind", "densities")}
     assert from_json(signed(old)) == without_nearest(record)
     assert from_json(signed(old)).spec.run_id == record.spec.run_id
 

@@ -409,7 +409,7 @@ def test_frames_hold_what_the_records_hold(store, make_spec):
             "threads": 1, "settings": "lr=0.01, sizes=[1, 2]",
             "tuned": "default settings, then lr by hand", "samples": ["a b"],
             "data": "d" * 64, "selected": "mle 2", "density": "exact", "budget": {}, "warnings": [],
-                "nearest": [], "kind": "",
+                "nearest": [], "kind": "", "densities": {},
             "command": "bench run --models mle --tasks toy --preset smoke --set mle.lr=0.5 --set toy.draw=1 "
             "--temperatures none --device cpu",
         }

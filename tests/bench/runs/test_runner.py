@@ -340,6 +340,11 @@ def test_adversarial_models_start_from_the_mle_checkpoint(tmp_path, shared):
         assert seconds[1]["seconds"] > seconds[0]["seconds"]
 
 
+def test_what_a_model_with_an_estimated_density_begins_as_has_an_exact_one():
+    record = run(plan("residual-ebm", metrics=("nll",))["residual-ebm", 0])
+    assert (record.density, record.densities) == ("estimated", {"pretrained": "exact"})
+
+
 def test_a_generator_is_told_how_to_execute_what_it_obeys(write_plugin):
     source = """
 from dataclasses import dataclass
