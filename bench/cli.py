@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import sys
@@ -12,6 +13,7 @@ import click
 from bench.commands.data import data
 from bench.commands.gate import accept, compare
 from bench.commands.merge import merge
+from bench.commands.output import silence
 from bench.commands.perf import perf
 from bench.commands.plan import plan
 from bench.commands.plugins import list_plugins, validate
@@ -27,6 +29,20 @@ from bench.visible import visible
 
 REFUSED = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
 """What the system says of a path that a user named and may not use."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What it says of a file that takes no more."""
+PLAIN = {"↓": "v", "↑": "^", "→": ">", "±": "~", "†": "+"}
+"""What stands for a sign on a terminal that cannot show it; a question mark for any other one."""
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """What is written instead of the characters that cannot be encoded, and where to go on."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(PLAIN.get(character, "?") for character in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("plain", _plain)
 
 
 class Group(click.Group):
@@ -36,13 +52,17 @@ class Group(click.Group):
         """Run a command."""
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="replace")  # a terminal that cannot show arrows shows question marks
+                stream.reconfigure(errors="plain")  # where a terminal cannot show arrows
         try:
             return super().invoke(ctx)
         except UsageError as error:  # a sentence: what is from elsewhere begins no line of its own
             click.echo(f"bench: {' '.join(visible(str(error)).splitlines())}", err=True)
             ctx.exit(2)
         except OSError as error:
+            if error.errno in FULL and not error.filename:  # a file or terminal that output goes to
+                silence(sys.stdout)
+                click.echo(f"bench: cannot print: {error.strerror}.", err=True)
+                ctx.exit(1)
             if error.errno not in REFUSED or not error.filename:
                 raise
             click.echo(f"bench: cannot use '{visible(str(error.filename))}': {error.strerror}.", err=True)

@@ -81,10 +81,12 @@ class Comparison:
     Attributes:
         cells: In the order of the accepted file.
         family: How many cells were tested: those that changed and have two or more seeds. P is corrected for them.
+        lacking: What base lacks, so that what it lost counts as new; empty for nothing.
     """
 
     cells: tuple[Cell, ...]
     family: int
+    lacking: str = ""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -106,8 +108,8 @@ class Comparison:
 
     @property
     def passes(self) -> bool:
-        """Whether nothing is red and something was compared."""
-        return not self.red and not self.vanished
+        """Whether nothing is red, something was compared, and base is whole."""
+        return not self.red and not self.vanished and not self.lacking
 
     @property
     def summary(self) -> str:
@@ -115,6 +117,7 @@ class Comparison:
         counted = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items())
         reasons = [f"{self.red} of {len(self.cells)} cells"] if self.red else []
         reasons += ["no score of any model could be compared"] if self.vanished else []
+        reasons += [f"base is not whole: {self.lacking}"] if self.lacking else []
         verdict = "green" if self.passes else f"red, {' and '.join(reasons)}"
         if self.passes and self.undecided:
             cells = "1 cell" if self.undecided == 1 else f"{self.undecided} cells"

@@ -48,7 +48,8 @@ def compared(base: Path, head: Path, against: Sequence[str] = (), min_seeds: int
         head: A results folder.
         against: Labels of models of base, as for :func:`bench.analysis.opponents.opposed`.
         min_seeds: As for :func:`bench.analysis.compare.compare`.
-        gates: Whether the outcome lets a change pass: then base must be whole, because what it lost would be new.
+        gates: Whether the outcome lets a change pass: then base must be whole, because what it lost would be new. Else
+            a base that is not is red.
 
     Raises:
         UsageError: for what is no results, and for a model that base lacks.
@@ -58,12 +59,15 @@ def compared(base: Path, head: Path, against: Sequence[str] = (), min_seeds: int
     from bench.analysis.opponents import opposed
     from bench.reports.pages.comparison_data import Side
 
-    old = _folder(base, gates) if base.is_dir() else Side(str(base), accepted.read(base))
-    new = _folder(head)
+    old, lacking = _folder(base) if base.is_dir() else (Side(str(base), accepted.read(base)), "")
+    if gates and lacking:
+        raise UsageError(lacking)
+    new, _ = _folder(head)
     if against:
         scores = opposed(old.scores, new.scores, against)
         old, new = replace(old, scores=scores[0]), replace(new, scores=scores[1])
-    return Compared(old, new, tuple(against), compare(old.scores, new.scores, min_seeds))
+    found = compare(old.scores, new.scores, min_seeds)
+    return Compared(old, new, tuple(against), replace(found, lacking=lacking.removesuffix(".")))
 
 
 def show(found: Compared, form: str, output: Path | None = None) -> None:
@@ -103,8 +107,8 @@ def write(output: Path, text: str, option: str = "--output") -> None:
         raise UsageError(f"cannot write '{output}': {error.strerror}; choose another {option}.") from error
 
 
-def _folder(path: Path, is_whole: bool = False) -> Side:
-    """The results of a folder; what is wrong with its files is said, or where all must be there, refused."""
+def _folder(path: Path) -> tuple[Side, str]:
+    """The results of a folder, and what it lacks, "" for nothing; what is wrong with its files is said, too."""
     from bench.analysis import accepted
     from bench.commands.progress import warn_of
     from bench.records.store import Store
@@ -114,12 +118,15 @@ def _folder(path: Path, is_whole: bool = False) -> Side:
     store = Store(path)
     store.require()
     frames = store.load()
-    if is_whole and frames.notes:
-        raise UsageError(f"cannot compare with results of which a part cannot be read: {frames.notes[0]}")
     warn_of(Screen(stderr=True), frames.notes)
-    results = accepted.tidy(frames.runs, frames.scores)
-    if is_whole:
-        accepted.require_finished(results, path, accepted.LOST)
+    results, lacking = accepted.tidy(frames.runs, frames.scores), ""
+    if frames.notes:
+        lacking = f"cannot compare with results of which a part cannot be read: {frames.notes[0]}"
+    else:
+        try:
+            accepted.require_finished(results, path, accepted.LOST)
+        except UsageError as error:
+            lacking = str(error)
     shown = set(frames.runs["run_id"])
     records = tuple(record for record in store.records() if record.spec.run_id in shown)
-    return Side(str(path), results, records)
+    return Side(str(path), results, records), lacking

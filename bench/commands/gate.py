@@ -87,6 +87,7 @@ def accept(head: Path, target: Path) -> None:
         say(f"Nothing changed in {target}.")
         return
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(target, content)
     except OSError as error:
         raise UsageError(f"cannot write '{target}': {error.strerror}; choose another --to.") from error

@@ -16,7 +16,7 @@ import click
 
 from bench.visible import visible
 
-__all__ = ["lasting_output", "say"]
+__all__ = ["lasting_output", "say", "silence"]
 
 FIRST_FREE = 3
 """Those before are standard input, output and error."""
@@ -57,14 +57,18 @@ class Lasting:
             self._drop(error)
 
     def _drop(self, error: OSError) -> None:
-        # What is still buffered goes nowhere, too; Python would try to write it once more at its end.
-        with contextlib.suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+        silence(self._stream)
         if error.errno != errno.EPIPE:  # whoever closed a pipe knows
             with contextlib.suppress(OSError, ValueError):
                 print(f"bench: cannot print: {error.strerror or error}; it goes on silently.", file=sys.__stderr__)
+
+
+def silence(stream: TextIO) -> None:
+    """Let all that is written to a stream go nowhere, what is still buffered, too: Python would try it once more."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,10 @@ def announce(console: Console, plan: Sequence[RunSpec], tasks: Sequence[str]) ->
     """
     for task, notes in own_reports(plan).items():
         console.print(f"{task}\n  " + "\n  ".join(notes), highlight=False, markup=False)
+    for fault in _faults(plan):
+        console.print(
+            f"warning: {fault}: its rows will fail.", style="yellow", highlight=False, markup=False, soft_wrap=True
+        )
     for remark in registry.remarks():
         console.print(f"warning: {remark}", style="yellow", highlight=False, markup=False)
     if any(spec.pack > 1 and spec.device == "cpu" for spec in plan):
@@ -60,6 +64,15 @@ def announce(console: Console, plan: Sequence[RunSpec], tasks: Sequence[str]) ->
         console.print(
             f"Left out because their data are not here (bench data fetch NAME): {', '.join(missing)}.", highlight=False
         )
+
+
+def _faults(plan: Sequence[RunSpec]) -> Iterator[str]:
+    """Why models of the plan cannot be loaded: their rows will say so, after all that comes before them."""
+    for model in dict.fromkeys(spec.model for spec in plan if spec.target and not spec.source):
+        try:
+            registry.find("model", model).load()
+        except registry.PluginError as error:
+            yield str(error)
 
 
 def plan_table(plan: Sequence[RunSpec], missing: Sequence[RunSpec]) -> Table:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from bench.commands.options import Command
 from bench.commands.output import say
@@ -64,6 +65,12 @@ def sample(
     from bench.records.store import Store
 
     if run_id is None:
+        context = click.get_current_context()
+        for option in context.command.params:
+            if option.name not in ("run_id", "results") and (
+                context.get_parameter_source(str(option.name)) is not ParameterSource.DEFAULT
+            ):
+                raise UsageError(f"{option.opts[-1]} needs a RUN_ID; without one, the finished runs are listed.")
         _list(Store(results))
         return
     if not 1 <= number <= MOST_SEQUENCES:

@@ -99,10 +99,10 @@ class SampleFile:
         """
         there = sum(1 for _ in islice(read_lines(Path(self.file), self.column or None), n))
         if there < n:
+            smaller = "" if preset == "smoke" else ", or choose a smaller preset"
             raise UsageError(
                 f"'{self.file}' has {there:,} samples, and {preset} scores {n:,} of each model: {n - there:,} are "
-                "missing. BLEU, self-BLEU and most other scores depend on the number; write more samples, or choose a "
-                "smaller preset."
+                f"missing. BLEU, self-BLEU and most other scores depend on the number; write more samples{smaller}."
             )
 
     def report(self, data: TrainingData, test: Tensor) -> tuple[str, ...]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from rich import box, table
-from rich.console import Console, Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.text import Text
 
 from bench.reports.document import Block, Bullets, Figure, Heading, Paragraph, Table, Words, line, text_of
@@ -45,7 +48,7 @@ def render(document: Iterable[Block], padding: int = 0) -> RenderableType:
         document: A page.
         padding: Spaces on both sides of a cell.
     """
-    return Group(*(_table(block, padding) if isinstance(block, Table) else Text(plain([block])) for block in document))
+    return Group(*(Fitted(block, padding) if isinstance(block, Table) else Text(plain([block])) for block in document))
 
 
 def plain(document: Iterable[Block]) -> str:
@@ -62,27 +65,71 @@ def _lines(block: Block) -> list[str]:
     return [f"{block.caption}: {block.path}" if isinstance(block, Figure) else text_of(block.caption)]
 
 
-def _table(block: Table, padding: int) -> table.Table:
+class Fitted:
+    """A table, as several with the same first columns where a terminal is too narrow for all: no number is cut.
+
+    Args:
+        block: What it shows.
+        padding: Spaces on both sides of a cell.
+    """
+
+    def __init__(self, block: Table, padding: int) -> None:
+        self._block, self._padding = block, padding
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The tables, one below the other."""
+        names, numbers = range(self._block.left), list(range(self._block.left, len(self._block.header)))
+        unlimited = options.update(max_width=sys.maxsize)
+
+        def part(count: int) -> table.Table:
+            return _table(self._block, self._padding, [*names, *numbers[:count]], caption=done == 0)
+
+        def fits(count: int) -> bool:
+            return Measurement.get(console, unlimited, part(count)).minimum <= options.max_width
+
+        done = 0
+        while not done or numbers:
+            most = len(numbers)
+            count = most if fits(most) else next((count for count in range(most - 1, 1, -1) if fits(count)), 1)
+            if done:
+                yield Text()
+            yield part(count)
+            done, numbers = done + 1, numbers[count:]
+
+
+def _table(block: Table, padding: int, columns: Sequence[int], caption: bool) -> table.Table:
     """A table with words aligned left, numbers aligned right, and a rule between groups."""
     shown = table.Table(
         box=box.SIMPLE_HEAD, padding=(0, padding), show_edge=False,
-        title=_text(block.caption, "bold") if block.caption else None, title_justify="left",
+        title=_text(block.caption, "bold") if block.caption and caption else None, title_justify="left",
     )  # fmt: skip
-    for index, name in enumerate(block.header):
+    for index in columns:
+        name = block.header[index]
         if index < block.left:
             least, most = (NARROWEST, WIDEST) if block.compact else (None, None)
             shown.add_column(_text(name), overflow="fold", min_width=least, max_width=most)
         else:
             heading = _on_two_lines(text_of(name)) if block.compact else name
-            shown.add_column(_text(heading), justify="right", overflow="fold", no_wrap=block.compact)
+            least = max(map(_width, _cells(block, index, heading))) if block.compact else None
+            shown.add_column(_text(heading), justify="right", overflow="fold", no_wrap=block.compact, min_width=least)
     for number, group in enumerate(block.groups):
         if number:
             shown.add_section()
         if group.heading:
-            shown.add_row(_text(group.heading, "italic"), *[Text()] * (len(block.header) - 1))
+            shown.add_row(_text(group.heading, "italic"), *[Text()] * (len(columns) - 1))
         for cells in group.lines:
-            shown.add_row(*(_text(cell, breaks=BREAKS if block.compact else {}) for cell in cells))
+            shown.add_row(*(_text(cells[index], breaks=BREAKS if block.compact else {}) for index in columns))
     return shown
+
+
+def _cells(block: Table, index: int, heading: Words) -> list[Text]:
+    """A column of a compact table, with its heading."""
+    return [_text(heading), *(_text(cells[index], breaks=BREAKS) for group in block.groups for cells in group.lines)]
+
+
+def _width(text: Text) -> int:
+    """Of its longest line."""
+    return max(map(cell_len, text.plain.splitlines()), default=0)
 
 
 def _on_two_lines(heading: str) -> str:

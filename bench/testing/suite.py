@@ -105,11 +105,15 @@ def run_suite_apart(name: str, timeout: float | None = None, task: str = "") -> 
 
 def _check_apart(pipe: Connection[Any, Any], name: str, task: str) -> None:
     """Do the checks whose numbers come through the pipe."""
+    plugin = registry.find("model", name)
     try:
-        generator = registry.find("model", name).load()
+        generator = plugin.load()
         data = _data(task) if task else None
     except registry.PluginError as error:
-        pipe.send(Outcome(LOADING, "FAILED", str(error)))
+        if ":" in name and plugin.is_missing:  # a typing error, and nothing that could be checked
+            pipe.send(Outcome(LOADING, "refused", f"{error}."))
+        else:
+            pipe.send(Outcome(LOADING, "FAILED", str(error)))
         return
     except UsageError as error:  # of the task's data, not the generator
         pipe.send(Outcome(LOADING, "refused", str(error)))

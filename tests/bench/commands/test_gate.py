@@ -194,7 +194,9 @@ def test_a_base_that_lost_its_records_lets_nothing_pass(bench, base, results, tm
     answer = gate(results)
     assert (answer.code, answer.out) == (2, "")
     assert "cannot compare with results of which a part cannot be read" in answer.err
-    assert bench("compare", results, base[1]).code == 0  # only the gate needs all of it
+    answer = bench("compare", results, base[1])
+    assert answer.code == 0  # only the gate needs all of it
+    assert "red, base is not whole: cannot compare with results of which a part cannot be read" in answer.out
     files[0].unlink()
     answer = gate(results)
     assert answer.code == 2
@@ -204,6 +206,10 @@ def test_a_base_that_lost_its_records_lets_nothing_pass(bench, base, results, tm
     answer = gate(tmp_path / "new")
     assert answer.code == 2
     assert "got none; 'bench run' makes them" in answer.err
+    for folder, found in ((results, "got 1 missing"), (tmp_path / "new", "got none")):
+        ending = bench("compare", folder, base[1]).out.splitlines()[-1]
+        assert "red, base is not whole: expected " in ending
+        assert found in ending
 
 
 def test_an_interrupted_run_has_failed(bench, compared, results):
@@ -290,6 +296,12 @@ def test_accepting_tells_what_it_changes(bench, base, results, tmp_path):
     assert target.read_bytes() == base[0].read_bytes()
 
 
+def test_the_folder_of_the_accepted_file_is_made(bench, base, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert bench("accept", base[1]).code == 0
+    assert (tmp_path / "results" / "accepted.csv").read_bytes() == base[0].read_bytes()
+
+
 def counts_of(answer):
     """The counts in the last but one line, as ``accept`` adds its own closing line."""
     return counts(type(answer)(answer.code, "\n".join(answer.out.splitlines()[:-1]), answer.err))
@@ -318,7 +330,7 @@ def test_a_leaderboard_is_no_base_and_is_not_overwritten(bench, base, tmp_path):
         (["compare", "BASE", "."], "expected a results folder"),
         (["accept", "."], "expected a results folder"),
         (["accept", "unused"], "expected a finished run in 'unused', got none; 'bench run' makes them"),
-        (["accept", "RESULTS"], "cannot write 'results/accepted.csv': No such file or directory; choose another --to"),
+        (["accept", "RESULTS", "--to", "empty.csv/a"], "cannot write 'empty.csv/a': .*; choose another --to"),
         (["accept", "RESULTS", "--to", "unused"], "expected a file of accepted results, but 'unused' is a folder"),
     ],
 )

@@ -42,3 +42,27 @@ def test_a_full_disk_is_told_once():
     code, out, error = ends('exec "$@" > /dev/full')
     assert (code, out) == (7, "")
     assert error == "bench: cannot print: No space left on device; it goes on silently.\ndone\n"
+
+
+def command(shell, *arguments, **environment):
+    return subprocess.run(
+        ["bash", "-c", shell, "bash", sys.executable, "-m", "bench", *map(str, arguments)], capture_output=True,
+        encoding="utf-8", timeout=60, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment},
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_an_answer_that_cannot_be_printed_is_a_failure():
+    done = command('exec "$@" > /dev/full', "list", "metrics")
+    assert (done.returncode, done.stderr) == (1, "bench: cannot print: No space left on device.\n")
+
+
+def test_a_terminal_without_arrows_shows_directions_all_the_same(tmp_path):
+    file = tmp_path / "samples.txt"
+    file.write_text("a b c d\nb c d e\n" * 3)
+    arguments = "score", file, "--references", file, "--metrics", "bleu,length"
+    plain = command('exec "$@"', *arguments, PYTHONIOENCODING="ascii").stdout
+    assert "bleu2 ^ " in plain
+    assert "length_mean > words" in plain
+    assert "v lower is better, ^ higher is better, > nearer to the real text" in plain

@@ -35,6 +35,16 @@ def four_processors(monkeypatch):
     monkeypatch.setattr(planned, "processors", lambda: 4)
 
 
+def test_a_model_that_cannot_be_loaded_is_told_before_others_are_trained(write_plugin):
+    write_plugin("own_broken", "func = print")
+    console = Console(file=io.StringIO(), width=300)
+    planned.announce(console, make_plan(Request(("mle", "own_broken:func"), ("toy",), ("copy",), 2, "smoke")), ["toy"])
+    assert console.file.getvalue() == (
+        "warning: model 'own_broken:func' (own_broken:func) breaks the contract: expected a frozen dataclass: its rows "
+        "will fail.\n"
+    )
+
+
 def test_the_time_is_shared_by_the_workers(plan):
     known = costs(mle=9.0, seqgan=50.0)
     assert said(plan, plan, 0, known) == "They take about 5 min."

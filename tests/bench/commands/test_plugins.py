@@ -368,10 +368,19 @@ def test_validate_says_what_is_broken(bench, write_plugin):
 
 def test_validate_tells_what_cannot_be_loaded(bench, write_plugin):
     write_plugin("own_cli", PLUGINS)
-    answer = bench("validate", "own_cli:Nobody")
+    write_plugin("own_broken", "import own_missing")
+    answer = bench("validate", "own_broken:Anything")
     assert answer.code == 1
-    assert answer.out.startswith("FAILED cannot load model 'own_cli:Nobody'")
+    assert answer.out.startswith("FAILED cannot load model 'own_broken:Anything'")
     assert len(answer.out.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["own_cli:Nobody", "own_nowhere:Mine"])
+def test_validate_refuses_what_is_not_there(bench, write_plugin, name):
+    write_plugin("own_cli", PLUGINS)
+    answer = bench("validate", name)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"bench: cannot load model '{name}'")
 
 
 def test_a_check_that_hangs_or_crashes_costs_that_check(bench, write_plugin):

@@ -154,6 +154,13 @@ def test_without_an_id_it_lists_the_runs(bench, finished, tmp_path):
     assert bench("sample", "--results", store.path).out == f"No run in '{store.path}' is finished.\n"
 
 
+@pytest.mark.parametrize("option", [("--output", "q.txt"), ("--number", 3), ("--seed", 0), ("--format", "lines")])
+def test_without_an_id_nothing_is_drawn(bench, finished, option):
+    answer = bench("sample", "--results", finished, *option)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == f"bench: {option[0]} needs a RUN_ID; without one, the finished runs are listed.\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from markdown_it import MarkdownIt
@@ -139,6 +140,23 @@ def test_terminal():
         "called", "a b", "────────", "x longer",
         "one [x]: figures/one.png",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("compact", [True, False])
+@pytest.mark.parametrize("width", [20, 33, 47, 80])
+def test_no_number_is_cut_where_a_terminal_is_narrow(width, compact):
+    names = [f"metric_{number} ↓" for number in range(5)]
+    rows = [[model, *(f"{seed}.{number}25 ± 0.{seed}75" for number in range(5)), "3"]
+            for seed, model in enumerate(("mle", "seqgan"))]  # fmt: skip
+    text = shown([replace(table(["model", *names, "n"], rows), compact=compact)], width)
+    assert all(len(line) <= width for line in text.splitlines())
+    words = text.split()
+    for model, *cells, _ in rows:
+        assert words.count(model) == words.count("model")  # beside every part
+        for cell in cells:
+            value, _, half = cell.split()
+            assert value in words
+            assert half in words or f"±{half}" in words
 
 
 def test_a_terminal_shows_markup_of_its_own_as_it_is():
