@@ -20,7 +20,9 @@ from bench.cli import main
 from bench.commands.settings import page as settings_page
 from bench.plans.fields import configuration
 from bench.plans.settings import settings
+from bench.records.frames import REAL_DATA
 from bench.reports import markdown
+from bench.reports.numbers import cell
 
 try:
     import tomllib
@@ -221,6 +223,16 @@ def test_the_page_of_all_arms_is_computed_from_its_records(tmp_path, monkeypatch
     assert result.attempted > 10
 
 
+def test_the_page_on_rloo_is_computed_from_its_records(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, folder in (("mine", "."), ("corpora", "corpora")):
+        with tarfile.open(ROOT / "results" / folder / "records.tar.gz") as archive:
+            archive.extractall(tmp_path / name, filter="data")
+    result = doctest.testfile(str(DOCS / "rloo.md"), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.failed == 0
+    assert result.attempted > 5
+
+
 def test_the_page_on_tuning_is_computed_from_its_trials(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "results").symlink_to(ROOT / "results")
@@ -242,6 +254,56 @@ def test_what_quick_sets_on_a_task_is_what_its_search_found(file):
     row = trials[0][2]
     assert (row["preset"], row["model"], len(trials)) == ("quick", "mle", 16)
     assert taken.items() <= configuration(load(GENERATORS["mle"]), "quick", {}, row["task"]).items()
+
+
+BOARD = re.compile(r"(?<=<!-- board: )(\w+)( -->\n\n)((?:\|.*\n)*)")
+"""Before a table of results/tasks: the task. Its header names the columns."""
+
+
+def board_table(found):
+    """The comment, and the table as it should be: rows as in the leaderboard, mean ± half of Student's interval."""
+    task, comment, table = found.groups()
+    names = re.findall(r"`(\w+)`", table.splitlines()[0])
+    with (ROOT / "results" / "tasks" / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if (row["task"], row["checkpoint"]) == (task, "final")]
+    cells, most = {}, max(int(row["n"]) for row in rows)
+    for row in rows:
+        numbers = {name: float(row[name]) if row[name] else None for name in ("mean", "low", "high")}
+        few = f" (n={row['n']})" if int(row["n"]) < most else ""
+        cells.setdefault(row["model"], {})[row["metric"]] = cell({**row, **numbers}) + few if row["mean"] else ""
+    lines = [f"| model | {' | '.join(f'`{name}`' for name in names)} |", f"| --- |{' ---: |' * len(names)}"]
+    for model, own in cells.items():
+        shown = model if model == REAL_DATA else f"`{model}`"
+        lines.append(f"| {shown} | {' | '.join(own.get(name, '') for name in names)} |")
+    return "".join([task, comment, *(f"{line}\n" for line in lines)])
+
+
+@pytest.mark.parametrize("page", sorted(TASKS.glob("*.md")), ids=lambda page: page.name)
+def test_tables_of_the_tasks_are_those_of_their_board(page):
+    """``GOLDEN=write pytest tests/test_docs.py`` writes them anew."""
+    text = page.read_text(encoding="utf-8")
+    expected = BOARD.sub(board_table, text)
+    if os.environ.get("GOLDEN") == "write":
+        page.write_text(expected, encoding="utf-8", newline="\n")
+    assert page.read_text(encoding="utf-8") == expected
+
+
+def test_all_tasks_of_the_board_have_a_table():
+    with (ROOT / "results" / "tasks" / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
+        tasks = {row["task"] for row in csv.DictReader(file)}
+    pages = [page.read_text(encoding="utf-8") for page in TASKS.glob("*.md")]
+    assert tasks == {name for text in pages for name, *_ in BOARD.findall(text)}
+
+
+def test_what_quick_sets_for_mle_tuned_on_a_task_is_the_best_trial_of_its_search():
+    plugin = load(GENERATORS["mle-tuned"])
+    names = [name.partition("/")[2] for name in plugin.presets if "/" in name]
+    assert names
+    for task in names:
+        file = ROOT / "results" / "mle-tuned" / f"tuned-{task}-quick-nll_valid.csv"
+        with file.open(encoding="utf-8", newline="") as lines:
+            best = min(csv.DictReader(lines), key=lambda row: float(row["score"]))
+        assert json.loads(best["fields"]).items() <= configuration(plugin, "quick", {}, task).items()
 
 
 def test_what_quick_sets_on_a_task_was_searched():
