@@ -39,8 +39,8 @@ def compare(
     """Compare a results folder, HEAD_DIR, with BASE: another one, or the accepted results of 'bench accept'.
 
     Every score gets a verdict. The verdicts worse, missing, failed and untested are red, and so is a comparison in
-    which nothing could be compared. Untested is what changed where no test says how, as with one seed or another
-    signature: 'bench accept' accepts it.
+    which nothing could be compared, or whose BASE lacks runs. Untested is what changed where no test says how, as with
+    one seed or another signature: 'bench accept' accepts it.
 
     With --against, every model of HEAD_DIR is compared with these models of BASE instead of with itself, in the
     metrics that both have. With --format html, comparison.html opens in a browser, without a network. Exit code 0, 1

@@ -87,13 +87,13 @@ def plan_table(plan: Sequence[RunSpec], missing: Sequence[RunSpec]) -> Table:
     table = Table(title=title, min_width=len(title) + 4)
     if len(tasks) > MOST_TASKS:
         for column in ("task", "models", "runs", "to do"):
-            table.add_column(column, justify="left" if column == "task" else "right")
+            table.add_column(column, justify="left" if column == "task" else "right", overflow="fold")
         for task in tasks:
             models = {model for model, its_task in whole if its_task == task}
             runs, left = (sum(counted[model, task] for model in models) for counted in (whole, to_do))
             table.add_row(Text(visible(task)), f"{len(models)}", f"{runs}", f"{left}" if left else "done")
         return table
-    table.add_column("model")
+    table.add_column("model", overflow="fold")
     for task in tasks:
         table.add_column(Text(visible(task)), justify="right")
     for model in dict.fromkeys(model for model, _ in whole):
