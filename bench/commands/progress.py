@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from importlib.util import find_spec
 from types import TracebackType
 
@@ -34,6 +35,45 @@ HEARTBEAT_SECONDS = 30.0
 SHOWN_SCALARS = ("nll_oracle", "grammatical", "nll_valid", "reward", "loss")
 
 
+@dataclass(slots=True)
+class UnderWay:
+    """A run that has begun.
+
+    Attributes:
+        spec: The run.
+        since: When it began, in seconds of :func:`time.monotonic`, as all moments here.
+        phase: What it does now; empty until it says so.
+        phase_since: When that was first heard of.
+        first: The steps of the phase that were done by then: a run may continue from a checkpoint.
+        heard: When the last step was heard of.
+        done: The steps done by then.
+        steps: All steps of the phase.
+    """
+
+    spec: RunSpec
+    since: float
+    phase: str = ""
+    phase_since: float = 0.0
+    first: int = 0
+    heard: float = 0.0
+    done: int = 0
+    steps: int = 0
+
+    def moved(self, phase: str, done: int, steps: int) -> None:
+        """Keep what a run says of itself."""
+        self.heard = time.monotonic()
+        if phase != self.phase or done < self.done:
+            self.phase, self.phase_since, self.first = phase, self.heard, done
+        self.done, self.steps = done, steps
+
+    def left(self, expected: float) -> float:
+        """Seconds that it still takes: what is left of those expected, and at least what its phase seems to take."""
+        now, done = time.monotonic(), self.done - self.first
+        a_step = (self.heard - self.phase_since) / done if done > 0 else 0.0
+        of_phase = a_step * (self.steps - self.done) - (now - self.heard)
+        return max(expected - (now - self.since), of_phase, 0.0)
+
+
 class Display:
     """Follows the events of an executor.
 
@@ -47,14 +87,14 @@ class Display:
     def __init__(self, console: Console, plan: Sequence[RunSpec], workers: int, costs: Costs | None = None) -> None:
         self.console, self.workers = console, max(1, min(workers, jobs(plan)))
         self.total = len(plan)
-        self.missing = Counter((spec.task, spec.model) for spec in plan)
+        self.missing = Counter(map(_kind, plan))
         self.took: dict[tuple[str, str], list[float]] = {}
-        self.packs = {(spec.task, spec.model): spec.pack for spec in plan}
+        self.packs = {_kind(spec): spec.pack for spec in plan}
         for kind, number in self.missing.items():
             self.packs[kind] = min(self.packs[kind], number)
-        kinds = {(spec.task, spec.model): costs.of(spec) for spec in plan} if costs else {}
+        kinds = {_kind(spec): costs.of(spec) for spec in plan} if costs else {}
         self.expected = {kind: seconds for kind, seconds in kinds.items() if seconds is not None}
-        self.now: dict[str, tuple[RunSpec, float]] = {}
+        self.now: dict[str, UnderWay] = {}
         self.done = 0
         self._warned: set[tuple[str, str, str]] = set()
         self._said = time.monotonic()
@@ -91,7 +131,7 @@ class Display:
         elif isinstance(event, Finished):
             self._finished(event.record)
         elif isinstance(event, Warned):
-            spec = self.now[event.run_id][0]
+            spec = self.now[event.run_id].spec
             if (spec.task, spec.model, event.message) not in self._warned:  # other seeds have nothing to add
                 self._warned.add((spec.task, spec.model, event.message))
                 self._say(f"{_title(spec)}: warning: {event.message}", "yellow")
@@ -130,19 +170,23 @@ class Display:
     def remaining(self) -> float | None:
         """Estimated seconds to the end, from how long runs of the same model and task took or were expected to take.
 
-        None where nothing is known.
+        A run that takes longer than that is expected to finish its phase, and takes nothing off what others take. All
+        runs together take no less than the longest of them. None where nothing is known.
         """
         known = self.expected | {kind: statistics.mean(times) for kind, times in self.took.items()}
         if not known:
             return None
         overall = statistics.mean(known.values())
-        jobs_left = {kind: math.ceil(count / self.packs[kind]) for kind, count in self.missing.items()}
-        work = sum(count * known.get(kind, overall) for kind, count in jobs_left.items())
-        spent = sum((time.monotonic() - since) / self.packs[spec.task, spec.model] for spec, since in self.now.values())
-        return max(0.0, work - spent) / self.workers
+        going = [(_kind(run.spec), run.left(known.get(_kind(run.spec), overall))) for run in self.now.values()]
+        waiting = self.missing - Counter(kind for kind, _ in going)
+        jobs_left = {kind: math.ceil(count / self.packs[kind]) for kind, count in waiting.items()}
+        each = [known.get(kind, overall) for kind in jobs_left]
+        work = sum(count * seconds for count, seconds in zip(jobs_left.values(), each, strict=True))
+        work += sum(seconds / self.packs[kind] for kind, seconds in going)
+        return max([work / self.workers, *each, *(seconds for _, seconds in going)])
 
     def _started(self, spec: RunSpec) -> None:
-        self.now[spec.run_id] = (spec, time.monotonic())
+        self.now[spec.run_id] = UnderWay(spec, time.monotonic())
         title = _title(spec)
         if self._bars is None:
             self.console.print(f"started {title}", highlight=False, soft_wrap=True, markup=False)
@@ -153,28 +197,30 @@ class Display:
             self._rows[spec.run_id] = self._bars.add_task(title, total=1, state="")
 
     def _moved(self, run_id: str, phase: str, done: int, steps: int, scalars: Mapping[str, float]) -> None:
-        state = _state(phase, done, steps, scalars)
+        run, state = self.now[run_id], _state(phase, done, steps, scalars)
+        run.moved(phase, done, steps)
         if self._bars is not None:
             self._bars.update(self._rows[run_id], completed=done, total=steps, state=state)
             self._show_whole()
         elif time.monotonic() - self._said > HEARTBEAT_SECONDS:
             self._said = time.monotonic()
             self.console.print(
-                f"        {_title(self.now[run_id][0])}: {state}{self._left()}",
+                f"        {_title(run.spec)}: {state}{self._left()}",
                 highlight=False, soft_wrap=True, markup=False,
             )  # fmt: skip
 
     def _finished(self, record: RunRecord) -> None:
-        spec, since = self.now.pop(record.spec.run_id)
+        run = self.now.pop(record.spec.run_id)
+        spec = run.spec
         if spec.run_id in self._rows:
             self._free.append(self._rows.pop(spec.run_id))
-        seconds = time.monotonic() - since
-        self.took.setdefault((spec.task, spec.model), []).append(seconds)
-        self.missing[spec.task, spec.model] -= 1
+        seconds = time.monotonic() - run.since
+        self.took.setdefault(_kind(spec), []).append(seconds)
+        self.missing[_kind(spec)] -= 1
         self._end(record, f"in {_duration(seconds)}")
 
     def _ended_elsewhere(self, record: RunRecord) -> None:
-        self.missing[record.spec.task, record.spec.model] -= 1
+        self.missing[_kind(record.spec)] -= 1
         self._end(record, "by another command in this folder")
 
     def _end(self, record: RunRecord, how: str) -> None:
@@ -263,6 +309,11 @@ def warn_of(console: Console, unreadable: Iterable[object]) -> None:
     """Show what is wrong with files of a results folder, a line for each."""
     for each in unreadable:
         console.print(f"warning: {each}", style="yellow", soft_wrap=True, highlight=False)
+
+
+def _kind(spec: RunSpec) -> tuple[str, str]:
+    """Runs that differ in their seed alone are of one kind: they take about as long."""
+    return spec.task, spec.model
 
 
 def _title(spec: RunSpec) -> str:

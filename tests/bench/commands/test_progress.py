@@ -87,7 +87,7 @@ def test_the_time_left_is_estimated_from_runs_of_the_same_kind(make_spec, clock)
     clock.now += 20
     assert display.remaining() == 40
     clock.now += 1_000
-    assert display.remaining() == 0
+    assert display.remaining() == 10  # what takes too long takes nothing off the run that waits
     two = Display(plain(), plan, 2)
     two.took = {("toy", "mle"): [10.0], ("toy", "seqgan"): [50.0]}
     assert two.remaining() == 60
@@ -102,7 +102,27 @@ def test_a_pack_counts_as_one_of_what_is_left(make_spec, clock):
     for spec in plan[:4]:
         display.see(Started(0, spec))
     clock.now += 40
-    assert display.remaining() == 60
+    assert display.remaining() == 80  # the second pack has just begun, or is about to
+
+
+def test_a_run_takes_at_least_as_long_as_its_phase_seems_to_take(make_spec, clock):
+    quick, slow = make_spec(model="mle"), make_spec(model="seqgan")
+    display = Display(plain(), [quick, slow], 1)
+    display.took = {("toy", "mle"): [10.0]}  # seqgan was never timed
+    display.missing["toy", "mle"] = 0
+    display.see(Started(0, slow))
+
+    def at(moment, phase, done):
+        clock.now = moment
+        display.see(Progress(0, slow.run_id, phase, done, 100, {}))
+        return display.remaining()
+
+    assert at(0, "adversarial", 20) == 10  # it continues from step 20, and nothing is known of its speed
+    assert at(30, "adversarial", 30) == 3 * 70
+    assert at(60, "adversarial", 40) == 3 * 60
+    clock.now += 3
+    assert display.remaining() == 3 * 59
+    assert at(300, "scoring", 0) == 0  # longer than was expected, and nothing is known of this phase
 
 
 def test_what_was_expected_counts_until_a_run_of_its_kind_has_ended(make_spec, clock):
