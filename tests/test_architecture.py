@@ -15,6 +15,7 @@ PACKAGES = ("bench", "seqgan", "baselines")
 
 BELOW = [
     "bench.errors",
+    "bench.processor",
     "bench.visible",
     "bench.api",
     "bench.kernels",
@@ -30,14 +31,15 @@ HARNESS = [*BELOW, "bench.plans", "bench.runs", "bench.testing", "bench.analysis
 ROOMS = {
     # At the bottom: these import none of our modules.
     "bench.errors": [],
+    "bench.processor": [],
     "bench.visible": [],
     "bench.api": [],
     "bench.kernels": [],
     "bench.pack": [],
     # plans -> runs -> records -> analysis -> reports, and what they are built on.
     "bench.data": ["bench.errors"],
-    "bench.records": ["bench.errors"],
-    "bench.tasks": ["bench.data", "bench.api", "bench.errors"],
+    "bench.records": ["bench.errors", "bench.processor"],
+    "bench.tasks": ["bench.data", "bench.api", "bench.errors", "bench.processor"],
     "bench.models": ["bench.data", "bench.api", "bench.errors"],
     "bench.metrics": ["bench.kernels", "bench.data", "bench.api", "bench.errors"],
     "bench.plans": ["bench.records", "bench.errors"],

@@ -17,6 +17,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from bench.processor import processor
+
 PACKAGES = ("seqgan-bench", "torch", "numba", "numpy", "pandas", "scipy")
 CODE = ("bench", "seqgan", "baselines")
 
@@ -65,7 +67,7 @@ def describe() -> dict[str, Any]:
     return {
         "commit": commit,
         "dirty": dirty,
-        "machine": f"{_processor()}, {os.cpu_count()} cores",
+        "machine": f"{processor()}, {os.cpu_count()} cores",
         "platform": platform.platform(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
@@ -132,11 +134,3 @@ def _same_code(installed: Path, checkout: Path) -> bool:
 def _git(root: Path, *arguments: str) -> str:
     command = ["git", "-C", str(root), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import json
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bench.data.downloads import folder
+from bench.processor import processor
 
 __all__ = ["drawn"]
 
@@ -58,7 +58,7 @@ def _file(made_from: Mapping[str, object]) -> Path | None:
     here = {
         "torch": torch.__version__,
         "numpy": np.__version__,
-        "processor": _processor(),
+        "processor": processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
     }
@@ -66,13 +66,6 @@ def _file(made_from: Mapping[str, object]) -> Path | None:
     with contextlib.suppress(OSError, RuntimeError):
         return folder() / "drawn" / f"{name[:32]}.safetensors"
     return None
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next((line for line in lines if line.startswith("model name")), platform.machine())
-    return platform.machine()
 
 
 def _read(file: Path) -> dict[str, Tensor] | None:

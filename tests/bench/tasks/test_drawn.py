@@ -52,7 +52,7 @@ def test_another_draw_or_machine_is_drawn_for_itself(monkeypatch, other):
     elif other == "torch":
         monkeypatch.setattr(torch, "__version__", "9.9")
     elif other == "processor":
-        monkeypatch.setattr(module, "_processor", lambda: "another")
+        monkeypatch.setattr(module, "processor", lambda: "another")
     else:
         monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
     drawn(made_from, WORTH, draw)
