@@ -113,7 +113,7 @@ def tune(
     first = studies[0].specs[0]
     if metric == "jsd_valid":
         require_oracle(studies[0].runs(0, studies[0].default)[0])
-    if target is not None and not target.parent.is_dir():
+    if target is not None and not target.parent.is_dir() and target.parent != output:  # which is made
         raise UsageError(f"expected --to in a folder that exists, got '{target}': make '{target.parent}' first.")
     file = target or output / f"tuned-{_plain(first.task_label)}-{preset}-{metric}.json"
     console = Screen()

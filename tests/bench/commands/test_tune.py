@@ -309,6 +309,9 @@ def test_nothing_is_overwritten_but_what_the_same_search_wrote(bench, plugin, tm
     answer = bench(*search, "--to", tmp_path / "nowhere" / "mine.json")
     assert (answer.code, answer.out) == (2, "")
     assert "expected --to in a folder that exists" in answer.err
+    new = tmp_path / "new"
+    assert bench("tune", "mine:Sharp", *TOY, "--trials", 1, "--output", new, "--to", new / "mine.json").code == 0
+    assert (new / "mine.json").is_file()
 
 
 def test_a_dry_run_says_what_would_be_searched(bench, plugin, tmp_path):
