@@ -10,8 +10,9 @@ import contextlib
 import platform
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-__all__ = ["processor"]
+__all__ = ["instructions", "multiplies_bfloat16", "processor"]
 
 CPUINFO = Path("/proc/cpuinfo")
 NUMBERS = {"cpu family": "family", "model": "model", "stepping": "stepping"}
@@ -28,3 +29,20 @@ def processor() -> str:
     name = known.get("model name") or platform.processor() or platform.machine()
     numbers = ", ".join(f"{ours} {known[theirs]}" for theirs, ours in NUMBERS.items() if theirs in known)
     return f"{name} ({numbers})" if numbers else name
+
+
+def instructions() -> str:
+    """The widest instructions that torch uses here, as in "AVX2" or "AVX512 and bfloat16". Imports torch."""
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability() + (" and bfloat16" if multiplies_bfloat16() else "")
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this processor has instructions for products of bfloat16 numbers. Imports torch."""
+    import torch
+
+    checks: list[Any] = [
+        getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    ]
+    return any(check is not None and check() for check in checks)

@@ -45,6 +45,7 @@ ROOMS = {
     "bench.plans": ["bench.records", "bench.errors"],
     "bench.runs": [
         *("bench.plans", "bench.tasks", "bench.metrics", "bench.records", "bench.api", "bench.pack", "bench.errors"),
+        "bench.processor",
     ],
     "bench.testing": ["bench.runs", "bench.plans", "bench.tasks", "bench.api", "bench.errors"],
     "bench.analysis": ["bench.records", "bench.errors", "bench.visible"],
@@ -57,7 +58,7 @@ ROOMS = {
     "bench.__main__": ["bench.cli"],
     "bench": ["bench.library"],
     # The contestants. The harness finds them by entry point, as it finds a stranger's.
-    "seqgan.kernels": ["bench.api", "bench.pack"],
+    "seqgan.kernels": ["bench.api", "bench.pack", "bench.processor"],
     "seqgan": ["seqgan.kernels", "bench.api", "bench.kernels"],
     "baselines": ["seqgan", "seqgan.kernels", "bench.api", "bench.kernels"],
 }

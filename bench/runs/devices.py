@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from bench.errors import UsageError, unknown
+from bench.processor import instructions
 from bench.records import environment
 from bench.records.record import RunSpec
 
@@ -69,7 +70,12 @@ def describe(spec: RunSpec) -> dict[str, Any]:
     """The environment of a run."""
     import torch
 
-    facts = {**environment.describe(), "threads": torch.get_num_threads(), "device": spec.device}
+    facts = {
+        **environment.describe(),
+        "instructions": instructions(),
+        "threads": torch.get_num_threads(),
+        "device": spec.device,
+    }
     if spec.device == "cuda":
         facts["device_name"] = torch.cuda.get_device_name()
     return facts

@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bench.data.downloads import folder
-from bench.processor import processor
+from bench.processor import instructions, processor
 
 __all__ = ["drawn"]
 
@@ -59,7 +59,7 @@ def _file(made_from: Mapping[str, object]) -> Path | None:
         "torch": torch.__version__,
         "numpy": np.__version__,
         "processor": processor(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "instructions": instructions(),
         "threads": torch.get_num_threads(),
     }
     name = hashlib.sha256(json.dumps([made_from, here], sort_keys=True).encode()).hexdigest()

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from bench.api import Execution, SequenceSpec, Unsupported
+from bench.processor import multiplies_bfloat16
 from seqgan.kernels.graphs import Captured, Step, captured_rollouts, captured_training
 from seqgan.kernels.threads import across_threads, one_thread, parts
 
@@ -27,7 +28,6 @@ __all__ = [
     "awaited",
     "concurrently",
     "descend",
-    "multiplies_bfloat16",
     "recorded",
     "records",
     "rollouts",
@@ -222,14 +222,6 @@ def rounded_convolutions(allowed: bool) -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.allow_tf32 = before
-
-
-def multiplies_bfloat16() -> bool:
-    """Whether this processor has instructions for products of bfloat16 numbers."""
-    checks: list[Any] = [
-        getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    ]
-    return any(check is not None and check() for check in checks)
 
 
 def records(execution: Execution, device: torch.device) -> bool:

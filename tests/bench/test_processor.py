@@ -3,9 +3,10 @@
 import platform
 
 import pytest
+import torch
 
 from bench import processor as module
-from bench.processor import processor
+from bench.processor import instructions, processor
 
 XEON = (
     "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 207\n"
@@ -40,6 +41,13 @@ def test_what_is_not_known_is_not_told(says):
     module.CPUINFO.unlink()
     processor.cache_clear()
     assert processor() == "aarch64"
+
+
+@pytest.mark.parametrize(("able", "told"), [(True, "AVX512 and bfloat16"), (False, "AVX512")])
+def test_instructions_say_whether_rewards_may_be_rounded(monkeypatch, able, told):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(module, "multiplies_bfloat16", lambda: able)
+    assert instructions() == told
 
 
 def test_the_processor_of_this_machine_has_a_name():

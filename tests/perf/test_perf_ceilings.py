@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seqgan.kernels.execution import multiplies_bfloat16
+from bench.processor import multiplies_bfloat16
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

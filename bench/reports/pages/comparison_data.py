@@ -139,6 +139,7 @@ def _place(record: RunRecord) -> dict[str, str]:
     known = {
         "commit": f"{str(facts.get('commit') or '')[:HASH]}{' with uncommitted changes' if facts.get('dirty') else ''}",
         "machine": facts.get("machine"),
+        "instructions": facts.get("instructions"),
         "platform": facts.get("platform"),
         "device": facts.get("device_name") or record.spec.device,
         "threads": facts.get("threads"),

@@ -80,3 +80,9 @@ def test_workers_get_the_devices_in_turn(three_cards, make_spec, monkeypatch):
     assert child.pipe.recv() == "2"
     child.close()
     assert VISIBLE not in os.environ
+
+
+def test_a_record_names_the_instructions_that_its_bits_depend_on(make_spec, monkeypatch):
+    monkeypatch.setattr(devices, "instructions", lambda: "AVX2")
+    facts = devices.describe(make_spec())
+    assert (facts["instructions"], facts["device"], facts["threads"]) == ("AVX2", "cpu", torch.get_num_threads())
