@@ -233,10 +233,11 @@ def test_the_page_on_rloo_is_computed_from_its_records(tmp_path, monkeypatch):
     assert result.attempted > 5
 
 
-def test_the_page_on_tuning_is_computed_from_its_trials(tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", ["tuning", "known-reward"])
+def test_a_page_is_computed_from_committed_tables(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "results").symlink_to(ROOT / "results")
-    result = doctest.testfile(str(DOCS / "tuning.md"), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    result = doctest.testfile(str(DOCS / f"{page}.md"), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.failed == 0
     assert result.attempted > 5
 
