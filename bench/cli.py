@@ -13,7 +13,7 @@ import click
 from bench.commands.data import data
 from bench.commands.gate import accept, compare
 from bench.commands.merge import merge
-from bench.commands.output import silence
+from bench.commands.output import lasting_output, silence
 from bench.commands.perf import perf
 from bench.commands.plan import plan
 from bench.commands.plugins import list_plugins, validate
@@ -49,20 +49,27 @@ class Group(click.Group):
     """Turns a user's mistake into one sentence and exit code 2, whatever command it was made in."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command."""
+        """Run a command: to its end, even if nobody reads what it prints, as under ``| head``."""
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="plain")  # where a terminal cannot show arrows
+        try:
+            with lasting_output(whole=True):
+                return self._answered(ctx)
+        except OSError as error:
+            if error.errno not in FULL or error.filename:
+                raise
+            silence(sys.stdout)  # a file or terminal that output goes to
+            click.echo(f"bench: cannot print: {error.strerror}.", err=True)
+            ctx.exit(1)
+
+    def _answered(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except UsageError as error:  # a sentence: what is from elsewhere begins no line of its own
             click.echo(f"bench: {' '.join(visible(str(error)).splitlines())}", err=True)
             ctx.exit(2)
         except OSError as error:
-            if error.errno in FULL and not error.filename:  # a file or terminal that output goes to
-                silence(sys.stdout)
-                click.echo(f"bench: cannot print: {error.strerror}.", err=True)
-                ctx.exit(1)
             if error.errno not in REFUSED or not error.filename:
                 raise
             click.echo(f"bench: cannot use '{visible(str(error.filename))}': {error.strerror}.", err=True)

@@ -48,6 +48,9 @@ def compare(
     """
     from bench.reports.pages.comparison import junit
 
+    for option, file in (("--output", output), ("--junit", report)):
+        if file is not None and file.is_dir():
+            raise UsageError(f"expected a file for {option}, got the folder '{file}'.")
     found = compared(base, head, against, min_seeds, gates=fail_on_regression)
     show(found, form, output)
     if report:

@@ -19,19 +19,29 @@ __all__ = ["Command", "against", "check_against", "labels", "names", "required"]
 
 
 class Command(click.Command):
-    """A command that refuses an option given twice, of which click would silently use the last."""
+    """A command that refuses an option given twice, of which click would silently use the last, and an empty path.
+
+    An empty path, as from a variable of a shell that is not set, would be the folder where one is.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the arguments."""
         if ctx.resilient_parsing:  # to complete a line in a shell
             return super().parse_args(ctx, args)
-        *_, given = self.make_parser(ctx).parse_args(list(args))
+        values, _, given = self.make_parser(ctx).parse_args(list(args))
+        for option in given:
+            if isinstance(option.type, click.Path) and "" in _each(values.get(str(option.name))):
+                raise UsageError(f"expected a path for {option.opts[-1]}, got an empty one.")
         for option, times in Counter(given).items():
             if times > 1 and isinstance(option, click.Option) and not (option.multiple or option.is_eager):
                 name = " or ".join([*option.opts[-1:], *option.secondary_opts[-1:]])
                 often = "twice" if times == 2 else f"{times} times"
                 raise UsageError(f"{name} was given {often}: give it once.")
         return super().parse_args(ctx, args)
+
+
+def _each(given: object) -> Sequence[object]:
+    return given if isinstance(given, list | tuple) else [given]
 
 
 def names(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:

@@ -32,10 +32,11 @@ class Lasting:
 
     Args:
         stream: Where to write.
+        whole: Whether what it prints is wanted whole, if at all: then it raises for want of space.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, whole: bool) -> None:
+        self._stream, self._whole = stream, whole
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the stream's."""
@@ -57,6 +58,8 @@ class Lasting:
             self._drop(error)
 
     def _drop(self, error: OSError) -> None:
+        if self._whole and error.errno != errno.EPIPE:
+            raise error
         silence(self._stream)
         if error.errno != errno.EPIPE:  # whoever closed a pipe knows
             with contextlib.suppress(OSError, ValueError):
@@ -72,13 +75,20 @@ def silence(stream: TextIO) -> None:
 
 
 @contextlib.contextmanager
-def lasting_output() -> Iterator[None]:
-    """Do what must not end because nobody reads what it prints."""
+def lasting_output(whole: bool = False) -> Iterator[None]:
+    """Do what must not end because nobody reads what it prints.
+
+    Args:
+        whole: Whether it is to end where a disk is full.
+
+    Raises:
+        OSError: with ``whole``, where what is printed cannot be written for another reason than that nobody reads it.
+    """
     while (free := os.open(os.devnull, os.O_RDWR)) < FIRST_FREE:  # what is closed would be the next pipe or file
         os.set_inheritable(free, True)  # in workers, too
     os.close(free)
     output, error = sys.stdout, sys.stderr
-    lasting = [stream and cast(TextIO, Lasting(stream)) for stream in (output, error)]  # None is a closed one
+    lasting = [stream and cast(TextIO, Lasting(stream, whole)) for stream in (output, error)]  # None is a closed one
     sys.stdout, sys.stderr = lasting
     try:
         yield

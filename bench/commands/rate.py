@@ -159,12 +159,15 @@ def read(files: tuple[Path, ...], key_file: Path | None, output: Path | None, re
     """
     from bench.analysis.ratings import judgement, rated
     from bench.records.ratings import answers_of
+    from bench.records.store import Store
     from bench.reports import markdown, terminal
     from bench.reports.pages import ratings as pages
     from bench.reports.terminal import Screen
 
     if output is not None and output.suffix.lower() not in ENDINGS:
         raise UsageError(f"expected an --output that ends in {', '.join(ENDINGS)}, got '{output}'.")
+    if results is not None:
+        Store(results).require()
     tables = _tables(files)
     if output is not None and output.resolve() in {table.resolve() for table in tables}:
         raise UsageError(f"'{output}' holds answers: choose another --output.")

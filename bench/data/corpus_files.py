@@ -139,7 +139,10 @@ def read_splits(files: Mapping[str, Path], level: str, max_len: int, max_lines: 
     for split in made:
         indices["train"][fold == (VALID_FOLD if split == "valid" else TEST_FOLD)] = SPLITS.index(split)
     everything = np.concatenate([survey.keys for survey in surveys.values()])
-    everywhere, kept = remove_crossing(everything, np.concatenate(list(indices.values())))
+    try:
+        everywhere, kept = remove_crossing(everything, np.concatenate(list(indices.values())))
+    except UsageError as error:
+        raise UsageError(f"too little in {' and '.join(f'{path}' for path in files.values())}: {error}") from error
     ends = np.cumsum([len(survey.keys) for survey in surveys.values()])[:-1]
     ids: defaultdict[str, int] = defaultdict()
     ids.default_factory = ids.__len__
@@ -176,9 +179,11 @@ def remove_crossing(keys: Keys, indices: SplitIndices, noun: str = "line") -> tu
     left = ", ".join(f"{count:,} {split}" for split, count in zip(SPLITS, counts, strict=True))
     different = [len(np.unique(keys[indices == index])) for index in range(len(SPLITS))]
     if sum(counts) < FEWEST or min(different) < FEWEST_DIFFERENT:
+        unlike = ", ".join(f"{count:,}" for count in different)
         raise UsageError(
-            f"too few usable {noun}s: {left}, without {crossing}; expected at least {FEWEST} in all and "
-            f"{FEWEST_DIFFERENT} different ones in each."
+            f"expected at least {FEWEST} {noun}s in all and {FEWEST_DIFFERENT} different ones in each split, got {left}"
+            f", of them different {unlike}; left out, as a later split has them: {removed_train.sum():,} of train, "
+            f"{removed_valid.sum():,} of valid."
         )
     kept = keys[indices == 0]
     repeated = len(kept) - len(np.unique(kept))

@@ -110,13 +110,29 @@ class Plugin:
         module, _, name = self.target.partition(":")
         try:
             with _survived():
-                plugin = getattr(_import(module), name)
+                imported = _import(module)
+                if not hasattr(imported, name):
+                    raise AttributeError(_lacks(imported, name))
+                plugin = getattr(imported, name)
         except (Exception, SystemExit) as error:
-            raise PluginError(f"cannot load {self.kind} {self.origin}: {brief(error)}") from error
+            hint = _path_hint(self.target) if isinstance(error, ModuleNotFoundError) else ""
+            raise PluginError(f"cannot load {self.kind} {self.origin}: {brief(error)}{hint}") from error
         problem = broken(self.kind, plugin)
         if problem:
             raise PluginError(f"{self.kind} {self.origin} breaks the contract: {problem}")
         return plugin
+
+
+def _lacks(module: ModuleType, name: str) -> str:
+    classes = [each for each, value in vars(module).items() if isinstance(value, type)]
+    own = [each for each in classes if vars(module)[each].__module__ == module.__name__]
+    return f"module '{module.__name__}' has no '{name}'; its classes are {', '.join(own) or 'none'}"
+
+
+def _path_hint(target: str) -> str:
+    """What to write instead of the path of a file; "" for a module's name."""
+    file, _, name = target.partition(":")
+    return f"; write '{file.removesuffix('.py')}:{name}', without .py" if file.endswith(".py") else ""
 
 
 def available(kind: str) -> dict[str, Plugin]:
@@ -226,6 +242,8 @@ def find(kind: str, name: str) -> Plugin:
     if len(namesakes) > 1 and not _unfit(plain):
         choices = " or ".join(plugin.name for plugin in namesakes.values())
         raise UsageError(f"{' and '.join(namesakes)} both register a {kind} named '{plain}': choose {choices}.")
+    if name.endswith(".py"):
+        raise UsageError(f"expected a {kind} as NAME or package.module:Class, got the file '{name}'.")
     raise unknown(kind, name, plugins)
 
 

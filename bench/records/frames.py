@@ -211,7 +211,7 @@ def _missing_row(plan: Configured, seed: int) -> Row:
         **dict(zip(KEYS, identity, strict=True)),
         "role": plan.role,
         "status": MISSING,
-        "reason": "it was planned, and there is no record of it",
+        "reason": "it was planned, and there is no record of it that can be read",
         "tuned": plan.tuned,
         "samples": [],
         "density": "none",

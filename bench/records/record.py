@@ -337,6 +337,8 @@ def from_json(text: str) -> RunRecord:
         content = json.loads(text, parse_constant=_refuse)
     except RecursionError as error:
         raise ValueError("it is not a run record") from error
+    except json.JSONDecodeError as error:
+        raise ValueError("it is cut off or damaged" if text.strip() else "it is empty") from error
     if not isinstance(content, dict) or not isinstance(content.get("schema"), int):
         raise ValueError("it is not a run record")
     if content.get("sha256", "") != checksum(content) and ("sha256" in content or content["schema"] >= 4):

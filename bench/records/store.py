@@ -205,7 +205,9 @@ class Store:
             UsageError: for any other.
         """
         if not self._is_ours():
-            raise UsageError(f"expected a results folder (with a {MARKER}), got '{self.path}'.")
+            if self._marker() is None:
+                raise UsageError(f"expected a results folder (with a {MARKER}), got '{self.path}'.")
+            raise UsageError(f"expected a results folder, got '{self.path}', whose {MARKER} is of no known form.")
         archive = self.path / PACKED
         if archive.is_file() and not any(self.files()):
             raise UsageError(

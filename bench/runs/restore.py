@@ -101,14 +101,19 @@ def find_run(name: str, results: Path) -> tuple[RunRecord, Store]:
         UsageError: when there is no such run or more than one, or its record cannot be read.
     """
     file = Path(name)
-    store = Store(file.absolute().parent.parent if file.suffix == ".json" else results)
-    if file.suffix != ".json":
-        store.require()
+    if name and file.is_dir():
+        raise UsageError(f"expected a run, got the folder '{name}': 'bench sample --results {name}' lists its runs.")
+    named = file.suffix == ".json"
+    store = Store(file.absolute().parent.parent if named else results)
+    if not named:
         file = _record_file(name, store)
     try:
         return from_json(file.read_text(encoding="utf-8")), store
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read the record '{file}': {error}; {MADE_ANEW}.") from error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        if named and file.absolute().parent.name != store.runs.name:  # whose file it is nobody knows
+            raise UsageError(f"expected a run's record, as in RESULTS/runs, got '{file}': {reason}.") from error
+        raise UsageError(f"cannot read the record '{file}': {reason}; {MADE_ANEW}.") from error
 
 
 def _record_file(name: str, store: Store) -> Path:
@@ -118,6 +123,7 @@ def _record_file(name: str, store: Store) -> Path:
             f"expected a run id, at least its first {DIGITS[0]} hexadecimal digits, or the path of a record, got "
             f"'{name}'; 'bench sample' without a run id lists them."
         )
+    store.require()
     found = {file.stem.rpartition(".")[2]: file for file in store.runs.glob(f"*.{digits}*.json")}
     found = {run_id: file for run_id, file in found.items() if run_id.startswith(digits)}
     if not found:

@@ -31,6 +31,7 @@ from bench.testing.trial import (
     expect,
     expect_same,
     fit,
+    trained,
 )
 
 MOST_MOVED = 0.2
@@ -68,7 +69,7 @@ def check_streams(generator: type) -> None:
     for seed in (1, 2):
         _seed_globally(seed)
         session = Session(STREAM)
-        samplers.append(session.train(built(generator), data))
+        samplers.append(trained(session, built(generator), data))
         draw(samplers[-1], 5)
         ends.append(_global_states())
         for name, stream in session.streams.items():

@@ -100,7 +100,17 @@ def fit(
     kept = None if checkpoints is None else Kept(checkpoints, "whole")
     session = session or Session(STREAM, kept=kept, observer=observer)
     seed_global_streams(session.stream)
-    return session.train(built(generator) if isinstance(generator, type) else generator, data)
+    return trained(session, built(generator) if isinstance(generator, type) else generator, data)
+
+
+def trained(session: Session, generator: Generator, data: TrainingData) -> Sampler:
+    """What a training returns, which must be a sampler."""
+    sampler = session.train(generator, data)
+    expect(
+        callable(getattr(sampler, "sample", None)),
+        f"expected fit() to return a sampler with sample(n, decoding, rng), got {type(sampler).__name__}",
+    )
+    return sampler
 
 
 def draw(sampler: Sampler, n: int, temperature: float = 1.0, seed: int = 1) -> Tensor:

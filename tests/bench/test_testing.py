@@ -598,6 +598,14 @@ def test_a_coin_that_never_flips_is_a_field_without_effect():
     }
 
 
+@dataclass(frozen=True)
+class ReturnsNothing(Sound):
+    """Forgets to return what it trained."""
+
+    def fit(self, data, run):
+        super().fit(data, run)
+
+
 @pytest.mark.parametrize(
     ("generator", "check", "message"),
     [
@@ -629,6 +637,8 @@ def test_a_coin_that_never_flips_is_a_field_without_effect():
         (WrongLaw, "check_next_token_laws", "agree with token_log_prob, but after 0 tokens they are .* nats apart"),
         (OneLaw, "check_next_token_laws", r"expected next_token_log_probs of shape \(27, 3\), got \(3,\)"),
         (StrangeDensity, "check_density", "to be one of exact, bound, estimated, none, got 'perfect'"),
+        (ReturnsNothing, "check_streams", r"expected fit\(\) to return a sampler with sample\(.*\), got NoneType"),
+        (ReturnsNothing, "check_seed", r"expected fit\(\) to return a sampler with sample\(.*\), got NoneType"),
         (NoPhase, "check_budget", r"never looped over run.phase\(\)"),
     ],
     ids=lambda value: getattr(value, "__name__", None),

@@ -173,7 +173,7 @@ def test_packed_records_are_no_mystery(bench, folders, tmp_path):
 def test_an_empty_path_is_no_file(bench, folders, options):
     answer = bench("report", folders / "A", *options, "--output", "")
     assert answer.code == 2
-    assert "Is a directory" in answer.err
+    assert "expected a path for --output, got an empty one" in answer.err
 
 
 def test_an_empty_path_is_no_page(bench, folders):

@@ -39,6 +39,16 @@ def test_labels_may_hold_commas(given, found):
     assert labels(click.Context(click.Command("x")), option, given) == found
 
 
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [(["run", "--output", ""], "--output"), (["report", "x", "--tensorboard="], "--tensorboard"),
+     (["sample", "abcd", "--results", ""], "--results")],
+)  # fmt: skip
+def test_an_empty_path_is_not_the_folder_where_one_is(bench, arguments, option):
+    answer = bench(*arguments)
+    assert (answer.code, answer.err) == (2, f"bench: expected a path for {option}, got an empty one.\n")
+
+
 def test_every_command_refuses_what_is_given_twice():
     assert [name for name, command in COMMANDS.items() if not isinstance(command, Command)] == []
     assert {"bench run", "bench data show", "bench list", "bench score"} <= COMMANDS.keys()

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +57,19 @@ def command(shell, *arguments, **environment):
 def test_an_answer_that_cannot_be_printed_is_a_failure():
     done = command('exec "$@" > /dev/full', "list", "metrics")
     assert (done.returncode, done.stderr) == (1, "bench: cannot print: No space left on device.\n")
+
+
+STORE = Path(__file__).parents[2] / "golden" / "store"
+
+
+def test_a_command_whose_output_nobody_reads_does_all_its_work(tmp_path):
+    report = tmp_path / "report.xml"
+    gate = ("compare", STORE, STORE, "--fail-on-regression", "--junit", report)
+    done = command('set -o pipefail; "$@" | true', *gate)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert report.is_file()
+    done = command('set -o pipefail; "$@" 2>&1 | true', "compare", STORE, tmp_path / "nowhere")
+    assert done.returncode == 2
 
 
 def test_a_terminal_without_arrows_shows_directions_all_the_same(tmp_path):

@@ -161,11 +161,12 @@ def test_copies_of_a_line_are_drawn_as_often_as_they_occur(tmp_path):
 
 
 def test_too_few_lines(tmp_path):
-    assert "expected at least 100 in all and 2 different ones in each" in refusal(write(tmp_path / "a.txt", text(99)))
+    assert "expected at least 100 lines in all and 2 different ones" in refusal(write(tmp_path / "a.txt", text(99)))
     assert "0 train" in refusal(dict.fromkeys(("train", "test"), write(tmp_path / "a.txt", text(300))))
     message = refusal(write(tmp_path / "a.txt", ["always the same"] * 1_000))
     assert "0 valid" in message or "0 test" in message or "0 train" in message
-    assert "too few usable lines" in refusal(write(tmp_path / "a.txt", ["one line only"]))
+    few = "a.txt: expected at least 100 lines in all and 2 different ones in each split, got 1 train"
+    assert few in refusal(write(tmp_path / "a.txt", ["one line only"]))
 
 
 @pytest.mark.parametrize("lines", [[], ["", " ", "\t"]])

@@ -150,7 +150,7 @@ def test_one_flag(lines, bench, tmp_path):
     ("content", "shown"),
     [
         (b"one\ntwo\ncaf\xe9\n", "line 3 of"),
-        (b"a b\n" * 50, "too few usable lines"),
+        (b"a b\n" * 50, "bad.txt: expected at least 100 lines in all"),
         (b"\n\n", "has no text"),
         (b"a\0b", "binary"),
     ],

@@ -66,6 +66,7 @@ def test_every_installed_plugin_keeps_the_contract():
         ("model", ":Class", "package.module:Class, got ':Class'"),
         ("model", "some/file.py:Class", "package.module:Class"),
         ("model", "a:b:c", "package.module:Class"),
+        ("model", "./plug.py", "expected a model as NAME or package.module:Class, got the file './plug.py'"),
     ],
 )
 def test_a_name_that_matches_nothing(kind, name, message):
@@ -80,6 +81,16 @@ def test_a_class_in_the_working_directory_is_found_by_its_path(write_plugin, mon
     assert (plugin.name, plugin.target, plugin.distribution) == (*["own_models.first:Mine"] * 2, "")
     assert plugin.load()().lr == 0.1
     assert plugin.description == "Does what it says."
+
+
+def test_a_class_that_is_not_there_is_told_with_those_that_are(write_plugin):
+    write_plugin("own_classes", f"from dataclasses import field\n{GENERATOR}")
+    with pytest.raises(PluginError, match=r"module 'own_classes' has no 'Yours'; its classes are .*Mine"):
+        find("model", "own_classes:Yours").load()
+    with pytest.raises(
+        PluginError, match=r"No module named 'own_classes\.py'.*; write 'own_classes:Mine', without \.py"
+    ):
+        find("model", "own_classes.py:Mine").load()
 
 
 def test_description_of_what_cannot_be_read_is_empty(write_plugin):
@@ -170,7 +181,7 @@ VIOLATIONS = {
     ),
     "crash at import": ("raise RuntimeError('out of luck\\nand more')", "RuntimeError: out of luck$"),
     "import of what is not there": ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'"),
-    "no such class": ("class Yours: ...", "AttributeError: .* has no attribute 'Mine'"),
+    "no such class": ("class Yours: ...", "AttributeError: .* has no 'Mine'; its classes are Yours"),
     "bad syntax": ("def", "SyntaxError: invalid syntax"),
 }
 

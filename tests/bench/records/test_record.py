@@ -142,7 +142,7 @@ def without_nearest(record):
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '"schema"', "[" * 100_000])
 def test_what_is_no_record_at_all_is_refused(text):
-    with pytest.raises(ValueError, match=r"not a run record|Expecting"):
+    with pytest.raises(ValueError, match=r"it is (not a run record|empty|cut off)"):
         from_json(text)
 
 

@@ -76,7 +76,7 @@ def test_somebody_elses_folder_is_refused_and_left_alone(tmp_path, make):
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     with pytest.raises(UsageError, match=r"is not empty and is not a results folder .* choose an empty or new folder"):
         Store(tmp_path).open()
-    with pytest.raises(UsageError, match=r"expected a results folder \(with a store.json\), got"):
+    with pytest.raises(UsageError, match=r"expected a results folder(,| \(with a store.json\),) got"):
         Store(tmp_path).require()
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
 
@@ -257,6 +257,20 @@ def test_a_record_that_cannot_be_read_is_told_and_blocks_nothing(store, make_spe
     assert frames.notes == (str(unreadable[0]),)
     store.interrupt([bad])
     assert store.read(bad).status == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [("", "it is empty"), ('{"schema": 8, "ru', "it is cut off or damaged")]
+)
+def test_a_record_without_an_end_is_told_in_words(store, make_spec, content, reason):
+    store.file(make_spec()).write_text(content)
+    assert store.scan()[1][0].reason == reason
+
+
+def test_a_folder_of_another_program_is_told(store):
+    (store.path / MARKER).write_text('{"version": 99}')
+    with pytest.raises(UsageError, match=r"got '.*', whose store\.json is of no known form"):
+        store.require()
 
 
 def test_a_file_that_may_not_be_read_is_told(store, make_spec, monkeypatch):
@@ -497,7 +511,7 @@ def test_a_planned_run_without_a_record_is_missing(store, make_spec):
     }  # fmt: skip
     rows = store.load().runs
     assert list(rows["run_id"])[1] == plan[1].run_id
-    assert list(rows["reason"])[1] == "it was planned, and there is no record of it"
+    assert list(rows["reason"])[1] == "it was planned, and there is no record of it that can be read"
     (store.runs / PLAN).unlink()
     assert planned(store) == {("mle", 0): "ok"}
 

@@ -330,5 +330,9 @@ def test_unknown_ambiguous_and_unreadable_runs_are_told(finished, record_of, tmp
     (store.runs / "toy.mle.smoke.s0.abcd11111111.json").write_text("{", encoding="utf-8")
     with pytest.raises(UsageError, match="cannot read the record"):
         find_run("abcd1", store.path)
-    with pytest.raises(UsageError, match=r"cannot read the record 'none\.json'"):
+    with pytest.raises(UsageError, match=r"expected a run's record, as in RESULTS/runs, got 'none\.json': No such"):
         find_run("none.json", store.path)
+    with pytest.raises(UsageError, match=r"got '.*store\.json': it is not a run record\.$"):  # and is not to be removed
+        find_run(str(store.path / "store.json"), store.path)
+    with pytest.raises(UsageError, match=r"expected a run, got the folder '.*': 'bench sample --results .*' lists its"):
+        find_run(str(store.path), store.path)
