@@ -72,6 +72,7 @@ SEARCHED: Mapping[str, Mapping[str, Any]] = {
     "quick/folk-tunes": {"epochs": 60, "lr": 0.00412, "batch_size": 64, "hidden_dim": 128, "dropout": 0.457},
     "quick/folk-tunes-phrases": {"epochs": 60, "lr": 0.0116, "batch_size": 32, "hidden_dim": 128, "dropout": 0.346},
     "quick/quatrains": {"lr": 0.00879, "batch_size": 64, "embedding_dim": 96, "hidden_dim": 128, "dropout": 0.593},
+    "quick/sotu-obama": {"epochs": 60, "lr": 0.0051, "batch_size": 64, "hidden_dim": 96, "dropout": 0.518},
     "quick/tang5": {"lr": 0.00525, "batch_size": 64, "hidden_dim": 128, "dropout": 0.471},
 }
 """The best trials of searches by validation NLL, where these gain .03 nats or more over the fields for all tasks
