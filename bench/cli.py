@@ -60,7 +60,10 @@ class Group(click.Group):
             if error.errno not in FULL or error.filename:
                 raise
             silence(sys.stdout)  # a file or terminal that output goes to
-            click.echo(f"bench: cannot print: {error.strerror}.", err=True)
+            try:
+                click.echo(f"bench: cannot print: {error.strerror}.", err=True)
+            except OSError:  # that goes there, too
+                silence(sys.stderr)
             ctx.exit(1)
 
     def _answered(self, ctx: click.Context) -> Any:

@@ -127,8 +127,6 @@ def read(path: Path) -> pd.DataFrame:
     Raises:
         UsageError: for anything else, with the line and column of the first mistake.
     """
-    if path.parts[:1] in (("http:",), ("https:",)):
-        raise UsageError("expected a file or a folder, got an address: download what is there first.")
     if path.is_dir():
         raise UsageError(f"expected a file of accepted results, but '{path}' is a folder; {MAKE}.")
     if path.exists() and not path.is_file():  # reading it might wait forever

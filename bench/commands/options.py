@@ -19,7 +19,7 @@ __all__ = ["Command", "against", "check_against", "labels", "names", "required"]
 
 
 class Command(click.Command):
-    """A command that refuses an option given twice, of which click would silently use the last, and an empty path.
+    """A command that refuses an option given twice, of which click would silently use the last, and what is no path.
 
     An empty path, as from a variable of a shell that is not set, would be the folder where one is.
     """
@@ -29,9 +29,10 @@ class Command(click.Command):
         if ctx.resilient_parsing:  # to complete a line in a shell
             return super().parse_args(ctx, args)
         values, _, given = self.make_parser(ctx).parse_args(list(args))
-        for option in given:
-            if isinstance(option.type, click.Path) and "" in _each(values.get(str(option.name))):
-                raise UsageError(f"expected a path for {option.opts[-1]}, got an empty one.")
+        if not any(option.is_eager for option in given):  # as --help is
+            for option in given:
+                if isinstance(option.type, click.Path):
+                    _require_paths(option, values.get(str(option.name)))
         for option, times in Counter(given).items():
             if times > 1 and isinstance(option, click.Option) and not (option.multiple or option.is_eager):
                 name = " or ".join([*option.opts[-1:], *option.secondary_opts[-1:]])
@@ -40,8 +41,13 @@ class Command(click.Command):
         return super().parse_args(ctx, args)
 
 
-def _each(given: object) -> Sequence[object]:
-    return given if isinstance(given, list | tuple) else [given]
+def _require_paths(option: click.Parameter, given: object) -> None:
+    name = option.opts[-1] if isinstance(option, click.Option) else option.human_readable_name
+    for path in given if isinstance(given, list | tuple) else [given]:
+        if path == "":
+            raise UsageError(f"expected a path for {name}, got an empty one.")
+        if str(path).startswith(("http://", "https://")):
+            raise UsageError(f"expected a path for {name}, got the address '{path}': download what is there first.")
 
 
 def names(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:

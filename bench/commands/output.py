@@ -93,6 +93,7 @@ def lasting_output(whole: bool = False) -> Iterator[None]:
     try:
         yield
     finally:
-        for stream in filter(None, lasting):
-            stream.flush()
         sys.stdout, sys.stderr = output, error
+        with contextlib.ExitStack() as ends:  # each is flushed, whatever comes of the other
+            for stream in filter(None, lasting):
+                ends.callback(stream.flush)

@@ -124,8 +124,8 @@ class Plugin:
 
 
 def _lacks(module: ModuleType, name: str) -> str:
-    classes = [each for each, value in vars(module).items() if isinstance(value, type)]
-    own = [each for each in classes if vars(module)[each].__module__ == module.__name__]
+    things = vars(module).items()
+    own = [each for each, thing in things if isinstance(thing, type) and thing.__module__ == module.__name__]
     return f"module '{module.__name__}' has no '{name}'; its classes are {', '.join(own) or 'none'}"
 
 

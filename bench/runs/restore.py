@@ -101,8 +101,6 @@ def find_run(name: str, results: Path) -> tuple[RunRecord, Store]:
         UsageError: when there is no such run or more than one, or its record cannot be read.
     """
     file = Path(name)
-    if name and file.is_dir():
-        raise UsageError(f"expected a run, got the folder '{name}': 'bench sample --results {name}' lists its runs.")
     named = file.suffix == ".json"
     store = Store(file.absolute().parent.parent if named else results)
     if not named:
@@ -119,6 +117,11 @@ def find_run(name: str, results: Path) -> tuple[RunRecord, Store]:
 def _record_file(name: str, store: Store) -> Path:
     digits = name.lower()
     if not DIGITS[0] <= len(digits) <= DIGITS[1] or set(digits) - set(string.hexdigits):
+        if name and Path(name).is_dir():
+            raise UsageError(
+                f"expected a run, got the folder '{name}': 'bench sample --results {name}' lists the runs of a results "
+                "folder."
+            )
         raise UsageError(
             f"expected a run id, at least its first {DIGITS[0]} hexadecimal digits, or the path of a record, got "
             f"'{name}'; 'bench sample' without a run id lists them."

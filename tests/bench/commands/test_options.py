@@ -47,6 +47,19 @@ def test_labels_may_hold_commas(given, found):
 def test_an_empty_path_is_not_the_folder_where_one_is(bench, arguments, option):
     answer = bench(*arguments)
     assert (answer.code, answer.err) == (2, f"bench: expected a path for {option}, got an empty one.\n")
+    assert bench(*arguments, "--help").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [(["compare", "https://example.invalid/a.csv", "x"], "BASE"), (["report", "http://example.invalid/r"], "FOLDER"),
+     (["run", "--output", "https://example.invalid"], "--output")],
+)  # fmt: skip
+def test_an_address_is_no_path(bench, arguments, name):
+    answer = bench(*arguments)
+    assert answer.code == 2
+    assert f"bench: expected a path for {name}" in answer.err
+    assert "download what is there first" in answer.err
 
 
 def test_every_command_refuses_what_is_given_twice():

@@ -1,11 +1,15 @@
 """Standard output that goes away: what runs goes on."""
 
+import errno
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from bench.commands.output import lasting_output
 
 PRINTS = """
 import sys, click
@@ -70,6 +74,35 @@ def test_a_command_whose_output_nobody_reads_does_all_its_work(tmp_path):
     assert report.is_file()
     done = command('set -o pipefail; "$@" 2>&1 | true', "compare", STORE, tmp_path / "nowhere")
     assert done.returncode == 2
+
+
+class Full(io.StringIO):
+    """A file on a full disk, which notices when it is flushed."""
+
+    def flush(self):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class Counting(io.StringIO):
+    flushed = 0
+
+    def flush(self):
+        self.flushed += 1
+
+
+def test_the_streams_are_back_where_the_last_flush_fails(monkeypatch):
+    full, beside = Full(), Counting()
+    monkeypatch.setattr(sys, "stdout", full)
+    monkeypatch.setattr(sys, "stderr", beside)
+    with pytest.raises(OSError, match="No space left"), lasting_output(whole=True):
+        print("an answer")
+    assert (sys.stdout, sys.stderr, beside.flushed) == (full, beside, 1)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_mistake_that_cannot_be_told_is_a_failure_without_a_traceback():
+    done = command('exec "$@" 2> /dev/full', "compare", "nowhere", "nowhere")
+    assert (done.returncode, done.stdout) == (1, "")
 
 
 def test_a_terminal_without_arrows_shows_directions_all_the_same(tmp_path):

@@ -1,37 +1,17 @@
-"""Results on disk: which folders are accepted, complete files, tidy frames."""
+"""Results on disk: which folders are accepted, complete files."""
 
 import json
 import os
 import shutil
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench.errors import Halted, UsageError
 from bench.records import files
-from bench.records.frames import CURVE_COLUMNS, KEYS, REAL_DATA, RUN_COLUMNS, SCORE_COLUMNS
-from bench.records.record import RunRecord, Score, checksum
-from bench.records.store import MARKED, MARKER, PLAN, Store
-
-SCORES = {
-    "final": (
-        Score("nll_oracle", 1 / 3, "nats/token", "lower", "n=5|v=1"),
-        Score("nll_test", None, "nats/token", "lower", "n=5|v=1", absent="the model has no log_prob"),
-    )
-}
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(tmp_path / "deep" / "results")
-    store.open()
-    return store
-
-
-def finished(spec, when, **more):
-    return RunRecord(spec, "ok", scores=SCORES, finished=f"2026-01-{when:02}T00:00:00+00:00", **more)
+from bench.records.record import RunRecord, checksum
+from bench.records.store import MARKED, MARKER, Store
 
 
 def test_a_new_folder_is_made_and_marked(store):
@@ -115,7 +95,7 @@ def test_a_kill_while_the_folder_was_made_does_not_block_it(tmp_path, make):
     Store(tmp_path).require()
 
 
-def test_records_tell_whose_folder_it_is_where_the_marker_is_lost(store, make_spec):
+def test_records_tell_whose_folder_it_is_where_the_marker_is_lost(store, finished, make_spec):
     store.write(finished(make_spec(), 1))
     (store.path / MARKER).write_text("")
     store.require()
@@ -158,7 +138,7 @@ def test_one_at_a_time(store):
         assert list(store.records()) == []
 
 
-def test_a_record_is_found_by_its_specification(store, make_spec):
+def test_a_record_is_found_by_its_specification(store, finished, make_spec):
     spec = make_spec(model="own.models:Mine", overrides={"lr": 0.5})
     assert store.read(spec) is None
     store.begin(spec)
@@ -169,7 +149,7 @@ def test_a_record_is_found_by_its_specification(store, make_spec):
 
 
 @pytest.mark.parametrize("moment", ["write", "replace"])
-def test_a_crash_while_writing_leaves_the_old_record(store, make_spec, monkeypatch, moment):
+def test_a_crash_while_writing_leaves_the_old_record(store, finished, make_spec, monkeypatch, moment):
     spec = make_spec()
     store.write(finished(spec, 1))
     old = store.file(spec).read_bytes()
@@ -191,7 +171,7 @@ def test_a_crash_while_writing_leaves_the_old_record(store, make_spec, monkeypat
     assert [record.finished[:10] for record in store.records()] == ["2026-01-03"]
 
 
-def test_a_record_that_cannot_be_written_as_json_leaves_the_old_one(store, make_spec):
+def test_a_record_that_cannot_be_written_as_json_leaves_the_old_one(store, finished, make_spec):
     store.write(finished(make_spec(), 1))
     with pytest.raises(ValueError, match="JSON"):
         store.write(finished(make_spec(), 2, environment={"load": float("nan")}))
@@ -204,7 +184,7 @@ def test_finished_are_those_that_need_not_be_done_again(store, make_spec):
     assert store.finished() == {make_spec(seed=1).run_id: "ok", make_spec(seed=2).run_id: "skipped"}
 
 
-def test_reports_show_what_was_last_asked_for(store, make_spec):
+def test_reports_show_what_was_last_asked_for(store, finished, make_spec):
     old, new = make_spec(source="1" * 64), make_spec(source="2" * 64)
     store.write(finished(old, 1))
     store.write(finished(new, 2))
@@ -215,7 +195,7 @@ def test_reports_show_what_was_last_asked_for(store, make_spec):
     assert store.load().runs["run_id"].tolist() == [new.run_id]
 
 
-def test_a_configuration_stays_chosen_when_its_label_is_spelled_otherwise(store, make_spec):
+def test_a_configuration_stays_chosen_when_its_label_is_spelled_otherwise(store, finished, make_spec):
     old, new = make_spec(source="1" * 64), make_spec(source="2" * 64)
     store.write(finished(old, 1))
     store.write(finished(new, 2))
@@ -224,7 +204,7 @@ def test_a_configuration_stays_chosen_when_its_label_is_spelled_otherwise(store,
     assert store.load().runs["run_id"].tolist() == [old.run_id]
 
 
-def test_an_interrupt_marks_what_it_kept_from_finishing(store, make_spec):
+def test_an_interrupt_marks_what_it_kept_from_finishing(store, finished, make_spec):
     specs = [make_spec(seed=seed) for seed in range(5)]
     store.write(finished(specs[0], 1))
     store.write(RunRecord(specs[1], "skipped", reason="cannot"))
@@ -242,7 +222,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("content", UNREADABLE.values(), ids=UNREADABLE)
-def test_a_record_that_cannot_be_read_is_told_and_blocks_nothing(store, make_spec, content):
+def test_a_record_that_cannot_be_read_is_told_and_blocks_nothing(store, finished, make_spec, content):
     good, bad = make_spec(seed=0), make_spec(seed=1)
     store.write(finished(good, 1))
     store.file(bad).write_bytes(content)
@@ -273,7 +253,7 @@ def test_a_folder_of_another_program_is_told(store):
         store.require()
 
 
-def test_a_file_that_may_not_be_read_is_told(store, make_spec, monkeypatch):
+def test_a_file_that_may_not_be_read_is_told(store, finished, make_spec, monkeypatch):
     store.write(finished(make_spec(), 1))
 
     def refuse(*_, **__):
@@ -295,7 +275,7 @@ def test_a_record_of_a_later_version_is_not_called_damaged(store, make_spec):
 
 
 @pytest.mark.parametrize("name", ["a.json", "z.json"])
-def test_a_copy_of_a_record_counts_once(store, make_spec, name):
+def test_a_copy_of_a_record_counts_once(store, finished, make_spec, name):
     store.write(finished(make_spec(), 1))
     shutil.copy(store.file(make_spec()), store.runs / name)
     records, (found,) = store.scan()
@@ -305,7 +285,7 @@ def test_a_copy_of_a_record_counts_once(store, make_spec, name):
     assert len(store.load().runs) == 1
 
 
-def test_a_record_under_the_name_of_another_is_not_taken_for_it(store, make_spec):
+def test_a_record_under_the_name_of_another_is_not_taken_for_it(store, finished, make_spec):
     first, second = make_spec(seed=0), make_spec(seed=1)
     store.write(finished(first, 1))
     store.file(first).rename(store.file(second))
@@ -317,7 +297,7 @@ def test_a_record_under_the_name_of_another_is_not_taken_for_it(store, make_spec
     "content",
     [b"", b"{", b"[1]", b"5", b"null", b'[["a"]]', b'{"chosen": []}', b'{"chosen": [[[], 1, 2, 3]]}', b"\xff"],
 )
-def test_an_odd_list_of_what_was_chosen_is_told(store, make_spec, content):
+def test_an_odd_list_of_what_was_chosen_is_told(store, finished, make_spec, content):
     old, new = make_spec(source="1" * 64), make_spec(source="2" * 64)
     for day, spec in ((1, old), (2, new)):
         store.write(finished(spec, day))
@@ -356,14 +336,14 @@ def test_half_written_files_are_removed(store):
 
 
 @pytest.mark.parametrize("model", ["x" * 300, "天" * 200])
-def test_long_names_are_cut(store, make_spec, model):
+def test_long_names_are_cut(store, finished, make_spec, model):
     spec = make_spec(model=model)
     store.write(finished(spec, 1))
     assert len(store.file(spec).name.encode()) <= 255
     assert store.read(spec).spec.model == model
 
 
-def test_a_folder_that_is_removed_in_the_middle_of_a_write_is_noticed(store, make_spec, monkeypatch):
+def test_a_folder_that_is_removed_in_the_middle_of_a_write_is_noticed(store, finished, make_spec, monkeypatch):
     def remove(*_):
         shutil.rmtree(store.path)
         raise FileNotFoundError(2, "No such file or directory")
@@ -373,7 +353,7 @@ def test_a_folder_that_is_removed_in_the_middle_of_a_write_is_noticed(store, mak
         store.write(finished(make_spec(), 1))
 
 
-def test_a_folder_that_was_removed_is_noticed(store, make_spec):
+def test_a_folder_that_was_removed_is_noticed(store, finished, make_spec):
     shutil.rmtree(store.path)
     with pytest.raises(Halted, match=r"the results folder '.*' was removed or replaced while it was in use"):
         store.write(finished(make_spec(), 1))
@@ -381,189 +361,3 @@ def test_a_folder_that_was_removed_is_noticed(store, make_spec):
 
 
 # Frames
-
-
-def test_frames_of_nothing_have_their_columns(store):
-    frames = store.load()
-    assert [list(frame.columns) for frame in (frames.runs, frames.scores, frames.curves)] == [
-        RUN_COLUMNS, SCORE_COLUMNS, CURVE_COLUMNS,
-    ]  # fmt: skip
-    assert [len(frame) for frame in (frames.runs, frames.scores, frames.curves)] == [0, 0, 0]
-    assert frames.superseded == 0
-
-
-def test_frames_hold_what_the_records_hold(store, make_spec):
-    spec = make_spec(overrides={"lr": 0.5}, task_overrides={"draw": 1}, seed=3)
-    environment = {
-        "commit": "c0ffee", "dirty": True, "machine": "M", "python": "3.11", "threads": 1,
-        "packages": {"torch": "2", "seqgan-bench": "0.1"},
-    }  # fmt: skip
-    curve = (
-        {
-            "phase": "mle",
-            "step": 1,
-            "seconds": 0.5,
-            "tokens": 9,
-            "updates": None,
-            "scalars": {"loss": 1 / 3, "nll": 2.0},
-        },
-        {"phase": "mle", "step": 2, "seconds": 1.0, "tokens": 18, "updates": None, "scalars": {}},
-    )
-    facts = {"environment": environment, "curve": curve, "density": "exact"}
-    first = finished(spec, 1, **facts, samples=("a b",), data_sha256="d" * 64)
-    tempered = {"0.5": first.scores["final"]}
-    store.write(replace(first, frontier=tempered, selected={"score": 2.0, "phase": "mle", "step": 2}))
-    frames = store.load()
-    keys = dict(zip(KEYS, (spec.run_id, spec.group_id, "toy[draw=1]", "mle[lr=0.5]", "smoke", 3), strict=True))
-    assert frames.runs.to_dict("records") == [
-        {
-            **keys, "role": "contender",
-            "status": "ok", "reason": None, "finished": "2026-01-01T00:00:00+00:00", "version": "0.1",
-            "commit": "c0ffee", "dirty": True, "device": "cpu", "machine": "M", "python": "3.11", "torch": "2",
-            "threads": 1, "settings": "lr=0.01, sizes=[1, 2]",
-            "tuned": "default settings, then lr by hand", "samples": ["a b"],
-            "data": "d" * 64, "selected": "mle 2", "density": "exact", "budget": {}, "warnings": [],
-                "nearest": [], "kind": "", "densities": {},
-            "command": "bench run --models mle --tasks toy --preset smoke --set mle.lr=0.5 --set toy.draw=1 "
-            "--temperatures none --device cpu",
-        }
-    ]  # fmt: skip
-    first, second = frames.scores.to_dict("records")
-    assert first["value"] == 1 / 3
-    assert {name: first[name] for name in keys} == keys
-    assert [first[name] for name in ("checkpoint", "kind", "metric", "unit", "direction", "signature")] == [
-        "final", "quality", "nll_oracle", "nats/token", "lower", "n=5|v=1",
-    ]  # fmt: skip
-    assert second["value"] != second["value"]
-    assert second["absent"] == "the model has no log_prob"
-    curves = frames.curves.drop(columns=KEYS)
-    assert curves.pop("updates").isna().all()
-    assert curves.to_dict("records") == [
-        {"phase": "mle", "step": 1, "seconds": 0.5, "tokens": 9.0, "name": "loss", "value": 1 / 3},
-        {"phase": "mle", "step": 1, "seconds": 0.5, "tokens": 9.0, "name": "nll", "value": 2.0},
-    ]
-    assert frames.frontier[["temperature", "metric"]].to_numpy().tolist() == [
-        [0.5, first["metric"]], [0.5, second["metric"]],
-    ]  # fmt: skip
-    assert frames.frontier["value"][0] == 1 / 3
-    assert set(frames.scores["checkpoint"]) == {"final"}
-
-
-def test_runs_without_scores_are_in_the_frame_of_runs(store, make_spec):
-    store.write(RunRecord(make_spec(), "failed", reason="broken", finished="2026-01-01"))
-    frames = store.load()
-    assert frames.runs[["status", "reason"]].to_numpy().tolist() == [["failed", "broken"]]
-    assert len(frames.scores) == 0
-
-
-def test_the_configuration_that_finished_last_counts_with_all_its_seeds(store, make_spec):
-    old, new = make_spec(source="old"), make_spec(source="new")
-    for seed in (0, 1, 2):
-        store.write(finished(replace(old, seed=seed), 1))
-    store.write(finished(replace(new, seed=0), 2))
-    frames = store.load()
-    assert frames.runs["run_id"].tolist() == [new.run_id]
-    assert frames.scores["run_id"].unique().tolist() == [new.run_id]
-    assert frames.superseded == 3
-    store.write(finished(replace(new, seed=1), 3))
-    assert store.load().runs["seed"].tolist() == [0, 1]
-    store.write(finished(replace(old, seed=0), 4))  # the old code ran again: it is the current one
-    assert store.load().runs["group_id"].unique().tolist() == [old.group_id]
-
-
-def test_what_has_not_finished_supersedes_nothing(store, make_spec):
-    store.write(finished(make_spec(source="old"), 1))
-    store.begin(make_spec(source="new"))
-    frames = store.load()
-    assert frames.runs["status"].tolist() == ["ok"]
-    assert frames.superseded == 1
-
-
-def test_other_tasks_models_presets_and_settings_stand_side_by_side(store, make_spec):
-    specs = [
-        make_spec(),
-        make_spec(task="oracle"),
-        make_spec(model="seqgan"),
-        make_spec(model=REAL_DATA),
-        make_spec(preset="quick"),
-        make_spec(overrides={"lr": 0.5}, config={"lr": 0.5}),
-        make_spec(task_overrides={"draw": 1}, data="other"),
-    ]
-    for day, spec in enumerate(specs, 1):
-        store.write(finished(spec, day))
-    frames = store.load()
-    assert set(frames.runs["run_id"]) == {spec.run_id for spec in specs}
-    assert frames.superseded == 0
-
-
-def planned(store):
-    runs = store.load().runs
-    return {(row["model"], row["seed"]): row["status"] for row in runs.to_dict("records")}
-
-
-def test_a_planned_run_without_a_record_is_missing(store, make_spec):
-    plan = [make_spec(model=model, seed=seed) for model in ("mle", REAL_DATA) for seed in (0, 1)]
-    store.plan(plan)
-    store.plan(plan[:1])  # plans are added up
-    store.write(finished(plan[0], 1))
-    assert planned(store) == {
-        ("mle", 0): "ok", ("mle", 1): "missing", (REAL_DATA, 0): "missing", (REAL_DATA, 1): "missing",
-    }  # fmt: skip
-    rows = store.load().runs
-    assert list(rows["run_id"])[1] == plan[1].run_id
-    assert list(rows["reason"])[1] == "it was planned, and there is no record of it that can be read"
-    (store.runs / PLAN).unlink()
-    assert planned(store) == {("mle", 0): "ok"}
-
-
-def test_the_plan_of_another_configuration_does_not_count(store, make_spec):
-    old, new = (
-        [make_spec(source=source, seed=seed) for seed in range(n)] for source, n in (("1" * 64, 3), ("2" * 64, 2))
-    )
-    for plan in (old, new):
-        store.plan(plan)
-        store.choose(plan)
-    assert planned(store) == {("mle", 0): "missing", ("mle", 1): "missing"}
-    store.write(finished(old[0], 1))  # all that there is to show
-    assert planned(store) == {("mle", 0): "ok", ("mle", 1): "missing", ("mle", 2): "missing"}
-    store.write(finished(new[0], 2))
-    assert planned(store) == {("mle", 0): "ok", ("mle", 1): "missing"}
-
-
-def test_a_planned_field_of_several_values_is_that_of_its_record(store, make_spec):
-    spec = make_spec(config={"sizes": (1, 2)}, overrides={"sizes": (1, 2)})
-    store.plan([spec])
-    store.write(finished(spec, 1))
-    assert planned(store) == {("mle[sizes=[1, 2]]", spec.seed): "ok"}
-
-
-def test_trials_of_a_search_are_nobodys_plan(store, make_spec):
-    store.plan([make_spec(tuning={"trial": 0, "study": "s", "metric": "nll_valid"})])
-    assert not (store.runs / PLAN).exists()
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{}", "null", '{"format": 1}', "[" * 100_000])
-def test_a_damaged_plan_is_told_and_written_anew(store, make_spec, content):
-    (store.runs / PLAN).write_text(content)
-    (note,) = store.load().notes
-    assert "plan.list' is left out, because it is damaged: the plan of seeds is what the records show" in note
-    store.plan([make_spec()])
-    assert store.load().notes == ()
-    assert planned(store) == {("mle", 0): "missing"}
-
-
-def test_a_plan_that_was_changed_by_hand_is_noticed(store, make_spec):
-    store.plan([make_spec(seed=seed) for seed in (0, 1)])
-    file = store.runs / PLAN
-    file.write_text(file.read_text().replace('"1":', '"2":'))
-    assert "it is damaged" in store.load().notes[0]
-
-
-def test_a_plan_of_a_later_version_is_left_alone(store, make_spec):
-    content = {"format": 99, "planned": []}
-    text = json.dumps({**content, "sha256": checksum(content)})
-    (store.runs / PLAN).write_text(text)
-    assert "it has format 99, and this version reads formats up to 1: install that version" in store.load().notes[0]
-    with pytest.raises(UsageError, match=r"install that version to read it\. Or choose another folder"):
-        store.plan([make_spec()])
-    assert (store.runs / PLAN).read_text() == text

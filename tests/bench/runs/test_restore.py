@@ -334,5 +334,12 @@ def test_unknown_ambiguous_and_unreadable_runs_are_told(finished, record_of, tmp
         find_run("none.json", store.path)
     with pytest.raises(UsageError, match=r"got '.*store\.json': it is not a run record\.$"):  # and is not to be removed
         find_run(str(store.path / "store.json"), store.path)
-    with pytest.raises(UsageError, match=r"expected a run, got the folder '.*': 'bench sample --results .*' lists its"):
+    with pytest.raises(UsageError, match=r"expected a run, got the folder '.*': 'bench sample --results .*' lists"):
         find_run(str(store.path), store.path)
+
+
+def test_a_run_is_found_where_a_folder_has_its_name(finished, record_of, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_id = record_of("mle").spec.run_id
+    (tmp_path / run_id).mkdir()
+    assert find_run(run_id, finished.path)[0] == record_of("mle")
