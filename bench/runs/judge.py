@@ -45,6 +45,7 @@ __all__ = [
     "forget_task",
     "frontier_scores",
     "load_task",
+    "require_applicable",
     "score",
     "unchanged_data",
 ]
@@ -61,6 +62,9 @@ KEPT_JUDGEMENTS = 32
 """Of a task in a process; those of one seed follow each other."""
 OUR_METRICS = "bench.metrics."
 """What the names of the modules of our own metrics begin with."""
+RULED_OUT = "this task rules it out; without --metrics, each task gets those that apply to it"
+FEW = 20
+"""Real sequences that tell whether a metric has anything to say of a task."""
 KEPT_TASKS = 16
 """Each takes megabytes, and seconds to draw: as many as there may be seeds and tasks."""
 
@@ -225,6 +229,32 @@ class Judged:
     density: str
 
 
+def require_applicable(task: LoadedTask, metrics: Mapping[str, Metric], spec: RunSpec) -> None:
+    """Before anything is trained: no metric that the user named is one that the task rules out.
+
+    It is one if it has no column for a few real sequences, as if a model had written them. What else it may lack
+    depends on the model, and what goes wrong here is perhaps because they are few: :func:`score` tells of both.
+
+    Raises:
+        ValueError: naming the metric.
+    """
+    if not spec.explicit_metrics:
+        return
+    real, ruled_out = RealData(task.data), []
+    samples = real.sample(FEW, Decoding(), named_stream(spec.stream, "evaluation"))
+    for name, metric in metrics.items():
+        evidence = Evidence(real, samples.clone(), task.held_out)
+        with contextlib.suppress(Exception):
+            if not evidence.ask(metric):
+                ruled_out.append(name)
+    if ruled_out:
+        raise _absent(ruled_out[0])
+
+
+def _absent(metric: str, reason: str = RULED_OUT) -> ValueError:
+    return ValueError(f"metric '{metric}' was asked for and is absent: {reason}")
+
+
 def score(
     sampler: Sampler, task: LoadedTask, metrics: Mapping[str, Metric], spec: RunSpec, watch: AtRest | None = None
 ) -> Judged:
@@ -252,7 +282,7 @@ def score(
     for name, results in judgement.results.items():
         missing = "; ".join(result.absent for result in results if result.absent and not result.answered)
         if spec.explicit_metrics and not real and (missing or not results):
-            raise ValueError(f"metric '{name}' was asked for and is absent: {missing or 'this task rules it out'}")
+            raise _absent(name, missing or RULED_OUT)
         scores += [_as_score(result) for result in results]
     return Judged(tuple(scores), samples, samples.numel() / seconds, judgement.density)
 

@@ -31,6 +31,7 @@ from bench.runs.judge import (
     curve_judge,
     frontier_scores,
     load_task,
+    require_applicable,
     score,
     unchanged_data,
 )
@@ -163,6 +164,7 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         facts = {"scores": scores, "density": judged.density}
         return {**facts, **_shown(judged, task, spec), "data_sha256": task.data.sha256}
 
+    require_applicable(task, metrics, spec)
     generator: Generator = build(load_planned(spec), {**spec.config, **spec.files})
     preset = PRESETS[spec.preset]
     matched = preset.matched(spec.budget)

@@ -6,14 +6,16 @@ from typing import ClassVar
 import pytest
 import torch
 
+from bench.api import Decoding
 from bench.metrics.base import Estimate
 from bench.metrics.signature import Signature
+from bench.plans import registry
 from bench.plans.plan import Request, make_plan
 from bench.records.frames import REAL_DATA
 from bench.runs import judge
 from bench.runs.checkpoints import CheckpointFolder
-from bench.runs.judge import forget_task, load_task, score
-from bench.runs.runner import run
+from bench.runs.judge import forget_task, load_task, require_applicable, score
+from bench.runs.runner import load_planned, run
 from bench.runs.session import Session
 from bench.tasks.base import TaskData
 from seqgan.mle import MLE
@@ -191,3 +193,20 @@ def test_what_a_grammar_makes_infinite_does_not_fail_a_run_that_asked_for_it(tmp
     assert real["grammatical"].value == 1
     assert [real[name].value for name in ("kl_reverse", "jsd_token")] == pytest.approx([0, 0], abs=1e-12)
     assert real["nll_oracle"].value > 0
+
+
+@pytest.mark.parametrize("name", ["toy", "grammar", "surnames", "smiles", "flights", "folk-tunes"])
+def test_a_task_rules_out_the_metrics_that_have_no_column_for_a_model(name):
+    spec = make_plan(Request(("bigram",), (name,), ("all",), 1, "smoke"))[1]
+    task = load_task(spec)
+    sampler = Session(spec.stream).train(load_planned(spec)(), task.data.training)
+    metrics = {metric: registry.find("metric", metric).load()() for metric in spec.metrics}
+    samples = sampler.sample(100, Decoding(), torch.Generator().manual_seed(0))
+    found = judge._judgement(sampler, samples, task, metrics, spec).results
+    ruled_out = [metric for metric, results in found.items() if not results]
+    named = replace(spec, explicit_metrics=True)
+    assert ruled_out
+    for metric in ruled_out:
+        with pytest.raises(ValueError, match=f"metric '{metric}' was asked for and is absent: this task rules it out"):
+            require_applicable(task, {metric: metrics[metric]}, named)
+    require_applicable(task, {metric: each for metric, each in metrics.items() if metric not in ruled_out}, named)

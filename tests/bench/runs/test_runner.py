@@ -10,17 +10,14 @@ import torch
 
 from bench.api import TrainingData
 from bench.plans.plan import Request, make_plan
-from bench.plans.presets import PRESETS, TEMPERATURES
 from bench.records.frames import REAL_DATA
 from bench.records.record import from_json, to_json
 from bench.runs.checkpoints import CheckpointFolder
 from bench.runs.examples import SHOWN_SAMPLES
 from bench.runs.judge import load_task
 from bench.runs.runner import Watcher, run
-from bench.runs.session import Session
 from bench.runs.streams import named_stream
 from bench.tasks.toy import Toy
-from seqgan.mle import MLE
 
 TOY = {"vocab_size": 6, "seq_len": 5, "train_size": 60, "valid_size": 20, "test_size": 30}
 SETTINGS = tuple(f"toy.{name}={value}" for name, value in TOY.items())
@@ -258,6 +255,16 @@ def test_a_metric_that_was_asked_for_must_not_be_absent(do):
     assert do(metrics=("nll", "distinct"), dense=True).status == "ok"
 
 
+def test_a_metric_that_the_task_rules_out_is_told_before_anything_is_trained(do):
+    record = do(metrics=("distinct", "trips"))
+    assert record.status == "failed"
+    assert record.reason == (
+        "ValueError: metric 'trips' was asked for and is absent: this task rules it out; without --metrics, each task "
+        "gets those that apply to it"
+    )
+    assert sys.modules["own_faulty"].seen == []
+
+
 def test_a_metric_that_was_not_asked_for_is_absent_with_a_reason(do):
     absent = {score.metric: score.absent for score in do().scores["final"] if score.value is None}
     assert absent["nll_test"] == absent["jsd"] == "the model has no log_prob"
@@ -416,282 +423,3 @@ def test_a_run_of_installed_plugins_does_not_import_from_the_working_directory(t
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
     run(plan("random")["random", 0])
     assert "" not in sys.path[:1]
-
-
-def test_a_trained_model_has_a_frontier_and_others_have_none():
-    record = run(plan("mle")["mle", 0])
-    assert list(record.frontier) == ["0.7", "1", "1.3", "2"]
-    values = {
-        temperature: {score.metric: score.value for score in scores} for temperature, scores in record.frontier.items()
-    }
-    assert set(values["1"]) == {"nll_oracle", "nll_test", "lm_nll", "reverse_nll"}
-    quality_of = [scores["nll_oracle"] for scores in values.values()]
-    assert quality_of == sorted(quality_of)
-    assert len(set(quality_of)) == 4
-    assert run(plan("random")["random", 0]).frontier == {}
-
-
-def test_the_frontiers_held_out_nll_is_that_of_the_tempered_density():
-    record = run(plan("mle", settings=("mle.epochs=3",))["mle", 0])
-    session = Session(plan("mle")["mle", 0].stream)
-    task = load_task(plan("mle")["mle", 0])
-    model = session.train(MLE(epochs=3), task.data.training)
-    test = task.data.test[:100]
-    expected = -float(model.token_log_prob(test, 0.7).double().sum()) / test.numel()
-    found = {score.metric: score.value for score in record.frontier["0.7"]}["nll_test"]
-    assert found == pytest.approx(expected, rel=1e-5)
-
-
-def test_a_sampler_that_cannot_be_tempered_loses_its_frontier_and_nothing_else(write_plugin):
-    write_plugin(
-        "own_stubborn",
-        """
-from dataclasses import dataclass
-from seqgan.mle import MLE
-
-@dataclass(frozen=True)
-class Stubborn:
-    def fit(self, data, run):
-        model = MLE(epochs=1).fit(data, run)
-        draw = model.sample
-        def sample(n, decoding, rng):
-            if decoding.temperature != 1:
-                raise RuntimeError("only as it is")
-            return draw(n, decoding, rng)
-        model.sample = sample
-        return model
-""",
-    )
-    record = run(plan("own_stubborn:Stubborn")["own_stubborn:Stubborn", 0])
-    assert record.status == "ok"
-    assert {score.absent for score in record.frontier["0.7"]} == {"RuntimeError: only as it is"}
-    assert all(score.value is not None for score in record.frontier["1"])
-    record = run(plan("own_stubborn:Stubborn", budget={"updates": 30.0})["own_stubborn:Stubborn", 0])
-    assert (record.status, record.selected["temperature"]) == ("ok", 1.0)
-
-
-def test_final_and_selected_are_both_scored():
-    record = run(plan("mle", settings=("mle.epochs=40", "mle.lr=0.3"))["mle", 0])
-    assert record.selected["phase"] == "mle"
-    curve = {row["step"]: row["scalars"]["nll_valid"] for row in record.curve if "nll_valid" in row["scalars"]}
-    assert record.selected["score"] == min(curve.values()) == curve[record.selected["step"]]
-    assert quality(record, "selected")
-    if record.selected["step"] == 40:
-        assert quality(record, "selected") == quality(record)
-
-
-OVERFITTED = {"updates": 120.0}
-LOOPS = ("mle", "mle-longer", "scheduled-sampling", "constant-reward")
-
-
-@pytest.fixture(scope="module")
-def budgeted():
-    """One run of each model that a budget prolongs far past its best step."""
-    fast = ("mle.lr=0.05", "mle-longer.lr=0.05", "scheduled-sampling.lr=0.05", "constant-reward.rollouts=1")
-    return {
-        model: run(plan(model, settings=[each for each in fast if each.startswith(f"{model}.")], metrics=("nll",),
-                        budget=OVERFITTED, temperatures=())[model, 0])
-        for model in LOOPS
-    }  # fmt: skip
-
-
-def test_with_a_budget_every_model_is_looked_at_equally_often(budgeted):
-    assert {model: record.reason for model, record in budgeted.items() if record.status != "ok"} == {}
-    assert {model: record.selected["looks"] for model, record in budgeted.items()} == dict.fromkeys(LOOPS, 5)
-
-
-def test_with_a_budget_the_selected_step_and_temperature_stand_beside_the_last_step(budgeted):
-    """A prolonged maximum likelihood is overfitted; what validation data pick is not."""
-    record = budgeted["mle"]
-    final, selected = (
-        {score.metric: score.value for score in quality(record, checkpoint)} for checkpoint in ("final", "selected")
-    )
-    assert record.selected["step"] < record.curve[-1]["step"]
-    assert selected["nll_test"] < final["nll_test"] - 0.1
-    assert from_json(to_json(record)).selected == record.selected
-
-
-def test_the_selected_temperature_is_the_best_on_validation_data(budgeted):
-    record = budgeted["mle"]
-    data = load_task(record.spec).data.training
-    session = Session(record.spec.stream)
-    step = record.selected["step"]
-    model = session.train(MLE(epochs=step, lr=0.05), data)
-    valid = data.valid[: PRESETS["smoke"].curve_samples]
-    nll = {each: -float(model.token_log_prob(valid, each).sum()) for each in TEMPERATURES}
-    best = min(nll, key=nll.get)
-    assert record.selected["temperature"] == best
-    test = load_task(record.spec).data.test
-    expected = -float(model.token_log_prob(test, best).double().mean())
-    [found] = [score.value for score in quality(record, "selected") if score.metric == "nll_test"]
-    assert found == pytest.approx(expected, rel=1e-5)
-
-
-def test_in_paper_every_model_is_looked_at_equally_often_without_a_budget():
-    fields = {
-        "mle": ("mle.epochs=80",),
-        "constant-reward": tuple(
-            f"constant-reward.{each}" for each in ("pretrain_epochs=80", "rounds=40", "rollouts=1")
-        ),
-    }
-    for model, settings in fields.items():
-        record = run(plan(model, settings=settings, metrics=("nll",), preset="paper", temperatures=())[model, 0])
-        assert (record.status, record.selected["looks"]) == ("ok", 40), record.reason
-        assert record.selected["temperature"] in TEMPERATURES
-
-
-def test_without_a_budget_other_presets_pick_no_temperature():
-    record = run(plan("mle", metrics=("nll",))["mle", 0])
-    assert set(record.selected) == {"phase", "step", "score"}
-
-
-def test_real_data_and_untrained_models_have_nothing_to_select():
-    assert run(plan("random")["random", 0]).selected is None
-
-
-CHEATS = """
-from dataclasses import dataclass
-
-import torch
-from seqgan.mle import MLE
-
-FINAL, CURVE, FRONTIER = 200, 50, 100  # the numbers of sequences that each asks for
-
-
-class Cheat:
-    def __init__(self, model, where):
-        self.model, self.where, self.asked = model, where, 0
-
-    def sample(self, n, decoding, rng):
-        tokens = self.model.sample(n, decoding, rng)
-        self.asked += n == FINAL
-        if self.where == "few" and n == CURVE or self.where == "few, tempered" and n == FRONTIER:
-            return tokens[1:]
-        if (self.where == "final" and n == FINAL or self.where == "curve" and n == CURVE
-                or self.where == "selected" and n == FINAL and self.asked == 2):
-            # The same sequence over and over, beside the density of a trained model.
-            many = self.model.sample(500, decoding, torch.Generator().manual_seed(0))
-            return many[self.model.log_prob(many).argmin()].repeat(n, 1)
-        return tokens
-
-    def token_log_prob(self, tokens, temperature=1.0):
-        found = self.model.token_log_prob(tokens, temperature)
-        if self.where == "tempered" and temperature != 1:
-            return found + 5
-        if self.where == "no number, tempered" and temperature != 1:
-            return found * float("nan")
-        if self.where == "above one":
-            return found.abs()
-        return found
-
-    def state_dict(self):
-        return self.model.state_dict()
-
-    def load_state_dict(self, state):
-        self.model.load_state_dict(state)
-
-
-class Watched:
-    '''The run, which is told to watch the cheat in place of its model.'''
-
-    def __init__(self, run, where):
-        self.run, self.where, self.cheat = run, where, None
-
-    def __getattr__(self, name):
-        return getattr(self.run, name)
-
-    def track(self, sampler, **state):
-        self.cheat = Cheat(sampler, self.where)
-        self.run.track(self.cheat, cheat=self.cheat)
-
-
-@dataclass(frozen=True)
-class Cheating:
-    where: str = "nowhere"
-
-    def fit(self, data, run):
-        if self.where == "pretrained":
-            run.pretrained(Cheating("final"), data)
-            for _ in run.phase("nothing", 1):
-                pass
-        if self.where == "negative cost":
-            with run.measure(train_tokens=-10**9):
-                pass
-        watched = Watched(run, self.where)
-        MLE(epochs=60, lr=0.1).fit(data, watched)  # the last step is not the best, with one thread or two
-        return watched.cheat
-"""
-
-
-@pytest.fixture
-def cheat(write_plugin):
-    """The record of a run of a model that cheats somewhere."""
-    write_plugin("own_cheats", CHEATS)
-
-    def do(where):
-        model = "own_cheats:Cheating"
-        return run(plan(model, settings=(f"{model}.where={where!r}",))[model, 0])
-
-    return do
-
-
-@pytest.mark.parametrize(
-    ("where", "reason"),
-    [
-        ("final", r"The samples are not drawn from the density that the model claims"),
-        ("pretrained", r"The samples are not drawn from the density that the model claims"),
-        ("selected", r"The samples are not drawn from the density that the model claims"),
-        ("curve", r"the half of jsd_valid along generated sequences is -\d"),
-        ("tempered", r"token_log_prob of a token is \d.* expected at most 0"),
-        ("above one", r"token_log_prob of a token is \d.* expected at most 0"),
-        ("negative cost", r"tokens is -\d.* expected at least 0"),
-    ],
-)
-def test_a_number_that_cannot_be_true_fails_the_run(cheat, where, reason):
-    record = cheat(where)
-    assert (record.status, record.scores, record.frontier, record.curve) == ("failed", {}, {}, ())
-    assert re.match(f"Impossible: {reason}", record.reason), record.reason
-
-
-def test_the_same_model_without_a_cheat_is_ok(cheat):
-    record = cheat("nowhere")
-    assert (record.status, record.reason) == ("ok", None)
-    assert record.curve
-    assert "selected" in record.scores
-    assert len(record.frontier) == 4
-
-
-def test_as_many_samples_as_were_asked_for_are_wanted_everywhere(cheat):
-    assert cheat("few").reason == "ValueError: expected 50 samples, got 49"
-    record = cheat("few, tempered")
-    assert record.status == "ok"
-    reasons = {score.absent for scores in record.frontier.values() for score in scores}
-    assert reasons == {"ValueError: expected 100 samples, got 99"}
-
-
-def test_a_tempered_density_that_is_no_number_is_a_failure_of_decoding(cheat):
-    record = cheat("no number, tempered")
-    assert record.status == "ok"
-    assert all(score.value is not None for score in record.frontier["1"])
-    (reason,) = {score.absent for score in record.frontier["0.7"]}
-    assert "token_log_prob of a token is not a number" in reason
-
-
-def test_a_strangers_metric_is_held_to_the_range_that_it_declares(write_plugin):
-    source = """
-from bench.metrics.base import Estimate
-from bench.metrics.ranges import Range
-
-class Share:
-    version = "1"
-
-    def estimates(self, subject):
-        possible = Range(0, 1, "It is a share.")
-        yield Estimate("own", 1.5, "", "lower", subject.signature("1", n=5), possible=possible)
-"""
-    write_plugin("own_share", source)
-    record = run(plan("random", metrics=("own_share:Share",))["random", 0])
-    assert record.status == "failed"
-    assert record.reason == (
-        "Impossible: own is 1.5, which cannot be true: expected a number between 0 and 1. It is a share."
-    )
