@@ -116,7 +116,7 @@ class Comparison:
         """The closing line: the count of every verdict, and whether the comparison is green or red."""
         counted = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items())
         reasons = [f"{self.red} of {len(self.cells)} cells"] if self.red else []
-        reasons += ["no score of any model could be compared"] if self.vanished else []
+        reasons = ["no score of any model could be compared"] if self.vanished else reasons
         reasons += [f"base is not whole: {self.lacking}"] if self.lacking else []
         verdict = "green" if self.passes else f"red, {' and '.join(reasons)}"
         if self.passes and self.undecided:

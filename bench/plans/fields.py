@@ -34,6 +34,10 @@ def convert(owner: str, plugin: type, field: str, text: str) -> Any:
     """
     types = hints(plugin)
     if field not in types:
+        if _has_no_type(plugin, field):
+            there = getattr(plugin, field)
+            hint = f"{field}: {type(there).__name__} = {there!r}"
+            raise UsageError(f"'{field}' of '{owner}' has no type, so it is no field: write '{hint}' in its class.")
         if not types:
             raise UsageError(f"'{owner}' has no fields to set, got '{owner}.{field}={text}'.")
         raise unknown(f"field of '{owner}'", field, types)
@@ -47,6 +51,12 @@ def convert(owner: str, plugin: type, field: str, text: str) -> Any:
     shown = " ".join(text.split())
     shown = shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}..."
     raise UsageError(f"expected {owner}.{field} to be {spell(types[field])}, got '{shown}'.")
+
+
+def _has_no_type(plugin: type, name: str) -> bool:
+    """Whether it is a plain value of the class, which :mod:`dataclasses` passes over."""
+    annotated = any(name in vars(each).get("__annotations__", {}) for each in plugin.__mro__)
+    return not annotated and isinstance(getattr(plugin, name, None), bool | int | float | str)
 
 
 def configuration(plugin: type, preset: str, overrides: Mapping[str, Any], task: str = "") -> dict[str, Any]:

@@ -198,6 +198,9 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         raise TypeError(
             f"expected fit() to return a sampler with sample(n, decoding, rng), got {type(sampler).__name__}"
         )
+    if not session.looped:
+        lost = "no budget can stop it, nothing of it is saved, and it has no curve"
+        watcher.warn(f"fit() never looped over run.phase(): {lost}")
     judged = judge(FINAL, sampler)
     final = judged.scores
     session.cost.seconds += watch.seconds

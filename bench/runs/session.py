@@ -360,6 +360,11 @@ class Session:
         return self.clock.cost
 
     @property
+    def looped(self) -> bool:
+        """Whether there was any phase, be it without steps."""
+        return bool(self._phases)
+
+    @property
     def steps(self) -> int:
         """Steps of all phases, including those of a shared pre-training."""
         return self.clock.cost.steps

@@ -74,6 +74,8 @@ def check_next_token_laws(generator: type) -> None:
     for data in (toy, ended):
         sampler = fit(generator, data)
         if not isinstance(sampler, HasNextTokenLogProbs):
+            if not isinstance(sampler, HasTokenLogProb):
+                raise Unsupported("the sampler has no token_log_prob: its density, if it has one, is an estimate")
             raise Unsupported(
                 "the sampler has no next_token_log_probs: with more than 16 tokens its density is an estimate"
             )

@@ -14,6 +14,7 @@ import torch
 from bench.api import Unsupported
 from bench.testing import CHECKS, ContractViolation, run_suite
 from bench.testing.density import chi_square_p
+from bench.testing.training import check_seeds_differ
 
 
 class Blind:
@@ -451,7 +452,7 @@ def test_a_sound_generator_passes():
 
 def test_without_a_density_its_check_is_skipped():
     skipped = [outcome.detail for outcome in run_suite(NoDensity) if outcome.status != "ok"]
-    laws = "the sampler has no next_token_log_probs: with more than 16 tokens its density is an estimate"
+    laws = "the sampler has no token_log_prob: its density, if it has one, is an estimate"
     neither = "the sampler has neither log_prob nor token_log_prob"
     assert skipped == [neither, "the sampler has no log_prob", "the sampler has no token_log_prob", laws]
 
@@ -515,6 +516,21 @@ class GlobalInitialisation(Sound):
         for _ in run.phase("count", 3):
             model.logits = model.logits + torch.rand(data.spec.vocab_size, generator=run.rng("noise")).double()
         return model
+
+
+class GloballyAlone(Sound):
+    """Everything is drawn from the global stream, as a plain module of torch does."""
+
+    def fit(self, data, run):
+        model = self.model(data.spec)
+        run.track(model, model=model)
+        for _ in run.phase("count", 3):
+            model.logits = torch.rand(data.spec.vocab_size, dtype=torch.float64)
+        return model
+
+
+def test_seeds_that_differ_by_a_global_stream_differ():
+    check_seeds_differ(GloballyAlone)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 SOAK = Path(__file__).with_name("soak.py")
 
 
-SHORT = ("--write-points", "4", "--kills", "1", "--mutations", "100", "--faults", "record_cut,surrogate_log")
+SHORT = ("--write-points", "2", "--kills", "1", "--mutations", "66", "--faults", "record_cut,surrogate_log")
 
 
 def test_a_short_soak(tmp_path):

@@ -155,7 +155,7 @@ def test_if_nothing_can_be_compared_it_does_not_pass(bench, compared, results, m
     answer = compared(results)
     assert answer.code == 1
     assert counts(answer)["no difference"] == 0
-    assert answer.out.splitlines()[-1].endswith(" and no score of any model could be compared")
+    assert answer.out.splitlines()[-1].endswith(": red, no score of any model could be compared")
 
 
 def test_other_data_are_not_compared(bench, base, tmp_path):

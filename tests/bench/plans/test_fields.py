@@ -29,6 +29,12 @@ class Model:
 class Bare: ...
 
 
+@dataclass(frozen=True)
+class Untyped:
+    lr = 0.1
+    presets: ClassVar = {}
+
+
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
@@ -149,6 +155,10 @@ def test_an_unknown_field_comes_with_a_hint():
         convert("model", Model, "presets", "{}")
     with pytest.raises(UsageError, match=r"'bare' has no fields to set, got 'bare\.lr=1'"):
         convert("bare", Bare, "lr", "1")
+    with pytest.raises(UsageError, match=r"'lr' of 'own' has no type, so it is no field: write 'lr: float = 0.1' in"):
+        convert("own", Untyped, "lr", "1")
+    with pytest.raises(UsageError, match=r"'own' has no fields to set, got 'own\.presets=1'"):
+        convert("own", Untyped, "presets", "1")
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,8 @@ class Faulty:
         if self.fault == "vandal":
             data.train.zero_()
             data.valid.fill_(1)
+        if self.fault == "no phase":
+            return Drawn(data.spec, self.fault)
         for _ in run.phase("nothing", 1):
             pass
         return (Dense if self.dense else Drawn)(data.spec, self.fault)
@@ -170,6 +172,13 @@ def test_a_run_that_works(do):
     assert record.environment["threads"] == torch.get_num_threads()
     assert [row["phase"] for row in record.curve] == ["nothing"]
     assert from_json(to_json(record)) == from_json(to_json(from_json(to_json(record))))
+
+
+def test_whoever_never_loops_over_a_phase_is_told_so(do):
+    record = do("no phase")
+    lost = "no budget can stop it, nothing of it is saved, and it has no curve"
+    assert (record.status, record.warnings) == ("ok", (f"fit() never looped over run.phase(): {lost}",))
+    assert do().warnings == ()
 
 
 def test_real_data_are_scored_like_a_model():
