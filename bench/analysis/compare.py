@@ -115,8 +115,11 @@ class Comparison:
     def summary(self) -> str:
         """The closing line: the count of every verdict, and whether the comparison is green or red."""
         counted = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items())
-        reasons = [f"{self.red} of {len(self.cells)} cells"] if self.red else []
-        reasons = ["no score of any model could be compared"] if self.vanished else reasons
+        reasons = []
+        if self.vanished:
+            reasons.append("no score of any model could be compared")
+        elif self.red:
+            reasons.append(f"{self.red} of {len(self.cells)} cells")
         reasons += [f"base is not whole: {self.lacking}"] if self.lacking else []
         verdict = "green" if self.passes else f"red, {' and '.join(reasons)}"
         if self.passes and self.undecided:

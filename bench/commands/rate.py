@@ -71,7 +71,7 @@ def export(
     if output.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"expected an --output that ends in .html, got '{output}'.")
     if not output.parent.is_dir():  # texts are drawn for minutes before it is written
-        raise UsageError(f"cannot write '{output}': No such file or directory; choose another --output.")
+        raise UsageError(f"cannot write '{output}': there is no folder '{output.parent}'; choose another --output.")
     if protocol is not None and (skip or number not in (None, PAPER)):
         raise UsageError(f"{PAPER_IS}: leave out --protocol, or {'--skip' if skip else '-n'}.")
     n = PAPER if number is None else number

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import dataclasses
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,7 +56,7 @@ def convert(owner: str, plugin: type, field: str, text: str) -> Any:
 
 def _has_no_type(plugin: type, name: str) -> bool:
     """Whether it is a plain value of the class, which :mod:`dataclasses` passes over."""
-    annotated = any(name in vars(each).get("__annotations__", {}) for each in plugin.__mro__)
+    annotated = any(name in inspect.get_annotations(each) for each in plugin.__mro__)
     return not annotated and isinstance(getattr(plugin, name, None), bool | int | float | str)
 
 

@@ -240,15 +240,16 @@ def require_applicable(task: LoadedTask, metrics: Mapping[str, Metric], spec: Ru
     """
     if not spec.explicit_metrics:
         return
-    real, ruled_out = RealData(task.data), []
+    real = RealData(task.data)
     samples = real.sample(FEW, Decoding(), named_stream(spec.stream, "evaluation"))
     for name, metric in metrics.items():
         evidence = Evidence(real, samples.clone(), task.held_out)
-        with contextlib.suppress(Exception):
-            if not evidence.ask(metric):
-                ruled_out.append(name)
-    if ruled_out:
-        raise _absent(ruled_out[0])
+        try:
+            found = evidence.ask(metric)
+        except Exception:
+            continue
+        if not found:
+            raise _absent(name)
 
 
 def _absent(metric: str, reason: str = RULED_OUT) -> ValueError:

@@ -164,7 +164,8 @@ def _run(spec: RunSpec, checkpoints: CheckpointFolder | None, watcher: Watcher) 
         facts = {"scores": scores, "density": judged.density}
         return {**facts, **_shown(judged, task, spec), "data_sha256": task.data.sha256}
 
-    require_applicable(task, metrics, spec)
+    with kept_surroundings():
+        require_applicable(task, metrics, spec)
     generator: Generator = build(load_planned(spec), {**spec.config, **spec.files})
     preset = PRESETS[spec.preset]
     matched = preset.matched(spec.budget)

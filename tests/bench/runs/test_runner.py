@@ -274,6 +274,28 @@ def test_a_metric_that_the_task_rules_out_is_told_before_anything_is_trained(do)
     assert sys.modules["own_faulty"].seen == []
 
 
+def test_what_a_metric_does_when_it_is_asked_before_the_training_changes_no_training(write_plugin):
+    source = """
+import torch
+from bench.metrics.base import Estimate
+
+class Rude:
+    version = "1"
+    asked = 0
+
+    def estimates(self, subject):
+        self.asked += 1
+        if self.asked == 1:
+            torch.set_default_dtype(torch.float64)
+            torch.rand(5)
+        yield Estimate("own", 1.0, "", "lower", subject.signature("1", n=5))
+"""
+    write_plugin("own_rude", source)
+    spoilt, usual = (run(plan("mle", metrics=metrics)["mle", 0]) for metrics in (("own_rude:Rude",), ("distinct",)))
+    assert (spoilt.status, spoilt.reason) == ("ok", None)
+    assert spoilt.samples == usual.samples
+
+
 def test_a_metric_that_was_not_asked_for_is_absent_with_a_reason(do):
     absent = {score.metric: score.absent for score in do().scores["final"] if score.value is None}
     assert absent["nll_test"] == absent["jsd"] == "the model has no log_prob"
